@@ -1,0 +1,173 @@
+"""Build of the one compiled extension, ``nmf_core._core``; everything else is declared in pyproject.toml.
+
+Environment variables read here:
+
+NMF_CORE_OPENMP=0
+    Build without OpenMP (one thread). Without it, a compiler that cannot do OpenMP is an error.
+NMF_CORE_ABI3=0
+    Build for the running Python version only, instead of for the stable ABI of CPython 3.11 and later.
+NMF_CORE_DEBUG=1
+    Check every index in the kernels and keep debugging symbols.
+NMF_CORE_SANITIZE=1
+    Compile with the address and undefined-behaviour sanitizers and keep debugging symbols.
+"""
+
+import os
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import Cython
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError, PlatformError
+
+OPENMP = os.environ.get("NMF_CORE_OPENMP") != "0"
+DEBUG = os.environ.get("NMF_CORE_DEBUG") == "1"
+SANITIZE = os.environ.get("NMF_CORE_SANITIZE") == "1"
+ABI3 = (
+    os.environ.get("NMF_CORE_ABI3") != "0"
+    and sys.implementation.name == "cpython"
+    and not sysconfig.get_config_var("Py_GIL_DISABLED")  # free-threaded CPython has no stable ABI here
+)
+
+DIRECTIVES = {
+    "language_level": 3,
+    "binding": True,
+    "cdivision": True,
+    "freethreading_compatible": True,
+    "autotestdict": False,  # an unused __test__ that the stub would have to mention
+    "boundscheck": DEBUG,
+    "wraparound": DEBUG,
+    "initializedcheck": DEBUG,
+}
+
+# -O2 with the vectorizer asked for by name: the -O3 of some gcc versions spills the kernels' accumulators.
+RELEASE_FLAGS = [
+    "-O2",
+    "-ftree-vectorize",
+    "-fvect-cost-model=dynamic",
+    "-funroll-loops",
+    "-fno-math-errno",
+    "-g0",
+]
+DEBUG_FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-fno-math-errno"]
+SANITIZE_FLAGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+
+# Written after a successful build, beside the generated C.
+SETTINGS = Path("build", "cython", "settings.txt")
+
+# Compile and link flags to try for OpenMP, in this order.
+OPENMP_UNIX = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
+OPENMP_MSVC = [(["/openmp"], [])]
+OPENMP_TRIAL = """
+#include <omp.h>
+int trial(void) {
+    int total = 0;
+    #pragma omp parallel reduction(+:total)
+    total += omp_get_thread_num();
+    return total;
+}
+"""
+OPENMP_MISSING = """
+The C compiler cannot build OpenMP programs, which nmf-core uses to run on several cores.
+  Linux:  install gcc with its OpenMP library (Debian: gcc and libgomp1; clang: also libomp-dev).
+  macOS:  brew install libomp, then set CPPFLAGS="-I$(brew --prefix libomp)/include"
+          and LDFLAGS="-L$(brew --prefix libomp)/lib".
+To build for one thread only, set NMF_CORE_OPENMP=0.
+"""
+
+
+class BuildCore(build_ext):
+    """Choose the compiler flags by trial, translate the Cython source and compile it."""
+
+    def build_extensions(self):
+        """Build ``_core``, from the beginning if it was last built with other settings."""
+        (core,) = self.extensions
+        self.set_flags(core)
+        settings = self.settings(core)
+        if not SETTINGS.is_file() or SETTINGS.read_text() != settings:
+            self.start_afresh()
+        (translated,) = cythonize(
+            [core],
+            compiler_directives=DIRECTIVES,
+            build_dir=str(SETTINGS.parent),
+            force=self.force,
+            quiet=True,
+        )
+        core.sources = translated.sources
+        super().build_extensions()
+        SETTINGS.write_text(settings)
+
+    def set_flags(self, core):
+        """Give the extension the compile and link flags that this compiler accepts."""
+        if self.compiler.compiler_type == "msvc":
+            core.extra_compile_args = ["/O2"]
+            openmp = OPENMP_MSVC
+        else:
+            wanted = DEBUG_FLAGS if DEBUG or SANITIZE else RELEASE_FLAGS
+            core.extra_compile_args = [
+                flag for flag in wanted if self.accepts("int trial;", [flag, "-Werror"])
+            ]
+            openmp = OPENMP_UNIX
+        if SANITIZE:
+            core.extra_compile_args += SANITIZE_FLAGS
+            core.extra_link_args += SANITIZE_FLAGS
+        if OPENMP:
+            for compile_args, link_args in openmp:
+                if self.accepts(OPENMP_TRIAL, compile_args, link_args):
+                    core.extra_compile_args += compile_args
+                    core.extra_link_args += link_args
+                    break
+            else:
+                raise PlatformError(OPENMP_MISSING)
+
+    def accepts(self, source, compile_args, link_args=None):
+        """Whether `source` compiles with these arguments and, if `link_args` are given, links."""
+        with tempfile.TemporaryDirectory() as folder:
+            trial = Path(folder, "trial.c")
+            trial.write_text(source)
+            try:
+                objects = self.compiler.compile([str(trial)], output_dir=folder, extra_postargs=compile_args)
+                if link_args is not None:
+                    library = str(Path(folder, "trial.library"))
+                    self.compiler.link_shared_object(objects, library, extra_postargs=link_args)
+            except (CompileError, LinkError):
+                return False
+        return True
+
+    def settings(self, core):
+        """Return all that decides what a source file is turned into."""
+        compiler = getattr(self.compiler, "compiler_so", self.compiler.compiler_type)
+        arguments = [core.define_macros, core.extra_compile_args, core.extra_link_args]
+        return repr([Cython.__version__, DIRECTIVES, sys.version, compiler, *arguments])
+
+    def start_afresh(self):
+        """Translate and compile everything, and leave no older extension to be packed beside the new one.
+
+        setuptools and Cython compare only file times: they would reuse what other settings produced.
+        """
+        self.force = True
+        SETTINGS.unlink(missing_ok=True)
+        for old in Path(self.build_lib, "nmf_core").glob("_core.*"):
+            if old.suffix in (".so", ".pyd"):
+                old.unlink()
+
+
+kernels = Path("src", "nmf_core", "_kernels")
+setup(
+    ext_modules=[
+        Extension(
+            "nmf_core._core",
+            ["src/nmf_core/_core.pyx"],
+            include_dirs=[str(kernels)],
+            depends=sorted(path.as_posix() for path in kernels.iterdir()),
+            define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
+            py_limited_api=ABI3,
+        )
+    ],
+    cmdclass={"build_ext": BuildCore},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
+)

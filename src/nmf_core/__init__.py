@@ -1,0 +1,42 @@
+"""Non-negative matrix factorization, also in scikit-learn's place."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# First, because it decides how the OpenMP runtime starts when `_core` is loaded.
+from nmf_core.threads import show_config  # isort: split
+
+from nmf_core.factorization import Factorization, load
+from nmf_core.factorize import factorize
+from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
+
+if TYPE_CHECKING:
+    from nmf_core.estimators import NMF, non_negative_factorization
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "NMF",
+    "Factorization",
+    "__version__",
+    "factorize",
+    "is_patched",
+    "load",
+    "non_negative_factorization",
+    "patch_sklearn",
+    "show_config",
+    "unpatch_sklearn",
+]
+
+# Names that need scikit-learn, which is imported when one of them is first used.
+_NEED_SCIKIT_LEARN = ("NMF", "non_negative_factorization")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEED_SCIKIT_LEARN:
+        return getattr(import_module("nmf_core.estimators"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,324 @@
+# One pass over X for a quadratic loss: product with the fixed factor, improvement of the rows, statistics for the other.
+#
+# Statistics are one array S (m + k rows): X.T F above, F.T F below. How rows are grouped depends on the shape of the
+# problem only, never on the number of threads, and groups are added in their order: the bits are the same for any number.
+
+cdef enum:
+    REPORT = 4           # numbers in a report
+    NARROW = 16          # rows of a block of a small problem
+    COLUMNS = 32         # columns of X whose statistics are one task
+    GROUPS = 16          # at most so many groups of rows have statistics of their own
+    GROUP_ROWS = 256     # at least so many rows each: what a group saves must outweigh adding it up
+    LANE_BYTES = 1 << 20     # a piece of X that stays in the second cache level between its two products
+    LANES_BYTES = 1 << 25    # at most so much memory for the statistics of all groups
+    SLAB_BYTES = 1 << 21     # a piece of X that stays in the caches of all threads together
+    THREAD_WORK = 1 << 20    # multiply-adds that are worth waking a thread for
+
+
+cdef struct Job:
+    int level, n_threads, method, max_sweeps
+    double l1, tol
+    Py_ssize_t n, m, k, ld       # rows and columns of X, components, numbers from one row of a factor to the next
+    const void* X                # dense rows, ldx numbers apart, or NULL
+    Py_ssize_t ldx
+    const void* data             # CSR rows, or NULL
+    const void* indices
+    const void* indptr
+    const void* splits           # (n_stripes - 1) x n: where each row enters the later stripes of columns
+    Py_ssize_t stored, n_stripes
+    const void* cross            # X G where it is known already, or NULL
+    const void* G
+    const void* gram
+    const int* order
+    Py_ssize_t n_order
+    void* F
+    void* S                      # or NULL: no statistics wanted
+    char* memory
+    double* report
+
+
+# Cross of the rows from `first` on, into the thread's scratch memory; then the rows of F are improved.
+cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, int thread,
+                        double* report) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld
+    cdef real* C = <real*>(job.memory + thread * thread_bytes(F, job.k, ld))
+    cdef const real* cross = C
+    if job.max_sweeps == 0:
+        return
+    if job.cross != NULL:
+        cross = <const real*>job.cross + first * ld
+    elif job.X != NULL:
+        product(job.level, SET, rows, ld, job.m, <const real*>job.X + first * job.ldx, job.ldx, 1, <const real*>job.G,
+                ld, C, ld)
+    else:
+        gather(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
+               <const index*>job.indptr + first, <const index*>job.indptr + first + 1, <index>job.stored,
+               <const real*>job.G, ld, C, ld)
+    improve_rows(job.level, job.method, F + first * ld, ld, cross, ld, rows, job.k, <const real*>job.gram, job.order,
+                 job.n_order, <real>job.l1, job.max_sweeps, job.tol, C + TILE * ld, report)
+
+
+# Scratch memory of one thread in bytes, a multiple of a cache line.
+cdef inline size_t thread_bytes(real* _, Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
+    return (sizeof(real) * (TILE * ld + scratch_size(k)) + 63) // 64 * 64
+
+
+# Groups of rows for statistics, by the number of rows alone.
+cdef inline Py_ssize_t count_groups(Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t groups = 1
+    while groups < GROUPS and n // (2 * groups) >= GROUP_ROWS:
+        groups *= 2
+    return groups
+
+
+# A group of rows from beginning to end: each piece is improved and its statistics taken while it is in the cache.
+cdef void run_lane(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t end, real* S, int thread,
+                   double* report) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, rows, b
+    cdef Py_ssize_t piece = LANE_BYTES // (job.m * <Py_ssize_t>sizeof(real)) // NARROW * NARROW
+    piece = min(max(piece, NARROW), 4 * TILE)
+    memset(S, 0, (job.m + job.k) * ld * sizeof(real))
+    while first < end:
+        rows = min(piece, end - first)
+        for b in range((rows + TILE - 1) // TILE):
+            improve_block(job, F, _, first + b * TILE, min(TILE, rows - b * TILE), thread, report)
+        product(job.level, ADD, job.m, ld, rows, <const real*>job.X + first * job.ldx, 1, job.ldx, F + first * ld, ld,
+                S, ld)
+        product(job.level, ADD, job.k, ld, rows, F + first * ld, 1, ld, F + first * ld, ld, S + job.m * ld, ld)
+        first += rows
+
+
+# S += the sum over groups, in their order, of their statistics.
+cdef void add_groups(const Job* job, real* S, real* parts, Py_ssize_t rows, Py_ssize_t groups) noexcept nogil:
+    cdef Py_ssize_t size = rows * job.ld, chunk = 4096, i, j, g
+    for i in prange((size + chunk - 1) // chunk, schedule="static", num_threads=job.n_threads):
+        for g in range(groups):
+            for j in range(i * chunk, min(size, (i + 1) * chunk)):
+                S[j] += parts[g * size + j]
+
+
+# Tall dense X: every group of rows is one task with statistics of its own, X is read once.
+cdef void run_lanes(const Job* job, real* F, index* _, Py_ssize_t lanes, real* parts) noexcept nogil:
+    cdef Py_ssize_t lane, step = (job.n + lanes - 1) // lanes
+    step = (step + TILE - 1) // TILE * TILE
+    for lane in prange(lanes, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
+        run_lane(job, F, _, lane * step, min(job.n, (lane + 1) * step), parts + lane * (job.m + job.k) * job.ld,
+                 threadid(), job.report + REPORT * lane)
+    add_groups(job, <real*>job.S, parts, job.m + job.k, lanes)
+
+
+# Statistics of the columns of X from 32 t on (dense) or of stripe t (CSR), for the rows of a slab.
+cdef void add_columns(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows,
+                      Py_ssize_t t) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, c = t * COLUMNS
+    cdef const index* begin
+    cdef const index* end
+    cdef real* S = <real*>job.S
+    if job.X != NULL:
+        product(job.level, ADD, min(COLUMNS, job.m - c), ld, rows, <const real*>job.X + first * job.ldx + c, 1,
+                job.ldx, F + first * ld, ld, S + c * ld, ld)
+    else:
+        begin = <const index*>job.indptr if t == 0 else <const index*>job.splits + (t - 1) * job.n
+        end = <const index*>job.indptr + 1 if t == job.n_stripes - 1 else <const index*>job.splits + t * job.n
+        scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices, begin + first, end + first,
+                <index>job.stored, F + first * ld, ld, S, ld)
+
+
+# Any X, slab by slab: the threads share the rows to improve them, then the columns to add their statistics.
+cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nogil:
+    cdef Py_ssize_t n = job.n, ld = job.ld, slab = n, first, rows, b, s, t, tasks = 0, groups, step
+    cdef Py_ssize_t block = TILE if n >= 16 * TILE else NARROW
+    if job.X != NULL:
+        slab = max(SLAB_BYTES // (max(1, job.m) * <Py_ssize_t>sizeof(real)) // TILE, 1) * TILE
+        tasks = (job.m + COLUMNS - 1) // COLUMNS
+    elif job.data != NULL:
+        tasks = job.n_stripes
+    for s in range((n + slab - 1) // slab):
+        first = s * slab
+        rows = min(slab, n - first)
+        for b in prange((rows + block - 1) // block, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
+            improve_block(job, F, _, first + b * block, min(block, rows - b * block), threadid(),
+                          job.report + REPORT * (first // block + b))
+        if job.S != NULL:
+            for t in prange(tasks, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
+                add_columns(job, F, _, first, rows, t)
+    if job.S != NULL:
+        groups = count_groups(n)
+        step = (n + groups - 1) // groups
+        for b in prange(groups, schedule="static", num_threads=job.n_threads):
+            product(job.level, SET, job.k, ld, max(0, min(step, n - b * step)), F + b * step * ld, 1, ld,
+                    F + b * step * ld, ld, parts + b * job.k * ld, ld)
+        add_groups(job, <real*>job.S + job.m * ld, parts, job.k, groups)
+
+
+# Divide the memory, run, and add the blocks' reports in their order.
+cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except -1:
+    cdef Py_ssize_t groups = count_groups(job.n), b, n_blocks = (job.n + NARROW - 1) // NARROW
+    cdef size_t lane_bytes = (job.m + job.k) * job.ld * sizeof(real)
+    cdef bint lanes = (job.X != NULL and job.m > 0 and job.S != NULL and groups >= 4
+                       and groups * lane_bytes <= LANES_BYTES)
+    cdef size_t threads_bytes = team.n_threads * thread_bytes(F, job.k, job.ld)
+    cdef size_t parts_bytes = (groups * (lane_bytes if lanes else job.k * job.ld * sizeof(real)) + 63) // 64 * 64
+    cdef real* parts
+    cdef Py_ssize_t entries = job.n * job.m if job.X != NULL else job.stored
+    cdef Py_ssize_t work = 2 * entries * job.k + job.n * job.k * job.k * max(1, job.max_sweeps)
+    job.level = team.level
+    job.n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + work // THREAD_WORK)
+    job.F = F
+    job.memory = team.reserve(threads_bytes + parts_bytes + REPORT * n_blocks * sizeof(double))
+    job.report = <double*>(job.memory + threads_bytes + parts_bytes)
+    parts = <real*>(job.memory + threads_bytes)
+    with nogil:
+        memset(job.report, 0, REPORT * n_blocks * sizeof(double))
+        if lanes:
+            run_lanes(job, F, _, groups, parts)
+        else:
+            run_slabs(job, F, _, parts)
+        for b in range(n_blocks):
+            total[0] += job.report[REPORT * b]
+            total[1] = max(total[1], job.report[REPORT * b + 1])
+            total[2] += job.report[REPORT * b + 2]
+            total[3] += job.report[REPORT * b + 3]
+    return 0
+
+
+cdef Job describe(real[:, ::1] F, real[:, ::1] S, const real[:, ::1] gram, const int[::1] order, int method,
+                  double l1, int max_sweeps, double tol):
+    cdef Job job
+    memset(&job, 0, sizeof(Job))
+    job.n, job.ld, job.k = F.shape[0], F.shape[1], gram.shape[0]
+    job.gram = &gram[0, 0]
+    job.order = &order[0] if order.shape[0] else NULL
+    job.n_order = order.shape[0]
+    job.method, job.l1, job.max_sweeps, job.tol = method, l1, max_sweeps, tol
+    job.S = NULL if S is None else &S[0, 0]
+    return job
+
+
+# F's rows improved for F G.T ~ X, then S += [X.T F; F.T F].
+# Row blocks outside, their columns inside: X is read once (tall X) or once from memory and once from cache.
+# Bytes: n m of X, n ld of F twice, m ld of G and S for every piece of 1 or 2 MB of X.
+def dense_pass(real[:, ::1] F, real[:, ::1] S, double[::1] report, const real[:, :] X, const real[:, ::1] G,
+               const real[:, ::1] gram, const int[::1] order, int method, double l1, int max_sweeps, double tol,
+               Team team not None):
+    cdef Job job
+    if F.shape[0] == 0:
+        return
+    job = describe(F, S, gram, order, method, l1, max_sweeps, tol)
+    job.m = X.shape[1]
+    # the rows of X are contiguous, but may be rows of a wider array
+    job.X, job.ldx = &X[0, 0], X.strides[0] // <Py_ssize_t>sizeof(real)
+    job.G = &G[0, 0]
+    run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
+
+
+# The same for X in CSR, columns ascending in every row.
+# Rows are dealt out to improve them, stripes of columns to add their statistics, so no thread needs a copy of S.
+# Bytes: the stored entries twice, a row of G and a row of S (read and written) for each of them.
+def csr_pass(real[:, ::1] F, real[:, ::1] S, double[::1] report, const real[::1] data, const index[::1] indices,
+             const index[::1] indptr, const index[:, ::1] splits, const real[:, ::1] G, const real[:, ::1] gram,
+             const int[::1] order, int method, double l1, int max_sweeps, double tol, Team team not None):
+    cdef Job job
+    if F.shape[0] == 0:
+        return
+    job = describe(F, S, gram, order, method, l1, max_sweeps, tol)
+    job.m = G.shape[0]
+    job.stored = data.shape[0]
+    # never dereferenced where nothing is stored, but it tells the kind of X
+    job.data = <const void*>&data[0] if job.stored else <const void*>&indptr[0]
+    job.indices = <const void*>&indices[0] if job.stored else <const void*>&indptr[0]
+    job.indptr = &indptr[0]
+    job.n_stripes = splits.shape[0] + 1
+    job.splits = <const void*>&splits[0, 0] if job.n_stripes > 1 else NULL
+    job.G = &G[0, 0]
+    run_pass(&job, &F[0, 0], <index*>NULL, &report[0], team)
+
+
+# The same where cross = X G is known: the factor that the statistics of a pass belong to.
+# Bytes: n ld of cross once, of F three times.
+def factor_pass(real[:, ::1] F, real[:, ::1] FtF, double[::1] report, const real[:, ::1] cross,
+                const real[:, ::1] gram, const int[::1] order, int method, double l1, int max_sweeps, double tol,
+                Team team not None):
+    cdef Job job
+    if F.shape[0] == 0:
+        return
+    job = describe(F, FtF, gram, order, method, l1, max_sweeps, tol)
+    job.cross = &cross[0, 0]
+    run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
+
+
+# C = X G for dense X; rows are dealt out. Bytes: n m of X, n ld of C, m ld of G for every 64 rows, from cache.
+def dense_product(real[:, ::1] C, const real[:, :] X, const real[:, ::1] G, Team team not None):
+    cdef Py_ssize_t n = X.shape[0], m = X.shape[1], ld = C.shape[1], b, ldx = X.strides[0] // <Py_ssize_t>sizeof(real)
+    cdef int level = team.level, n_threads = team.n_threads
+    if n == 0:
+        return
+    for b in prange((n + TILE - 1) // TILE, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
+        product(level, SET, min(TILE, n - b * TILE), ld, m, &X[b * TILE, 0], ldx, 1, &G[0, 0], ld, &C[b * TILE, 0],
+                ld)
+
+
+# C = X G for X in CSR; rows are dealt out. Bytes: the stored entries, a row of G for each, n ld of C.
+def csr_product(real[:, ::1] C, const real[::1] data, const index[::1] indices, const index[::1] indptr,
+                const real[:, ::1] G, Team team not None):
+    cdef Py_ssize_t n = C.shape[0], ld = C.shape[1], b, stored = data.shape[0]
+    cdef int level = team.level, n_threads = team.n_threads
+    if n == 0:
+        return
+    if stored == 0:
+        C[:, :] = 0
+        return
+    for b in prange((n + TILE - 1) // TILE, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
+        gather(level, min(TILE, n - b * TILE), ld, &data[0], &indices[0], &indptr[b * TILE], &indptr[b * TILE] + 1,
+               <index>stored, &G[0, 0], ld, &C[b * TILE, 0], ld)
+
+
+# sum of x_ij (F_i . G_j) over the stored entries of X in CSR, in double; blocks of rows added in order.
+# Bytes: the stored entries, a row of G for each.
+def csr_inner(const real[::1] data, const index[::1] indices, const index[::1] indptr, const real[:, ::1] F,
+              const real[:, ::1] G, Team team not None):
+    cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], blocks = (n + TILE - 1) // TILE, b, i
+    cdef double* sums = <double*>team.reserve(blocks * sizeof(double))
+    cdef double total = 0
+    cdef int n_threads = team.n_threads
+    if data.shape[0] == 0:
+        return 0.0
+    for b in prange(blocks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
+        sums[b] = inner_rows(&data[0], &indices[0], &indptr[0], &F[0, 0], &G[0, 0], ld, b * TILE,
+                             min(n, (b + 1) * TILE))
+    for i in range(blocks):
+        total += sums[i]
+    return total
+
+
+cdef double inner_rows(const real* data, const index* indices, const index* indptr, const real* F, const real* G,
+                       Py_ssize_t ld, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
+    cdef double total = 0, dot
+    cdef Py_ssize_t i, c
+    cdef index p
+    for i in range(first, end):
+        for p in range(indptr[i], indptr[i + 1]):
+            dot = 0
+            for c in range(ld):
+                dot = dot + <double>F[i * ld + c] * <double>G[indices[p] * ld + c]
+            total = total + data[p] * dot
+    return total
+
+
+# splits[s, i]: the first entry of row i whose column is at least bounds[s]. Bytes: log2(row length) entries a row.
+def csr_split(index[:, ::1] splits, const index[::1] indices, const index[::1] indptr, const index[::1] bounds,
+              Team team not None):
+    cdef Py_ssize_t n = splits.shape[1], s, i
+    cdef index low, high, middle
+    cdef int n_threads = team.n_threads
+    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
+        for s in range(splits.shape[0]):
+            low = indptr[i]
+            high = indptr[i + 1]
+            while low < high:
+                middle = low + (high - low) // 2
+                if indices[middle] < bounds[s]:
+                    low = middle + 1
+                else:
+                    high = middle
+            splits[s, i] = low

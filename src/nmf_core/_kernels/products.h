@@ -1,0 +1,106 @@
+/* Matrix products of the kernels: every multiplication of two matrices in `_core` ends up in this file.
+ *
+ * The functions proper are in products_template.h, which is included once per precision and instruction-set level. What
+ * follows it picks the variant of a level.
+ */
+#ifndef NMF_PRODUCTS_H
+#define NMF_PRODUCTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "simd.h"
+
+enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
+
+/* Inner dimension handled at once: 256 rows of a skinny factor stay in the first two cache levels. */
+#define NMF_DEPTH 256
+/* Non-zeros between a prefetched factor row and its use. */
+#define NMF_AHEAD 12
+
+#if defined(__GNUC__)
+#define NMF_PREFETCH(p) __builtin_prefetch(p)
+#define NMF_UNROLL _Pragma("GCC unroll 8")
+#define NMF_VECTOR(real, bytes) real __attribute__((vector_size(bytes), aligned(sizeof(real)), may_alias))
+#define NMF_LANES(bytes, real) ((bytes) / (int)sizeof(real))
+#else
+/* No vector types: a "vector" is one number, and the same loops stay correct. */
+#define NMF_PREFETCH(p)
+#define NMF_UNROLL
+#define NMF_VECTOR(real, bytes) real
+#define NMF_LANES(bytes, real) 1
+#endif
+
+#define NMF_JOIN2(a, b, c) a##_##b##c
+#define NMF_JOIN(a, b, c) NMF_JOIN2(a, b, c)
+
+#define NMF_REAL float
+#define NMF_TAG f
+#define NMF_LEVEL 0
+#include "products_template.h"
+#if NMF_LEVELS == 3
+#define NMF_LEVEL 1
+#include "products_template.h"
+#define NMF_LEVEL 2
+#include "products_template.h"
+#endif
+#undef NMF_REAL
+#undef NMF_TAG
+
+#define NMF_REAL double
+#define NMF_TAG d
+#define NMF_LEVEL 0
+#include "products_template.h"
+#if NMF_LEVELS == 3
+#define NMF_LEVEL 1
+#include "products_template.h"
+#define NMF_LEVEL 2
+#include "products_template.h"
+#endif
+#undef NMF_REAL
+#undef NMF_TAG
+
+/* Rows of less than 32 bytes are too narrow for the halves of AVX-512: AVX2 has vectors of 16. */
+#if NMF_LEVELS == 3
+#define NMF_PICK(function, tag, level, bytes, ...)                                                                     \
+    do {                                                                                                               \
+        if ((level) == 2 && (bytes) >= 32)                                                                             \
+            function##_##tag##2(__VA_ARGS__);                                                                          \
+        else if ((level) > 0)                                                                                          \
+            function##_##tag##1(__VA_ARGS__);                                                                          \
+        else                                                                                                           \
+            function##_##tag##0(__VA_ARGS__);                                                                          \
+    } while (0)
+#else
+#define NMF_PICK(function, tag, level, bytes, ...) function##_##tag##0(__VA_ARGS__)
+#endif
+
+#define NMF_DISPATCH(tag, real)                                                                                        \
+    static inline void product_##tag(int level, int mode, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n, const real *A, \
+                                     ptrdiff_t row_step, ptrdiff_t step, const real *B, ptrdiff_t ldb, real *C,        \
+                                     ptrdiff_t ldc)                                                                    \
+    {                                                                                                                  \
+        NMF_PICK(product, tag, level, width * (int)sizeof(real), mode, rows, width, n, A, row_step, step, B, ldb, C, ldc); \
+    }
+
+#define NMF_DISPATCH_CSR(tag, real, itag, index)                                                                       \
+    static inline void gather_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,             \
+                                             const index *indices, const index *begin, const index *end, index stored, \
+                                             const real *B, ptrdiff_t ldb, real *C, ptrdiff_t ldc)                     \
+    {                                                                                                                  \
+        NMF_PICK(gather_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, stored, B, ldb, C, ldc); \
+    }                                                                                                                  \
+    static inline void scatter_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,            \
+                                              const index *indices, const index *begin, const index *end,              \
+                                              index stored, const real *F, ptrdiff_t ldf, real *S, ptrdiff_t lds)      \
+    {                                                                                                                  \
+        NMF_PICK(scatter_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, stored, F, ldf, S, lds); \
+    }
+
+NMF_DISPATCH(f, float)
+NMF_DISPATCH(d, double)
+NMF_DISPATCH_CSR(f, float, i, int32_t)
+NMF_DISPATCH_CSR(f, float, l, int64_t)
+NMF_DISPATCH_CSR(d, double, i, int32_t)
+NMF_DISPATCH_CSR(d, double, l, int64_t)
+
+#endif

@@ -1,0 +1,93 @@
+# What products.h and simd.h offer, and the same under one name for both precisions and both index widths.
+
+cdef extern from "simd.h" nogil:
+    # Only a return type carries attributes through Cython: a function of this "type" belongs to a level.
+    ctypedef void inlined "NMF_INLINE void"
+    ctypedef void avx2 "NMF_AVX2 void"
+    ctypedef void avx512 "NMF_AVX512 void"
+    int nmf_best_level()
+
+cdef extern from "products.h" nogil:
+    enum:
+        SET "NMF_SET"
+        ADD "NMF_ADD"
+        SUBTRACT "NMF_SUBTRACT"
+    void product_f(int level, int mode, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n, const float* A,
+                   Py_ssize_t row_step, Py_ssize_t step, const float* B, Py_ssize_t ldb, float* C, Py_ssize_t ldc)
+    void product_d(int level, int mode, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n, const double* A,
+                   Py_ssize_t row_step, Py_ssize_t step, const double* B, Py_ssize_t ldb, double* C, Py_ssize_t ldc)
+    void gather_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
+                    const int32_t* begin, const int32_t* end, int32_t stored, const float* B, Py_ssize_t ldb,
+                    float* C, Py_ssize_t ldc)
+    void gather_f_l(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int64_t* indices,
+                    const int64_t* begin, const int64_t* end, int64_t stored, const float* B, Py_ssize_t ldb,
+                    float* C, Py_ssize_t ldc)
+    void gather_d_i(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
+                    const int32_t* begin, const int32_t* end, int32_t stored, const double* B, Py_ssize_t ldb,
+                    double* C, Py_ssize_t ldc)
+    void gather_d_l(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int64_t* indices,
+                    const int64_t* begin, const int64_t* end, int64_t stored, const double* B, Py_ssize_t ldb,
+                    double* C, Py_ssize_t ldc)
+    void scatter_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
+                     const int32_t* begin, const int32_t* end, int32_t stored, const float* F, Py_ssize_t ldf,
+                     float* S, Py_ssize_t lds)
+    void scatter_f_l(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int64_t* indices,
+                     const int64_t* begin, const int64_t* end, int64_t stored, const float* F, Py_ssize_t ldf,
+                     float* S, Py_ssize_t lds)
+    void scatter_d_i(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
+                     const int32_t* begin, const int32_t* end, int32_t stored, const double* F, Py_ssize_t ldf,
+                     double* S, Py_ssize_t lds)
+    void scatter_d_l(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int64_t* indices,
+                     const int64_t* begin, const int64_t* end, int64_t stored, const double* F, Py_ssize_t ldf,
+                     double* S, Py_ssize_t lds)
+
+
+ctypedef fused real:
+    float
+    double
+
+ctypedef fused index:
+    int32_t
+    int64_t
+
+
+cdef inline void product(int level, int mode, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n, const real* A,
+                         Py_ssize_t row_step, Py_ssize_t step, const real* B, Py_ssize_t ldb, real* C,
+                         Py_ssize_t ldc) noexcept nogil:
+    """C (rows x width) =, += or -= A (rows x n) @ B (n x width)."""
+    if real is float:
+        product_f(level, mode, rows, width, n, A, row_step, step, B, ldb, C, ldc)
+    else:
+        product_d(level, mode, rows, width, n, A, row_step, step, B, ldb, C, ldc)
+
+
+cdef inline void gather(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const index* indices,
+                        const index* begin, const index* end, index stored, const real* B, Py_ssize_t ldb, real* C,
+                        Py_ssize_t ldc) noexcept nogil:
+    """C = X @ B for CSR rows of X: B's rows are gathered, C's row stays in registers."""
+    if real is float:
+        if index is int32_t:
+            gather_f_i(level, rows, width, data, indices, begin, end, stored, B, ldb, C, ldc)
+        else:
+            gather_f_l(level, rows, width, data, indices, begin, end, stored, B, ldb, C, ldc)
+    else:
+        if index is int32_t:
+            gather_d_i(level, rows, width, data, indices, begin, end, stored, B, ldb, C, ldc)
+        else:
+            gather_d_l(level, rows, width, data, indices, begin, end, stored, B, ldb, C, ldc)
+
+
+cdef inline void scatter(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const index* indices,
+                         const index* begin, const index* end, index stored, const real* F, Py_ssize_t ldf, real* S,
+                         Py_ssize_t lds) noexcept nogil:
+    """S += X.T @ F for CSR rows of X: F's row stays in registers, S's rows are scattered to."""
+    if real is float:
+        if index is int32_t:
+            scatter_f_i(level, rows, width, data, indices, begin, end, stored, F, ldf, S, lds)
+        else:
+            scatter_f_l(level, rows, width, data, indices, begin, end, stored, F, ldf, S, lds)
+    else:
+        if index is int32_t:
+            scatter_d_i(level, rows, width, data, indices, begin, end, stored, F, ldf, S, lds)
+        else:
+            scatter_d_l(level, rows, width, data, indices, begin, end, stored, F, ldf, S, lds)

@@ -1,0 +1,251 @@
+/* Products for one precision (NMF_REAL, NMF_TAG) at one instruction-set level (NMF_LEVEL).
+ *
+ * Every element of a result is one chain of multiply-adds in the order of the inner index, whatever tile it falls into:
+ * a row's numbers do not depend on its neighbours, nor on how the rows were dealt to threads.
+ */
+#if NMF_LEVEL == 2
+#define NMF_TARGET NMF_AVX512
+#define NMF_BYTES 64
+#define NMF_TALL 8
+#elif NMF_LEVEL == 1
+#define NMF_TARGET NMF_AVX2
+#define NMF_BYTES 32
+#define NMF_TALL 4
+#else
+#define NMF_TARGET
+#define NMF_BYTES 16
+#define NMF_TALL 4
+#endif
+#define NMF_NAME(f) NMF_JOIN(f, NMF_TAG, NMF_LEVEL)
+#define NMF_FULL NMF_LANES(NMF_BYTES, NMF_REAL)
+#define NMF_HALF NMF_LANES(NMF_BYTES / 2, NMF_REAL)
+
+typedef NMF_VECTOR(NMF_REAL, NMF_BYTES) NMF_NAME(full);
+#if NMF_LEVEL > 0
+typedef NMF_VECTOR(NMF_REAL, NMF_BYTES / 2) NMF_NAME(half);
+#endif
+
+/* C[0:tall, 0:wide vectors] (mode) A B, all accumulators in registers. tall and wide are literals at every call. */
+#define NMF_TILE(name, vector, lanes)                                                                                  \
+    static NMF_TARGET NMF_INLINE void name(const int tall, const int wide, int mode, ptrdiff_t n, const NMF_REAL *A,   \
+                                           ptrdiff_t row_step, ptrdiff_t step, const NMF_REAL *B, ptrdiff_t ldb,       \
+                                           NMF_REAL *C, ptrdiff_t ldc)                                                 \
+    {                                                                                                                  \
+        vector sum[8][4];                                                                                              \
+        vector b[4];                                                                                                   \
+        NMF_UNROLL for (int r = 0; r < tall; r++) NMF_UNROLL for (int v = 0; v < wide; v++) sum[r][v] = (vector){0};   \
+        for (ptrdiff_t j = 0; j < n; j++) {                                                                            \
+            NMF_UNROLL for (int v = 0; v < wide; v++) b[v] = *(const vector *)(B + j * ldb + v * (lanes));             \
+            NMF_UNROLL for (int r = 0; r < tall; r++)                                                                  \
+            {                                                                                                          \
+                const NMF_REAL a = A[r * row_step + j * step];                                                         \
+                NMF_UNROLL for (int v = 0; v < wide; v++) sum[r][v] += a * b[v];                                       \
+            }                                                                                                          \
+        }                                                                                                              \
+        NMF_UNROLL for (int r = 0; r < tall; r++) NMF_UNROLL for (int v = 0; v < wide; v++)                            \
+        {                                                                                                              \
+            vector *c = (vector *)(C + r * ldc + v * (lanes));                                                         \
+            if (mode == NMF_SET)                                                                                       \
+                *c = sum[r][v];                                                                                        \
+            else if (mode == NMF_ADD)                                                                                  \
+                *c += sum[r][v];                                                                                       \
+            else                                                                                                       \
+                *c -= sum[r][v];                                                                                       \
+        }                                                                                                              \
+    }
+
+NMF_TILE(NMF_NAME(tile_full), NMF_NAME(full), NMF_FULL)
+#if NMF_LEVEL > 0
+NMF_TILE(NMF_NAME(tile_half), NMF_NAME(half), NMF_HALF)
+#endif
+NMF_TILE(NMF_NAME(tile_one), NMF_REAL, 1)
+
+/* All rows of C for one panel of columns: tall tiles, then 4, then single rows. */
+#define NMF_PANEL(tile, wide)                                                                                          \
+    do {                                                                                                               \
+        ptrdiff_t r = 0;                                                                                               \
+        if (NMF_TALL == 8 && (wide) < 4)                                                                               \
+            for (; r + 8 <= rows; r += 8)                                                                              \
+                tile(8, wide, now, depth, A0 + r * row_step, row_step, step, B0 + w, ldb, C + r * ldc + w, ldc);       \
+        for (; r + 4 <= rows; r += 4)                                                                                  \
+            tile(4, wide, now, depth, A0 + r * row_step, row_step, step, B0 + w, ldb, C + r * ldc + w, ldc);           \
+        for (; r < rows; r++)                                                                                          \
+            tile(1, wide, now, depth, A0 + r * row_step, row_step, step, B0 + w, ldb, C + r * ldc + w, ldc);           \
+    } while (0)
+
+/* C (rows x width) = / += / -= A (rows x n) B (n x width); A[r, j] lies at A[r * row_step + j * step]. */
+static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n, const NMF_REAL *A,
+                                         ptrdiff_t row_step, ptrdiff_t step, const NMF_REAL *B, ptrdiff_t ldb,
+                                         NMF_REAL *C, ptrdiff_t ldc)
+{
+    ptrdiff_t j = 0;
+    do {
+        const ptrdiff_t depth = n - j < NMF_DEPTH ? n - j : NMF_DEPTH;
+        const int now = (mode == NMF_SET && j > 0) ? NMF_ADD : mode;
+        const NMF_REAL *A0 = A + j * step, *B0 = B + j * ldb;
+        ptrdiff_t w = 0;
+        while (width - w >= NMF_FULL) {
+            const ptrdiff_t vectors = (width - w) / NMF_FULL;
+            if (NMF_LEVEL == 2 && rows <= 4 && vectors >= 4) {
+                NMF_PANEL(NMF_NAME(tile_full), 4);
+                w += 4 * NMF_FULL;
+            } else if (NMF_LEVEL > 0 && (vectors == 3 || vectors > 4)) {
+                NMF_PANEL(NMF_NAME(tile_full), 3);
+                w += 3 * NMF_FULL;
+            } else if (vectors >= 2) {
+                NMF_PANEL(NMF_NAME(tile_full), 2);
+                w += 2 * NMF_FULL;
+            } else {
+                NMF_PANEL(NMF_NAME(tile_full), 1);
+                w += NMF_FULL;
+            }
+        }
+#if NMF_LEVEL > 0
+        if (width - w >= NMF_HALF) {
+            NMF_PANEL(NMF_NAME(tile_half), 1);
+            w += NMF_HALF;
+        }
+#endif
+        for (; w < width; w++)
+            NMF_PANEL(NMF_NAME(tile_one), 1);
+        j += NMF_DEPTH;
+    } while (j < n);
+}
+#undef NMF_PANEL
+
+/* One row of a sparse product: c (vectors) = sum over the row's entries of x * B[index]. */
+#define NMF_GATHER(name, index)                                                                                        \
+    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_row)(                                                            \
+        const int wide, const int tail, ptrdiff_t p, ptrdiff_t end, ptrdiff_t stored, const NMF_REAL *data,            \
+        const index *indices, const NMF_REAL *B, ptrdiff_t ldb, NMF_REAL *c)                                           \
+    {                                                                                                                  \
+        NMF_NAME(full) sum[4];                                                                                         \
+        NMF_HALF_VECTOR rest = (NMF_HALF_VECTOR){0};                                                                   \
+        NMF_UNROLL for (int v = 0; v < wide; v++) sum[v] = (NMF_NAME(full)){0};                                        \
+        for (; p < end; p++) {                                                                                         \
+            const NMF_REAL x = data[p];                                                                                \
+            const NMF_REAL *b = B + (ptrdiff_t)indices[p] * ldb;                                                       \
+            if (p + NMF_AHEAD < stored) {                                                                              \
+                const NMF_REAL *next = B + (ptrdiff_t)indices[p + NMF_AHEAD] * ldb;                                    \
+                NMF_PREFETCH(next);                                                                                    \
+                if (wide * NMF_FULL * sizeof(NMF_REAL) > 32)                                                           \
+                    NMF_PREFETCH((const char *)next + 64);                                                             \
+            }                                                                                                          \
+            NMF_UNROLL for (int v = 0; v < wide; v++) sum[v] += x * *(const NMF_NAME(full) *)(b + v * NMF_FULL);       \
+            if (tail)                                                                                                  \
+                rest += x * *(const NMF_HALF_VECTOR *)(b + wide * NMF_FULL);                                           \
+        }                                                                                                              \
+        NMF_UNROLL for (int v = 0; v < wide; v++) *(NMF_NAME(full) *)(c + v * NMF_FULL) = sum[v];                      \
+        if (tail)                                                                                                      \
+            *(NMF_HALF_VECTOR *)(c + wide * NMF_FULL) = rest;                                                          \
+    }                                                                                                                  \
+    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_one)(ptrdiff_t p, ptrdiff_t end, const NMF_REAL *data,           \
+                                                           const index *indices, const NMF_REAL *B, ptrdiff_t ldb,     \
+                                                           NMF_REAL *c)                                                \
+    {                                                                                                                  \
+        *c = 0;                                                                                                        \
+        for (; p < end; p++)                                                                                           \
+            *c += data[p] * B[(ptrdiff_t)indices[p] * ldb];                                                            \
+    }                                                                                                                  \
+    /* C (rows x width) = X B for rows of X stored in CSR: row r holds the entries begin[r] to end[r]. */              \
+    static NMF_TARGET void NMF_NAME(name)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices, \
+                                          const index *begin, const index *end, index stored, const NMF_REAL *B,       \
+                                          ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)                                   \
+    {                                                                                                                  \
+        for (ptrdiff_t r = 0; r < rows; r++)                                                                           \
+            NMF_BY_WIDTH(NMF_NAME(name##_row), NMF_NAME(name##_one), B + w, ldb, C + r * ldc + w)                      \
+    }
+
+/* One row's share of X.T F: S[index] += x * f for the row's entries, f held in registers. */
+#define NMF_SCATTER(name, index)                                                                                       \
+    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_row)(                                                            \
+        const int wide, const int tail, ptrdiff_t p, ptrdiff_t end, ptrdiff_t stored, const NMF_REAL *data,            \
+        const index *indices, NMF_REAL *S, ptrdiff_t lds, const NMF_REAL *f)                                           \
+    {                                                                                                                  \
+        NMF_NAME(full) row[4];                                                                                         \
+        NMF_HALF_VECTOR rest = (NMF_HALF_VECTOR){0};                                                                   \
+        NMF_UNROLL for (int v = 0; v < wide; v++) row[v] = *(const NMF_NAME(full) *)(f + v * NMF_FULL);                \
+        if (tail)                                                                                                      \
+            rest = *(const NMF_HALF_VECTOR *)(f + wide * NMF_FULL);                                                    \
+        for (; p < end; p++) {                                                                                         \
+            const NMF_REAL x = data[p];                                                                                \
+            NMF_REAL *s = S + (ptrdiff_t)indices[p] * lds;                                                             \
+            if (p + NMF_AHEAD < stored) {                                                                              \
+                const NMF_REAL *next = S + (ptrdiff_t)indices[p + NMF_AHEAD] * lds;                                    \
+                NMF_PREFETCH(next);                                                                                    \
+                if (wide * NMF_FULL * sizeof(NMF_REAL) > 32)                                                           \
+                    NMF_PREFETCH((const char *)next + 64);                                                             \
+            }                                                                                                          \
+            NMF_UNROLL for (int v = 0; v < wide; v++) *(NMF_NAME(full) *)(s + v * NMF_FULL) += x * row[v];             \
+            if (tail)                                                                                                  \
+                *(NMF_HALF_VECTOR *)(s + wide * NMF_FULL) += x * rest;                                                 \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_one)(ptrdiff_t p, ptrdiff_t end, const NMF_REAL *data,           \
+                                                           const index *indices, NMF_REAL *S, ptrdiff_t lds,           \
+                                                           const NMF_REAL *f)                                          \
+    {                                                                                                                  \
+        for (; p < end; p++)                                                                                           \
+            S[(ptrdiff_t)indices[p] * lds] += data[p] * *f;                                                            \
+    }                                                                                                                  \
+    /* S (columns x width) += X.T F over the entries begin[r] to end[r] of each of the rows. */                        \
+    static NMF_TARGET void NMF_NAME(name)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices, \
+                                          const index *begin, const index *end, index stored, const NMF_REAL *F,       \
+                                          ptrdiff_t ldf, NMF_REAL *S, ptrdiff_t lds)                                   \
+    {                                                                                                                  \
+        for (ptrdiff_t r = 0; r < rows; r++)                                                                           \
+            NMF_BY_WIDTH(NMF_NAME(name##_row), NMF_NAME(name##_one), S + w, lds, F + r * ldf + w)                      \
+    }
+
+#if NMF_LEVEL > 0
+#define NMF_HALF_VECTOR NMF_NAME(half)
+#define NMF_HALF_LANES NMF_HALF
+#else
+#define NMF_HALF_VECTOR NMF_REAL
+#define NMF_HALF_LANES 1
+#endif
+
+/* Calls a row function for up to four vectors of columns at a time, a half vector with the last ones. */
+#define NMF_BY_WIDTH(row, one, ...)                                                                                    \
+    {                                                                                                                  \
+        ptrdiff_t w = 0;                                                                                               \
+        while (w < width) {                                                                                            \
+            const ptrdiff_t vectors = (width - w) / NMF_FULL < 4 ? (width - w) / NMF_FULL : 4;                         \
+            const int tail = vectors < 4 && width - w - vectors * NMF_FULL >= NMF_HALF_LANES;                          \
+            switch (2 * vectors + tail) {                                                                              \
+            case 1: row(0, 1, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
+            case 2: row(1, 0, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
+            case 3: row(1, 1, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
+            case 4: row(2, 0, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
+            case 5: row(2, 1, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
+            case 6: row(3, 0, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
+            case 7: row(3, 1, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
+            case 8: row(4, 0, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
+            default: break;                                                                                            \
+            }                                                                                                          \
+            if (vectors == 0 && tail == 0)                                                                             \
+                break;                                                                                                 \
+            w += vectors * NMF_FULL + tail * NMF_HALF_LANES;                                                           \
+        }                                                                                                              \
+        for (; w < width; w++)                                                                                         \
+            one(begin[r], end[r], data, indices, __VA_ARGS__);                                                         \
+    }
+
+NMF_GATHER(gather_i, int32_t)
+NMF_GATHER(gather_l, int64_t)
+NMF_SCATTER(scatter_i, int32_t)
+NMF_SCATTER(scatter_l, int64_t)
+
+#undef NMF_TARGET
+#undef NMF_BYTES
+#undef NMF_TALL
+#undef NMF_NAME
+#undef NMF_FULL
+#undef NMF_HALF
+#undef NMF_HALF_VECTOR
+#undef NMF_HALF_LANES
+#undef NMF_TILE
+#undef NMF_GATHER
+#undef NMF_SCATTER
+#undef NMF_BY_WIDTH
+#undef NMF_LEVEL

@@ -1,0 +1,49 @@
+/* Instruction-set levels of the kernels, chosen at run time.
+ *
+ * Level 0 is plain C for whatever the wheel was built for, level 1 is AVX2 + FMA, level 2 is AVX-512. Functions of a
+ * level carry its target attribute, so one object file holds all three and no compiler flag raises the baseline.
+ */
+#ifndef NMF_SIMD_H
+#define NMF_SIMD_H
+
+#if defined(__GNUC__)
+#define NMF_INLINE inline __attribute__((always_inline))
+#define NMF_ALIGNED(bytes) __attribute__((aligned(bytes)))
+#elif defined(_MSC_VER)
+#define NMF_INLINE __forceinline
+#define NMF_ALIGNED(bytes) __declspec(align(bytes))
+#else
+#define NMF_INLINE inline
+#define NMF_ALIGNED(bytes)
+#endif
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#define NMF_LEVELS 3
+#define NMF_AVX2 __attribute__((target("avx2,fma")))
+#if defined(__clang__)
+/* clang drops a whole target attribute that contains prefer-vector-width */
+#define NMF_AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512cd,avx2,fma"), min_vector_width(512)))
+#else
+#define NMF_AVX512 \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512cd,avx2,fma,prefer-vector-width=512")))
+#endif
+#else
+#define NMF_LEVELS 1
+#define NMF_AVX2
+#define NMF_AVX512
+#endif
+
+static int nmf_best_level(void)
+{
+#if NMF_LEVELS == 3
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+        return 2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return 1;
+#endif
+    return 0;
+}
+
+#endif

@@ -1,0 +1,117 @@
+"""The container protocol: everything a fit asks of X."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from nmf_core._core import Team
+
+
+def factor_array(n: int, k: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros (n, ld) for a factor with k columns, in the form that the kernels like.
+
+    ld fills a row up to half vectors (32 bytes; 16 for narrow ones), and the first row starts on a cache line.
+    """
+    itemsize = np.dtype(dtype).itemsize
+    step = 16 if k * itemsize <= 32 else 32
+    ld = -(-k * itemsize // step) * step // itemsize
+    buffer = np.zeros(n * ld * itemsize + 64, dtype=np.uint8)
+    start = -buffer.ctypes.data % 64
+    return buffer[start : start + n * ld * itemsize].view(dtype).reshape(n, ld)
+
+
+class Container(ABC):
+    """A matrix that is visited by blocks of its rows.
+
+    The *blocked* matrix, called A in the formulas here, is X, or X.T if `transposed`: then the blocks are columns of
+    X, and whatever is said of samples holds for features.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n, m) of the blocked matrix.
+    transposed : bool
+        Whether the blocked matrix is X.T.
+    dtype : dtype
+        float32 or float64, of the data and of every factor that meets it.
+    n_stored : int
+        Stored entries.
+    """
+
+    shape: tuple[int, int]
+    transposed: bool
+    dtype: np.dtype
+    n_stored: int
+
+    @abstractmethod
+    def sum(self) -> float:
+        """The sum of all entries, in double."""
+
+    @abstractmethod
+    def squared_norm(self) -> float:
+        """||X||_F^2, in double."""
+
+    @abstractmethod
+    def product(self, G: np.ndarray, team: Team) -> np.ndarray:
+        """A @ G (n, ld) for a factor array G (m, ld)."""
+
+    @abstractmethod
+    def improve(
+        self,
+        F: np.ndarray,
+        S: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        gram: np.ndarray,
+        order: np.ndarray,
+        method: int,
+        l1: float,
+        max_sweeps: int,
+        tol: float,
+        team: Team,
+    ) -> None:
+        """One pass: the rows of F are improved for F @ G.T ~ A, then their statistics are added to S.
+
+        Parameters
+        ----------
+        F : ndarray of shape (n, ld)
+            Factor array of the blocked side. Modified in place.
+        S : ndarray of shape (m + k, ld) or None
+            Statistics: ``A.T @ F`` is added to the first m rows, ``F.T @ F`` to the last k. Modified in place.
+        report : ndarray of shape (4,), float64
+            Gains the sum of squared scaled steps of the first sweep, the most sweeps used (as a maximum), the rows
+            that have not met `tol`, and the inner product of ``A @ G`` with the new F. Modified in place.
+        G : ndarray of shape (m, ld)
+            Factor array of the other side.
+        gram : ndarray of shape (k, k)
+            ``G.T @ G`` plus the l2 penalty of F on its diagonal.
+        order : ndarray of int32
+            The components to update, in this order.
+        method : int
+            The step, one of `_core.METHODS`.
+        l1 : float
+            The l1 penalty of F.
+        max_sweeps : int
+            Sweeps over the components for every row; with none, F stays and only statistics are added.
+        tol : float
+            A row is done when the length of its sweep has fallen to `tol` times that of its first.
+        team : Team
+            Who works.
+        """
+
+    @abstractmethod
+    def squared_residual(self, F: np.ndarray, G: np.ndarray, team: Team) -> float:
+        """||A - F @ G.T||_F^2 in double, for factor arrays F (n, ld) and G (m, ld)."""
+
+    @abstractmethod
+    def row_means(self) -> np.ndarray:
+        """The mean of every row of A, in double."""
+
+    def transposed_product(self, F: np.ndarray, k: int, team: Team) -> np.ndarray:
+        """A.T @ F (m, ld) for a factor array F (n, ld) with k columns."""
+        m = self.shape[1]
+        S = np.zeros((m + k, F.shape[1]), dtype=self.dtype)
+        none = np.empty(0, dtype=np.int32)
+        no_gram = np.zeros((k, k), dtype=self.dtype)
+        self.improve(F, S, np.zeros(4), S[:m], no_gram, none, 0, 0.0, 0, 0.0, team)
+        return S[:m]

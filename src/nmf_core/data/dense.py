@@ -1,0 +1,61 @@
+"""Dense arrays, in memory or mapped into it."""
+
+import numpy as np
+
+from nmf_core import _core
+from nmf_core.data.base import Container
+
+_BLOCK_BYTES = 1 << 22
+
+
+class Dense(Container):
+    """A strided array, read in place as long as its rows are contiguous.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, m), float32 or float64
+        The blocked matrix; may be read-only or a memory map. An array whose rows are not contiguous is copied.
+    transposed : bool
+        Whether A is X.T.
+    """
+
+    def __init__(self, A: np.ndarray, *, transposed: bool = False) -> None:
+        readable = A.strides[1] == A.itemsize and A.strides[0] % A.itemsize == 0 and A.strides[0] >= 0
+        self.array = np.asarray(A) if readable and A.flags.aligned else np.ascontiguousarray(A)
+        self.shape = (A.shape[0], A.shape[1])
+        self.transposed = transposed
+        self.dtype = A.dtype
+        self.n_stored = A.size
+
+    def _blocks(self):
+        """Blocks of rows in double, small enough for the cache."""
+        n, m = self.shape
+        step = max(1, _BLOCK_BYTES // (8 * m))
+        for first in range(0, n, step):
+            yield first, self.array[first : first + step].astype(np.float64, copy=False)
+
+    def sum(self) -> float:
+        return float(self.array.sum(dtype=np.float64))
+
+    def row_means(self) -> np.ndarray:
+        return self.array.mean(axis=1, dtype=np.float64)
+
+    def squared_norm(self) -> float:
+        return float(sum(np.einsum("ij,ij->", block, block) for _, block in self._blocks()))
+
+    def product(self, G, team):
+        C = np.empty((self.shape[0], G.shape[1]), dtype=self.dtype)
+        _core.dense_product(C, self.array, G, team)
+        return C
+
+    def improve(self, F, S, report, G, gram, order, method, l1, max_sweeps, tol, team):
+        _core.dense_pass(F, S, report, self.array, G, gram, order, method, l1, max_sweeps, tol, team)
+
+    def squared_residual(self, F, G, team):
+        Gt = np.ascontiguousarray(G.T, dtype=np.float64)
+        total = 0.0
+        for first, block in self._blocks():
+            residual = F[first : first + len(block)].astype(np.float64) @ Gt
+            residual -= block
+            total += np.einsum("ij,ij->", residual, residual)
+        return float(total)

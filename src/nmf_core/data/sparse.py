@@ -1,0 +1,90 @@
+"""Sparse matrices in compressed rows."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from nmf_core import _core
+from nmf_core.data.base import Container
+from nmf_core.data.dense import Dense
+
+# Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
+_CANCELLED = 1e-9
+
+
+class Sparse(Container):
+    """A CSR matrix, read in place; columns that are unsorted or occur twice in a row are mended in a copy.
+
+    Parameters
+    ----------
+    A : CSR array or matrix of shape (n, m), float32 or float64
+        The blocked matrix. Explicit zeros are entries like any other.
+    transposed : bool
+        Whether A is X.T.
+    """
+
+    def __init__(self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False) -> None:
+        if not A.has_canonical_format:
+            A = A.copy()
+            A.sum_duplicates()
+        self.shape = (A.shape[0], A.shape[1])
+        self.transposed = transposed
+        self.dtype = A.dtype
+        self.data = np.ascontiguousarray(A.data)
+        self.n_stored = len(self.data)
+        index = np.int32 if A.indices.dtype == np.int32 and A.indptr.dtype == np.int32 else np.int64
+        self.indices = np.ascontiguousarray(A.indices, dtype=index)
+        self.indptr = np.ascontiguousarray(A.indptr, dtype=index)
+        self._splits: dict[int, np.ndarray] = {}
+
+    def sum(self) -> float:
+        return float(self.data.sum(dtype=np.float64))
+
+    def row_means(self) -> np.ndarray:
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        return np.bincount(rows, weights=self.data, minlength=self.shape[0]) / self.shape[1]
+
+    def squared_norm(self) -> float:
+        return float(np.einsum("i,i->", self.data, self.data, dtype=np.float64))
+
+    def product(self, G, team):
+        C = np.empty((self.shape[0], G.shape[1]), dtype=self.dtype)
+        _core.csr_product(C, self.data, self.indices, self.indptr, G, team)
+        return C
+
+    def improve(self, F, S, report, G, gram, order, method, l1, max_sweeps, tol, team):
+        splits = self._stripes(team if S is not None else _core.Team(1))
+        _core.csr_pass(
+            F, S, report, self.data, self.indices, self.indptr, splits, G, gram, order, method, l1, max_sweeps, tol, team
+        )
+
+    def _stripes(self, team: _core.Team) -> np.ndarray:
+        """Where every row enters each thread's stripe of columns but the first; stripes hold equal numbers of entries.
+
+        The result of a pass does not depend on the stripes: a column is summed over the rows in their order.
+        """
+        n_stripes = team.n_threads
+        if n_stripes not in self._splits:
+            n, m = self.shape
+            entries = np.cumsum(np.bincount(self.indices, minlength=m))
+            wanted = self.n_stored * np.arange(1, n_stripes) / n_stripes
+            bounds = np.searchsorted(entries, wanted).astype(self.indices.dtype)
+            splits = np.empty((n_stripes - 1, n), dtype=self.indices.dtype)
+            if n_stripes > 1 and n > 0:
+                _core.csr_split(splits, self.indices, self.indptr, bounds, team)
+            self._splits = {n_stripes: splits}
+        return self._splits[n_stripes]
+
+    def squared_residual(self, F, G, team):
+        # ||A||^2 - 2 <A, F G.T> + <F.T F, G.T G>; an almost exact fit, where this cancels, is computed entry by entry.
+        F64, G64 = F.astype(np.float64, copy=False), G.astype(np.float64, copy=False)
+        inner = _core.csr_inner(self.data, self.indices, self.indptr, F, G, team)
+        norm = self.squared_norm()
+        total = norm - 2 * inner + float(np.sum((F64.T @ F64) * (G64.T @ G64)))
+        if total > _CANCELLED * norm:
+            return total
+        A = sp.csr_array((self.data, self.indices, self.indptr), shape=self.shape)
+        step = max(1, (1 << 22) // (8 * self.shape[1]))
+        return sum(
+            Dense(A[first : first + step].toarray()).squared_residual(F[first : first + step], G, team)
+            for first in range(0, self.shape[0], step)
+        )

@@ -1,0 +1,213 @@
+"""The functional door: `factorize`."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from nmf_core.data import Container, as_container
+from nmf_core.factorization import Factorization
+from nmf_core.initialization import INITIALIZERS, initialize, make_random_state
+from nmf_core.losses import LOSSES
+from nmf_core.penalties import make_penalties
+from nmf_core.problem import Problem, padded
+from nmf_core.progress import progress_bar
+from nmf_core.solvers import ALIASES, SOLVERS, Solver, solve
+from nmf_core.stopping import Callback, Rule, TimeLimit
+from nmf_core.threads import make_team, serial_blas
+from nmf_core.validation import (
+    check_choice,
+    check_factor,
+    check_given_factors,
+    check_integer,
+    check_matrix,
+    check_n_components,
+    check_number,
+    check_random_state,
+    check_update_H,
+)
+
+
+def factorize(
+    X: Any,
+    n_components: int,
+    *,
+    loss: str = "frobenius",
+    solver: str = "auto",
+    init: str | None = None,
+    W: Any = None,
+    H: Any = None,
+    update_H: Any = True,
+    alpha_W: float = 0.0,
+    alpha_H: float | str = "same",
+    l1_ratio: float = 0.0,
+    tol: float = 1e-4,
+    max_iter: int = 200,
+    time_limit: float | None = None,
+    random_state: Any = None,
+    n_threads: int | None = None,
+    callback: Callable[[Any], object] | None = None,
+    progress: bool = False,
+    shuffle: bool = False,
+) -> Factorization:
+    """Find W >= 0 and H >= 0 with X ~ W @ H.
+
+    Minimises the loss summed over X, plus ``l1_W * sum(W) + l1_H * sum(H) + l2_W / 2 * ||W||^2 + l2_H / 2 * ||H||^2``
+    with ``l1_W = n_features * alpha_W * l1_ratio``, ``l2_W = n_features * alpha_W * (1 - l1_ratio)`` and the same for H
+    with n_samples.
+
+    Parameters
+    ----------
+    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+        Non-negative and finite. Float32 and float64 are computed in their own precision, other types in float64.
+        Arrays in C or Fortran order, memory maps, CSR and CSC are read where they are. Never modified.
+    n_components : int
+        Number of components k.
+    loss : str
+        "frobenius": half the squared error.
+    solver : str
+        "hals" (coordinate descent; also called "cd"), "mu" (multiplicative updates), or "auto", which is "hals".
+    init : str, optional
+        "random", "nndsvd", "nndsvda", "nndsvdar", "kmeans" or "custom" (start from W and H). By default "custom" if W
+        or H is given, else "nndsvda" if k <= min(n_samples, n_features), else "random".
+    W : array-like of shape (n_samples, k), optional
+        Initial W, for a custom start. Never modified.
+    H : array-like of shape (k, n_features), optional
+        Initial H, for a custom start, or the H to keep. Never modified.
+    update_H : bool or ndarray of bool, shape (k,)
+        Whether to improve H; an array says it for every component, False holds its row of H fixed. If nothing of H is
+        to be improved, W starts at zero and every row of W is found by itself.
+    alpha_W : float
+        Strength of the penalty on W, >= 0.
+    alpha_H : float or "same"
+        Strength of the penalty on H, >= 0; "same" is `alpha_W`.
+    l1_ratio : float
+        Share of the l1 norm in the penalties, from 0 (all l2) to 1.
+    tol : float
+        Tolerance: the fit has converged when a sweep's projected gradient steps change W @ H by at most `tol`,
+        relatively ("mu" also when ten iterations have lowered the error by less than `tol` of the first error).
+    max_iter : int
+        Iterations at most.
+    time_limit : float, optional
+        Seconds after which no new iteration starts.
+    random_state : int, RandomState, Generator or None
+        Source of randomness of the start and of `shuffle`.
+    n_threads : int, optional
+        Threads. By default what affinity mask, control group, ``OMP_NUM_THREADS`` and threadpoolctl leave. The result
+        is the same to the last bit for any number.
+    callback : callable, optional
+        Called with the state after every iteration: ``iteration``, ``seconds``, ``objective``, ``violation`` and
+        read-only ``W`` and ``H``. Returning True stops the fit.
+    progress : bool
+        Show a progress bar (needs tqdm).
+    shuffle : bool
+        Visit the components in a new random order in every sweep.
+
+    Returns
+    -------
+    Factorization
+        After an interrupt from the keyboard, the factors so far with ``stop_reason="interrupted"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not what it must be; the message names it and where it is wrong.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> X = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]])
+    >>> result = nmf_core.factorize(X, 2, random_state=0)
+    >>> np.abs(X - result.W @ result.H).max() < 0.01
+    True
+    """
+    X, row_labels, column_labels = check_matrix(X)
+    k = check_n_components(n_components, X.shape, X.dtype.itemsize)
+    the_loss = LOSSES[check_choice(loss, "loss", LOSSES)]
+    the_solver = SOLVERS[ALIASES.get(solver, check_choice(solver, "solver", [*SOLVERS, *ALIASES]))]
+    mask = check_update_H(update_H, k)
+    init = _resolve_init(init, W, H, k, X.shape, mask)
+    parameters = {
+        "alpha_W": check_number(alpha_W, "alpha_W"),
+        "alpha_H": "same" if isinstance(alpha_H, str) and alpha_H == "same" else check_number(alpha_H, "alpha_H"),
+        "l1_ratio": check_number(l1_ratio, "l1_ratio", high=1.0),
+        "tol": check_number(tol, "tol"),
+        "max_iter": check_integer(max_iter, "max_iter", 1),
+        "time_limit": None if time_limit is None else check_number(time_limit, "time_limit"),
+        "random_state": random_state if isinstance(random_state, int) else None,
+        "shuffle": bool(shuffle),
+    }
+    random = make_random_state(check_random_state(random_state))
+    team = make_team(None if n_threads is None else check_integer(n_threads, "n_threads", 1))
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        stack.enter_context(serial_blas())
+        data = as_container(X)
+        penalties = make_penalties(X.shape, alpha_W, alpha_H, l1_ratio)
+        problem = Problem(data, the_loss, *penalties)
+        W_start, Ht_start = _start(data, k, init, W, H, mask, random, team)
+        rules: list[Rule] = []
+        if time_limit is not None:
+            rules.append(TimeLimit(time_limit))
+        if callback is not None:
+            rules.append(Callback(callback))
+        if progress:
+            rules.append(Callback(stack.enter_context(progress_bar(max_iter))))
+        outcome = solve(
+            problem, W_start, Ht_start, k, solver=the_solver, tol=tol, max_iter=max_iter, rules=rules, update_H=mask,
+            shuffle=random.permutation if shuffle else None, team=team, start=start,
+        )  # fmt: skip
+        divergence = problem.divergence(W_start, Ht_start, team)
+        objective = divergence + problem.penalty_W.value(W_start) + problem.penalty_H.value(Ht_start)
+    if len(outcome.history):
+        outcome.history.objective[-1] = objective
+    return Factorization(
+        W=W_start[:, :k].copy(),
+        H=np.ascontiguousarray(Ht_start[:, :k].T),
+        objective=objective,
+        divergence=divergence,
+        n_iter=outcome.n_iter,
+        converged=outcome.converged,
+        stop_reason=outcome.stop_reason,
+        history=outcome.history,
+        loss=the_loss.name,
+        solver=the_solver.name,
+        init=init,
+        n_threads=team.n_threads,
+        seconds=time.perf_counter() - start,
+        n_stored=data.n_stored,
+        X_squared_norm=data.squared_norm(),
+        parameters=parameters,
+        row_labels=row_labels,
+        column_labels=column_labels,
+    )
+
+
+def _resolve_init(init: str | None, W: Any, H: Any, k: int, shape: tuple[int, int], mask: np.ndarray) -> str:
+    """The name of the start, checked against everything that it has to fit."""
+    if init is None:
+        given = W is not None or H is not None or not mask.all()
+        init = "custom" if given else "nndsvda" if k <= min(shape) else "random"
+    check_choice(init, "init", [*INITIALIZERS, "custom"])
+    check_given_factors(init, W, H, k, shape, mask)
+    return init
+
+
+def _start(
+    data: Container, k: int, init: str, W: Any, H: Any, mask: np.ndarray, random: np.random.RandomState, team: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Factor arrays (n_samples, ld) and (n_features, ld) with the initial factors; nothing of the caller's is shared."""
+    n_samples, n_features = data.shape[::-1] if data.transposed else data.shape
+    if init != "custom":
+        W, Ht = initialize(data, k, init, random, team)
+        return padded(W, data.dtype), padded(Ht, data.dtype)
+    W_random = Ht_random = None
+    if mask.any() and (W is None or H is None):
+        W_random, Ht_random = initialize(data, k, "random", random, team)
+    elif W is None or not mask.any():
+        W, W_random = None, np.zeros((n_samples, k))
+    W = W_random if W is None else check_factor(W, "W", (n_samples, k), data.dtype)
+    Ht = Ht_random if H is None else check_factor(H, "H", (k, n_features), data.dtype).T
+    return padded(W, data.dtype), padded(Ht, data.dtype)

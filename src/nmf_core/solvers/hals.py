@@ -1,0 +1,25 @@
+"""Hierarchical alternating least squares, that is cyclic coordinate descent."""
+
+from nmf_core._core import METHODS
+from nmf_core.solvers.base import Solver
+from nmf_core.stopping import Rule, SmallViolation
+
+
+class HALS(Solver):
+    """One component after the other is set to its minimiser with everything else fixed.
+
+    The objective never rises. Converges much faster than multiplicative updates for the same work.
+
+    References
+    ----------
+    A. Cichocki and A.-H. Phan (2009), "Fast local algorithms for large scale nonnegative matrix and tensor
+    factorizations", doi:10.1587/transfun.E92.A.708. C.-J. Hsieh and I. S. Dhillon (2011), "Fast coordinate descent
+    methods with variable selection for non-negative matrix factorization", doi:10.1145/2020408.2020577.
+    """
+
+    name = "hals"
+    method = METHODS["hals"]
+    needs_quadratic = True
+
+    def rules(self, tol: float) -> list[Rule]:
+        return [SmallViolation(tol)]

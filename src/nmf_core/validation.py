@@ -1,0 +1,206 @@
+"""Checks of what users give: the only place that raises on it. Every message names what and where."""
+
+import numbers
+import os
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+Labels = tuple[str, ...] | None
+
+
+def check_matrix(X: Any, name: str = "X") -> tuple[np.ndarray | sp.sparray | sp.spmatrix, Labels, Labels]:
+    """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
+
+    Parameters
+    ----------
+    X : ndarray, array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+        Float32 and float64 are kept; integers, booleans and other floats become float64. CSR and CSC are kept, other
+        sparse formats become CSR. Never modified.
+    name : str
+        How messages call it.
+
+    Returns
+    -------
+    X : ndarray or CSR or CSC array or matrix
+    row_labels, column_labels : tuple of str or None
+
+    Raises
+    ------
+    TypeError
+        Not numeric: strings, objects, complex numbers, masked arrays.
+    ValueError
+        Not two-dimensional, empty, or an entry that is NaN, infinite or negative (the first is named).
+    """
+    rows = columns = None
+    if hasattr(X, "columns") and hasattr(X, "index") and hasattr(X, "to_numpy"):  # a pandas data frame
+        rows, columns = tuple(map(str, X.index)), tuple(map(str, X.columns))
+        X = X.sparse.to_coo().tocsr() if hasattr(X, "sparse") else X.to_numpy()
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; masked entries are not supported, fill them first.")
+    if not sp.issparse(X):
+        try:
+            X = np.asarray(X)
+        except ValueError as error:
+            raise ValueError(f"{name} is not a matrix: {error}") from None
+    if X.dtype.kind not in "fiub":
+        kind = {"c": "complex numbers", "O": "Python objects", "U": "strings", "S": "strings"}.get(
+            X.dtype.kind, f"dtype {X.dtype}"
+        )
+        raise TypeError(f"{name} must hold real numbers, but it holds {kind}.")
+    if X.ndim != 2:
+        raise ValueError(f"{name} must be a matrix with 2 dimensions, but it has {X.ndim}.")
+    if 0 in X.shape:
+        raise ValueError(f"{name} is empty: its shape is {X.shape[0]} x {X.shape[1]}.")
+    if X.dtype not in (np.float32, np.float64) or not X.dtype.isnative:
+        X = X.astype(np.float32 if X.dtype == np.dtype(np.float32).newbyteorder() else np.float64)
+    if sp.issparse(X) and X.format not in ("csr", "csc"):
+        X = X.tocsr()
+    if sp.issparse(X):
+        _check_structure(X, name)
+    _check_values(X, name)
+    return X, rows, columns
+
+
+def _check_structure(X: sp.sparray | sp.spmatrix, name: str) -> None:
+    """CSR and CSC built by hand can point outside themselves; kernels trust them afterwards."""
+    n, m = X.shape if X.format == "csr" else X.shape[::-1]
+    steps = np.diff(X.indptr)
+    stored = min(len(X.data), len(X.indices))
+    if len(X.indptr) != n + 1 or X.indptr[0] != 0 or X.indptr[-1] > stored or (steps < 0).any():
+        raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: its indptr does not fit its data.")
+    used = X.indices[: X.indptr[-1]]
+    if len(used) and (used.min() < 0 or used.max() >= m):
+        raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
+
+
+def _check_values(X: np.ndarray | sp.sparray | sp.spmatrix, name: str) -> None:
+    values = X.data if sp.issparse(X) else X
+    if values.size == 0:
+        return
+    # Two reductions, no temporary: a NaN anywhere makes the minimum NaN.
+    low, high = values.min(), values.max()
+    if low >= 0 and high < np.inf:
+        norm = float(high) ** 2 * values.size
+        if norm > float(np.finfo(values.dtype).max):
+            raise ValueError(
+                f"{name} is too large for {values.dtype}: squares of its entries (up to {high:g}) overflow. Scale it down."
+            )
+        return
+    bad = {"NaN": np.isnan, "infinity": np.isposinf, "a negative value": lambda v: v < 0}
+    what, test = next((what, test) for what, test in bad.items() if test(values).any())
+    row, column = _first(X, test(values))
+    value = "" if what == "NaN" else f" ({X[row, column]:g})" if what.startswith("a neg") else ""
+    raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.")
+
+
+def _first(X: np.ndarray | sp.sparray | sp.spmatrix, found: np.ndarray) -> tuple[int, int]:
+    """Row and column of the first entry found, in the order in which X is stored."""
+    if not sp.issparse(X):
+        row, column = np.unravel_index(int(found.argmax()), X.shape)
+        return int(row), int(column)
+    entry = int(found.argmax())
+    major, minor = int(np.searchsorted(X.indptr, entry, side="right")) - 1, int(X.indices[entry])
+    return (major, minor) if X.format == "csr" else (minor, major)
+
+
+def check_n_components(n_components: Any, shape: tuple[int, int], itemsize: int) -> int:
+    """A number of components that makes sense for a matrix of this shape."""
+    k = check_integer(n_components, "n_components", 1)
+    n, m = shape
+    if k > n * m:
+        raise ValueError(f"n_components={k} is more than X has entries ({n} x {m}).")
+    wanted = (n + m) * k * itemsize
+    memory = _physical_memory()
+    if wanted > memory:
+        raise ValueError(
+            f"n_components={k} is too large: the factors alone would take {wanted / 2**30:.0f} GiB of this machine's "
+            f"{memory / 2**30:.0f} GiB of memory."
+        )
+    return k
+
+
+def _physical_memory() -> float:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def check_factor(F: Any, name: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
+    """A given factor: finite, non-negative, of this shape; converted to this dtype. Never modified."""
+    array, _, _ = check_matrix(F, name)
+    if sp.issparse(array):
+        array = array.toarray()
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape[0]} x {array.shape[1]}, but {shape[0]} x {shape[1]} is needed.")
+    if not array.any():
+        raise ValueError(f"{name} is full of zeros.")
+    return array.astype(dtype, copy=False)
+
+
+def check_given_factors(init: str, W: Any, H: Any, k: int, shape: tuple[int, int], mask: np.ndarray) -> None:
+    """Whether the given factors are what the start and the fixed part of H ask for."""
+    if not mask.all() and H is None:
+        raise ValueError("update_H holds components of H fixed, so H must be given.")
+    if init == "custom":
+        if W is None and H is None:
+            raise ValueError("init='custom' needs W or H.")
+    elif W is not None or H is not None:
+        raise ValueError(f"W and H are starting points only with init='custom', got init={init!r}.")
+    if init.startswith("nndsvd") and k > min(shape):
+        raise ValueError(f"init = '{init}' can only be used when n_components <= min(n_samples, n_features)")
+    if init == "kmeans" and k > min(shape):
+        raise ValueError(f"init='kmeans' makes n_components clusters, but n_components={k} is more than {min(shape)}.")
+
+
+def check_update_H(update_H: Any, k: int) -> np.ndarray:
+    """A boolean mask (k,) of the components of H to update."""
+    if isinstance(update_H, (bool, np.bool_)):
+        return np.full(k, bool(update_H))
+    mask = np.asarray(update_H)
+    if mask.dtype != bool or mask.shape != (k,):
+        raise ValueError(
+            f"update_H must be True, False or a boolean array with one entry for each of the {k} components, "
+            f"got {update_H!r}."
+        )
+    return mask
+
+
+def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
+    """One of the given strings."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+    return value
+
+
+def check_integer(value: Any, name: str, low: int) -> int:
+    """An integer of at least `low`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}.")
+    return int(value)
+
+
+def check_number(value: Any, name: str, low: float = 0.0, high: float = float("inf")) -> float:
+    """A finite real number between `low` and `high`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}.")
+    if not low <= value <= high or value == float("inf"):
+        above = f" and at most {high:g}" if high < float("inf") else ""
+        raise ValueError(f"{name} must be a finite number of at least {low:g}{above}, got {value!r}.")
+    return float(value)
+
+
+def check_random_state(value: Any) -> Any:
+    """None, an integer seed from 0 to 2**32 - 1, a RandomState or a Generator."""
+    if value is None or isinstance(value, (np.random.RandomState, np.random.Generator)):
+        return value
+    if not isinstance(value, numbers.Integral) or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"random_state must be None, an integer, a RandomState or a Generator, got {value!r}.")
+    if not 0 <= value < 2**32:
+        raise ValueError(f"random_state must be between 0 and 2**32 - 1, got {value}.")
+    return int(value)
