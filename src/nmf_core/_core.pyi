@@ -21,22 +21,29 @@ class Team:
 
 def dense_pass(
     F: NDArray[Any],
+    N: NDArray[Any] | None,
     S: NDArray[Any] | None,
     report: NDArray[np.float64],
+    start: NDArray[Any],
+    before: NDArray[Any],
     X: NDArray[Any],
     G: NDArray[Any],
     gram: NDArray[Any],
     order: NDArray[np.int32],
     method: int,
     l1: float,
+    beta: float,
     max_sweeps: int,
     tol: float,
     team: Team,
 ) -> None: ...
 def csr_pass(
     F: NDArray[Any],
+    N: NDArray[Any] | None,
     S: NDArray[Any] | None,
     report: NDArray[np.float64],
+    start: NDArray[Any],
+    before: NDArray[Any],
     data: NDArray[Any],
     indices: NDArray[Any],
     indptr: NDArray[Any],
@@ -46,29 +53,44 @@ def csr_pass(
     order: NDArray[np.int32],
     method: int,
     l1: float,
+    beta: float,
     max_sweeps: int,
     tol: float,
     team: Team,
 ) -> None: ...
 def factor_pass(
     F: NDArray[Any],
+    N: NDArray[Any] | None,
     FtF: NDArray[Any] | None,
     report: NDArray[np.float64],
+    start: NDArray[Any],
+    before: NDArray[Any],
     cross: NDArray[Any],
     gram: NDArray[Any],
     order: NDArray[np.int32],
     method: int,
     l1: float,
+    beta: float,
     max_sweeps: int,
     tol: float,
     team: Team,
 ) -> None: ...
 def dense_product(C: NDArray[Any], X: NDArray[Any], G: NDArray[Any], team: Team) -> None: ...
 def csr_product(
-    C: NDArray[Any], data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], G: NDArray[Any], team: Team
+    C: NDArray[Any],
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    G: NDArray[Any],
+    team: Team,
 ) -> None: ...
 def csr_inner(
-    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], F: NDArray[Any], G: NDArray[Any], team: Team
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    F: NDArray[Any],
+    G: NDArray[Any],
+    team: Team,
 ) -> float: ...
 def csr_split(
     splits: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], bounds: NDArray[Any], team: Team

@@ -106,7 +106,9 @@ class Factorization:
     def _component_labels(self) -> list[str]:
         return [f"c{j + 1}" for j in range(self.n_components)]
 
-    def transform(self, X: Any, *, tol: float = 1e-4, max_iter: int = 200, n_threads: int | None = None) -> np.ndarray:
+    def transform(
+        self, X: Any, *, tol: float = 1e-4, max_iter: int = 200, n_threads: int | None = None
+    ) -> np.ndarray:
         """W of new samples for these components: every row's answer depends on that row alone.
 
         Parameters
@@ -236,7 +238,9 @@ def _sparsity(vectors: Iterable[np.ndarray]) -> float:
     for vector in vectors:
         norm = np.linalg.norm(vector.astype(np.float64))
         root = np.sqrt(vector.size)
-        values.append((root - vector.sum(dtype=np.float64) / norm) / (root - 1) if norm > 0 and root > 1 else 0.0)
+        values.append(
+            (root - vector.sum(dtype=np.float64) / norm) / (root - 1) if norm > 0 and root > 1 else 0.0
+        )
     return float(np.mean(values))
 
 

@@ -185,7 +185,9 @@ def kmeans(data: Container, k: int, rng: np.random.RandomState, team: Team) -> F
     centers = _transpose_times(data, member, team) / np.maximum(member.sum(axis=0), 1)
     # An empty cluster has no mean; a share of the overall one lets its component take part.
     empty = ~member.any(axis=0)
-    centers[:, empty] = centers.mean(axis=1, keepdims=True) * rng.uniform(0.5, 1.5, size=(len(centers), empty.sum()))
+    centers[:, empty] = centers.mean(axis=1, keepdims=True) * rng.uniform(
+        0.5, 1.5, size=(len(centers), empty.sum())
+    )
     F = member + 0.2
     return (centers, F) if data.transposed else (F, centers)
 

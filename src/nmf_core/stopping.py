@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
+
 
 class State(Protocol):
     """What a rule may look at: the fit after an iteration."""
@@ -100,4 +102,5 @@ class Callback(Rule):
         self.function = function
 
     def done(self, state: State) -> bool:
-        return self.function(state) is True
+        value = self.function(state)
+        return isinstance(value, (bool, np.bool_)) and bool(value)

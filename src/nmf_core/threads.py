@@ -137,7 +137,9 @@ def show_config() -> None:
     """Print what nmf_core was built with and what it uses here: instruction set, threads, OpenMP, BLAS."""
     modules = [importlib.import_module(name) for name in ("nmf_core", "numpy", "scipy")]
     versions = ", ".join(f"{module.__name__} {module.__version__}" for module in modules)
-    levels = [f"{name}{' (chosen)' if i == _core.best_level() else ''}" for i, name in enumerate(_core.LEVELS)]
+    levels = [
+        f"{name}{' (chosen)' if i == _core.best_level() else ''}" for i, name in enumerate(_core.LEVELS)
+    ]
     print(f"{versions}, Python {sys.version.split()[0]}")
     print(f"instruction set: {', '.join(levels[: _core.best_level() + 1])}")
     print(f"threads:         {available_threads()} by default, of {os.cpu_count()} CPUs")
@@ -145,4 +147,6 @@ def show_config() -> None:
     for pool in threadpoolctl.threadpool_info():
         kind = pool["user_api"]
         version = pool.get("version") or ""
-        print(f"{kind + ':':<16} {pool['internal_api']} {version} ({pool['num_threads']} threads) {pool['filepath']}")
+        print(
+            f"{kind + ':':<16} {pool['internal_api']} {version} ({pool['num_threads']} threads) {pool['filepath']}"
+        )

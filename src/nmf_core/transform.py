@@ -11,7 +11,14 @@ from nmf_core.penalties import make_penalties
 from nmf_core.problem import Problem, padded
 from nmf_core.solvers import SOLVERS, solve
 from nmf_core.threads import make_team, serial_blas
-from nmf_core.validation import check_factor, check_integer, check_matrix, check_number
+from nmf_core.validation import (
+    check_factor,
+    check_integer,
+    check_matrix,
+    check_number,
+    check_penalties,
+    check_threads,
+)
 
 
 def transform(
@@ -57,15 +64,17 @@ def transform(
     X, _, _ = check_matrix(X)
     H = check_matrix(H, "H")[0]
     k = H.shape[0]
-    H = check_factor(H, "H", (k, X.shape[1]), X.dtype)
-    alpha_W, l1_ratio = check_number(alpha_W, "alpha_W"), check_number(l1_ratio, "l1_ratio", high=1.0)
+    H = check_factor(H, "H", (k, X.shape[1]), X.dtype, zeros=True)
+    check_penalties(alpha_W, 0.0, l1_ratio, X.shape)
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
-    team = make_team(None if n_threads is None else check_integer(n_threads, "n_threads", 1))
+    team = make_team(check_threads(n_threads))
     with serial_blas():
-        problem = Problem(as_container(X), LOSSES["frobenius"], *make_penalties(X.shape, alpha_W, 0.0, l1_ratio))
+        problem = Problem(
+            as_container(X), LOSSES["frobenius"], *make_penalties(X.shape, alpha_W, 0.0, l1_ratio)
+        )
         W = factor_array(X.shape[0], k, X.dtype)
         outcome = solve(
             problem, W, padded(H.T, X.dtype), k, solver=SOLVERS["hals"], tol=tol, max_iter=max_iter,
             update_H=np.zeros(k, dtype=bool), team=team, start=start,
         )  # fmt: skip
-    return W[:, :k].copy(), outcome.n_iter, outcome.converged
+    return outcome.W[:, :k].copy(), outcome.n_iter, outcome.converged

@@ -37,7 +37,7 @@ def check_matrix(X: Any, name: str = "X") -> tuple[np.ndarray | sp.sparray | sp.
     rows = columns = None
     if hasattr(X, "columns") and hasattr(X, "index") and hasattr(X, "to_numpy"):  # a pandas data frame
         rows, columns = tuple(map(str, X.index)), tuple(map(str, X.columns))
-        X = X.sparse.to_coo().tocsr() if hasattr(X, "sparse") else X.to_numpy()
+        X = _frame_values(X)
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; masked entries are not supported, fill them first.")
     if not sp.issparse(X):
@@ -64,29 +64,49 @@ def check_matrix(X: Any, name: str = "X") -> tuple[np.ndarray | sp.sparray | sp.
     return X, rows, columns
 
 
+def _frame_values(frame: Any) -> np.ndarray | sp.csr_array:
+    """The values of a pandas data frame; nullable and Arrow columns become plain floats."""
+    if hasattr(frame, "sparse"):
+        return sp.csr_array(frame.sparse.to_coo())
+    kinds = {getattr(dtype, "kind", "O") for dtype in frame.dtypes}
+    if kinds <= set("fiub") and any(not isinstance(dtype, np.dtype) for dtype in frame.dtypes):
+        single = all(dtype.kind == "f" and dtype.itemsize == 4 for dtype in frame.dtypes)
+        return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
+    return frame.to_numpy()
+
+
 def _check_structure(X: sp.sparray | sp.spmatrix, name: str) -> None:
     """CSR and CSC built by hand can point outside themselves; kernels trust them afterwards."""
     n, m = X.shape if X.format == "csr" else X.shape[::-1]
-    steps = np.diff(X.indptr)
     stored = min(len(X.data), len(X.indices))
-    if len(X.indptr) != n + 1 or X.indptr[0] != 0 or X.indptr[-1] > stored or (steps < 0).any():
-        raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: its indptr does not fit its data.")
+    ascending = (X.indptr[1:] >= X.indptr[:-1]).all()
+    if len(X.indptr) != n + 1 or X.indptr[0] != 0 or X.indptr[-1] > stored or not ascending:
+        raise ValueError(
+            f"{name} is not a valid {X.format.upper()} matrix: its indptr does not fit its data."
+        )
     used = X.indices[: X.indptr[-1]]
     if len(used) and (used.min() < 0 or used.max() >= m):
-        raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
+        raise ValueError(
+            f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns."
+        )
 
 
 def _check_values(X: np.ndarray | sp.sparray | sp.spmatrix, name: str) -> None:
-    values = X.data if sp.issparse(X) else X
+    values = X.data[: X.indptr[-1]] if sp.issparse(X) else X
     if values.size == 0:
         return
     # Two reductions, no temporary: a NaN anywhere makes the minimum NaN.
     low, high = values.min(), values.max()
     if low >= 0 and high < np.inf:
-        norm = float(high) ** 2 * values.size
-        if norm > float(np.finfo(values.dtype).max):
+        limits = np.finfo(values.dtype)
+        square = float(high) * float(high)
+        if square * values.size > float(limits.max):
             raise ValueError(
                 f"{name} is too large for {values.dtype}: squares of its entries (up to {high:g}) overflow. Scale it down."
+            )
+        if 0 < high and square < float(limits.tiny):
+            raise ValueError(
+                f"{name} is too small for {values.dtype}: squares of its entries (up to {high:g}) vanish. Scale it up."
             )
         return
     bad = {"NaN": np.isnan, "infinity": np.isposinf, "a negative value": lambda v: v < 0}
@@ -110,7 +130,7 @@ def check_n_components(n_components: Any, shape: tuple[int, int], itemsize: int)
     """A number of components that makes sense for a matrix of this shape."""
     k = check_integer(n_components, "n_components", 1)
     n, m = shape
-    if k > n * m:
+    if k > max(n * m, 1000):
         raise ValueError(f"n_components={k} is more than X has entries ({n} x {m}).")
     wanted = (n + m) * k * itemsize
     memory = _physical_memory()
@@ -129,22 +149,32 @@ def _physical_memory() -> float:
         return float("inf")
 
 
-def check_factor(F: Any, name: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-    """A given factor: finite, non-negative, of this shape; converted to this dtype. Never modified."""
+def check_factor(
+    F: Any, name: str, shape: tuple[int, int], dtype: np.dtype, *, zeros: bool = False
+) -> np.ndarray:
+    """A given factor: finite, non-negative, of this shape; converted to this dtype; all zero if `zeros`. Never modified."""
     array, _, _ = check_matrix(F, name)
     if sp.issparse(array):
         array = array.toarray()
     if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape[0]} x {array.shape[1]}, but {shape[0]} x {shape[1]} is needed.")
-    if not array.any():
+        raise ValueError(
+            f"{name} has shape {array.shape[0]} x {array.shape[1]}, but {shape[0]} x {shape[1]} is needed."
+        )
+    if not zeros and not array.any():
         raise ValueError(f"{name} is full of zeros.")
-    return array.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype, copy=False)
+    if np.isinf(converted.max()):
+        raise ValueError(f"{name} is too large for {np.dtype(dtype)}, the type of X (up to {array.max():g}).")
+    return converted
 
 
 def check_given_factors(init: str, W: Any, H: Any, k: int, shape: tuple[int, int], mask: np.ndarray) -> None:
     """Whether the given factors are what the start and the fixed part of H ask for."""
     if not mask.all() and H is None:
         raise ValueError("update_H holds components of H fixed, so H must be given.")
+    if not mask.any() and W is not None:
+        raise ValueError("W is given, but with update_H=False it is found from X and H alone; leave it out.")
     if init == "custom":
         if W is None and H is None:
             raise ValueError("init='custom' needs W or H.")
@@ -153,7 +183,9 @@ def check_given_factors(init: str, W: Any, H: Any, k: int, shape: tuple[int, int
     if init.startswith("nndsvd") and k > min(shape):
         raise ValueError(f"init = '{init}' can only be used when n_components <= min(n_samples, n_features)")
     if init == "kmeans" and k > min(shape):
-        raise ValueError(f"init='kmeans' makes n_components clusters, but n_components={k} is more than {min(shape)}.")
+        raise ValueError(
+            f"init='kmeans' makes n_components clusters, but n_components={k} is more than {min(shape)}."
+        )
 
 
 def check_update_H(update_H: Any, k: int) -> np.ndarray:
@@ -169,6 +201,41 @@ def check_update_H(update_H: Any, k: int) -> np.ndarray:
     return mask
 
 
+def check_penalties(alpha_W: Any, alpha_H: Any, l1_ratio: Any, shape: tuple[int, int]) -> None:
+    """Strengths of penalties that stay finite when they are scaled by the size of X."""
+    strengths = {"alpha_W": check_number(alpha_W, "alpha_W") * shape[1]}
+    if not (isinstance(alpha_H, str) and alpha_H == "same"):
+        if isinstance(alpha_H, str):
+            raise ValueError(f"alpha_H must be 'same' or a number of at least 0, got {alpha_H!r}.")
+        strengths["alpha_H"] = check_number(alpha_H, "alpha_H") * shape[0]
+    else:
+        strengths["alpha_H"] = alpha_W * shape[0]
+    for name, strength in strengths.items():
+        if strength == float("inf"):
+            raise ValueError(f"{name} is too large: times the size of X it overflows.")
+    check_number(l1_ratio, "l1_ratio", high=1.0)
+
+
+def check_threads(n_threads: Any) -> int | None:
+    """None, or a number of threads from 1 to 1024."""
+    if n_threads is None:
+        return None
+    return check_integer(n_threads, "n_threads", 1, 1024)
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
+def check_callback(callback: Any) -> None:
+    """None or something to call."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a function of the state or None, got {callback!r}.")
+
+
 def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
     """One of the given strings."""
     if not isinstance(value, str) or value not in choices:
@@ -176,12 +243,14 @@ def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
     return value
 
 
-def check_integer(value: Any, name: str, low: int) -> int:
-    """An integer of at least `low`."""
+def check_integer(value: Any, name: str, low: int, high: int | None = None) -> int:
+    """An integer of at least `low` and at most `high`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}.")
     if value < low:
         raise ValueError(f"{name} must be at least {low}, got {value}.")
+    if high is not None and value > high:
+        raise ValueError(f"{name} must be at most {high}, got {value}.")
     return int(value)
 
 
@@ -200,7 +269,9 @@ def check_random_state(value: Any) -> Any:
     if value is None or isinstance(value, (np.random.RandomState, np.random.Generator)):
         return value
     if not isinstance(value, numbers.Integral) or isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"random_state must be None, an integer, a RandomState or a Generator, got {value!r}.")
+        raise TypeError(
+            f"random_state must be None, an integer, a RandomState or a Generator, got {value!r}."
+        )
     if not 0 <= value < 2**32:
         raise ValueError(f"random_state must be between 0 and 2**32 - 1, got {value}.")
     return int(value)

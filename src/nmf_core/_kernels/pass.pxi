@@ -15,28 +15,6 @@ cdef enum:
     THREAD_WORK = 1 << 20    # multiply-adds that are worth waking a thread for
 
 
-cdef struct Job:
-    int level, n_threads, method, max_sweeps
-    double l1, tol
-    Py_ssize_t n, m, k, ld       # rows and columns of X, components, numbers from one row of a factor to the next
-    const void* X                # dense rows, ldx numbers apart, or NULL
-    Py_ssize_t ldx
-    const void* data             # CSR rows, or NULL
-    const void* indices
-    const void* indptr
-    const void* splits           # (n_stripes - 1) x n: where each row enters the later stripes of columns
-    Py_ssize_t stored, n_stripes
-    const void* cross            # X G where it is known already, or NULL
-    const void* G
-    const void* gram
-    const int* order
-    Py_ssize_t n_order
-    void* F
-    void* S                      # or NULL: no statistics wanted
-    char* memory
-    double* report
-
-
 # Cross of the rows from `first` on, into the thread's scratch memory; then the rows of F are improved.
 cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, int thread,
                         double* report) noexcept nogil:
@@ -54,8 +32,7 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
         gather(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
                <const index*>job.indptr + first, <const index*>job.indptr + first + 1, <index>job.stored,
                <const real*>job.G, ld, C, ld)
-    improve_rows(job.level, job.method, F + first * ld, ld, cross, ld, rows, job.k, <const real*>job.gram, job.order,
-                 job.n_order, <real>job.l1, job.max_sweeps, job.tol, C + TILE * ld, report)
+    improve_rows(job, F, cross, first, rows, C + TILE * ld, report)
 
 
 # Scratch memory of one thread in bytes, a multiple of a cache line.
@@ -182,29 +159,32 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
     return 0
 
 
-cdef Job describe(real[:, ::1] F, real[:, ::1] S, const real[:, ::1] gram, const int[::1] order, int method,
-                  double l1, int max_sweeps, double tol):
+cdef Job describe(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, const real[:, ::1] start, const real[:, ::1] before,
+                  const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta, int max_sweeps, double tol):
     cdef Job job
     memset(&job, 0, sizeof(Job))
     job.n, job.ld, job.k = F.shape[0], F.shape[1], gram.shape[0]
     job.gram = &gram[0, 0]
     job.order = &order[0] if order.shape[0] else NULL
     job.n_order = order.shape[0]
-    job.method, job.l1, job.max_sweeps, job.tol = method, l1, max_sweeps, tol
+    job.method, job.l1, job.beta, job.max_sweeps, job.tol = method, l1, beta, max_sweeps, tol
+    job.N = NULL if N is None else &N[0, 0]
+    job.start = &start[0, 0]
+    job.before = &before[0, 0]
     job.S = NULL if S is None else &S[0, 0]
     return job
 
 
-# F's rows improved for F G.T ~ X, then S += [X.T F; F.T F].
+# F's rows improved for F G.T ~ X from `start` on, then extrapolated if there is N, then S += [X.T F; F.T F].
 # Row blocks outside, their columns inside: X is read once (tall X) or once from memory and once from cache.
 # Bytes: n m of X, n ld of F twice, m ld of G and S for every piece of 1 or 2 MB of X.
-def dense_pass(real[:, ::1] F, real[:, ::1] S, double[::1] report, const real[:, :] X, const real[:, ::1] G,
-               const real[:, ::1] gram, const int[::1] order, int method, double l1, int max_sweeps, double tol,
-               Team team not None):
+def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, ::1] start,
+               const real[:, ::1] before, const real[:, :] X, const real[:, ::1] G, const real[:, ::1] gram, const int[::1] order, int method,
+               double l1, double beta, int max_sweeps, double tol, Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, S, gram, order, method, l1, max_sweeps, tol)
+    job = describe(F, N, S, start, before, gram, order, method, l1, beta, max_sweeps, tol)
     job.m = X.shape[1]
     # the rows of X are contiguous, but may be rows of a wider array
     job.X, job.ldx = &X[0, 0], X.strides[0] // <Py_ssize_t>sizeof(real)
@@ -215,13 +195,14 @@ def dense_pass(real[:, ::1] F, real[:, ::1] S, double[::1] report, const real[:,
 # The same for X in CSR, columns ascending in every row.
 # Rows are dealt out to improve them, stripes of columns to add their statistics, so no thread needs a copy of S.
 # Bytes: the stored entries twice, a row of G and a row of S (read and written) for each of them.
-def csr_pass(real[:, ::1] F, real[:, ::1] S, double[::1] report, const real[::1] data, const index[::1] indices,
-             const index[::1] indptr, const index[:, ::1] splits, const real[:, ::1] G, const real[:, ::1] gram,
-             const int[::1] order, int method, double l1, int max_sweeps, double tol, Team team not None):
+def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, ::1] start,
+             const real[:, ::1] before, const real[::1] data, const index[::1] indices, const index[::1] indptr, const index[:, ::1] splits,
+             const real[:, ::1] G, const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta,
+             int max_sweeps, double tol, Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, S, gram, order, method, l1, max_sweeps, tol)
+    job = describe(F, N, S, start, before, gram, order, method, l1, beta, max_sweeps, tol)
     job.m = G.shape[0]
     job.stored = data.shape[0]
     # never dereferenced where nothing is stored, but it tells the kind of X
@@ -236,13 +217,13 @@ def csr_pass(real[:, ::1] F, real[:, ::1] S, double[::1] report, const real[::1]
 
 # The same where cross = X G is known: the factor that the statistics of a pass belong to.
 # Bytes: n ld of cross once, of F three times.
-def factor_pass(real[:, ::1] F, real[:, ::1] FtF, double[::1] report, const real[:, ::1] cross,
-                const real[:, ::1] gram, const int[::1] order, int method, double l1, int max_sweeps, double tol,
-                Team team not None):
+def factor_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] FtF, double[::1] report, const real[:, ::1] start,
+                const real[:, ::1] before, const real[:, ::1] cross, const real[:, ::1] gram, const int[::1] order, int method, double l1,
+                double beta, int max_sweeps, double tol, Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, FtF, gram, order, method, l1, max_sweeps, tol)
+    job = describe(F, N, FtF, start, before, gram, order, method, l1, beta, max_sweeps, tol)
     job.cross = &cross[0, 0]
     run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
 

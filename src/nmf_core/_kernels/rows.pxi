@@ -6,47 +6,86 @@ cdef enum:
     TILE = 64  # the widest tile of rows of any level
 
 
-# Size of what improve_rows needs besides its arguments, in numbers.
+# All that a pass needs to know, the same for every block and thread. Pointers to numbers are untyped: functions that use
+# them get F besides, whose type says which precision.
+cdef struct Job:
+    int level, n_threads, method, max_sweeps
+    double l1, beta, tol
+    Py_ssize_t n, m, k, ld       # rows and columns of X, components, numbers from one row of a factor to the next
+    const void* X                # dense rows, ldx numbers apart, or NULL
+    Py_ssize_t ldx
+    const void* data             # CSR rows, or NULL
+    const void* indices
+    const void* indptr
+    const void* splits           # (n_stripes - 1) x n: where each row enters the later stripes of columns
+    Py_ssize_t stored, n_stripes
+    const void* cross            # X G where it is known already, or NULL
+    const void* G
+    const void* gram
+    const int* order
+    Py_ssize_t n_order
+    void* F
+    void* N                      # or NULL: no extrapolation
+    const void* start
+    const void* before
+    void* S                      # or NULL: no statistics wanted
+    char* memory
+    double* report
+
+
+# Size of what improve_tiles needs besides its arguments, in numbers.
 cdef inline Py_ssize_t scratch_size(Py_ssize_t k) noexcept nogil:
     return 2 * k * TILE + 3 * TILE + max(k * TILE, (GROUP + 1) * TILE + GROUP * k)
 
 
+# The rows of F from `begin` on become the improved rows of `start` (F and start may be the same array), given their cross.
+# With N they are extrapolated: N becomes the improved rows, and with `before`, the improved rows of the last time,
+# F = max(0, N + beta (N - before)); N and before may be the same array.
 # Rows are taken in tiles of NB, transposed so that they lie side by side, and swept up to max_sweeps times.
 # A row that has met `tol` (its squared scaled step has fallen to tol^2 of its first) is frozen: what becomes of a row
 # never depends on its neighbours. Rows that fill up the last tile are zeros and frozen from the start.
-# report: sum of the first sweep's squared scaled steps, most sweeps used, rows that have not met tol, <cross, F>.
-cdef inlined improve_tiles(const int NB, int level, int method, real* F, Py_ssize_t ldf, const real* cross,
-                           Py_ssize_t ldc, Py_ssize_t n_rows, Py_ssize_t k, const real* gram, const int* order,
-                           Py_ssize_t n_order, real l1, int max_sweeps, double tol, real* scratch,
-                           double* report) noexcept nogil:
+# report: sum of the first sweep's squared scaled steps, most sweeps used, rows that have not met tol, and the inner
+# product of cross with the improved rows.
+cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, const real* cross, Py_ssize_t begin,
+                           Py_ssize_t n_rows, real* scratch, double* report) noexcept nogil:
+    cdef Py_ssize_t k = job.k, ld = job.ld
+    cdef const real* gram = <const real*>job.gram
+    cdef real l1 = <real>job.l1, beta = <real>job.beta
+    cdef double goal = job.tol * job.tol
     cdef real* P = scratch                       # k x NB, the tile of F
     cdef real* Q = P + k * NB                    # k x NB, the tile of cross, less l1
     cdef real* V = Q + k * NB                    # NB, squared scaled steps of a sweep
     cdef real* first = V + NB                    # NB, the same of the first sweep
     cdef real* active = first + NB               # NB, 1 or 0
     cdef real* rest = active + NB
+    cdef const real* start
+    cdef const real* before
+    cdef real* new
+    cdef real* N
     cdef Py_ssize_t b, tile, rows, s, c
     cdef int sweep, running = 0
+    cdef real value, ahead
     for b in range((n_rows + NB - 1) // NB):
         tile = b * NB
         rows = min(NB, n_rows - tile)
+        start = <const real*>job.start + (begin + tile) * ld
         for s in range(rows):
             active[s] = 1
             for c in range(k):
-                P[c * NB + s] = F[(tile + s) * ldf + c]
-                Q[c * NB + s] = cross[(tile + s) * ldc + c] - l1
+                P[c * NB + s] = start[s * ld + c]
+                Q[c * NB + s] = cross[(tile + s) * ld + c] - l1
         for s in range(rows, NB):
             active[s] = 0
             for c in range(k):
                 P[c * NB + s] = 0
                 Q[c * NB + s] = 0
-        for sweep in range(max_sweeps):
+        for sweep in range(job.max_sweeps):
             for s in range(NB):
                 V[s] = 0
-            if method == HALS:
-                hals_sweep(NB, level, P, Q, V, active, k, gram, order, n_order, rest)
+            if job.method == HALS:
+                hals_sweep(NB, level, P, Q, V, active, k, gram, job.order, job.n_order, rest)
             else:
-                mu_step(NB, level, P, Q, V, active, k, gram, order, n_order, l1, rest)
+                mu_step(NB, level, P, Q, V, active, k, gram, job.order, job.n_order, l1, rest)
             if sweep == 0:
                 for s in range(rows):
                     first[s] = V[s]
@@ -54,7 +93,7 @@ cdef inlined improve_tiles(const int NB, int level, int method, real* F, Py_ssiz
             running = 0
             for s in range(rows):
                 if active[s] != 0:
-                    if V[s] <= tol * tol * first[s]:
+                    if V[s] <= goal * first[s]:
                         active[s] = 0
                     else:
                         running += 1
@@ -69,49 +108,47 @@ cdef inlined improve_tiles(const int NB, int level, int method, real* F, Py_ssiz
                 V[s] += P[c * NB + s] * (Q[c * NB + s] + l1)
         for s in range(rows):
             report[3] += V[s]
-            for c in range(k):
-                F[(tile + s) * ldf + c] = P[c * NB + s]
+            new = F + (begin + tile + s) * ld
+            if job.N == NULL:
+                for c in range(k):
+                    new[c] = P[c * NB + s]
+            else:
+                N = <real*>job.N + (begin + tile + s) * ld
+                before = <const real*>job.before + (begin + tile + s) * ld
+                for c in range(k):
+                    value = P[c * NB + s]
+                    ahead = value + beta * (value - before[c])
+                    N[c] = value
+                    new[c] = ahead if ahead > 0 else 0
 
 
 # Tiles of four vectors (AVX-512) or two: as many accumulators as the registers hold.
-cdef avx512 improve_rows_2(int method, real* F, Py_ssize_t ldf, const real* cross, Py_ssize_t ldc, Py_ssize_t n_rows,
-                           Py_ssize_t k, const real* gram, const int* order, Py_ssize_t n_order, real l1,
-                           int max_sweeps, double tol, real* scratch, double* report) noexcept nogil:
+cdef avx512 improve_rows_2(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
+                           real* scratch, double* report) noexcept nogil:
     if real is float:
-        improve_tiles(64, 2, method, F, ldf, cross, ldc, n_rows, k, gram, order, n_order, l1, max_sweeps, tol,
-                      scratch, report)
+        improve_tiles(64, 2, job, F, cross, begin, n_rows, scratch, report)
     else:
-        improve_tiles(32, 2, method, F, ldf, cross, ldc, n_rows, k, gram, order, n_order, l1, max_sweeps, tol,
-                      scratch, report)
+        improve_tiles(32, 2, job, F, cross, begin, n_rows, scratch, report)
 
 
-cdef avx2 improve_rows_1(int method, real* F, Py_ssize_t ldf, const real* cross, Py_ssize_t ldc, Py_ssize_t n_rows,
-                         Py_ssize_t k, const real* gram, const int* order, Py_ssize_t n_order, real l1,
-                         int max_sweeps, double tol, real* scratch, double* report) noexcept nogil:
+cdef avx2 improve_rows_1(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
+                         real* scratch, double* report) noexcept nogil:
     if real is float:
-        improve_tiles(16, 1, method, F, ldf, cross, ldc, n_rows, k, gram, order, n_order, l1, max_sweeps, tol,
-                      scratch, report)
+        improve_tiles(16, 1, job, F, cross, begin, n_rows, scratch, report)
     else:
-        improve_tiles(8, 1, method, F, ldf, cross, ldc, n_rows, k, gram, order, n_order, l1, max_sweeps, tol,
-                      scratch, report)
+        improve_tiles(8, 1, job, F, cross, begin, n_rows, scratch, report)
 
 
-cdef void improve_rows_0(int method, real* F, Py_ssize_t ldf, const real* cross, Py_ssize_t ldc, Py_ssize_t n_rows,
-                         Py_ssize_t k, const real* gram, const int* order, Py_ssize_t n_order, real l1,
-                         int max_sweeps, double tol, real* scratch, double* report) noexcept nogil:
-    improve_tiles(8, 0, method, F, ldf, cross, ldc, n_rows, k, gram, order, n_order, l1, max_sweeps, tol, scratch,
-                  report)
+cdef void improve_rows_0(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
+                         real* scratch, double* report) noexcept nogil:
+    improve_tiles(8, 0, job, F, cross, begin, n_rows, scratch, report)
 
 
-cdef void improve_rows(int level, int method, real* F, Py_ssize_t ldf, const real* cross, Py_ssize_t ldc,
-                       Py_ssize_t n_rows, Py_ssize_t k, const real* gram, const int* order, Py_ssize_t n_order,
-                       real l1, int max_sweeps, double tol, real* scratch, double* report) noexcept nogil:
-    if level == 2:
-        improve_rows_2(method, F, ldf, cross, ldc, n_rows, k, gram, order, n_order, l1, max_sweeps, tol, scratch,
-                       report)
-    elif level == 1:
-        improve_rows_1(method, F, ldf, cross, ldc, n_rows, k, gram, order, n_order, l1, max_sweeps, tol, scratch,
-                       report)
+cdef void improve_rows(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows, real* scratch,
+                       double* report) noexcept nogil:
+    if job.level == 2:
+        improve_rows_2(job, F, cross, begin, n_rows, scratch, report)
+    elif job.level == 1:
+        improve_rows_1(job, F, cross, begin, n_rows, scratch, report)
     else:
-        improve_rows_0(method, F, ldf, cross, ldc, n_rows, k, gram, order, n_order, l1, max_sweeps, tol, scratch,
-                       report)
+        improve_rows_0(job, F, cross, begin, n_rows, scratch, report)

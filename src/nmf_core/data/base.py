@@ -59,28 +59,38 @@ class Container(ABC):
     def improve(
         self,
         F: np.ndarray,
+        N: np.ndarray | None,
         S: np.ndarray | None,
         report: np.ndarray,
+        start: np.ndarray,
+        before: np.ndarray,
         G: np.ndarray,
         gram: np.ndarray,
         order: np.ndarray,
         method: int,
         l1: float,
+        beta: float,
         max_sweeps: int,
         tol: float,
         team: Team,
     ) -> None:
-        """One pass: the rows of F are improved for F @ G.T ~ A, then their statistics are added to S.
+        """One pass: rows are improved for F @ G.T ~ A, perhaps extrapolated, and their statistics added to S.
 
         Parameters
         ----------
         F : ndarray of shape (n, ld)
-            Factor array of the blocked side. Modified in place.
+            Factor array of the blocked side, the result. Modified in place.
+        N : ndarray of shape (n, ld) or None
+            Takes the improved rows; F is then ``max(0, N + beta * (N - before))``. Modified in place.
         S : ndarray of shape (m + k, ld) or None
             Statistics: ``A.T @ F`` is added to the first m rows, ``F.T @ F`` to the last k. Modified in place.
         report : ndarray of shape (4,), float64
             Gains the sum of squared scaled steps of the first sweep, the most sweeps used (as a maximum), the rows
             that have not met `tol`, and the inner product of ``A @ G`` with the new F. Modified in place.
+        start : ndarray of shape (n, ld)
+            The rows to improve; may be F.
+        before : ndarray of shape (n, ld)
+            The improved rows of the last time; may be N.
         G : ndarray of shape (m, ld)
             Factor array of the other side.
         gram : ndarray of shape (k, k)
@@ -91,6 +101,8 @@ class Container(ABC):
             The step, one of `_core.METHODS`.
         l1 : float
             The l1 penalty of F.
+        beta : float
+            How far to extrapolate.
         max_sweeps : int
             Sweeps over the components for every row; with none, F stays and only statistics are added.
         tol : float
@@ -113,5 +125,5 @@ class Container(ABC):
         S = np.zeros((m + k, F.shape[1]), dtype=self.dtype)
         none = np.empty(0, dtype=np.int32)
         no_gram = np.zeros((k, k), dtype=self.dtype)
-        self.improve(F, S, np.zeros(4), S[:m], no_gram, none, 0, 0.0, 0, 0.0, team)
+        self.improve(F, None, S, np.zeros(4), F, F, S[:m], no_gram, none, 0, 0.0, 0.0, 0, 0.0, team)
         return S[:m]

@@ -48,8 +48,27 @@ class Dense(Container):
         _core.dense_product(C, self.array, G, team)
         return C
 
-    def improve(self, F, S, report, G, gram, order, method, l1, max_sweeps, tol, team):
-        _core.dense_pass(F, S, report, self.array, G, gram, order, method, l1, max_sweeps, tol, team)
+    def improve(
+        self, F, N, S, report, start, before, G, gram, order, method, l1, beta, max_sweeps, tol, team
+    ):
+        _core.dense_pass(
+            F,
+            N,
+            S,
+            report,
+            start,
+            before,
+            self.array,
+            G,
+            gram,
+            order,
+            method,
+            l1,
+            beta,
+            max_sweeps,
+            tol,
+            team,
+        )
 
     def squared_residual(self, F, G, team):
         Gt = np.ascontiguousarray(G.T, dtype=np.float64)

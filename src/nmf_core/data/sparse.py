@@ -29,10 +29,10 @@ class Sparse(Container):
         self.shape = (A.shape[0], A.shape[1])
         self.transposed = transposed
         self.dtype = A.dtype
-        self.data = np.ascontiguousarray(A.data)
-        self.n_stored = len(self.data)
+        self.n_stored = int(A.indptr[-1])  # the arrays may be longer
+        self.data = np.ascontiguousarray(A.data[: self.n_stored])
         index = np.int32 if A.indices.dtype == np.int32 and A.indptr.dtype == np.int32 else np.int64
-        self.indices = np.ascontiguousarray(A.indices, dtype=index)
+        self.indices = np.ascontiguousarray(A.indices[: self.n_stored], dtype=index)
         self.indptr = np.ascontiguousarray(A.indptr, dtype=index)
         self._splits: dict[int, np.ndarray] = {}
 
@@ -51,11 +51,14 @@ class Sparse(Container):
         _core.csr_product(C, self.data, self.indices, self.indptr, G, team)
         return C
 
-    def improve(self, F, S, report, G, gram, order, method, l1, max_sweeps, tol, team):
+    def improve(
+        self, F, N, S, report, start, before, G, gram, order, method, l1, beta, max_sweeps, tol, team
+    ):
         splits = self._stripes(team if S is not None else _core.Team(1))
         _core.csr_pass(
-            F, S, report, self.data, self.indices, self.indptr, splits, G, gram, order, method, l1, max_sweeps, tol, team
-        )
+            F, N, S, report, start, before, self.data, self.indices, self.indptr, splits, G, gram, order, method, l1,
+            beta, max_sweeps, tol, team,
+        )  # fmt: skip
 
     def _stripes(self, team: _core.Team) -> np.ndarray:
         """Where every row enters each thread's stripe of columns but the first; stripes hold equal numbers of entries.

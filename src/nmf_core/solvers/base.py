@@ -15,6 +15,15 @@ from nmf_core.problem import History, Problem
 from nmf_core.stopping import MaxIter, Rule
 
 
+# Acceleration. From a random start, going far too early ends in other, often worse local minima than plain descent:
+# so many iterations come first without extrapolation, and sweeps are added one after three iterations.
+WARM_UP = 10
+MAX_SWEEPS = 8
+SMALL = 100_000
+ROUNDING = 1e-15  # of ||X||^2: what the objective may rise by without being called a failure
+SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this share of its first
+
+
 class Solver(ABC):
     """How the rows of a factor are improved while the other factor is fixed; the same for W and for H.
 
@@ -26,11 +35,14 @@ class Solver(ABC):
         The step of `_core` that it takes.
     needs_quadratic : bool
         Whether the loss must be quadratic.
+    accelerated : bool
+        Whether it takes several sweeps a pass and extrapolates, unless told not to.
     """
 
     name: str
     method: int
     needs_quadratic: bool
+    accelerated: bool
 
     @abstractmethod
     def rules(self, tol: float) -> list[Rule]:
@@ -38,35 +50,73 @@ class Solver(ABC):
 
 
 @dataclass
+class Outcome:
+    """How a fit ended: factor arrays W (n_samples, ld) and Ht (n_features, ld), and why."""
+
+    W: np.ndarray
+    Ht: np.ndarray
+    n_iter: int
+    stop_reason: str
+    converged: bool
+    history: History
+
+
 class Side:
     """One factor and what belongs to it.
 
     Attributes
     ----------
     F : ndarray of shape (n, ld)
-        Factor array. Modified in place by the loop.
+        Factor array from which the next step starts.
     order : ndarray of int32
         The components to update, in this order; the others are held fixed.
     penalty : Penalty
         Its penalty.
     gram : ndarray of shape (k, k)
         ``F.T @ F``, up to date.
+    plain : ndarray of shape (n, ld) or None
+        With acceleration: the factor before it was extrapolated to F.
+    spare : ndarray of shape (n, ld) or None
+        With acceleration: room for what the next step must not overwrite.
     """
 
-    F: np.ndarray
-    order: np.ndarray
-    penalty: Penalty
-    gram: np.ndarray
+    def __init__(self, F: np.ndarray, k: int, order: np.ndarray, penalty: Penalty, team: _core.Team) -> None:
+        self.F = F
+        self.order = order
+        self.penalty = penalty
+        self.gram = gram(F, k, team)
+        self.plain: np.ndarray | None = None
+        self.spare: np.ndarray | None = None
 
 
-@dataclass
-class Outcome:
-    """How a fit ended; the factor arrays were modified in place."""
+class Momentum:
+    """How far to extrapolate: a little farther after every success, less far after a failure.
 
-    n_iter: int
-    stop_reason: str
-    converged: bool
-    history: History
+    References
+    ----------
+    A. M. S. Ang and N. Gillis (2019), "Accelerating nonnegative matrix factorization algorithms using extrapolation",
+    doi:10.1162/neco_a_01157.
+    """
+
+    GROWTH, LIMIT_GROWTH, DECAY = 1.05, 1.01, 1.5
+
+    def __init__(self) -> None:
+        self.beta = 0.0  # of the next iteration; the first has nothing to extrapolate from
+        self.next = 0.5
+        self.limit = 1.0
+
+    def succeed(self) -> None:
+        """The last iteration lowered the objective."""
+        if self.beta:
+            self.next = min(self.limit, self.GROWTH * self.beta)
+            self.limit = min(1.0, self.LIMIT_GROWTH * self.limit)
+        self.beta = self.next
+
+    def fail(self) -> None:
+        """It did not: the next one is plain, those after it more careful."""
+        self.limit = self.beta
+        self.next = self.beta / self.DECAY
+        self.beta = 0.0
 
 
 class Fit:
@@ -84,13 +134,17 @@ class Fit:
         step is its projected gradient divided by its curvature, and at most the way to the bound. So it is zero
         exactly where the Karush-Kuhn-Tucker conditions hold, continuous, and unchanged when X is scaled or a
         component's scale moves between W and H.
+    divergence : float
+        The objective without penalties.
     objectives : list of float
         All of them so far.
     W, H : ndarray
         Read-only views of the current factors, (n_samples, k) and (k, n_features).
     """
 
-    def __init__(self, problem: Problem, W: Side, Ht: Side, method: int, team: _core.Team, start: float) -> None:
+    def __init__(
+        self, problem: Problem, W: Side, Ht: Side, method: int, team: _core.Team, start: float
+    ) -> None:
         self.problem = problem
         self.data = problem.data
         self.sides = W, Ht
@@ -105,8 +159,11 @@ class Fit:
         self.S = np.zeros((m + self.k, ld), dtype=self.data.dtype)
         self.gram_array = np.zeros((self.k, ld), dtype=self.data.dtype)
         self.report = np.zeros(4)
+        self.momentum: Momentum | None = None
+        self.sweeps = {W: 1, Ht: 1}
         self.iteration = 0
         self.seconds = 0.0
+        self.divergence = math.nan
         self.objectives: list[float] = []
         self.violations: list[float] = []
         self.times: list[float] = []
@@ -121,66 +178,144 @@ class Fit:
 
     @property
     def W(self) -> np.ndarray:
-        return _read_only(self.sides[0].F[:, : self.k])
+        return _read_only(self.current[0][:, : self.k])
 
     @property
     def H(self) -> np.ndarray:
-        return _read_only(self.sides[1].F[:, : self.k].T)
+        return _read_only(self.current[1][:, : self.k].T)
 
-    def pass_over_data(self, max_sweeps: int = 1) -> None:
-        """Improve the blocked factor and take its statistics, in one pass over X."""
-        side, other = self.blocked, self.other
-        self.S[:] = 0
-        self.data.improve(
-            side.F, self.S, self.report, other.F, side.penalty.shift(other.gram), side.order, self.method,
-            side.penalty.l1, max_sweeps, 0.0, self.team,
-        )  # fmt: skip
-        side.gram = self.S[-self.k :, : self.k]
+    @property
+    def current(self) -> tuple[np.ndarray, np.ndarray]:
+        """The factor arrays to which the last objective belongs."""
+        W, Ht = self.sides
+        return W.F, Ht.F if Ht.plain is None else Ht.plain
 
-    def improve_other(self, max_sweeps: int = 1, tol: float = 0.0) -> None:
-        """Improve the other factor from the statistics of the blocked one."""
-        side, blocked = self.other, self.blocked
-        self.gram_array[:] = 0
-        _core.factor_pass(
-            side.F, self.gram_array, self.report, self.S[: -self.k], side.penalty.shift(blocked.gram), side.order,
-            self.method, side.penalty.l1, max_sweeps, tol, self.team,
-        )  # fmt: skip
-        side.gram = self.gram_array[:, : self.k]
+    def accelerate(self) -> None:
+        """Take several sweeps a pass and extrapolate from now on."""
+        self.momentum = Momentum()
+        n, m = self.data.shape
+        # Small data count as dense, so that every way to store them gives the same iterates up to rounding.
+        entries = n * m if n * m <= SMALL else self.data.n_stored
+        for side in self.sides:
+            side.plain, side.spare = (factor_array(len(side.F), self.k, side.F.dtype) for _ in range(2))
+            side.plain[:] = side.F
+            # A sweep costs rows k^2 multiplications, the products of a pass 2 entries k: together as much as these.
+            worth = 2 * entries / (len(side.F) * self.k)
+            self.sweeps[side] = max(1, min(MAX_SWEEPS, round(worth)))
+
+    def improve(
+        self,
+        side: Side,
+        to: np.ndarray,
+        plain: np.ndarray | None = None,
+        before: np.ndarray | None = None,
+        beta: float = 0.0,
+        max_sweeps: int = 1,
+        tol: float = 0.0,
+    ) -> None:
+        """Improve one factor: the blocked one in a pass over X, the other from the statistics of the blocked one.
+
+        Parameters
+        ----------
+        side : Side
+            Which one; its `gram` becomes that of `to`.
+        to : ndarray of shape (n, ld)
+            Takes the new factor, extrapolated if `plain` is given. May be the old one. Modified in place.
+        plain : ndarray of shape (n, ld), optional
+            Takes the new factor before extrapolation. Modified in place.
+        before : ndarray of shape (n, ld), optional
+            What `plain` was the last time. May be `plain`.
+        beta : float
+            How far to extrapolate: to max(0, plain + beta * (plain - before)).
+        max_sweeps : int
+            Sweeps over every row, fewer where `tol` is met.
+        tol : float
+            A row is done when its step has fallen to `tol` of its first.
+        """
+        before = side.F if before is None else before
+        penalty = side.penalty
+        if side is self.blocked:
+            self.S[:] = 0
+            self.data.improve(
+                to, plain, self.S, self.report, side.F, before, self.other.F, penalty.shift(self.other.gram),
+                side.order, self.method, penalty.l1, beta, max_sweeps, tol, self.team,
+            )  # fmt: skip
+            side.gram = self.S[-self.k :, : self.k]
+        else:
+            self.gram_array[:] = 0
+            _core.factor_pass(
+                to, plain, self.gram_array, self.report, side.F, before, self.S[: -self.k],
+                penalty.shift(self.blocked.gram), side.order, self.method, penalty.l1, beta, max_sweeps, tol, self.team,
+            )  # fmt: skip
+            side.gram = self.gram_array[:, : self.k]
+
+    def take_statistics(self) -> None:
+        """Statistics of the blocked factor as it is."""
+        self.improve(self.blocked, self.blocked.F, max_sweeps=0)
 
     def iterate(self) -> None:
         """Improve W, then H, each once; X is read once."""
         self.report[:] = 0
+        for side in self.sides:
+            self.report[3] = 0
+            self.improve(side, side.F)
+        self.record()
+
+    def iterate_accelerated(self) -> None:
+        """Improve W and extrapolate it, then H; keep both if that has lowered the objective.
+
+        The objective is that of the extrapolated W with H before extrapolation, a feasible pair whose numbers are
+        there anyway. After a failure the pair kept is the last one, and the next iteration is plain.
+        """
+        W, Ht = self.sides
+        momentum = self.momentum
+        beta, divergence = momentum.beta, self.divergence
+        sweeps = [min(self.sweeps[side], 1 + self.iteration // 3) for side in self.sides]
+        self.report[:] = 0
+        self.improve(W, W.spare, W.plain, W.plain, beta, sweeps[0], SWEEP_TOL)
+        W.F, W.spare = W.spare, W.F
+        self.report[3] = 0
+        self.improve(Ht, Ht.F, Ht.spare, Ht.plain, beta, sweeps[1], SWEEP_TOL)
+        Ht.plain, Ht.spare = Ht.spare, Ht.plain
+        self.record(gram(Ht.plain, self.k, self.team) if beta else None)
+        before = self.objectives[-2] if len(self.objectives) > 1 else math.inf
+        if not beta or self.objectives[-1] <= before + ROUNDING * self.norm:
+            if self.iteration >= WARM_UP:
+                momentum.succeed()
+            return
+        momentum.fail()
+        self.objectives[-1], self.divergence = before, divergence
+        W.F, W.spare = W.spare, W.F
+        Ht.plain, Ht.spare = Ht.spare, Ht.plain
+        Ht.F[:] = Ht.plain
+        Ht.gram = gram(Ht.F, self.k, self.team)
         if self.data.transposed:
-            self.improve_other()
-            self.report[3] = 0
-            self.pass_over_data()
-        else:
-            self.pass_over_data()
-            self.report[3] = 0
-            self.improve_other()
-        self.record(1)
+            self.take_statistics()
 
     def iterate_fixed(self, max_iter: int, tol: float) -> None:
         """With H fixed every row of W is a problem of its own: sweep each until it is done, with one pass over X."""
+        max_iter = min(max_iter, 2**31 - 1)
+        side, other = self.blocked, self.other
         if self.data.transposed:
-            self.improve_other(max_iter, tol)
+            self.improve(other, other.F, max_sweeps=max_iter, tol=tol)
         else:
-            side, other = self.blocked, self.other
             self.data.improve(
-                side.F, None, self.report, other.F, side.penalty.shift(other.gram), side.order, self.method,
-                side.penalty.l1, max_iter, tol, self.team,
+                side.F, None, None, self.report, side.F, side.F, other.F, side.penalty.shift(other.gram), side.order,
+                self.method, side.penalty.l1, 0.0, max_iter, tol, self.team,
             )  # fmt: skip
-            side.gram = _gram(side.F, self.k, self.team)
-        self.record(int(self.report[1]))
+            side.gram = gram(side.F, self.k, self.team)
+        self.record()
+        self.iteration = int(self.report[1])
 
-    def record(self, iterations: int) -> None:
-        """Write down where the fit stands."""
-        model = float(np.einsum("ij,ij->", self.blocked.gram, self.other.gram, dtype=np.float64))
-        objective = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
-        for side in self.sides:
-            objective += side.penalty.value(side.F)
+    def record(self, gram_H: np.ndarray | None = None) -> None:
+        """Write down where the fit stands; gram_H is that of H before extrapolation."""
+        gram_W, gram_H = self.sides[0].gram, self.sides[1].gram if gram_H is None else gram_H
+        model = float(np.einsum("ij,ij->", gram_W, gram_H, dtype=np.float64))
+        self.divergence = objective = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
+        for side, F in zip(self.sides, self.current, strict=True):
+            objective += side.penalty.value(F)
         violation = math.sqrt(float(self.report[0]) / model) if model > 0 else 0.0
-        self.iteration += iterations
+        self.iteration += 1
         self.seconds = time.perf_counter() - self.start
         self.times.append(self.seconds)
         self.objectives.append(objective)
@@ -191,6 +326,14 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def gram(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
+    """F.T @ F (k, k) for a factor array."""
+    array = np.zeros((k, F.shape[1]), dtype=F.dtype)
+    none, no_gram = np.empty(0, dtype=np.int32), np.zeros((k, k), dtype=F.dtype)
+    _core.factor_pass(F, None, array, np.zeros(4), F, F, F, no_gram, none, 0, 0.0, 0.0, 0, 0.0, team)
+    return array[:, :k]
 
 
 def solve(
@@ -204,6 +347,7 @@ def solve(
     max_iter: int,
     rules: Sequence[Rule] = (),
     update_H: np.ndarray | None = None,
+    acceleration: bool = True,
     shuffle: Callable[[np.ndarray], np.ndarray] | None = None,
     team: _core.Team,
     start: float,
@@ -215,7 +359,7 @@ def solve(
     problem : Problem
         What is minimised.
     W, Ht : ndarray of shape (n_samples, ld) and (n_features, ld)
-        Factor arrays with the initial factors. Modified in place.
+        Factor arrays with the initial factors. Modified in place; the result may be other arrays.
     k : int
         Number of components.
     solver : Solver
@@ -228,6 +372,8 @@ def solve(
         Further reasons to stop, looked at after the solver's own and before `max_iter`.
     update_H : ndarray of bool, shape (k,), optional
         The components of H to update; all by default. With none of them, W is found row by row to the tolerance.
+    acceleration : bool
+        Whether an accelerated solver may be.
     shuffle : callable, optional
         Called with the order of a factor's components before every update, returns another order.
     team : Team
@@ -242,25 +388,27 @@ def solve(
     """
     everything = np.arange(k, dtype=np.int32)
     order_H = everything if update_H is None else everything[update_H]
-    sides = [
-        Side(F, order, penalty, _gram(F, k, team))
-        for F, order, penalty in ((W, everything, problem.penalty_W), (Ht, order_H, problem.penalty_H))
-    ]
-    fit = Fit(problem, sides[0], sides[1], solver.method, team, start)
-    if len(order_H) == 0:
-        rules = [*rules, _RowsDone(fit), MaxIter(max_iter)]
-    else:
-        rules = [*solver.rules(tol), *rules, MaxIter(max_iter)]
+    sides = (
+        Side(W, k, everything, problem.penalty_W, team),
+        Side(Ht, k, order_H, problem.penalty_H, team),
+    )
+    fit = Fit(problem, *sides, solver.method, team, start)
+    rows_only = len(order_H) == 0
+    rules = [*([_RowsDone(fit)] if rows_only else solver.rules(tol)), *rules, MaxIter(max_iter)]
     try:
+        if solver.accelerated and acceleration and not rows_only:
+            fit.accelerate()
         if problem.data.transposed:
-            fit.pass_over_data(max_sweeps=0)
+            fit.take_statistics()
         while True:
-            if len(order_H) == 0:
+            if shuffle is not None:
+                for side in sides:
+                    side.order = shuffle(side.order)
+            if rows_only:
                 fit.iterate_fixed(max_iter, tol)
+            elif fit.momentum is not None:
+                fit.iterate_accelerated()
             else:
-                if shuffle is not None:
-                    for side in sides:
-                        side.order = shuffle(side.order)
                 fit.iterate()
             for rule in rules:
                 if rule.done(fit):
@@ -282,14 +430,6 @@ class _RowsDone(Rule):
         return self.fit.report[2] == 0
 
 
-def _gram(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
-    """F.T @ F (k, k)."""
-    gram = np.zeros((k, F.shape[1]), dtype=F.dtype)
-    none, no_gram = np.empty(0, dtype=np.int32), np.zeros((k, k), dtype=F.dtype)
-    _core.factor_pass(F, gram, np.zeros(4), F, no_gram, none, 0, 0.0, 0, 0.0, team)
-    return gram[:, :k].copy()
-
-
 def _outcome(fit: Fit, reason: str, converged: bool) -> Outcome:
     history = History(np.array(fit.times), np.array(fit.objectives), np.array(fit.violations))
-    return Outcome(fit.iteration, reason, converged, history)
+    return Outcome(*fit.current, fit.iteration, reason, converged, history)

@@ -20,6 +20,7 @@ class HALS(Solver):
     name = "hals"
     method = METHODS["hals"]
     needs_quadratic = True
+    accelerated = True
 
     def rules(self, tol: float) -> list[Rule]:
         return [SmallViolation(tol)]

@@ -20,6 +20,7 @@ class MU(Solver):
     name = "mu"
     method = METHODS["mu"]
     needs_quadratic = True
+    accelerated = False
 
     def rules(self, tol: float) -> list[Rule]:
         return [SmallViolation(tol), SmallChange(tol)]

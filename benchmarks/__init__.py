@@ -1,0 +1,1 @@
+"""Benchmarks, run by asv (airspeed velocity): see CONTRIBUTING.md."""

@@ -1,0 +1,75 @@
+"""Seconds of single kernels, beside what BLAS or SciPy take for the same products."""
+
+import numpy as np
+import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
+
+from nmf_core import _core
+from nmf_core.data import as_container, factor_array
+
+
+def _factor(n, k, dtype):
+    F = factor_array(n, k, dtype)
+    F[:, :k] = np.random.default_rng(0).random((n, k))
+    return F
+
+
+class Sweep:
+    """One sweep over 20,000 rows, products with X known: 2 n k^2 operations."""
+
+    params = (["hals", "mu"], [20, 50, 64, 100], ["float32", "float64"], [1, 2])
+    param_names = ("method", "k", "dtype", "threads")
+
+    def setup(self, method, k, dtype, threads):
+        G = np.random.default_rng(1).random((k, 2 * k))
+        self.F, self.cross = _factor(20000, k, dtype), _factor(20000, k, dtype)
+        self.cross *= k / 2
+        gram = (G @ G.T).astype(dtype)
+        order = np.arange(k, dtype=np.int32)
+        team = _core.Team(threads)
+        self.arguments = (gram, order, _core.METHODS[method], 0.0, 0.0, 1, 0.0, team)
+        self.report = np.zeros(4)
+
+    def time_factor_pass(self, *_):
+        _core.factor_pass(self.F, None, None, self.report, self.F, self.F, self.cross, *self.arguments)
+
+    def time_gemm(self, method, k, dtype, threads):
+        with threadpool_limits(threads):
+            self.F[:, :k] @ self.arguments[0]
+
+
+class Pass:
+    """One pass over X with k = 20 or 50: both products, one sweep, statistics; beside the two products alone."""
+
+    params = (["dense", "fortran", "csr", "csc"], [20, 50], ["float32", "float64"], [1, 2])
+    param_names = ("storage", "k", "dtype", "threads")
+
+    def setup(self, storage, k, dtype, threads):
+        rng = np.random.default_rng(0)
+        if storage in ("dense", "fortran"):
+            X = np.asarray(rng.random((10000, 1000), dtype=dtype), order="F" if storage == "fortran" else "C")
+        else:
+            X = sp.random_array((20000, 10000), density=0.01, rng=rng, format=storage, dtype=dtype)
+        self.X = X
+        self.data = as_container(X)
+        n, m = self.data.shape
+        self.F, self.G = _factor(n, k, dtype), _factor(m, k, dtype)
+        self.W, self.H = self.F[:, :k].copy(), np.ascontiguousarray(self.G[:, :k].T)
+        if self.data.transposed:
+            self.W, self.H = np.ascontiguousarray(self.H.T), np.ascontiguousarray(self.W.T)
+        self.S = np.zeros((m + k, self.F.shape[1]), dtype=dtype)
+        self.gram = np.ascontiguousarray((self.G.T @ self.G)[:k, :k])
+        self.order = np.arange(k, dtype=np.int32)
+        self.team = _core.Team(threads)
+        self.report = np.zeros(4)
+
+    def time_pass(self, *_):
+        self.data.improve(
+            self.F, None, self.S, self.report, self.F, self.F, self.G, self.gram, self.order, _core.METHODS["hals"],
+            0.0, 0.0, 1, 0.0, self.team,
+        )  # fmt: skip
+
+    def time_two_products(self, storage, k, dtype, threads):
+        with threadpool_limits(threads):
+            self.X @ self.H.T
+            self.X.T @ self.W

@@ -1,0 +1,421 @@
+"""The scikit-learn face of the library: `NMF` and `non_negative_factorization`.
+
+Both put scikit-learn's own interface around :func:`nmf_core.factorize`. `NMF` derives from scikit-learn's
+class, so that parameter checks, messages, tags, feature names and ``inverse_transform`` are scikit-learn's by
+construction; only the computation is replaced. Nothing is computed here.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple, cast
+
+import numpy as np
+import scipy.sparse as sp
+
+from nmf_core.factorize import factorize
+from nmf_core.transform import transform
+
+try:
+    from sklearn.base import _fit_context
+    from sklearn.decomposition import _nmf as scikit_learn
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils import check_array, check_random_state
+    from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+    from sklearn.utils.validation import check_non_negative, validate_data
+except ImportError as error:
+    raise ImportError(
+        "nmf_core.NMF, non_negative_factorization and patch_sklearn need scikit-learn 1.6 or newer: "
+        "pip install 'nmf-core[sklearn]' (nmf_core.factorize works without it)"
+    ) from error
+
+# What scikit-learn's constructor doesn't have.
+EXTRA_PARAMETERS = {"n_threads": None, "time_limit": None, "progress": False, "callback": None}
+
+ACCEPTED_DATA: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float64, np.float32]}
+
+
+class Solution(NamedTuple):
+    """What the estimator needs of a result, whoever computed it."""
+
+    W: np.ndarray
+    H: np.ndarray
+    n_iter: int
+    divergence: float = np.nan
+    interrupted: bool = False
+
+
+class NMF(scikit_learn.NMF):  # type: ignore[misc]
+    """Non-negative Matrix Factorization, a drop-in for :class:`sklearn.decomposition.NMF`.
+
+    Finds non-negative W and H such that ``W @ H`` approximates X. With the Frobenius loss they minimise ::
+
+        0.5 * ||X - W H||^2 + n_features * alpha_W * (l1_ratio * sum(W) + 0.5 * (1 - l1_ratio) * ||W||^2)
+                            + n_samples * alpha_H * (l1_ratio * sum(H) + 0.5 * (1 - l1_ratio) * ||H||^2)
+
+    Every parameter, attribute, message and warning of scikit-learn's class is there; the parameters from
+    `n_threads` on are additions. Other beta-divergences are computed by scikit-learn's own code.
+
+    Parameters
+    ----------
+    n_components : int, "auto" or None, default="auto"
+        Number of components; "auto" takes it from a custom H, else, like None, n_features.
+    init : {"random", "nndsvd", "nndsvda", "nndsvdar", "kmeans", "custom"} or None, default=None
+        How W and H start. None is "nndsvda" if n_components <= min(n_samples, n_features), else "random";
+        "custom" takes the W and H given to `fit`, which are copied.
+    solver : {"cd", "mu", "hals", "auto"}, default="cd"
+        "cd", "hals" and "auto" are coordinate descent (hierarchical alternating least squares), "mu" is
+        multiplicative updates.
+    beta_loss : float or {"frobenius", "kullback-leibler", "itakura-saito"}, default="frobenius"
+        The divergence between X and W H; other than "frobenius" (or 2) for solver "mu" only.
+    tol : float, default=1e-4
+        Tolerance of the stopping rule.
+    max_iter : int, default=200
+        Most iterations of a fit, and of `transform`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initialization and of `shuffle`; None draws from NumPy's global state.
+    alpha_W : float, default=0.0
+        Weight of the penalties on W.
+    alpha_H : float or "same", default="same"
+        Weight of the penalties on H; "same" is `alpha_W`.
+    l1_ratio : float, default=0.0
+        Share of L1 in the penalties, 0 to 1.
+    verbose : int, default=0
+        Print the course of the fit.
+    shuffle : bool, default=False
+        Visit the components in random order in coordinate descent.
+    n_threads : int or None, default=None
+        OpenMP threads; None takes what the process may use. Results don't depend on it.
+    time_limit : float or None, default=None
+        Seconds after which a fit stops with what it has.
+    progress : bool, default=False
+        Show a progress bar while fitting.
+    callback : callable or None, default=None
+        Called as ``callback(state)`` after every iteration of a fit; returning True stops the fit. See
+        :func:`nmf_core.factorize`.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features), dtype of X
+        H.
+    n_components_ : int
+        Number of components.
+    reconstruction_err_ : float
+        ``sqrt(2 * divergence)`` of X and W H: for the Frobenius loss the norm of ``X - W @ H``.
+    n_iter_ : int
+        Iterations done.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X had names that are all strings.
+
+    Notes
+    -----
+    A `fit` that fails leaves the estimator as it was. One interrupted by Ctrl-C stores the factors reached so
+    far and lets the KeyboardInterrupt through. In `transform` each row's answer depends on that row alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nmf_core import NMF
+    >>> X = np.array([[1, 1], [2, 1], [3, 1.2], [4, 1], [5, 0.8], [6, 1]])
+    >>> model = NMF(n_components=2, init="random", random_state=0)
+    >>> model.fit_transform(X).shape
+    (6, 2)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **scikit_learn.NMF._parameter_constraints,
+        "solver": [StrOptions({"auto", "cd", "hals", "mu"})],
+        "init": [StrOptions({"random", "nndsvd", "nndsvda", "nndsvdar", "kmeans", "custom"}), None],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
+        "progress": ["boolean"],
+        "callback": [callable, None],
+    }
+    _n_components: Any  # set by scikit-learn's checks
+
+    def __init__(
+        self,
+        n_components: int | str | None = "auto",
+        *,
+        init: str | None = None,
+        solver: str = "cd",
+        beta_loss: float | str = "frobenius",
+        tol: float = 1e-4,
+        max_iter: int = 200,
+        random_state: int | np.random.RandomState | None = None,
+        alpha_W: float = 0.0,
+        alpha_H: float | str = "same",
+        l1_ratio: float = 0.0,
+        verbose: int = 0,
+        shuffle: bool = False,
+        n_threads: int | None = None,
+        time_limit: float | None = None,
+        progress: bool = False,
+        callback: Callable[[Any], Any] | None = None,
+    ) -> None:
+        super().__init__(
+            n_components=n_components,
+            init=init,
+            solver=solver,
+            beta_loss=beta_loss,
+            tol=tol,
+            max_iter=max_iter,
+            random_state=random_state,
+            alpha_W=alpha_W,
+            alpha_H=alpha_H,
+            l1_ratio=l1_ratio,
+            verbose=verbose,
+            shuffle=shuffle,
+        )
+        self.n_threads = n_threads
+        self.time_limit = time_limit
+        self.progress = progress
+        self.callback = callback
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
+        super().__setstate__(EXTRA_PARAMETERS | state)
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit_transform(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> np.ndarray:
+        """Fit the model to X and return W.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Non-negative data; float32 and float64 are kept, everything else becomes float64.
+        y : Ignored
+            There for scikit-learn's conventions.
+        W : array-like of shape (n_samples, n_components), default=None
+            Start of W, with ``init="custom"``; an array must have the dtype of X.
+        H : array-like of shape (n_components, n_features), default=None
+            Start of H, with ``init="custom"``; an array must have the dtype of X.
+
+        Returns
+        -------
+        W : ndarray of shape (n_samples, n_components), dtype of X
+            The transformed data.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters, data or starts that cannot be used, with scikit-learn's messages.
+        """
+        with _unchanged_by_failure(self):
+            X = validate_data(self, X, **ACCEPTED_DATA)
+            solution = self._solve(X, W, H)
+            self.reconstruction_err_ = np.sqrt(2.0 * solution.divergence)
+            self.n_components_ = solution.H.shape[0]
+            self.components_ = solution.H
+            self.n_iter_ = solution.n_iter
+        if solution.interrupted:
+            raise KeyboardInterrupt
+        return solution.W
+
+    def _fit_transform(
+        self, X: Any, y: Any = None, W: Any = None, H: Any = None, update_H: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return W, H and the number of iterations: the door scikit-learn's own methods and functions use."""
+        # The checks note down what they find; to transform, which threads may do at once, leaves no trace.
+        solution = (self if update_H else copy(self))._solve(X, W, H, update_H)
+        if solution.interrupted:
+            raise KeyboardInterrupt
+        return solution.W, solution.H, solution.n_iter
+
+    def _solve(self, X: Any, W: Any, H: Any, update_H: bool = True) -> Solution:
+        """Check what scikit-learn checks of validated X, then leave the work to the engine."""
+        check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
+        W, H = _as_factor(W, X.dtype), _as_factor(H, X.dtype)
+        if self.beta_loss not in (2, "frobenius"):
+            return self._solve_with_scikit_learn(X, W, H, update_H)
+
+        self._check_params(X)
+        if self.init == "custom" or not update_H:
+            if H is None or (W is None and update_H):
+                raise ValueError("init='custom' needs both W and H, update_H=False needs H.")
+            # Strong penalties lead to components that are all zero; as fixed ones, scikit-learn refuses them.
+            is_zero = not update_H and not H.any()
+            W, _ = self._check_w_h(X, W, np.ones_like(H) if is_zero else H, update_H)
+            if is_zero:
+                return Solution(np.zeros((X.shape[0], H.shape[0]), dtype=X.dtype), H.copy(), 1)
+        else:
+            if W is not None or H is not None:
+                warnings.warn(
+                    "When init!='custom', provided W or H are ignored. "
+                    "Set  init='custom' to use them as initialization.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            W = H = None
+            if self._n_components == "auto":
+                self._n_components = X.shape[1]
+        solution, converged = self._fit(X, W, H) if update_H else self._project(X, H)
+        if self.tol > 0 and not converged and solution.n_iter >= self.max_iter:
+            warnings.warn(
+                f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return solution
+
+    def _fit(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> tuple[Solution, bool]:
+        """Find both factors; also return whether they converged."""
+        result = factorize(
+            X,
+            int(self._n_components),
+            solver=self.solver,
+            init=self.init,
+            W=W,
+            H=H,
+            alpha_W=self.alpha_W,
+            alpha_H=self.alpha_H,
+            l1_ratio=self.l1_ratio,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            time_limit=self.time_limit,
+            random_state=check_random_state(None) if self.random_state is None else self.random_state,
+            n_threads=self.n_threads,
+            callback=_printing(self.solver, self.callback) if self.verbose else self.callback,
+            progress=self.progress,
+            shuffle=self.shuffle,
+        )
+        if self.verbose and result.converged:
+            print("Converged at iteration", result.n_iter)
+        interrupted = result.stop_reason == "interrupted"
+        return Solution(result.W, result.H, result.n_iter, result.divergence, interrupted), result.converged
+
+    def _project(self, X: Any, H: np.ndarray) -> tuple[Solution, bool]:
+        """Find W for the given H, each row on its own; also return whether all rows converged."""
+        W, n_iter, converged = transform(
+            X,
+            H,
+            alpha_W=self.alpha_W,
+            l1_ratio=self.l1_ratio,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            n_threads=self.n_threads,
+        )
+        return Solution(W, H.copy(), n_iter), converged
+
+    def _solve_with_scikit_learn(
+        self, X: Any, W: np.ndarray | None, H: np.ndarray | None, update_H: bool
+    ) -> Solution:
+        """Leave losses that the library doesn't have to scikit-learn, kept clear of its known faults."""
+        if sp.issparse(X):
+            # It pairs stored values with their places as if rows were sorted and no zero was stored.
+            X = cast(Any, X).tocsr(copy=True)
+            X.sum_duplicates()
+            X.eliminate_zeros()
+        # It works in the arrays of a custom start.
+        W, H = (None if F is None else F.copy() for F in (W, H))
+        W, H, n_iter = super()._fit_transform(X, W=W, H=H, update_H=update_H)
+        if not update_H:
+            return Solution(W, H, n_iter)
+        divergence = scikit_learn._beta_divergence(X, W, H, self._beta_loss)
+        return Solution(W, H, n_iter, max(divergence, 0.0))
+
+
+@validate_params(  # type: ignore[untyped-decorator]
+    {
+        "X": ["array-like", "sparse matrix"],
+        "W": ["array-like", None],
+        "H": ["array-like", None],
+        "update_H": ["boolean"],
+    },
+    prefer_skip_nested_validation=False,
+)
+def non_negative_factorization(
+    X: Any,
+    W: Any = None,
+    H: Any = None,
+    n_components: int | str | None = "auto",
+    *,
+    init: str | None = None,
+    update_H: bool = True,
+    solver: str = "cd",
+    beta_loss: float | str = "frobenius",
+    tol: float = 1e-4,
+    max_iter: int = 200,
+    alpha_W: float = 0.0,
+    alpha_H: float | str = "same",
+    l1_ratio: float = 0.0,
+    random_state: int | np.random.RandomState | None = None,
+    verbose: int = 0,
+    shuffle: bool = False,
+    n_threads: int | None = None,
+    time_limit: float | None = None,
+    progress: bool = False,
+    callback: Callable[[Any], Any] | None = None,
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Factorise X, a drop-in for :func:`sklearn.decomposition.non_negative_factorization`.
+
+    The parameters that are not listed are those of :class:`NMF`.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix of shape (n_samples, n_features)
+        Non-negative data; float32 and float64 are kept, everything else becomes float64.
+    W : array-like of shape (n_samples, n_components), default=None
+        Start of W with ``init="custom"``; otherwise ignored with a warning. Never modified.
+    H : array-like of shape (n_components, n_features), default=None
+        Start of H with ``init="custom"``, the fixed H with ``update_H=False``; otherwise ignored with a
+        warning. Never modified.
+    n_components : int, "auto" or None, default="auto"
+        Number of components; "auto" takes it from an H that is used, else, like None, n_features.
+    update_H : bool, default=True
+        False keeps the given H and finds W only, each row on its own.
+
+    Returns
+    -------
+    W : ndarray of shape (n_samples, n_components), dtype of X
+        The first factor.
+    H : ndarray of shape (n_components, n_features), dtype of X
+        The second factor.
+    n_iter : int
+        Iterations done.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For parameters, data or factors that cannot be used, with scikit-learn's messages.
+    """
+    parameters = {name: value for name, value in locals().items() if name not in ("X", "W", "H", "update_H")}
+    estimator = NMF(**parameters)
+    estimator._validate_params()
+    X = check_array(X, **ACCEPTED_DATA)
+    return estimator._fit_transform(X, W=W, H=H, update_H=update_H)
+
+
+def _as_factor(F: Any, dtype: np.dtype) -> np.ndarray | None:
+    """Return a given factor as an array: arrays keep their dtype, which is checked, lists take the data's."""
+    return F if F is None or isinstance(F, np.ndarray) else np.asarray(F, dtype=dtype)
+
+
+@contextmanager
+def _unchanged_by_failure(estimator: Any) -> Iterator[None]:
+    """Put the estimator's attributes back as they were if the block raises."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _printing(solver: str, callback: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    """Return a callback that prints what scikit-learn prints with `verbose`, then calls the given one."""
+
+    def report(state: Any) -> Any:
+        if solver != "mu":
+            print("violation:", state.violation)
+        elif state.iteration % 10 == 0:
+            error = np.sqrt(2.0 * state.objective)
+            print(f"Epoch {state.iteration:02d} reached after {state.seconds:.3f} seconds, error: {error:f}")
+        return callback is not None and callback(state)
+
+    return report

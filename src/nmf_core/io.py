@@ -1,0 +1,327 @@
+"""Matrices from files, and factors into files."""
+
+import contextlib
+import csv
+import errno
+import gzip
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.io
+import scipy.sparse as sp
+
+from nmf_core.validation import Labels
+
+# What readers raise on a file that isn't what its name says, or not all of it.
+_UNREADABLE = (
+    *(ValueError, TypeError, LookupError, EOFError, OverflowError),
+    *(csv.Error, zlib.error, zipfile.BadZipFile),
+)
+
+_LABEL_ARRAYS = ("row_labels", "column_labels")
+
+LABELS = ("auto", "both", "rows", "columns", "none")
+
+
+class LabelledMatrix(NamedTuple):
+    """A matrix as a file holds it, and the names of its rows and columns where the file has them.
+
+    Attributes
+    ----------
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        In the dtype of the file; text becomes float64.
+    row_labels, column_labels : tuple of str or None
+        Names, without repetition.
+    """
+
+    X: Any
+    row_labels: Labels = None
+    column_labels: Labels = None
+
+
+def read_matrix(file: str | os.PathLike, labels: str = "auto") -> LabelledMatrix:
+    """Read a matrix; the end of the file's name says what it is.
+
+    ===================== ================================================================================
+    .npy                  one array, mapped into memory
+    .npz                  a SciPy sparse matrix or arrays; of several, ``FILE.npz::NAME`` is read. Arrays
+                          called row_labels and column_labels are its labels
+    .mtx, .mtx.gz         Matrix Market
+    .csv, .tsv            text separated by commas or tabs (.csv.gz, .tsv.gz: compressed)
+    .parquet              a data frame: names of columns are labels, so are an index or a first column of text
+    ===================== ================================================================================
+
+    Parameters
+    ----------
+    file : str or path
+        The file.
+    labels : {"auto", "both", "rows", "columns", "none"}
+        Which labels text has. "auto" takes the first line for labels of columns unless each of its cells is a
+        number, and the first column for labels of rows if it starts with no number or has no heading.
+
+    Returns
+    -------
+    LabelledMatrix
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    ValueError
+        It doesn't hold a matrix, or a label occurs twice; the message says where.
+    ImportError
+        It needs pandas (or pyarrow), which is not installed.
+    """
+    path, key, ending = _split(file)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not ending:
+        raise ValueError(f"{path}: the name of a matrix must end in one of {', '.join(READERS)}")
+    if key and ending != ".npz":
+        raise ValueError(f"{path}: ::{key} would choose an array of an .npz file, which this is not")
+    path.stat()  # readers differ in what they raise if the file is missing
+    try:
+        table = READERS[ending](path, key if ending == ".npz" else labels)
+        for what, found, size in zip(("row", "column"), table[1:], table.X.shape, strict=False):
+            _check_labels(found, what, size)
+    except _UNREADABLE as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from error
+    return table
+
+
+def _split(file: str | os.PathLike) -> tuple[Path, str, str]:
+    """Path, name of an array in it ("" if none is given), and ending of the path ("" if no reader has it)."""
+    name, key = os.fspath(file), ""
+    if "::" in name and not Path(name).exists():
+        name, _, key = name.rpartition("::")
+    endings = [ending for ending in READERS if name.lower().endswith(ending)]
+    return Path(name), key, endings[0] if endings else ""
+
+
+def stem(file: str | os.PathLike) -> str:
+    """The name of a file for `read_matrix`, without folder and ending."""
+    path, _, ending = _split(file)
+    return path.name[: len(path.name) - len(ending)]
+
+
+def _check_labels(labels: Labels, what: str, size: int) -> None:
+    if labels is None:
+        return
+    if len(labels) != size:
+        raise ValueError(f"{len(labels)} {what} labels for {size} {what}s")
+    first: dict[str, int] = {}
+    for i, label in enumerate(labels):
+        if not label:
+            raise ValueError(f"{what} {i} (counted from 0) has an empty label")
+        if first.setdefault(label, i) != i:
+            twice = f"{what}s {first[label]} and {i} (counted from 0)"
+            raise ValueError(f"{what} label {label!r} occurs twice, at {twice}")
+
+
+def _read_npy(path: Path, _: str) -> LabelledMatrix:
+    X = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(X, np.ndarray):
+        X.close()
+        raise ValueError("not an .npy file; .npz is what its content looks like")
+    return LabelledMatrix(X)
+
+
+def _read_npz(path: Path, key: str) -> LabelledMatrix:
+    with path.open("rb") as binary:  # np.load would leave a damaged file open
+        file = np.load(binary, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError("not an .npz file; .npy is what its content looks like")
+        labels = [tuple(map(str, file[name].astype(str))) if name in file else None for name in _LABEL_ARRAYS]
+        if not key and {"format", "shape", "data"} <= set(file.files):
+            binary.seek(0)
+            return LabelledMatrix(sp.load_npz(binary), *labels)
+        names = [name for name in file.files if name not in _LABEL_ARRAYS]
+        if not key and len(names) != 1:
+            raise ValueError(f"holds {len(names)} arrays ({', '.join(names)}); choose one as {path}::NAME")
+        if key and key not in names:
+            raise ValueError(f"holds no array {key!r}, only {', '.join(names)}")
+        X = np.asarray(file[key or names[0]])
+    # The labels are those of the only matrix; of several, nobody knows which they belong to.
+    return LabelledMatrix(X, *labels) if len(names) == 1 else LabelledMatrix(X)
+
+
+def _read_mtx(path: Path, _: str) -> LabelledMatrix:
+    X = scipy.io.mmread(path)
+    return LabelledMatrix(X.tocsr() if sp.issparse(X) else X)
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError('Reading tables needs pandas: pip install "nmf-core[cli]"') from error
+    return pandas
+
+
+def _read_text(path: Path, labels: str) -> LabelledMatrix:
+    """Read text with pandas, which sees cells only: it would rename labels, so they are recognised here."""
+    pandas = _pandas()
+    separator = "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]] else ","
+    header, line = _first_line(path, separator)
+    has_header = labels in ("both", "columns") or (labels == "auto" and not all(map(_is_number, header)))
+    skipped = line if has_header else 0
+
+    def read(**options: Any) -> Any:
+        return pandas.read_csv(path, sep=separator, header=None, skiprows=skipped, **options)
+
+    try:
+        frame = read(low_memory=False)
+    except pandas.errors.EmptyDataError:
+        raise ValueError("it has labels of columns, but no rows") from None
+    # The column of row labels may have a heading of its own, an empty one, or none at all.
+    unnamed = has_header and (header[0] == "" or len(header) == frame.shape[1] - 1)
+    rows = None
+    if labels in ("both", "rows") or (labels == "auto" and (unnamed or not _is_number(str(frame.iat[0, 0])))):
+        # Read again as text: 007 stays 007, and NA is a label like any other.
+        rows = tuple(read(usecols=[0], dtype=str, keep_default_na=False)[0].str.strip())
+        frame = frame.iloc[:, 1:]
+        header = header[len(header) > frame.shape[1] :]
+    if has_header and len(header) != frame.shape[1]:
+        raise ValueError(f"{len(header)} labels for {frame.shape[1]} columns")
+    columns = tuple(header) if has_header else None
+    return LabelledMatrix(_numbers(frame, rows, columns), rows, columns)
+
+
+def _first_line(path: Path, separator: str) -> tuple[list[str], int]:
+    """Cells of the first line that is not blank, and its number; quoted line breaks do not count."""
+    open_text: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
+    with open_text(path, "rt", newline="", encoding="utf-8-sig") as file:
+        for number, cells in enumerate(csv.reader(file, delimiter=separator, strict=True), 1):
+            if any(cell.strip() for cell in cells):
+                return [cell.strip() for cell in cells], number
+    raise ValueError("it is empty")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_parquet(path: Path, labels: str) -> LabelledMatrix:
+    pandas = _pandas()
+    try:
+        frame = pandas.read_parquet(path)
+    except ImportError as error:
+        raise ImportError('Reading .parquet needs pyarrow: pip install "nmf-core[cli]"') from error
+    rows = None
+    if not isinstance(frame.index, pandas.RangeIndex):
+        rows = tuple(map(str, frame.index))
+    elif labels in ("both", "rows") or (
+        labels == "auto" and frame.shape[1] and not pandas.api.types.is_numeric_dtype(frame.dtypes.iloc[0])
+    ):
+        rows = tuple(map(str, frame.iloc[:, 0]))
+        frame = frame.iloc[:, 1:]
+    columns = tuple(map(str, frame.columns))
+    return LabelledMatrix(_numbers(frame, rows, columns), rows, columns)
+
+
+def _numbers(frame: Any, rows: Labels, columns: Labels) -> np.ndarray:
+    """The frame as an array of float32 if that is what it holds, else of float64; a missing cell is NaN."""
+    pandas = _pandas()
+    for j, kind in enumerate(frame.dtypes):
+        if not pandas.api.types.is_numeric_dtype(kind):
+            cells = frame.iloc[:, j]
+            wrong = (pandas.to_numeric(cells, errors="coerce").isna() & cells.notna()).to_numpy()
+            column = columns[j] if columns else j
+            if not wrong.any():
+                raise ValueError(f"column {column} holds {kind}, not numbers")
+            i = int(wrong.argmax())
+            row = rows[i] if rows else i
+            raise ValueError(f"row {row}, column {column}: {cells.iat[i]!r} is not a number")
+    single = all(kind == np.float32 for kind in frame.dtypes)
+    return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
+
+
+READERS: dict[str, Callable[[Path, Any], LabelledMatrix]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".mtx": _read_mtx,
+    ".mtx.gz": _read_mtx,
+    ".csv": _read_text,
+    ".csv.gz": _read_text,
+    ".tsv": _read_text,
+    ".tsv.gz": _read_text,
+    ".parquet": _read_parquet,
+}
+
+
+def check_destination(path: str | os.PathLike) -> None:
+    """Raise OSError if a file can't be written whole at `path`: better before the work than after it."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such folder", str(path.parent))
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+    """A path to write to: the file there becomes `path` when the block ends, and vanishes if that fails.
+
+    Parameters
+    ----------
+    path : str or path
+        The file that is wanted. If it exists it is replaced in one step; a symbolic link stays one.
+    """
+    target = Path(path).resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield draft
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_matrix(path: str | os.PathLike, A: np.ndarray, rows: Labels, columns: Labels) -> None:
+    """Write a matrix whole or not at all, as .npy, .csv or .tsv by the end of the file's name.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    A : ndarray of shape (n, m)
+        The matrix. Text has every digit that it takes to read the same numbers back.
+    rows, columns : tuple of str or None
+        Labels for text, None for numbers from 0.
+
+    Raises
+    ------
+    OSError
+        The file can't be written.
+    ValueError
+        Its name ends in something else.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending not in WRITABLE:
+        raise ValueError(f"{path}: the name of a file to write must end in one of {', '.join(WRITABLE)}")
+    with written_whole(path) as draft:
+        if ending == ".npy":
+            with draft.open("wb") as binary:
+                np.save(binary, A)
+            return
+        with draft.open("w", newline="", encoding="utf-8") as text:
+            writer = csv.writer(text, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n")
+            writer.writerow(["", *(range(A.shape[1]) if columns is None else columns)])
+            for label, row in zip(range(A.shape[0]) if rows is None else rows, A, strict=True):
+                writer.writerow([label, *row])
+
+
+WRITABLE = (".npy", ".csv", ".tsv")

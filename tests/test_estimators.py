@@ -1,0 +1,308 @@
+"""What the scikit-learn estimators do around the engine; test_scikit_learn_contract.py has their contract."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn import decomposition
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+
+from nmf_core import NMF, non_negative_factorization
+
+SOLVERS = ("cd", "mu", "hals", "auto")
+SPARSE = [
+    getattr(sp, f"{name}_{kind}")
+    for name in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
+    for kind in ("array", "matrix")
+]
+KL = {"solver": "mu", "beta_loss": "kullback-leibler"}
+LOOSE = {"tol": 1e-2, "max_iter": 2000}
+
+
+def counts(n_samples=30, n_features=12, dtype=np.float64):
+    """A small matrix of counts, a third of them zero, no row or column empty."""
+    X = np.random.default_rng(0).poisson(1.1, (n_samples, n_features)).astype(dtype)
+    X[:, 0] += 1
+    X[0] += 1
+    return X
+
+
+def start(X, n_components=3):
+    """Positive factors in the dtype of X."""
+    rng = np.random.default_rng(1)
+    W = rng.uniform(0.1, 1.0, (X.shape[0], n_components))
+    H = rng.uniform(0.1, 1.0, (n_components, X.shape[1]))
+    return W.astype(X.dtype), H.astype(X.dtype)
+
+
+# --- results
+
+
+@pytest.mark.parametrize("n_components", [2, 3])
+@pytest.mark.parametrize("solver", ["cd", "mu"])
+def test_iris_error_is_no_worse_than_that_of_scikit_learn_from_the_same_start(n_components, solver):
+    X = load_iris().data
+    W, H = start(X, n_components)
+    parameters = {"solver": solver, "init": "custom", "tol": 1e-5, "max_iter": 5000}
+    ours = NMF(n_components, **parameters)
+    ours.fit(X, W=W, H=H)
+    theirs = decomposition.NMF(n_components, **parameters)
+    theirs.fit(X, W=W.copy(), H=H.copy())
+    assert ours.reconstruction_err_ <= theirs.reconstruction_err_ * 1.001
+
+
+@pytest.mark.parametrize("parameters", [*({"solver": s} for s in SOLVERS), KL], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_attributes_describe_the_returned_factors(parameters, dtype):
+    X = counts(dtype=dtype)
+    model = NMF(3, random_state=0, **LOOSE, **parameters)
+    W = model.fit_transform(X)
+    assert W.dtype == model.components_.dtype == model.transform(X).dtype == dtype
+    assert 1 <= model.n_iter_ <= model.max_iter
+    assert model.n_components_ == 3
+    assert W.min() >= 0
+    assert model.components_.min() >= 0
+    if "beta_loss" not in parameters:
+        error = np.linalg.norm(X.astype(float) - W.astype(float) @ model.components_.astype(float))
+        assert model.reconstruction_err_ == pytest.approx(error, rel=1e-6)
+    np.testing.assert_allclose(model.inverse_transform(W), W @ model.components_)
+
+
+@pytest.mark.parametrize("dtype", [int, np.uint8, np.float16, bool])
+def test_other_dtypes_become_float64(dtype):
+    X = counts().astype(dtype)
+    W, expected = (NMF(2, random_state=0, **LOOSE).fit_transform(A) for A in (X, X.astype(np.float64)))
+    assert W.dtype == np.float64
+    np.testing.assert_array_equal(W, expected)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"solver": "mu"}, KL], ids=str)
+@pytest.mark.parametrize("container", SPARSE)
+def test_sparse_containers_give_what_dense_data_give(container, parameters):
+    X = counts()
+    models = [NMF(3, init="random", random_state=0, **LOOSE, **parameters) for _ in range(2)]
+    dense, sparse = models[0].fit_transform(X), models[1].fit_transform(container(X))
+    np.testing.assert_allclose(sparse, dense, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(
+        models[1].transform(container(X)), models[0].transform(X), rtol=1e-6, atol=1e-8
+    )
+    assert models[1].reconstruction_err_ == pytest.approx(models[0].reconstruction_err_, rel=1e-6)
+
+
+@pytest.mark.parametrize("init", ["random", "nndsvd", "nndsvda", "nndsvdar", "kmeans", None])
+def test_same_seed_same_result(init):
+    X = counts()
+    first, second = (NMF(3, init=init, random_state=7, **LOOSE).fit_transform(X) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_without_seed_the_global_state_of_numpy_decides():
+    X = counts()
+    results = []
+    for _ in range(2):
+        np.random.seed(3)  # noqa: NPY002 - the legacy state is what scikit-learn's users set
+        results.append(NMF(3, init="random", **LOOSE).fit_transform(X))
+    np.testing.assert_array_equal(*results)
+
+
+def test_shuffle_changes_the_path():
+    X = counts()
+    plain, shuffled = (NMF(4, shuffle=s, random_state=0, **LOOSE).fit_transform(X) for s in (False, True))
+    assert not np.array_equal(plain, shuffled)
+
+
+def test_n_components_from_h_or_else_all_features():
+    X = counts()
+    W, H = start(X, 2)
+    assert NMF(init="custom", **LOOSE).fit(X, W=W, H=H).n_components_ == 2
+    assert NMF(init="random", **LOOSE).fit(X).n_components_ == X.shape[1]
+    assert NMF(None, init="random", **LOOSE).fit(X).n_components_ == X.shape[1]
+    assert non_negative_factorization(X, H=H, update_H=False, **LOOSE)[0].shape == W.shape
+
+
+@pytest.mark.parametrize("parameters", [{}, KL], ids=str)
+def test_starts_may_be_lists(parameters):
+    X = counts()
+    W, H = start(X)
+    from_arrays = non_negative_factorization(X, W, H, init="custom", **LOOSE, **parameters)
+    from_lists = non_negative_factorization(
+        X.tolist(), W.tolist(), H.tolist(), init="custom", **LOOSE, **parameters
+    )
+    np.testing.assert_array_equal(from_lists[0], from_arrays[0])
+    np.testing.assert_array_equal(from_lists[1], from_arrays[1])
+
+
+@pytest.mark.parametrize("given", [{}, {"W"}, {"H"}])
+def test_custom_needs_both_factors(given):
+    X = counts()
+    factors = {name: F for name, F in zip("WH", start(X), strict=True) if name in given}
+    with pytest.raises(ValueError, match="custom"):
+        NMF(3, init="custom").fit(X, **factors)
+
+
+def test_fixed_h_is_needed():
+    with pytest.raises(ValueError, match="H"):
+        non_negative_factorization(counts(), update_H=False)
+
+
+# --- faults of scikit-learn that are not ours
+
+
+@pytest.mark.parametrize("beta_loss", [0.5, 1, 1.5])
+def test_csc_and_unsorted_data_are_not_mixed_up(beta_loss):
+    X = counts()
+    unsorted = sp.csr_array(X)
+    for row in range(X.shape[0]):
+        one = slice(unsorted.indptr[row], unsorted.indptr[row + 1])
+        unsorted.indices[one], unsorted.data[one] = unsorted.indices[one][::-1], unsorted.data[one][::-1]
+    unsorted.has_sorted_indices = False
+    results = []
+    for data in (X, sp.csc_array(X), unsorted):
+        model = NMF(3, solver="mu", beta_loss=beta_loss, init="random", random_state=0, **LOOSE).fit(data)
+        results.append((model.reconstruction_err_, model.components_, model.transform(data)))
+    for result in results[1:]:
+        for actual, expected in zip(result, results[0], strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("beta_loss", [0.5, 1, 1.5, 2])
+def test_stored_zeros_are_zeros(beta_loss):
+    dense = counts()
+    stored = sp.coo_array((dense.ravel(), np.indices(dense.shape).reshape(2, -1)), shape=dense.shape).tocsr()
+    assert stored.nnz == dense.size
+    parameters = {"solver": "mu", "beta_loss": beta_loss, "init": "random", "random_state": 0}
+    W = NMF(3, **parameters, **LOOSE).fit_transform(stored)
+    assert stored.nnz == dense.size
+    np.testing.assert_allclose(W, NMF(3, **parameters, **LOOSE).fit_transform(dense), rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("solver", ["cd", "mu"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_error_of_an_exact_sparse_fit_is_a_number(solver, dtype):
+    W, H = np.eye(8, 2, dtype=dtype) + 1, np.eye(2, 6, dtype=dtype) + 1
+    X = sp.csr_array(W @ H)
+    model = NMF(2, solver=solver, init="custom", max_iter=20000, tol=1e-6).fit(X, W=W, H=H)
+    assert 0 <= model.reconstruction_err_ < 1e-3 * sp.linalg.norm(X)
+
+
+@pytest.mark.parametrize("parameters", [*({"solver": s} for s in SOLVERS), KL], ids=str)
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csc_array])
+def test_arguments_are_never_modified(parameters, container):
+    X = container(counts())
+    W, H = start(X)
+    arguments = [X.data if sp.issparse(X) else X, W, H]
+    before = [a.copy() for a in arguments]
+    W_out, H_out, _ = non_negative_factorization(X, W, H, init="custom", **LOOSE, **parameters)
+    W_fixed, H_fixed, _ = non_negative_factorization(X, H=H, update_H=False, **LOOSE, **parameters)
+    for F in (W_out, H_out, W_fixed, H_fixed):
+        F[:] = -1
+    for argument, value in zip(arguments, before, strict=True):
+        np.testing.assert_array_equal(argument, value)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"solver": "mu"}, KL], ids=str)
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_negative_data_are_refused_whatever_the_start(parameters, container):
+    X = counts()
+    W, H = start(X)
+    X[2, 3] = -1
+    X = container(X)
+    message = "Negative values in data passed to"
+    with pytest.raises(ValueError, match=message):
+        NMF(3, init="custom", **parameters).fit(X, W=W, H=H)
+    with pytest.raises(ValueError, match=message):
+        non_negative_factorization(X, H=H, update_H=False, **parameters)
+
+
+@pytest.mark.parametrize("solver", ["cd", "mu"])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_transform_of_a_row_depends_on_that_row_alone(solver, container):
+    X = counts(60)
+    X[7] *= 1000
+    model = NMF(4, solver=solver, random_state=0, **LOOSE).fit(X)
+    together = model.transform(container(X))
+    for rows in (slice(0, 1), slice(7, 8), slice(3, 40), slice(None, None, -1)):
+        np.testing.assert_array_equal(model.transform(container(X[rows])), together[rows])
+
+
+def test_all_zero_components_transform_to_zero():
+    X = counts()
+    for model in (NMF(3, alpha_W=10.0, l1_ratio=1.0).fit(X), NMF(3).fit(0 * X)):
+        assert not model.components_.any()
+        np.testing.assert_array_equal(model.transform(X), np.zeros((30, 3)))
+    with pytest.raises(ValueError, match="wrong second dimension"):
+        non_negative_factorization(X, H=np.zeros((3, 4)), update_H=False)
+
+
+# --- failures and interruptions
+
+
+def test_failed_fit_leaves_the_model_unfitted_or_as_it_was():
+    X = counts()
+    model = NMF(3, **LOOSE)
+    with pytest.raises(ValueError, match="Negative"):
+        model.fit(-X)
+    assert vars(model) == vars(clone(model))
+    with pytest.raises(NotFittedError):
+        model.transform(X)
+    expected = model.fit(X).transform(X)
+    with pytest.raises(ValueError, match="Negative"):
+        model.fit(-X[:, :5])
+    np.testing.assert_array_equal(model.transform(X), expected)
+
+
+def test_callback_sees_iterations_and_stops_the_fit():
+    seen = []
+
+    def stop_at_third(state):
+        seen.append(state.iteration)
+        return state.iteration == 3
+
+    model = NMF(3, init="random", random_state=0, tol=0, callback=stop_at_third).fit(counts())
+    assert seen == [1, 2, 3]
+    assert model.n_iter_ == 3
+
+
+def test_interrupted_fit_keeps_the_factors_and_still_interrupts():
+    def interrupt(state):
+        if state.iteration == 2:
+            raise KeyboardInterrupt
+
+    model = NMF(3, init="random", random_state=0, tol=0, callback=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(counts())
+    assert model.transform(counts()[:2]).shape == (2, 3)
+    with pytest.raises(KeyboardInterrupt):
+        non_negative_factorization(counts(), n_components=3, tol=0, callback=interrupt)
+
+
+@pytest.mark.parametrize(("solver", "expected"), [("cd", "violation: "), ("mu", "Epoch 10 reached after ")])
+def test_verbose_prints_the_course(solver, expected, capsys):
+    NMF(3, solver=solver, tol=1e-6, max_iter=5000, verbose=1).fit(counts())
+    printed = capsys.readouterr().out
+    assert printed.startswith(expected)
+    assert "Converged at iteration" in printed
+    NMF(3, solver=solver, **LOOSE).fit(counts())
+    assert capsys.readouterr().out == ""
+
+
+# --- threads
+
+
+def test_one_model_serves_several_threads():
+    X = counts(60)
+    model = NMF(3, random_state=0, **LOOSE).fit(X)
+    expected = model.transform(X)
+    with ThreadPoolExecutor(4) as pool:
+        for W in pool.map(lambda _: model.transform(X), range(8)):
+            np.testing.assert_array_equal(W, expected)
+
+
+def test_threads_do_not_change_the_result():
+    X = counts(200)
+    expected, *others = (NMF(3, n_threads=n, random_state=0, **LOOSE).fit_transform(X) for n in (1, 2, 3))
+    for other in others:
+        np.testing.assert_array_equal(other, expected)

@@ -1,0 +1,291 @@
+"""Reading matrices with their labels, and writing files whole or not at all."""
+
+import gzip
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+import scipy.sparse as sp
+
+from nmf_core.io import check_destination, read_matrix, stem, write_matrix, written_whole
+
+A = np.array([[1.0, 0.0, 2.5], [0.0, 3.0, 0.25]])
+ROWS, COLUMNS = ("r1", "r2"), ("a", "b", "c")
+FRAME = pd.DataFrame(A, index=ROWS, columns=COLUMNS)
+
+
+def save_npy(path):
+    with path.open("wb") as file:  # given a name, np.save would add an ending
+        np.save(file, A)
+
+
+def save_npz(path):
+    np.savez(path, X=A)
+
+
+def save_labelled(path):
+    np.savez(path, X=A, row_labels=ROWS, column_labels=COLUMNS)
+
+
+def save_sparse(path):
+    sp.save_npz(path, sp.csr_array(A))
+
+
+def save_mtx(path):
+    with (gzip.open if path.suffix == ".gz" else open)(path, "wb") as file:
+        scipy.io.mmwrite(file, sp.coo_array(A))
+
+
+@pytest.mark.parametrize(
+    ("name", "save", "labelled"),
+    [
+        ("x.npy", save_npy, False),
+        ("x.NPY", save_npy, False),
+        ("x.npz", save_npz, False),
+        ("x.npz", save_labelled, True),
+        ("x.npz", save_sparse, False),
+        ("x.npz", lambda path: sp.save_npz(path, sp.csc_matrix(A)), False),
+        ("x.mtx", save_mtx, False),
+        ("x.mtx.gz", save_mtx, False),
+        ("x.mtx", lambda path: scipy.io.mmwrite(path, A), False),
+        ("x.csv", FRAME.to_csv, True),
+        ("x.csv.gz", FRAME.to_csv, True),
+        ("x.tsv", lambda path: FRAME.to_csv(path, sep="\t"), True),
+        ("x.tsv.gz", lambda path: FRAME.to_csv(path, sep="\t"), True),
+        ("x.parquet", FRAME.to_parquet, True),
+        ("x.parquet", lambda path: FRAME.reset_index().to_parquet(path), True),
+    ],
+)
+def test_formats(tmp_path, name, save, labelled):
+    save(tmp_path / name)
+    X, rows, columns = read_matrix(tmp_path / name)
+    np.testing.assert_array_equal(X.toarray() if sp.issparse(X) else X, A)
+    assert (rows, columns) == ((ROWS, COLUMNS) if labelled else (None, None))
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "columns"),
+    [
+        ("1,0,2.5\n0,3,.25\n", None, None),
+        ("a,b,c\n1,0,2.5\n0,3,.25\n", None, COLUMNS),
+        ("name,a,b,c\nr1,1,0,2.5\nr2,0,3,.25\n", ROWS, COLUMNS),
+        (",a,b,c\nr1,1,0,2.5\nr2,0,3,.25\n", ROWS, COLUMNS),
+        ("a,b,c\nr1,1,0,2.5\nr2,0,3,.25\n", ROWS, COLUMNS),
+        (",0,1,2\n007,1,0,2.5\n8,0,3,.25\n", ("007", "8"), ("0", "1", "2")),
+        (",a,b,c\nNA,1,0,2.5\nnan,0,3,.25\n", ("NA", "nan"), COLUMNS),
+        ('\ufeff\r\n"a", b ,"c"\r\n\r\n1,0,2.5\r\n0,3,2.5e-1\r\n', None, COLUMNS),
+        ('"two\nlines","x ""y""",c\n1,0,2.5\n0,3,.25\n', None, ("two\nlines", 'x "y"', "c")),
+    ],
+)
+def test_labels_of_text(tmp_path, text, rows, columns):
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8", newline="")
+    table = read_matrix(tmp_path / "x.csv")
+    np.testing.assert_array_equal(table.X, A)
+    assert table[1:] == (rows, columns)
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        ("none", "1,0,2.5\n0,3,.25\n"),
+        ("columns", "7,8,9\n1,0,2.5\n0,3,.25\n"),
+        ("rows", "7,1,0,2.5\n8,0,3,.25\n"),
+        ("both", "0,7,8,9\n7,1,0,2.5\n8,0,3,.25\n"),
+        ("both", "7,8,9\n7,1,0,2.5\n8,0,3,.25\n"),
+    ],
+)
+def test_labels_that_are_numbers(tmp_path, labels, text):
+    (tmp_path / "x.csv").write_text(text)
+    table = read_matrix(tmp_path / "x.csv", labels)
+    np.testing.assert_array_equal(table.X, A)
+    assert table.row_labels == (("7", "8") if labels in ("rows", "both") else None)
+    assert table.column_labels == (("7", "8", "9") if labels in ("columns", "both") else None)
+
+
+def test_missing_cells_are_nan(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b,c\n1,,3\n4,5\n")
+    np.testing.assert_array_equal(read_matrix(tmp_path / "x.csv").X, [[1, np.nan, 3], [4, 5, np.nan]])
+
+
+def test_float32_is_kept(tmp_path):
+    FRAME.astype("float32").to_parquet(tmp_path / "x.parquet")
+    assert read_matrix(tmp_path / "x.parquet").X.dtype == np.float32
+
+
+def test_one_of_several_arrays(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, first=A, second=2 * A, row_labels=ROWS)
+    with pytest.raises(ValueError, match=r"holds 2 arrays \(first, second\); choose one as .*x\.npz::NAME"):
+        read_matrix(path)
+    table = read_matrix(f"{path}::second")
+    np.testing.assert_array_equal(table.X, 2 * A)
+    assert table.row_labels is None
+    with pytest.raises(ValueError, match="holds no array 'third', only first, second"):
+        read_matrix(f"{path}::third")
+    with pytest.raises(ValueError, match="which this is not"):
+        read_matrix(f"{tmp_path / 'x.csv'}::first")
+
+
+BAD_TEXT = {
+    "": "it is empty",
+    "\n \n": "it is empty",
+    "a,b\n": "labels of columns, but no rows",
+    "a,b\n1,2\n3,x\n": "row 1, column b: 'x' is not a number",
+    "name,a\nr1,1\nr2,1;5\n": "row r2, column a: '1;5' is not a number",
+    "a,a\n1,2\n": "column label 'a' occurs twice, at columns 0 and 1",
+    ",a,b\nr,1,2\nr,3,4\n": "row label 'r' occurs twice, at rows 0 and 1",
+    ",a,b\nr,1,2\n,3,4\n": "row 1 .* has an empty label",
+    "a,b,\n1,2,\n": "column 2 .* has an empty label",
+    "a,b\n1,2\n3,4,5\n": "Expected 2 fields in line 3, saw 3",
+    "a,b\n1,2,3,4\n": "2 labels for 4 columns",
+    '"a,b\n1,2\n': "unexpected end of data",
+}
+
+
+@pytest.mark.parametrize("text", BAD_TEXT)
+def test_bad_text(tmp_path, text):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ValueError, match=BAD_TEXT[text]) as caught:
+        read_matrix(tmp_path / "x.csv")
+    assert str(caught.value).startswith(str(tmp_path / "x.csv"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "s.npz", "x.mtx", "x.mtx.gz", "x.csv.gz", "x.parquet"])
+@pytest.mark.parametrize(
+    "damage", [lambda whole: b"", lambda whole: whole[: len(whole) // 2], lambda whole: b"\xff" * 200]
+)
+def test_damaged_files(tmp_path, name, damage):
+    rng = np.random.default_rng(0)
+    big = rng.random((50, 30))
+    save = {
+        "x.npy": lambda path: np.save(path, big),
+        "x.npz": lambda path: np.savez(path, X=big),
+        "s.npz": lambda path: sp.save_npz(path, sp.csr_array(big)),
+        "x.mtx": lambda path: scipy.io.mmwrite(path, big),
+        "x.mtx.gz": save_mtx,
+        "x.csv.gz": pd.DataFrame(big).to_csv,
+        "x.parquet": pd.DataFrame(big).to_parquet,
+    }
+    path = tmp_path / name
+    save[name](path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises((ValueError, OSError)) as caught:
+        read_matrix(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays"),
+    [("x.npz", {"X": A, "row_labels": ["only one"]}), ("x.npz", {}), ("x.npz", {"X": np.array([object()])})],
+)
+def test_bad_arrays(tmp_path, name, arrays):
+    np.savez(tmp_path / name, **arrays)
+    with pytest.raises(ValueError, match=r"x\.npz: "):
+        read_matrix(tmp_path / name)
+
+
+def test_names_of_files(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_matrix(tmp_path / "x.npy")
+    with pytest.raises(ValueError, match=r"must end in one of \.npy, \.npz"):
+        read_matrix(tmp_path / "x.xlsx")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(IsADirectoryError):
+        read_matrix(tmp_path / "folder.csv")
+    np.savez(tmp_path / "is.npz", X=A)
+    (tmp_path / "is.npz").rename(tmp_path / "is.npy")
+    with pytest.raises(ValueError, match=r"not an \.npy file"):
+        read_matrix(tmp_path / "is.npy")
+    np.save(tmp_path / "is.npy", A)
+    (tmp_path / "is.npy").rename(tmp_path / "is.npz")
+    with pytest.raises(ValueError, match=r"not an \.npz file"):
+        read_matrix(tmp_path / "is.npz")
+
+
+def test_stem():
+    assert [stem(name) for name in ("folder/x.y.mtx.gz", "x.npz::key", "x.csv", "x")] == [
+        "x.y",
+        "x",
+        "x",
+        "x",
+    ]
+
+
+@pytest.mark.parametrize("ending", [".npy", ".csv", ".tsv"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_matrices_come_back_exactly(tmp_path, ending, dtype):
+    B = np.random.default_rng(0).random((5, 3)).astype(dtype)
+    path = tmp_path / f"x{ending}"
+    write_matrix(path, B, None, COLUMNS)
+    table = read_matrix(path)
+    np.testing.assert_array_equal(table.X.astype(dtype), B)
+    if ending != ".npy":
+        assert table[1:] == (("0", "1", "2", "3", "4"), COLUMNS)
+
+
+def test_matrices_are_written_in_known_formats_only(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in one of \.npy, \.csv, \.tsv"):
+        write_matrix(tmp_path / "x.xlsx", A, None, None)
+
+
+def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("old")
+
+    def fail():
+        with written_whole(path) as draft:
+            draft.write_text("new")
+            raise RuntimeError("disk on fire")
+
+    with pytest.raises(RuntimeError, match="fire"):
+        fail()
+    with pytest.raises(ValueError, match="argument"):
+        write_matrix(path, A, ("fewer",), COLUMNS)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["x.csv"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links and permission bits")
+def test_written_files_are_like_any_other(tmp_path):
+    (tmp_path / "link.txt").symlink_to(tmp_path / "target.txt")
+    with written_whole(tmp_path / "link.txt") as draft:
+        draft.write_text("new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "target.txt").read_text() == "new"
+    (tmp_path / "plain").touch()
+    assert stat.S_IMODE((tmp_path / "target.txt").stat().st_mode) == stat.S_IMODE(
+        (tmp_path / "plain").stat().st_mode
+    )
+
+
+def test_destinations_are_checked_before(tmp_path):
+    check_destination(tmp_path / "new.csv")
+    with pytest.raises(IsADirectoryError):
+        check_destination(tmp_path)
+    with pytest.raises(FileNotFoundError, match="No such folder"):
+        check_destination(tmp_path / "nowhere" / "x.csv")
+    with pytest.raises(OSError, match="Not a regular file"):
+        check_destination(os.devnull)
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+@pytest.mark.parametrize("missing", ["pandas", "pyarrow"])
+def test_missing_libraries_are_named(tmp_path, name, missing):
+    FRAME.to_csv(tmp_path / "x.csv")
+    FRAME.to_parquet(tmp_path / "x.parquet")
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; import nmf_core.io as io; io.read_matrix(sys.argv[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / name], check=False, capture_output=True, text=True
+    )
+    if (name, missing) == ("x.csv", "pyarrow"):
+        assert done.returncode == 0, done.stderr
+    else:
+        assert f'needs {missing}: pip install "nmf-core[cli]"' in done.stderr

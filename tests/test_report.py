@@ -1,0 +1,147 @@
+"""The page: complete, self-contained, and safe from what labels say."""
+
+import html.parser
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import nmf_core
+from nmf_core import report
+from nmf_core.report import render_report, write_report
+
+
+@pytest.fixture(scope="module")
+def X():
+    return np.random.default_rng(0).random((60, 3)) @ np.random.default_rng(1).random((3, 20))
+
+
+@pytest.fixture(scope="module")
+def f(X):
+    f = nmf_core.factorize(X, 3, random_state=0)
+    return replace(
+        f,
+        row_labels=tuple(f"row {i}" for i in range(60)),
+        column_labels=tuple(f"<b>{i}</b>" for i in range(20)),
+    )
+
+
+class Page(html.parser.HTMLParser):
+    """Tags that are open, texts, and everything that the page refers to."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.texts, self.references, self.headings = [], [], [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        assert tag not in ("script", "link", "iframe", "object", "form")
+        self.references += [
+            value for name, value in attributes if name in ("src", "href", "action", "srcset")
+        ]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        self.texts.append(text)
+        if self.open and self.open[-1] in ("h1", "h2", "h3"):
+            self.headings.append(text.strip())
+
+
+def test_everything_is_there(f, X):
+    page = Page(render_report(f, X, title="A title"))
+    assert page.open == []
+    assert page.headings[0] == "A title"
+    for heading in (
+        "Components",
+        "Rows",
+        "Rows described best",
+        "Result",
+        "Parameters",
+        "Versions",
+        "c1",
+        "c3",
+    ):
+        assert heading in page.headings
+    text = " ".join(page.texts)
+    for word in (
+        "60 samples",
+        "20 features",
+        "nndsvda",
+        "hals",
+        "relative error",
+        nmf_core.__version__,
+        np.__version__,
+    ):
+        assert word in text
+    assert len(page.references) == 4
+
+
+def test_nothing_comes_from_elsewhere(f, X):
+    rendered = render_report(f, X)
+    page = Page(rendered)
+    assert all(reference.startswith("data:image/svg+xml;base64,") for reference in page.references)
+    assert "http" not in rendered
+    assert "url(" not in rendered
+    assert "@import" not in rendered
+    assert len(rendered) < 1_000_000
+
+
+def test_labels_are_text(f, X):
+    hostile = "<script>alert(1)</script>"
+    f = replace(f, column_labels=(hostile, *f.column_labels[1:]), row_labels=(hostile,) * 60)
+    page = render_report(
+        f, X, title=hostile, captions=[hostile] * 3, tables={hostile: [(hostile,), (hostile,)]}
+    )
+    assert hostile in " ".join(Page(page).texts)
+    assert "<script" not in page
+    assert "<b>1</b>" not in page
+
+
+def test_without_the_matrix(f):
+    page = Page(render_report(f))
+    assert "Rows" not in page.headings
+    assert len(page.references) == 3
+
+
+def test_captions_and_tables(f, X):
+    tables = {"Who won": [("", "seconds"), ("ours", "1.5")]}
+    page = Page(render_report(f, X, captions=["first", "second", "third"], tables=tables))
+    assert {"first", "second", "third", "ours", "1.5"} <= set(page.texts)
+    assert "Who won" in page.headings
+
+
+def test_many_components_and_long_labels(X, monkeypatch):
+    monkeypatch.setattr(report, "MOST_COMPONENTS", 4)
+    f = nmf_core.factorize(X, 6, random_state=0)
+    f = replace(f, column_labels=tuple("x" * 500 + str(i) for i in range(20)))
+    rendered = render_report(f, X)
+    assert "2 more components are not shown" in rendered
+    assert "c5" not in Page(rendered).headings
+    assert "x" * 100 not in rendered
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (1, 1), (2, 2)])
+def test_small_matrices(shape):
+    X = np.ones(shape)
+    assert Page(render_report(nmf_core.factorize(X, 1), X)).open == []
+
+
+def test_zeros():
+    X = np.zeros((5, 4))
+    assert "nothing: all its weights are zero" in render_report(nmf_core.factorize(X, 2), X)
+
+
+def test_written_whole_or_not_at_all(f, X, tmp_path, monkeypatch):
+    write_report(tmp_path / "page.html", f, X, title="Täst")
+    written = (tmp_path / "page.html").read_bytes()
+    assert "Täst" in written.decode("utf-8")
+    monkeypatch.setattr(report, "render_report", lambda *arguments, **options: "\udc80")
+    with pytest.raises(UnicodeEncodeError):
+        write_report(tmp_path / "page.html", f, X)
+    assert (tmp_path / "page.html").read_bytes() == written
+    assert len(list(tmp_path.iterdir())) == 1
