@@ -108,9 +108,7 @@ class BuildCore(build_ext):
             openmp = OPENMP_MSVC
         else:
             wanted = DEBUG_FLAGS if DEBUG or SANITIZE else RELEASE_FLAGS
-            core.extra_compile_args = [
-                flag for flag in wanted if self.accepts("int trial;", [flag, "-Werror"])
-            ]
+            core.extra_compile_args = [flag for flag in wanted if self.accepts("int trial;", [flag, "-Werror"])]
             openmp = OPENMP_UNIX
         if SANITIZE:
             core.extra_compile_args += SANITIZE_FLAGS

@@ -3,12 +3,12 @@
     python benchmarks/compare.py                 # everything
     python benchmarks/compare.py words_tfidf --k 20 --repeats 3
 
-Both contestants get the same start, the same dtype and the same number of threads. Ours runs with default settings: T
-seconds to objective f, which is recomputed here from W and H. scikit-learn's coordinate descent then runs with tol=0 and
-max_iter = 1, 2, 4, ... until its objective is at most f: T' seconds, interpolated between the last two runs. The figure
-is T' / T, the median over interleaved repeats. The gap says whether ours stopped too early: its objective less that of
-scikit-learn's default run (max_iter=1000), in units of what is allowed, min(0.002 (f_base - f_sk), 0.01 f_sk) with
-f_base = ||X||^2 / 2. Median over starts where there are several.
+Both contestants get the same start, the same dtype and the same number of threads. Ours runs with default settings:
+T seconds to objective f, which is recomputed here from W and H. scikit-learn's coordinate descent then runs with
+tol=0 and max_iter = 1, 2, 4, ... until its objective is at most f: T' seconds, interpolated between the last two
+runs. The figure is T' / T, the median over interleaved repeats. The gap says whether ours stopped too early: its
+objective less that of scikit-learn's default run (max_iter=1000), in units of what is allowed,
+min(0.002 (f_base - f_sk), 0.01 f_sk) with f_base = ||X||^2 / 2. Median over starts where there are several.
 """
 
 import argparse
@@ -97,17 +97,13 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     nmf_core.show_config()
-    print(
-        f"\n{'problem':<20} {'dtype':<8} {'k':>3} {'start':<8} {'seconds':>8} {'iter':>5} {'times faster':>12} {'gap':>7}"
-    )
+    print(f"\n{'problem':<20} {'dtype':<8} {'k':>3} {'start':<8} {'seconds':>8} {'iter':>5} {'faster':>12} {'gap':>7}")
     for name, dtype, ranks, seeds in CASES:
         if (args.names and name not in args.names) or (args.dtype and dtype != args.dtype):
             continue
         for k in args.k or ranks:
             for init, n_seeds in (("nndsvda", 1), ("random", seeds)):
-                rows = [
-                    compare(name, dtype, k, init, seed, args.repeats, args.threads) for seed in range(n_seeds)
-                ]
+                rows = [compare(name, dtype, k, init, seed, args.repeats, args.threads) for seed in range(n_seeds)]
                 seconds, ratio, gap, n_iter = np.median(np.array(rows), axis=0)
                 print(
                     f"{name:<20} {dtype:<8} {k:>3} {init:<8} {seconds:8.3f} {n_iter:5.0f} {ratio:11.1f}x {gap:7.2f}",

@@ -1,7 +1,7 @@
 """The data that benchmarks run on, and one start for everybody.
 
-Real data come from ``shared/data`` beside the checkout, or from the folder named by ``NMF_CORE_DATA``; benchmarks that need
-them are skipped without. asv runs from clones elsewhere, so parents of the current directory are searched too.
+Real data come from ``shared/data`` beside the checkout, or from the folder named by ``NMF_CORE_DATA``; benchmarks that
+need them are skipped without. asv runs from clones elsewhere, so parents of the current directory are searched too.
 """
 
 import functools

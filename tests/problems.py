@@ -7,9 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 COUNTING = np.arange(1.0, 13.0).reshape(3, 4)
 SMALL = np.array([[1.0, 0.5, 0.0], [0.8, 0.3, 0.1], [0.0, 0.2, 1.0]])
-SPEECHES = np.array(
-    [[36, 3, 45, 54], [4, 34, 23, 31], [9, 65, 11, 0], [17, 3, 3, 0], [0, 14, 7, 4]], dtype=np.float64
-)
+SPEECHES = np.array([[36, 3, 45, 54], [4, 34, 23, 31], [9, 65, 11, 0], [17, 3, 3, 0], [0, 14, 7, 4]], dtype=np.float64)
 WORDS = ("labour", "energy", "market", "employment")
 
 

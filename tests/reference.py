@@ -25,6 +25,7 @@ def pass_values(F, G, S, method, **others):
         "report": np.zeros(4),
         "start": F,
         "before": F,
+        "scale": np.ones(k, dtype=F.dtype),
         "G": G,
         "gram": np.ascontiguousarray((G.T @ G)[:k, :k]),
         "order": np.arange(k, dtype=np.int32),
@@ -71,7 +72,7 @@ def mu_step(f, cross, gram, order, l1):
 STEPS = {"hals": hals_step, "mu": mu_step}
 
 
-def improve(F, N, report, start, before, cross, gram, order, method, l1, beta, max_sweeps, tol):
+def improve(F, N, report, cross, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol):
     """Improve all rows of `start`, each by itself, into F; with N extrapolate them."""
     k = len(gram)
     step = STEPS[next(name for name, number in METHODS.items() if number == method)]
@@ -80,21 +81,19 @@ def improve(F, N, report, start, before, cross, gram, order, method, l1, beta, m
     gram = gram.astype(np.float64)
     for i in range(len(F)):
         f, target = start[i, :k].astype(np.float64), cross[i, :k].astype(np.float64)
-        first = None
-        for sweep in range(1, max_sweeps + 1):
-            length = step(f, target, gram, order, l1)
-            first = length if first is None else first
-            done = length <= tol**2 * first
-            if done:
-                break
-        report[0] += first
-        report[1] = max(report[1], sweep)
+        lengths = []
+        done = False
+        while not done and len(lengths) < max_sweeps:
+            lengths.append(step(f, target, gram, order, l1))
+            done = lengths[-1] <= tol**2 * lengths[0]
+        report[0] += lengths[0]
+        report[1] = max(report[1], len(lengths))
         report[2] += not done
         report[3] += target @ f
         if N is None:
             F[i, :k] = f
         else:
-            ahead = np.maximum(0.0, f + beta * (f - before[i, :k]))
+            ahead = np.maximum(0.0, f + beta * (f - before[i, :k] * scale))
             N[i, :k] = f
             F[i, :k] = ahead
 
@@ -102,40 +101,24 @@ def improve(F, N, report, start, before, cross, gram, order, method, l1, beta, m
 # --- kernels
 
 
-def dense_pass(F, N, S, report, start, before, X, G, gram, order, method, l1, beta, max_sweeps, tol):
+def dense_pass(F, N, S, report, X, G, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol):
     X = X.astype(np.float64)
-    improve(F, N, report, start, before, X @ G, gram, order, method, l1, beta, max_sweeps, tol)
+    improve(F, N, report, X @ G, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
     if S is not None:
         S[: len(G)] += (X.T @ F).astype(S.dtype)
         S[len(G) :] += gram_rows(F, len(gram), S.dtype)
 
 
 def csr_pass(
-    F,
-    N,
-    S,
-    report,
-    start,
-    before,
-    data,
-    indices,
-    indptr,
-    splits,
-    G,
-    gram,
-    order,
-    method,
-    l1,
-    beta,
-    max_sweeps,
+    F, N, S, report, data, indices, indptr, splits, G, start, before, scale, gram, order, method, l1, beta, max_sweeps,
     tol,
-):
+):  # fmt: skip
     X = from_csr(data, indices, indptr, len(G))
-    dense_pass(F, N, S, report, start, before, X, G, gram, order, method, l1, beta, max_sweeps, tol)
+    dense_pass(F, N, S, report, X, G, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
 
 
-def factor_pass(F, N, FtF, report, start, before, cross, gram, order, method, l1, beta, max_sweeps, tol):
-    improve(F, N, report, start, before, cross, gram, order, method, l1, beta, max_sweeps, tol)
+def factor_pass(F, N, FtF, report, cross, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol):
+    improve(F, N, report, cross, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
     if FtF is not None:
         FtF += gram_rows(F, len(gram), FtF.dtype)
 
@@ -149,9 +132,7 @@ def csr_product(C, data, indices, indptr, G):
 
 
 def csr_inner(data, indices, indptr, F, G):
-    return float(
-        np.sum(from_csr(data, indices, indptr, len(G)) * (F.astype(np.float64) @ G.T.astype(np.float64)))
-    )
+    return float(np.sum(from_csr(data, indices, indptr, len(G)) * (F.astype(np.float64) @ G.T.astype(np.float64))))
 
 
 def csr_split(splits, indices, indptr, bounds):

@@ -21,9 +21,7 @@ KERNELS = sorted(
 PASSES = [name for name in KERNELS if "method" in inspect.signature(getattr(_core, name)).parameters]
 # What there is to compute: every kernel, those that improve a factor by every method.
 CALLS = [
-    (name, method)
-    for name in KERNELS
-    for method in (_core.METHODS if name in PASSES else [next(iter(_core.METHODS))])
+    (name, method) for name in KERNELS for method in (_core.METHODS if name in PASSES else [next(iter(_core.METHODS))])
 ]
 STEPS = [(name, method) for name, method in CALLS if name in PASSES]
 LEVELS = range(_core.best_level() + 1)
@@ -83,7 +81,7 @@ def problem(n, m, k, ld, dtype, index=np.int32, n_stripes=3, seed=0, **options):
         "bounds": np.sort(rng.integers(0, m + 1, n_stripes - 1)).astype(index),
         "splits": np.zeros((n_stripes - 1, n), dtype=index),
     }
-    values["spare"] = {"N": N, "before": before}
+    values["spare"] = {"N": N, "before": before, "scale": rng.uniform(0.5, 2, k).astype(dtype)}
     values |= options
     reference.call(reference.csr_split, **values)
     return values
@@ -245,9 +243,7 @@ def test_rows_of_a_wider_array(name, dtype):
 
 def test_statistics_too_large_for_every_group():
     """Tall and wide at once, and X one row again and again in memory."""
-    values = problem(
-        1030, 8000, 130, 130, np.float64, X=np.broadcast_to(np.arange(8000.0), (1030, 8000)), max_sweeps=0
-    )
+    values = problem(1030, 8000, 130, 130, np.float64, X=np.broadcast_to(np.arange(8000.0), (1030, 8000)), max_sweeps=0)
     S = values["S"].copy()
     expected = np.outer(values["X"][0], values["F"].sum(axis=0))
     reference.call(_core.dense_pass, **values, team=_core.Team(2))
@@ -273,9 +269,7 @@ def test_same_bits_at_any_number_of_threads(name, method, shape, dtype, level):
 def test_same_bits_at_any_number_of_stripes(dtype):
     results = []
     for n_stripes in (1, 2, 3, 8):
-        result = run(
-            _core, "csr_pass", problem(300, 150, 24, 24, dtype, n_stripes=n_stripes, seed=0), _core.Team(3)
-        )
+        result = run(_core, "csr_pass", problem(300, 150, 24, 24, dtype, n_stripes=n_stripes, seed=0), _core.Team(3))
         results.append({name: result[name] for name in ("F", "S", "report")})
     for result in results[1:]:
         assert_same_bits(result, results[0])
@@ -297,9 +291,7 @@ def test_a_team_keeps_nothing_between_calls(name, method):
 @pytest.mark.parametrize("method", _core.METHODS)
 def test_a_row_does_not_depend_on_the_rows_beside_it(method, tol, dtype, level):
     team = _core.Team(level=level)
-    values = problem(
-        141, 60, 13, 16, dtype, method=_core.METHODS[method], max_sweeps=7, tol=tol, S=None, FtF=None
-    )
+    values = problem(141, 60, 13, 16, dtype, method=_core.METHODS[method], max_sweeps=7, tol=tol, S=None, FtF=None)
     together = {name: run(_core, name, values, team)["F"] for name in PASSES}
     low, high = values["indptr"][[40, 41]]
     row = slice(40, 41)
@@ -341,9 +333,7 @@ def test_permuted_components_in_permuted_order(method, level):
     permuted["start"] = permuted["before"] = permuted["F"]
     team = _core.Team(level=level)
     expected = run(_core, "factor_pass", values, team)["F"][:, p]
-    np.testing.assert_allclose(
-        run(_core, "factor_pass", permuted, team)["F"], expected, rtol=1e-9, atol=1e-13
-    )
+    np.testing.assert_allclose(run(_core, "factor_pass", permuted, team)["F"], expected, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize("l1", [0.0, 3.0])
@@ -369,9 +359,7 @@ def test_no_row_ever_gets_worse(method, dtype, l1):
 @pytest.mark.parametrize("l1", [0.0, 1.0])
 def test_sweeps_end_at_non_negative_least_squares(level, l1):
     """Min ||x - G f||^2 / 2 + l1 sum(f) over f >= 0, row by row, is what SciPy's nnls solves too."""
-    values = problem(
-        25, 30, 6, 8, np.float64, l1=l1, max_sweeps=5000, tol=1e-13, method=_core.METHODS["hals"]
-    )
+    values = problem(25, 30, 6, 8, np.float64, l1=l1, max_sweeps=5000, tol=1e-13, method=_core.METHODS["hals"])
     done = run(_core, "dense_pass", values, _core.Team(level=level))
     G = values["G"][:, :6]
     # the l1 term moves into a right-hand side: G.T x' = G.T x - l1

@@ -9,6 +9,7 @@ import zoo
 
 from nmf_core._core import METHODS, Team
 from nmf_core.data import as_container, factor_array
+from nmf_core.data.base import Step
 from nmf_core.validation import check_matrix
 
 X = zoo.matrix()
@@ -123,11 +124,7 @@ def test_nothing_is_copied_that_can_be_read_in_place(name):
     "name",
     [
         *("csr array", "csr matrix", "csc array", "csc matrix"),
-        *(
-            f"{form}, {q}"
-            for form in ("csr", "csc")
-            for q in ("int64 indices", "explicit zeros", "read-only arrays")
-        ),
+        *(f"{form}, {q}" for form in ("csr", "csc") for q in ("int64 indices", "explicit zeros", "read-only arrays")),
     ],
 )
 def test_compressed_matrices_are_read_in_place(name):
@@ -238,9 +235,7 @@ def test_factor_arrays(dtype, k):
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize(
-    "name", ["C", "Fortran", "every third column", "csr array", "csc array", "coo matrix"]
-)
+@pytest.mark.parametrize("name", ["C", "Fortran", "every third column", "csr array", "csc array", "coo matrix"])
 @pytest.mark.parametrize("method", METHODS)
 def test_improve_is_one_pass(name, method, dtype):
     """F improves, its statistics are added, and neither X nor the other factor is touched."""
@@ -252,7 +247,7 @@ def test_improve_is_one_pass(name, method, dtype):
     G_before, error_before = G.copy(), data.squared_residual(F, G, TEAM)
     S = np.zeros((data.shape[1] + K, F.shape[1]), dtype=dtype)
     values = reference.pass_values(F, G, S, METHODS[method])
-    reference.call(data.improve, **values, team=TEAM)
+    reference.call(data.improve, **values, step=reference.call(Step, **values), team=TEAM)
     assert data.squared_residual(F, G, TEAM) < error_before
     close(S[: data.shape[1]], A.T @ F.astype(np.float64), dtype)
     close(S[data.shape[1] :], (F.T.astype(np.float64) @ F)[:K], dtype)

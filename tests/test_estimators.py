@@ -86,9 +86,7 @@ def test_sparse_containers_give_what_dense_data_give(container, parameters):
     models = [NMF(3, init="random", random_state=0, **LOOSE, **parameters) for _ in range(2)]
     dense, sparse = models[0].fit_transform(X), models[1].fit_transform(container(X))
     np.testing.assert_allclose(sparse, dense, rtol=1e-6, atol=1e-8)
-    np.testing.assert_allclose(
-        models[1].transform(container(X)), models[0].transform(X), rtol=1e-6, atol=1e-8
-    )
+    np.testing.assert_allclose(models[1].transform(container(X)), models[0].transform(X), rtol=1e-6, atol=1e-8)
     assert models[1].reconstruction_err_ == pytest.approx(models[0].reconstruction_err_, rel=1e-6)
 
 
@@ -128,9 +126,7 @@ def test_starts_may_be_lists(parameters):
     X = counts()
     W, H = start(X)
     from_arrays = non_negative_factorization(X, W, H, init="custom", **LOOSE, **parameters)
-    from_lists = non_negative_factorization(
-        X.tolist(), W.tolist(), H.tolist(), init="custom", **LOOSE, **parameters
-    )
+    from_lists = non_negative_factorization(X.tolist(), W.tolist(), H.tolist(), init="custom", **LOOSE, **parameters)
     np.testing.assert_array_equal(from_lists[0], from_arrays[0])
     np.testing.assert_array_equal(from_lists[1], from_arrays[1])
 

@@ -38,9 +38,7 @@ def test_strongest_components_do_not_depend_on_the_scale_of_factors(f):
     np.testing.assert_array_equal(strongest_components(scaled), [0, 1, 0, 1])
 
 
-@pytest.mark.parametrize(
-    "container", [np.asarray, np.asfortranarray, sp.csr_array, sp.csc_matrix, sp.coo_array]
-)
+@pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sp.csr_array, sp.csc_matrix, sp.coo_array])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
 def test_row_errors(container, dtype, monkeypatch):
     rng = np.random.default_rng(0)
@@ -48,9 +46,7 @@ def test_row_errors(container, dtype, monkeypatch):
     X[4] = 0
     f = nmf_core.factorize(X, 3, random_state=0)
     with np.errstate(invalid="ignore"):
-        expected = np.linalg.norm(X - f.W.astype(float) @ f.H, axis=1) / np.linalg.norm(
-            X.astype(float), axis=1
-        )
+        expected = np.linalg.norm(X - f.W.astype(float) @ f.H, axis=1) / np.linalg.norm(X.astype(float), axis=1)
     expected[4] = np.nan
     np.testing.assert_allclose(row_errors(f, container(X)), expected, rtol=1e-6)
     monkeypatch.setattr(interpretation, "BLOCK_ENTRIES", 24)

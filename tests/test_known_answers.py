@@ -63,14 +63,12 @@ def test_topics_of_speeches(solver):
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize(("alpha_W", "alpha_H"), [(0.0, 0.0), (0.05, 0.02), (0.02, "same"), (3.0, 4.0)])
 def test_one_component_is_the_leading_singular_pair(solver, alpha_W, alpha_H):
-    """With l2 penalties a, b on W and H, it is the pair with its singular value lowered by sqrt(a b), if that is left."""
+    """With l2 penalties a and b, it is the pair with its singular value lowered by sqrt(a b), if that is left."""
     X = uniform(20, 13)
     _, l2_W, _, l2_H = reference.penalties(X.shape, alpha_W, alpha_H)
     U, s, Vt = np.linalg.svd(X)
     value = max(0.0, s[0] - np.sqrt(l2_W * l2_H))
-    result = factorize(
-        X, 1, solver=solver, alpha_W=alpha_W, alpha_H=alpha_H, init="random", random_state=0, **EXACT
-    )
+    result = factorize(X, 1, solver=solver, alpha_W=alpha_W, alpha_H=alpha_H, init="random", random_state=0, **EXACT)
     np.testing.assert_allclose(result.W @ result.H, value * np.outer(U[:, 0], Vt[0]), atol=1e-4)
 
 
@@ -86,10 +84,7 @@ def test_with_enough_components_the_fit_is_exact(k):
 def test_planted_factors_are_recovered(name, solver):
     W, H = PLANTED[name]
     budget = {"tol": 1e-9, "max_iter": 5000}
-    results = [
-        factorize(W @ H, len(H), solver=solver, init="random", random_state=seed, **budget)
-        for seed in range(3)
-    ]
+    results = [factorize(W @ H, len(H), solver=solver, init="random", random_state=seed, **budget) for seed in range(3)]
     best = min(results, key=lambda result: result.objective)
     assert distance(best.W, best.H, W, H) < (1e-5 if solver == "hals" else 5e-2)
 

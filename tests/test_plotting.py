@@ -17,9 +17,7 @@ def factorized(n, m, k, labelled=False, **options):
     X = np.random.default_rng(0).random((n, m))
     f = nmf_core.factorize(X, k, init="random", random_state=0, max_iter=30, **options)
     if labelled:
-        rows, columns = (
-            tuple(f"{what} ${i}" for i in range(size)) for what, size in (("row", n), ("column", m))
-        )
+        rows, columns = (tuple(f"{what} ${i}" for i in range(size)) for what, size in (("row", n), ("column", m)))
         f = replace(f, row_labels=rows, column_labels=columns)
     return X, f
 
@@ -57,7 +55,7 @@ def test_convergence_shows_the_history():
     assert lower.get_yscale() == "log"
     upper, _ = plotting.convergence(f, against="iterations").axes
     np.testing.assert_array_equal(upper.lines[0].get_xdata(), np.arange(1, f.n_iter + 1))
-    with pytest.raises(ValueError, match="against must be 'seconds' or 'iterations', got 'time'"):
+    with pytest.raises(ValueError, match="against must be one of 'seconds', 'iterations', got 'time'"):
         plotting.convergence(f, against="time")
 
 
@@ -91,7 +89,10 @@ def test_heatmap_puts_together_what_belongs_together():
     for j, first in enumerate(np.cumsum(sizes) - sizes):
         expected[j, first : first + sizes[j]] = 1
     np.testing.assert_array_equal(image, expected)
-    with pytest.raises(ValueError, match="factor must be 'W' or 'H', got 'X'"):
+    many = replace(f, W=np.ones((30, 60)), H=np.ones((60, 10)))
+    labels = plotting.factor_heatmap(many, "W").axes[0].get_yticklabels()
+    assert [(label.get_position()[1], label.get_text()) for label in labels][:2] == [(0.5, "c1"), (3.5, "c4")]
+    with pytest.raises(ValueError, match="factor must be one of 'W', 'H', got 'X'"):
         plotting.factor_heatmap(f, "X")
 
 

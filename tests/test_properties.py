@@ -17,7 +17,7 @@ PENALTIES = {
     "no penalty": {},
     "l2": {"alpha_W": 0.02},
     "l1": {"alpha_W": 0.01, "alpha_H": 0.002, "l1_ratio": 1.0},
-    "both": {"alpha_W": 0.0, "alpha_H": 0.01, "l1_ratio": 0.5},
+    "both": {"alpha_W": 0.004, "alpha_H": 0.01, "l1_ratio": 0.5},
 }
 PRECISIONS = {np.float32: 1e-5, np.float64: 1e-12}
 K = 4
@@ -78,7 +78,14 @@ def test_course_of_a_fit(loss, solver, acceleration, penalty, dtype):
 def test_violation_is_the_distance_from_optimality(loss, solver, acceleration, penalty):
     A = X[:30, :20]
     result = fit(
-        A, 3, loss=loss, solver=solver, acceleration=acceleration, tol=1e-6, max_iter=20000, **PENALTIES[penalty]
+        A,
+        3,
+        loss=loss,
+        solver=solver,
+        acceleration=acceleration,
+        tol=1e-6,
+        max_iter=20000,
+        **PENALTIES[penalty],
     )
     residual = reference.kkt_residual(A, result.W, result.H, **PENALTIES[penalty])
     assert result.converged
@@ -109,6 +116,24 @@ def test_float32_is_close_to_float64(loss, solver):
     double = fit(X, loss=loss, solver=solver, acceleration=False)
     assert single.objective == pytest.approx(double.objective, rel=1e-3)
     np.testing.assert_allclose(single.W @ single.H, double.W @ double.H, atol=5e-3 * X.max())
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("k", [1, K])
+@with_and_without_acceleration
+@every_pair
+def test_long_fits(loss, solver, acceleration, k, dtype):
+    """Going on after convergence changes nothing, and does not move numbers from one factor to the other."""
+    A = PLANTED["separable 20 x 15"]
+    A = (A[0] @ A[1] + 0.1 * uniform(20, 15)).astype(dtype)
+    parameters = {"loss": loss, "solver": solver, "acceleration": acceleration}
+    short, long = (fit(A, k, max_iter=max_iter, **parameters) for max_iter in (1000, 3000))
+    rounding = PRECISIONS[dtype] * long.X_squared_norm
+    assert (np.diff(long.history.objective) <= rounding).all()
+    assert long.objective <= short.objective + rounding
+    balance = np.linalg.norm(long.W, axis=0) / np.linalg.norm(long.H, axis=1)
+    assert (balance > 1e-3).all()
+    assert (balance < 1e3).all()
 
 
 # --- the same bits
@@ -249,11 +274,20 @@ def test_permuting_components_permutes_the_factors():
 @pytest.mark.parametrize("init", INITIALIZERS)
 @every_pair
 def test_all_zero_data(loss, solver, init, make):
-    result = fit(make(np.zeros((7, 5))), 2, init=init, loss=loss, solver=solver, tol=1e-4, max_iter=1000, random_state=0)
+    result = fit(
+        make(np.zeros((7, 5))),
+        2,
+        init=init,
+        loss=loss,
+        solver=solver,
+        tol=1e-4,
+        max_iter=1000,
+        random_state=0,
+    )
     np.testing.assert_allclose(result.W @ result.H, 0, atol=1e-6)
     assert result.objective == pytest.approx(0, abs=1e-12)
     assert result.converged
-    assert np.isfinite(list(value for value in result.summary().values() if isinstance(value, float))).all()
+    assert np.isfinite([value for value in result.summary().values() if isinstance(value, float)]).all()
 
 
 @pytest.mark.parametrize("make", [np.asarray, np.asfortranarray, sp.csr_array, sp.csc_array])

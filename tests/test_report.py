@@ -37,9 +37,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         assert tag not in ("script", "link", "iframe", "object", "form")
-        self.references += [
-            value for name, value in attributes if name in ("src", "href", "action", "srcset")
-        ]
+        self.references += [value for name, value in attributes if name in ("src", "href", "action", "srcset")]
         if tag not in ("meta", "img", "br"):
             self.open.append(tag)
 
@@ -94,9 +92,7 @@ def test_nothing_comes_from_elsewhere(f, X):
 def test_labels_are_text(f, X):
     hostile = "<script>alert(1)</script>"
     f = replace(f, column_labels=(hostile, *f.column_labels[1:]), row_labels=(hostile,) * 60)
-    page = render_report(
-        f, X, title=hostile, captions=[hostile] * 3, tables={hostile: [(hostile,), (hostile,)]}
-    )
+    page = render_report(f, X, title=hostile, captions=[hostile] * 3, tables={hostile: [(hostile,), (hostile,)]})
     assert hostile in " ".join(Page(page).texts)
     assert "<script" not in page
     assert "<b>1</b>" not in page

@@ -45,9 +45,7 @@ def test_common_check(estimator, check):
 def test_signature_is_that_of_scikit_learn_and_then_some(name):
     theirs = signature(getattr(decomposition, name)).parameters.values()
     ours = list(signature(getattr(nmf_core, name)).parameters.values())
-    assert [(p.name, p.kind, p.default) for p in ours[: -len(EXTRAS)]] == [
-        (p.name, p.kind, p.default) for p in theirs
-    ]
+    assert [(p.name, p.kind, p.default) for p in ours[: -len(EXTRAS)]] == [(p.name, p.kind, p.default) for p in theirs]
     assert [p.name for p in ours[-len(EXTRAS) :]] == EXTRAS
     assert all(p.kind is Parameter.KEYWORD_ONLY for p in ours[-len(EXTRAS) :])
 
@@ -55,8 +53,7 @@ def test_signature_is_that_of_scikit_learn_and_then_some(name):
 @pytest.mark.parametrize("parameters", [{}, {"n_components": 2}, {"solver": "mu"}, KL], ids=str)
 def test_fitted_attributes(parameters):
     models = [
-        module.NMF(max_iter=1000, tol=1e-3, random_state=0, **parameters).fit(X)
-        for module in (nmf_core, decomposition)
+        module.NMF(max_iter=1000, tol=1e-3, random_state=0, **parameters).fit(X) for module in (nmf_core, decomposition)
     ]
     ours, theirs = (
         {name: type(value) for name, value in vars(model).items() if name not in EXTRAS} for model in models

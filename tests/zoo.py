@@ -116,9 +116,7 @@ def with_mixed_indices(A):
 
 def with_unsorted_indices(A):
     """Every row (CSC: column) back to front."""
-    back = np.concatenate(
-        [np.arange(low, high)[::-1] for low, high in zip(A.indptr[:-1], A.indptr[1:], strict=True)]
-    )
+    back = np.concatenate([np.arange(low, high)[::-1] for low, high in zip(A.indptr[:-1], A.indptr[1:], strict=True)])
     return type(A)((A.data[back], A.indices[back], A.indptr), shape=A.shape)
 
 
@@ -189,10 +187,7 @@ KEEPING = {**LAYOUTS, **SPARSE}
 CONVERTED = {
     **LISTS,
     **{dtype: lambda X, dtype=dtype: X.astype(dtype) for dtype in DTYPES},
-    **{
-        f"csr, {dtype}": lambda X, dtype=dtype: sp.csr_array(X.astype(dtype))
-        for dtype in ("int8", "uint16", "int64")
-    },
+    **{f"csr, {dtype}": lambda X, dtype=dtype: sp.csr_array(X.astype(dtype)) for dtype in ("int8", "uint16", "int64")},
     **FRAMES,
 }
 EVERYTHING = {**KEEPING, **CONVERTED}

@@ -105,17 +105,13 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     _add_fit(command("fit", _fit, "factorize the matrix in a file", FILES))
-    _add_transform(
-        command("transform", _transform, "find W of new rows for the components of a model", FILES)
-    )
+    _add_transform(command("transform", _transform, "find W of new rows for the components of a model", FILES))
     _add_demo(command("demo", _demo, "find the topics of 6,000 Debian packages"))
     return parser
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
-    defaults = {
-        name: parameter.default for name, parameter in inspect.signature(factorize).parameters.items()
-    }
+    defaults = {name: parameter.default for name, parameter in inspect.signature(factorize).parameters.items()}
 
     def option(flag: str, name: str, kind: Any, text: str, **others: Any) -> None:
         default = defaults[name]
@@ -123,9 +119,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         model.add_argument(flag, dest=name, type=kind, default=default, help=f"{text}{shown}", **others)
 
     parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
-    parser.add_argument(
-        "-k", "--components", type=int, required=True, metavar="N", help="number of components"
-    )
+    parser.add_argument("-k", "--components", type=int, required=True, metavar="N", help="number of components")
     model = parser.add_argument_group("the factorization")
     option("--solver", "solver", str, "how", choices=["auto", *SOLVERS, *(ALIASES.keys() - {"auto"})])
     option("--init", "init", str, "where it starts (default: nndsvda if it can)", choices=list(INITIALIZERS))
@@ -151,9 +145,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         choices=["csv", "npy"],
         help="write W and H too, beside the model (labels are in csv only)",
     )
-    output.add_argument(
-        "--report", type=Path, metavar="HTML", help="write a page with pictures of the result"
-    )
+    output.add_argument("--report", type=Path, metavar="HTML", help="write a page with pictures of the result")
     _add_verbosity(output)
 
 
@@ -172,9 +164,7 @@ def _add_transform(parser: argparse.ArgumentParser) -> None:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", "--components", type=int, default=20, metavar="N", help="topics (default: 20)")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the random start (default: 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random start (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all that are available)")
     parser.add_argument(
         "--report", type=Path, default=Path("nmf-core-demo.html"), metavar="HTML",
@@ -190,15 +180,11 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="which labels .csv and .tsv have (default: by looking)",
     )
-    reading.add_argument(
-        "--dtype", choices=["float32", "float64"], help="compute in this (default: as in FILE)"
-    )
+    reading.add_argument("--dtype", choices=["float32", "float64"], help="compute in this (default: as in FILE)")
 
 
 def _add_verbosity(output: Any) -> None:
-    output.add_argument(
-        "-q", "--quiet", action="store_true", help="print nothing but errors, show no progress"
-    )
+    output.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors, show no progress")
     output.add_argument("--json", action="store_true", help="print a summary as JSON instead of text")
 
 
@@ -217,9 +203,7 @@ def _read(options: argparse.Namespace) -> LabelledMatrix:
 def _fit(options: argparse.Namespace) -> int:
     model = options.output or Path(f"{stem(options.file)}.nmf.npz")
     base = model.name.removesuffix(".npz").removesuffix(".nmf")
-    factors = (
-        [model.with_name(f"{base}.{name}.{options.factors}") for name in "WH"] if options.factors else []
-    )
+    factors = [model.with_name(f"{base}.{name}.{options.factors}") for name in "WH"] if options.factors else []
     written = [path for path in (model, *factors, options.report) if path]
     _check_outputs(written, options.file)
     if options.report:
@@ -227,9 +211,7 @@ def _fit(options: argparse.Namespace) -> int:
     table = _read(options)
     names = [name for name in inspect.signature(factorize).parameters if name in vars(options)]
     progress = not options.quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
-    f = factorize(
-        table.X, options.components, progress=progress, **{name: getattr(options, name) for name in names}
-    )
+    f = factorize(table.X, options.components, progress=progress, **{name: getattr(options, name) for name in names})
     f = replace(f, row_labels=table.row_labels, column_labels=table.column_labels)
     if f.stop_reason == "interrupted":
         _note(f"interrupted after {f.n_iter} iterations; keeping the factors so far")

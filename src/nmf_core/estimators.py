@@ -301,9 +301,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         )
         return Solution(W, H.copy(), n_iter), converged
 
-    def _solve_with_scikit_learn(
-        self, X: Any, W: np.ndarray | None, H: np.ndarray | None, update_H: bool
-    ) -> Solution:
+    def _solve_with_scikit_learn(self, X: Any, W: np.ndarray | None, H: np.ndarray | None, update_H: bool) -> Solution:
         """Leave losses that the library doesn't have to scikit-learn, kept clear of its known faults."""
         if sp.issparse(X):
             # It pairs stored values with their places as if rows were sorted and no zero was stored.

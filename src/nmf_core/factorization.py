@@ -3,8 +3,8 @@
 import importlib.util
 import json
 import os
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from nmf_core.files import written_whole
 from nmf_core.problem import History
 from nmf_core.transform import transform
 from nmf_core.validation import Labels
 
 _FORMAT = "nmf_core factorization 1"
+# What zipfile raises besides on an archive whose bytes have changed: unknown versions, false encryption.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 class Summary(dict):
@@ -106,9 +109,7 @@ class Factorization:
     def _component_labels(self) -> list[str]:
         return [f"c{j + 1}" for j in range(self.n_components)]
 
-    def transform(
-        self, X: Any, *, tol: float = 1e-4, max_iter: int = 200, n_threads: int | None = None
-    ) -> np.ndarray:
+    def transform(self, X: Any, *, tol: float = 1e-4, max_iter: int = 200, n_threads: int | None = None) -> np.ndarray:
         """W of new samples for these components: every row's answer depends on that row alone.
 
         Parameters
@@ -133,8 +134,8 @@ class Factorization:
         """Sizes, quality and cost of the factorization.
 
         The relative error is ||X - W H|| / ||X||, explained variance the share of ||X||^2 that the model explains.
-        Sparsity is Hoyer's measure, averaged over components: 0 for equal entries, 1 for a single one (P. O. Hoyer 2004,
-        "Non-negative matrix factorization with sparseness constraints"). Zeros is the share of exact zeros.
+        Sparsity is Hoyer's measure, averaged over components: 0 for equal entries, 1 for a single one (P. O. Hoyer
+        2004, "Non-negative matrix factorization with sparseness constraints"). Zeros is the share of exact zeros.
         Entries per second counts the stored entries of X once an iteration.
         """
         unexplained = 2 * self.divergence / self.X_squared_norm if self.X_squared_norm else 0.0
@@ -174,7 +175,7 @@ class Factorization:
             The file; ".npz" is not appended.
         """
         scalars = {name: getattr(self, name) for name in _SCALARS}
-        arrays = {
+        arrays: dict[str, Any] = {
             "W": self.W,
             "H": self.H,
             "seconds": self.history.seconds,
@@ -185,20 +186,8 @@ class Factorization:
         for name in ("row_labels", "column_labels"):
             if getattr(self, name) is not None:
                 arrays[name] = np.array(getattr(self, name), dtype=np.str_)
-        path = Path(path)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                np.savez(file, **arrays)
-                file.close()
-                # mkstemp is for secrets; a result gets the permissions of any new file
-                umask = os.umask(0)
-                os.umask(umask)
-                os.chmod(file.name, 0o666 & ~umask)
-                os.replace(file.name, path)
-            except BaseException:
-                file.close()
-                os.unlink(file.name)
-                raise
+        with written_whole(path) as draft, draft.open("wb") as file:
+            np.savez(file, **arrays)
 
 
 _SCALARS = (
@@ -218,17 +207,19 @@ def load(path: str | os.PathLike) -> Factorization:
         It is not a saved factorization, or not a whole one.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays["about"]))
         if about.pop("format") != _FORMAT:
             raise KeyError("format")
-        labels = {
+        labels: dict[str, Any] = {
             name: tuple(map(str, arrays[name])) for name in ("row_labels", "column_labels") if name in arrays
         }
+        if arrays["W"].ndim != 2 or arrays["H"].ndim != 2 or arrays["W"].shape[1] != arrays["H"].shape[0]:
+            raise ValueError("shapes of W and H")
         history = History(arrays["seconds"], arrays["objective"], arrays["violation"])
         return Factorization(W=arrays["W"], H=arrays["H"], history=history, **about, **labels)
-    except (KeyError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except (*(KeyError, TypeError, ValueError, AttributeError, EOFError), *_DAMAGED) as error:
         raise ValueError(f"{os.fspath(path)} is not a saved factorization, or not a whole one.") from error
 
 
@@ -238,9 +229,7 @@ def _sparsity(vectors: Iterable[np.ndarray]) -> float:
     for vector in vectors:
         norm = np.linalg.norm(vector.astype(np.float64))
         root = np.sqrt(vector.size)
-        values.append(
-            (root - vector.sum(dtype=np.float64) / norm) / (root - 1) if norm > 0 and root > 1 else 0.0
-        )
+        values.append((root - vector.sum(dtype=np.float64) / norm) / (root - 1) if norm > 0 and root > 1 else 0.0)
     return float(np.mean(values))
 
 

@@ -15,7 +15,7 @@ from nmf_core.losses import LOSSES
 from nmf_core.penalties import make_penalties
 from nmf_core.problem import Problem, padded
 from nmf_core.progress import progress_bar
-from nmf_core.solvers import ALIASES, SOLVERS, Solver, solve
+from nmf_core.solvers import ALIASES, SOLVERS, solve
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
@@ -112,8 +112,8 @@ def factorize(
     shuffle : bool
         Visit the components in a new random order in every sweep.
     acceleration : bool
-        Whether "hals" takes several sweeps a pass and extrapolates, which reaches the same objective in a fraction of the
-        iterations. Without it, iterates are those of textbook cyclic coordinate descent. "mu" is never accelerated.
+        Whether "hals" takes several sweeps a pass and extrapolates, which reaches the same objective in a fraction of
+        the iterations. Without it, iterates are those of textbook cyclic coordinate descent. "mu" is never accelerated.
 
     Returns
     -------
@@ -150,9 +150,7 @@ def factorize(
         "tol": check_number(tol, "tol"),
         "max_iter": check_integer(max_iter, "max_iter", 1),
         "time_limit": None if time_limit is None else check_number(time_limit, "time_limit"),
-        "random_state": check_random_state(random_state)
-        if isinstance(random_state, numbers.Integral)
-        else None,
+        "random_state": check_random_state(random_state) if isinstance(random_state, numbers.Integral) else None,
         "shuffle": check_flag(shuffle, "shuffle"),
         "acceleration": check_flag(acceleration, "acceleration"),
     }
@@ -223,16 +221,17 @@ def _start(
     random: np.random.RandomState,
     team: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Factor arrays (n_samples, ld) and (n_features, ld) with the initial factors; nothing of the caller's is shared."""
+    """Factor arrays (n_samples, ld) and (n_features, ld) with the initial factors, sharing nothing with the caller."""
     n_samples, n_features = data.shape[::-1] if data.transposed else data.shape
     if init != "custom":
         W, Ht = initialize(data, k, init, random, team)
         return padded(W, data.dtype), padded(Ht, data.dtype)
-    W_random = Ht_random = None
-    if mask.any() and (W is None or H is None):
-        W_random, Ht_random = initialize(data, k, "random", random, team)
-    elif W is None or not mask.any():
-        W, W_random = None, np.zeros((n_samples, k))
-    W = W_random if W is None else check_factor(W, "W", (n_samples, k), data.dtype)
-    Ht = Ht_random if H is None else check_factor(H, "H", (k, n_features), data.dtype).T
-    return padded(W, data.dtype), padded(Ht, data.dtype)
+    if not mask.any():
+        W_start, Ht_start = np.zeros((n_samples, k)), np.empty((n_features, k))
+    elif W is None or H is None:
+        W_start, Ht_start = initialize(data, k, "random", random, team)
+    if W is not None:
+        W_start = check_factor(W, "W", (n_samples, k), data.dtype)
+    if H is not None:
+        Ht_start = check_factor(H, "H", (k, n_features), data.dtype).T
+    return padded(W_start, data.dtype), padded(Ht_start, data.dtype)

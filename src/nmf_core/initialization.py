@@ -1,16 +1,18 @@
 """Initial factors. A new method is a function here and a line in `INITIALIZERS`."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from nmf_core._core import Team
-from nmf_core.data import Container, factor_array
+from nmf_core.data import Container
+from nmf_core.problem import padded
 
 Factors = tuple[np.ndarray, np.ndarray]
 
 
-def make_random_state(random_state: object) -> np.random.RandomState:
+def make_random_state(random_state: Any) -> np.random.RandomState:
     """A RandomState from None, an integer seed, a RandomState or a Generator."""
     if random_state is None or isinstance(random_state, np.random.RandomState):
         return random_state or np.random.mtrand._rand
@@ -85,32 +87,26 @@ def truncated_svd(data: Container, k: int, rng: np.random.RandomState, team: Tea
     ----------
     N. Halko, P. G. Martinsson and J. A. Tropp (2011), "Finding structure with randomness", doi:10.1137/090771806.
     """
-    n, m = data.shape
+    n, m = _sizes(data)
     size = min(k + 10, n, m)
     iterations = 7 if k < 0.1 * min(n, m) else 4
     Q = rng.standard_normal(size=(m, size))
     for _ in range(iterations):
         Q, _ = np.linalg.qr(_times(data, Q, team))
-        Q, _ = np.linalg.qr(_transpose_times(data, Q, team))
+        Q, _ = np.linalg.qr(_times(data, Q, team, transpose=True))
     Q, _ = np.linalg.qr(_times(data, Q, team))
-    V, s, Ut = np.linalg.svd(_transpose_times(data, Q, team), full_matrices=False)
+    V, s, Ut = np.linalg.svd(_times(data, Q, team, transpose=True), full_matrices=False)
     U = Q @ Ut.T
-    left, right = U[:, :k], V[:, :k]
-    return (right, s[:k], left) if data.transposed else (left, s[:k], right)
+    return U[:, :k], s[:k], V[:, :k]
 
 
-def _times(data: Container, G: np.ndarray, team: Team) -> np.ndarray:
-    """A @ G in double for the blocked matrix A."""
-    array = factor_array(*G.shape, data.dtype)
-    array[:, : G.shape[1]] = G
-    return data.product(array, team)[:, : G.shape[1]].astype(np.float64)
-
-
-def _transpose_times(data: Container, F: np.ndarray, team: Team) -> np.ndarray:
-    """A.T @ F in double for the blocked matrix A."""
-    array = factor_array(*F.shape, data.dtype)
-    array[:, : F.shape[1]] = F
-    return data.transposed_product(array, F.shape[1], team)[:, : F.shape[1]].astype(np.float64)
+def _times(data: Container, G: np.ndarray, team: Team, transpose: bool = False) -> np.ndarray:
+    """X @ G, or X.T @ G, in double for an array G (rows, columns)."""
+    columns = G.shape[1]
+    array = padded(G, data.dtype)
+    by_rows = transpose == data.transposed
+    product = data.product(array, team) if by_rows else data.transposed_product(array, columns, team)
+    return product[:, :columns].astype(np.float64)
 
 
 def nndsvd(data: Container, k: int, rng: np.random.RandomState, team: Team) -> Factors:
@@ -164,32 +160,28 @@ def kmeans(data: Container, k: int, rng: np.random.RandomState, team: Team) -> F
     """H holds the means of k clusters of samples, W says to which cluster a sample belongs, softened by 0.2.
 
     Clusters by Lloyd's algorithm from k distinct samples, a few iterations; they need not be good, only different.
-    Where the blocks are columns of X, features are clustered instead and W holds the means.
 
     References
     ----------
     C. Ding, T. Li and M. I. Jordan (2010), "Convex and semi-nonnegative matrix factorizations",
     doi:10.1109/TPAMI.2008.277.
     """
-    n, _ = data.shape
+    n, _ = _sizes(data)
     member = np.zeros((n, k))
     member[rng.permutation(n)[:k], np.arange(min(n, k))] = 1
     for _ in range(10):
-        centers = _transpose_times(data, member, team) / np.maximum(member.sum(axis=0), 1)
+        centers = _times(data, member, team, transpose=True) / np.maximum(member.sum(axis=0), 1)
         distance = np.einsum("ij,ij->j", centers, centers) - 2 * _times(data, centers, team)
         nearest = distance.argmin(axis=1)
         before, member = member, np.zeros((n, k))
         member[np.arange(n), nearest] = 1
         if np.array_equal(before, member):
             break
-    centers = _transpose_times(data, member, team) / np.maximum(member.sum(axis=0), 1)
+    centers = _times(data, member, team, transpose=True) / np.maximum(member.sum(axis=0), 1)
     # An empty cluster has no mean; a share of the overall one lets its component take part.
     empty = ~member.any(axis=0)
-    centers[:, empty] = centers.mean(axis=1, keepdims=True) * rng.uniform(
-        0.5, 1.5, size=(len(centers), empty.sum())
-    )
-    F = member + 0.2
-    return (centers, F) if data.transposed else (F, centers)
+    centers[:, empty] = centers.mean(axis=1, keepdims=True) * rng.uniform(0.5, 1.5, size=(len(centers), empty.sum()))
+    return member + 0.2, centers
 
 
 INITIALIZERS: dict[str, Callable[[Container, int, np.random.RandomState, Team], Factors]] = {

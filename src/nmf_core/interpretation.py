@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from nmf_core.factorization import Factorization
-from nmf_core.validation import Labels
+from nmf_core.validation import Labels, check_shape
 
 # A matrix is read in blocks of about this many entries.
 BLOCK_ENTRIES = 1 << 20
@@ -32,9 +32,7 @@ def strongest_features(f: Factorization, n: int = 10) -> list[list[Feature]]:
     features = []
     for h in f.H:
         top = np.argsort(-h, kind="stable")[:n]
-        features.append(
-            [Feature(label_of(f.column_labels, i), float(h[i] / h[top[0]])) for i in top if h[i] > 0]
-        )
+        features.append([Feature(label_of(f.column_labels, i), float(h[i] / h[top[0]])) for i in top if h[i] > 0])
     return features
 
 
@@ -80,8 +78,7 @@ def row_errors(f: Factorization, X: Any) -> np.ndarray:
     """
     X = X.tocsr() if sp.issparse(X) else np.asarray(X)
     n, m = f.W.shape[0], f.H.shape[1]
-    if X.shape != (n, m):
-        raise ValueError(f"X has shape {X.shape}, but {(n, m)} was factorized.")
+    check_shape(X.shape, (n, m))
     H = f.H.astype(np.float64)
     HHt = H @ H.T
     squares, norms = np.empty(n), np.empty(n)

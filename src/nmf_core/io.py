@@ -1,13 +1,12 @@
 """Matrices from files, and factors into files."""
 
-import contextlib
 import csv
 import errno
 import gzip
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse as sp
 
+from nmf_core.files import written_whole
 from nmf_core.validation import Labels
 
 # What readers raise on a file that isn't what its name says, or not all of it.
@@ -186,6 +186,8 @@ def _read_text(path: Path, labels: str) -> LabelledMatrix:
         rows = tuple(read(usecols=[0], dtype=str, keep_default_na=False)[0].str.strip())
         frame = frame.iloc[:, 1:]
         header = header[len(header) > frame.shape[1] :]
+        if frame.shape[1] == 0:
+            raise ValueError(f"only labels; are cells separated by {separator!r}?")
     if has_header and len(header) != frame.shape[1]:
         raise ValueError(f"{len(header)} labels for {frame.shape[1]} columns")
     columns = tuple(header) if has_header else None
@@ -269,24 +271,6 @@ def check_destination(path: str | os.PathLike) -> None:
         raise FileNotFoundError(errno.ENOENT, "No such folder", str(path.parent))
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
-
-
-@contextlib.contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """A path to write to: the file there becomes `path` when the block ends, and vanishes if that fails.
-
-    Parameters
-    ----------
-    path : str or path
-        The file that is wanted. If it exists it is replaced in one step; a symbolic link stays one.
-    """
-    target = Path(path).resolve()
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        yield draft
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def write_matrix(path: str | os.PathLike, A: np.ndarray, rows: Labels, columns: Labels) -> None:

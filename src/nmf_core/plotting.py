@@ -19,6 +19,7 @@ from nmf_core.interpretation import (
     row_errors,
     strongest_features,
 )
+from nmf_core.validation import check_choice
 
 try:
     import matplotlib
@@ -58,6 +59,9 @@ STYLE: Any = {
     "axes.facecolor": "white",
 }
 
+# Width and height in inches.
+SIZE = (5.4, 4.2)
+
 # More rows or columns than this are not labelled one by one, or drawn one by one.
 LABELLED = 40
 DRAWN = 480
@@ -76,20 +80,16 @@ def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return styled
 
 
-def _axes(ax: Axes | None, width: float, height: float) -> tuple[Figure, Axes]:
-    """The given axes and their figure, or new ones of this size in inches."""
+def _axes(ax: Axes | None) -> tuple[Any, Axes]:
+    """The given axes and their figure, or new ones."""
     if ax is not None:
-        figure = ax.get_figure(root=True)
-        assert figure is not None
-        return figure, ax
-    figure = Figure(figsize=(width, height), layout="constrained")
+        return ax.figure, ax
+    figure = Figure(figsize=SIZE, layout="constrained")
     return figure, figure.add_subplot()
 
 
 @_styled
-def convergence(
-    f: Factorization, *, against: str = "seconds", axes: tuple[Axes, Axes] | None = None
-) -> Figure:
+def convergence(f: Factorization, *, against: str = "seconds", axes: tuple[Axes, Axes] | None = None) -> Figure:
     """The course of the fit: objective, and violation of the optimality conditions.
 
     Parameters
@@ -101,14 +101,10 @@ def convergence(
     axes : pair of Axes, optional
         Where to draw objective and violation; by default a new figure, one above the other.
     """
-    if against not in ("seconds", "iterations"):
-        raise ValueError(f"against must be 'seconds' or 'iterations', got {against!r}.")
+    check_choice(against, "against", ("seconds", "iterations"))
     if axes is None:
-        figure = Figure(figsize=(5.4, 4.2), layout="constrained")
-        upper, lower = figure.subplots(2, 1, sharex=True)
-    else:
-        upper, lower = axes
-        figure, _ = _axes(upper, 0, 0)
+        axes = Figure(figsize=SIZE, layout="constrained").subplots(2, 1, sharex=True)
+    upper, lower = axes
     history = f.history
     x = history.seconds if against == "seconds" else np.arange(1, len(history) + 1)
     for ax, values, colour, title in (
@@ -128,7 +124,7 @@ def convergence(
     lower.set_xlabel(against)
     if against == "iterations":
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure
+    return _axes(upper)[0]
 
 
 @_styled
@@ -164,6 +160,13 @@ def top_features(f: Factorization, n: int = 10) -> Figure:
     return figure
 
 
+def _name_ticks(ax: Axes, places: np.ndarray, labels: list[str]) -> None:
+    """Labels below the axes, upright if they have no room side by side."""
+    shortened = [_shortened(label) for label in labels]
+    crowded = len(labels) * max(map(len, shortened)) > 55
+    ax.set_xticks(places, shortened, rotation=90 if crowded else 0, fontsize=7 if crowded else 8)
+
+
 def _shortened(label: str, width: int = 24) -> str:
     # a dollar sign would start a formula
     return (label if len(label) <= width else label[: width - 1] + "…").replace("$", r"\$")
@@ -186,11 +189,10 @@ def factor_heatmap(f: Factorization, factor: str = "W", ax: Axes | None = None) 
     ax : Axes, optional
         Where to draw; by default in a new figure.
     """
-    if factor not in ("W", "H"):
-        raise ValueError(f"factor must be 'W' or 'H', got {factor!r}.")
+    check_choice(factor, "factor", ("W", "H"))
     A, other, labels = (f.W.T, f.H, f.row_labels) if factor == "W" else (f.H, f.W.T, f.column_labels)
     k, n = A.shape
-    figure, ax = _axes(ax, 5.4, 4.2)
+    figure, ax = _axes(ax)
     # The scale of a component can be shifted from W to H at will; its contribution can't.
     contribution = A.astype(np.float64) * np.linalg.norm(other.astype(np.float64), axis=1)[:, np.newaxis]
     strongest = np.where(contribution.any(axis=0), contribution.argmax(axis=0), k)
@@ -210,15 +212,12 @@ def factor_heatmap(f: Factorization, factor: str = "W", ax: Axes | None = None) 
         extent=(0, n, k, 0),
     )
     ax.grid(visible=False)
-    ax.set_yticks(np.arange(k) + 0.5, component_names(f), fontsize=8 if k <= 25 else 5)
-    if k > 50:
-        ax.yaxis.set_major_locator(MaxNLocator(20, integer=True))
+    step = -(-k // 25)
+    ax.set_yticks(np.arange(0, k, step) + 0.5, component_names(f)[::step])
     ax.tick_params(length=0)
     what = "samples" if factor == "W" else "features"
     if n <= LABELLED:
-        ax.set_xticks(
-            np.arange(n) + 0.5, [_shortened(label_of(labels, i)) for i in order], rotation=90, fontsize=7
-        )
+        _name_ticks(ax, np.arange(n) + 0.5, [label_of(labels, i) for i in order])
     ax.set_xlabel(f"{n:,} {what}, sorted by strongest component")
     ax.set_title(factor)
     bar = figure.colorbar(image, ax=ax, fraction=0.03, pad=0.02, aspect=50, ticks=[0, 0.25, 1], format="%g")
@@ -243,12 +242,11 @@ def row_error(f: Factorization, X: Any, ax: Axes | None = None) -> Figure:
         Where to draw; by default in a new figure.
     """
     errors = row_errors(f, X)
-    figure, ax = _axes(ax, 5.4, 4.2)
+    figure, ax = _axes(ax)
     ax.set_title("Error by row")
     if len(errors) <= LABELLED:
         ax.bar(range(len(errors)), np.nan_to_num(errors), color=BLUE, width=0.75)
-        names = [_shortened(label_of(f.row_labels, i)) for i in range(len(errors))]
-        ax.set_xticks(range(len(errors)), names, rotation=90, fontsize=7)
+        _name_ticks(ax, np.arange(len(errors)), [label_of(f.row_labels, i) for i in range(len(errors))])
         ax.grid(visible=False, axis="x")
         ax.set_ylabel("error relative to the row")
         return figure
@@ -268,8 +266,6 @@ def row_error(f: Factorization, X: Any, ax: Axes | None = None) -> Figure:
 def svg(figure: Figure) -> bytes:
     """A figure as an SVG file: the same bytes every time, and no reference to anything outside."""
     picture = io.BytesIO()
-    with matplotlib.rc_context(
-        {"svg.hashsalt": "nmf_core", "svg.fonttype": "path", "svg.image_inline": True}
-    ):
+    with matplotlib.rc_context({"svg.hashsalt": "nmf_core", "svg.fonttype": "path", "svg.image_inline": True}):
         figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None}, dpi=150)
     return picture.getvalue()

@@ -41,8 +41,9 @@ class Problem:
 
 def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """A factor array that holds a copy of F (n, k)."""
-    array = factor_array(*F.shape, dtype)
-    array[:, : F.shape[1]] = F
+    n, k = F.shape
+    array = factor_array(n, k, dtype)
+    array[:, :k] = F
     return array
 
 

@@ -21,9 +21,7 @@ def progress_bar(max_iter: int) -> Iterator[Callable[[Any], None]]:
     with tqdm(total=max_iter, unit="it", desc="nmf") as bar:
 
         def show(state: Any) -> None:
-            bar.set_postfix(
-                objective=f"{state.objective:.5g}", violation=f"{state.violation:.1e}", refresh=False
-            )
+            bar.set_postfix(objective=f"{state.objective:.5g}", violation=f"{state.violation:.1e}", refresh=False)
             bar.update(state.iteration - bar.n)
 
         yield show

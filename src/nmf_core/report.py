@@ -11,6 +11,7 @@ import scipy
 
 from nmf_core import __version__, plotting
 from nmf_core.factorization import Factorization
+from nmf_core.files import written_whole
 from nmf_core.interpretation import (
     all_parameters,
     component_names,
@@ -20,7 +21,6 @@ from nmf_core.interpretation import (
     strongest_components,
     strongest_features,
 )
-from nmf_core.io import written_whole
 
 try:
     import jinja2
@@ -134,9 +134,7 @@ def _extremes(f: Factorization, errors: np.ndarray, n: int = 8) -> dict[str, lis
         return [(_cut(label_of(f.row_labels, i)), errors[i], names[strongest[i]]) for i in indices]
 
     n = min(n, len(order) // 2)
-    return (
-        {"Rows described best": rows(order[:n]), "Rows described worst": rows(order[::-1][:n])} if n else {}
-    )
+    return {"Rows described best": rows(order[:n]), "Rows described worst": rows(order[::-1][:n])} if n else {}
 
 
 def _words(values: Mapping[str, Any]) -> dict[str, str]:

@@ -13,7 +13,10 @@ class State(Protocol):
     iteration: int
     seconds: float
     objectives: list[float]
-    violation: float
+
+    @property
+    def violation(self) -> float:
+        """The relative length of the iteration's projected gradient steps."""
 
 
 class Rule(ABC):

@@ -16,25 +16,25 @@ from pathlib import Path
 import threadpoolctl
 
 
-def _load_core():
-    """Import `_core`; its OpenMP runtime reads how long idle threads spin exactly then.
+@contextlib.contextmanager
+def _short_spinning() -> Iterator[None]:
+    """Let idle threads of an OpenMP runtime that is loaded meanwhile spin for microseconds only.
 
-    The default of libgomp lets them spin for milliseconds, long enough to starve whatever runs next. A user's own
-    choice is respected, and the environment is left as it was.
+    The default of libgomp lets them spin for milliseconds, long enough to starve whatever runs next. A runtime reads
+    the environment when it is loaded; a user's own choice is respected, and the environment is left as it was.
     """
     chosen = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
-    if chosen or "nmf_core._core" in sys.modules:
-        from nmf_core import _core
-    else:
+    if not chosen:
         os.environ["GOMP_SPINCOUNT"] = "1000"
-        try:
-            from nmf_core import _core
-        finally:
+    try:
+        yield
+    finally:
+        if not chosen:
             del os.environ["GOMP_SPINCOUNT"]
-    return _core
 
 
-_core = _load_core()
+with _short_spinning():
+    from nmf_core import _core
 
 _pool_used = False  # this process has run a kernel with more than one thread
 _pool_lost = False  # ... and it is a fork of such a process
@@ -79,7 +79,7 @@ def available_threads() -> int:
     return max(1, min(affinity, _core.max_threads()))
 
 
-def make_team(n_threads: int | None) -> "_core.Team":
+def make_team(n_threads: int | None) -> _core.Team:
     """The team that serves one fit.
 
     Parameters
@@ -137,9 +137,7 @@ def show_config() -> None:
     """Print what nmf_core was built with and what it uses here: instruction set, threads, OpenMP, BLAS."""
     modules = [importlib.import_module(name) for name in ("nmf_core", "numpy", "scipy")]
     versions = ", ".join(f"{module.__name__} {module.__version__}" for module in modules)
-    levels = [
-        f"{name}{' (chosen)' if i == _core.best_level() else ''}" for i, name in enumerate(_core.LEVELS)
-    ]
+    levels = [f"{name}{' (chosen)' if i == _core.best_level() else ''}" for i, name in enumerate(_core.LEVELS)]
     print(f"{versions}, Python {sys.version.split()[0]}")
     print(f"instruction set: {', '.join(levels[: _core.best_level() + 1])}")
     print(f"threads:         {available_threads()} by default, of {os.cpu_count()} CPUs")
@@ -147,6 +145,4 @@ def show_config() -> None:
     for pool in threadpoolctl.threadpool_info():
         kind = pool["user_api"]
         version = pool.get("version") or ""
-        print(
-            f"{kind + ':':<16} {pool['internal_api']} {version} ({pool['num_threads']} threads) {pool['filepath']}"
-        )
+        print(f"{kind + ':':<16} {pool['internal_api']} {version} ({pool['num_threads']} threads) {pool['filepath']}")

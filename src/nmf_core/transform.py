@@ -70,7 +70,9 @@ def transform(
     team = make_team(check_threads(n_threads))
     with serial_blas():
         problem = Problem(
-            as_container(X), LOSSES["frobenius"], *make_penalties(X.shape, alpha_W, 0.0, l1_ratio)
+            as_container(X, by_rows=True),
+            LOSSES["frobenius"],
+            *make_penalties(X.shape, alpha_W, 0.0, l1_ratio),
         )
         W = factor_array(X.shape[0], k, X.dtype)
         outcome = solve(

@@ -1,17 +1,19 @@
 """Checks of what users give: the only place that raises on it. Every message names what and where."""
 
+import math
 import numbers
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 Labels = tuple[str, ...] | None
+Matrix = Any  # an ndarray, or a CSR or CSC array or matrix
 
 
-def check_matrix(X: Any, name: str = "X") -> tuple[np.ndarray | sp.sparray | sp.spmatrix, Labels, Labels]:
+def check_matrix(X: Any, name: str = "X") -> tuple[Matrix, Labels, Labels]:
     """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
 
     Parameters
@@ -37,7 +39,7 @@ def check_matrix(X: Any, name: str = "X") -> tuple[np.ndarray | sp.sparray | sp.
     rows = columns = None
     if hasattr(X, "columns") and hasattr(X, "index") and hasattr(X, "to_numpy"):  # a pandas data frame
         rows, columns = tuple(map(str, X.index)), tuple(map(str, X.columns))
-        X = _frame_values(X)
+        X = _frame_values(X, name)
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; masked entries are not supported, fill them first.")
     if not sp.issparse(X):
@@ -64,34 +66,32 @@ def check_matrix(X: Any, name: str = "X") -> tuple[np.ndarray | sp.sparray | sp.
     return X, rows, columns
 
 
-def _frame_values(frame: Any) -> np.ndarray | sp.csr_array:
+def _frame_values(frame: Any, name: str) -> np.ndarray | sp.csr_array:
     """The values of a pandas data frame; nullable and Arrow columns become plain floats."""
+    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") not in "fiub":
+            raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
     if hasattr(frame, "sparse"):
         return sp.csr_array(frame.sparse.to_coo())
-    kinds = {getattr(dtype, "kind", "O") for dtype in frame.dtypes}
-    if kinds <= set("fiub") and any(not isinstance(dtype, np.dtype) for dtype in frame.dtypes):
+    if any(not isinstance(dtype, np.dtype) for dtype in frame.dtypes):
         single = all(dtype.kind == "f" and dtype.itemsize == 4 for dtype in frame.dtypes)
         return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
     return frame.to_numpy()
 
 
-def _check_structure(X: sp.sparray | sp.spmatrix, name: str) -> None:
+def _check_structure(X: Matrix, name: str) -> None:
     """CSR and CSC built by hand can point outside themselves; kernels trust them afterwards."""
     n, m = X.shape if X.format == "csr" else X.shape[::-1]
     stored = min(len(X.data), len(X.indices))
     ascending = (X.indptr[1:] >= X.indptr[:-1]).all()
     if len(X.indptr) != n + 1 or X.indptr[0] != 0 or X.indptr[-1] > stored or not ascending:
-        raise ValueError(
-            f"{name} is not a valid {X.format.upper()} matrix: its indptr does not fit its data."
-        )
+        raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: its indptr does not fit its data.")
     used = X.indices[: X.indptr[-1]]
     if len(used) and (used.min() < 0 or used.max() >= m):
-        raise ValueError(
-            f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns."
-        )
+        raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
 
 
-def _check_values(X: np.ndarray | sp.sparray | sp.spmatrix, name: str) -> None:
+def _check_values(X: Matrix, name: str) -> None:
     values = X.data[: X.indptr[-1]] if sp.issparse(X) else X
     if values.size == 0:
         return
@@ -102,21 +102,25 @@ def _check_values(X: np.ndarray | sp.sparray | sp.spmatrix, name: str) -> None:
         square = float(high) * float(high)
         if square * values.size > float(limits.max):
             raise ValueError(
-                f"{name} is too large for {values.dtype}: squares of its entries (up to {high:g}) overflow. Scale it down."
+                f"{name} is too large for {values.dtype}: squares of entries up to {high:g} overflow. Scale it down."
             )
-        if 0 < high and square < float(limits.tiny):
+        if high > 0 and square < float(limits.tiny):
             raise ValueError(
-                f"{name} is too small for {values.dtype}: squares of its entries (up to {high:g}) vanish. Scale it up."
+                f"{name} is too small for {values.dtype}: squares of entries up to {high:g} vanish. Scale it up."
             )
         return
-    bad = {"NaN": np.isnan, "infinity": np.isposinf, "a negative value": lambda v: v < 0}
+    bad: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "NaN": np.isnan,
+        "infinity": np.isposinf,
+        "a negative value": lambda v: v < 0,
+    }
     what, test = next((what, test) for what, test in bad.items() if test(values).any())
     row, column = _first(X, test(values))
     value = "" if what == "NaN" else f" ({X[row, column]:g})" if what.startswith("a neg") else ""
     raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.")
 
 
-def _first(X: np.ndarray | sp.sparray | sp.spmatrix, found: np.ndarray) -> tuple[int, int]:
+def _first(X: Matrix, found: np.ndarray) -> tuple[int, int]:
     """Row and column of the first entry found, in the order in which X is stored."""
     if not sp.issparse(X):
         row, column = np.unravel_index(int(found.argmax()), X.shape)
@@ -149,10 +153,8 @@ def _physical_memory() -> float:
         return float("inf")
 
 
-def check_factor(
-    F: Any, name: str, shape: tuple[int, int], dtype: np.dtype, *, zeros: bool = False
-) -> np.ndarray:
-    """A given factor: finite, non-negative, of this shape; converted to this dtype; all zero if `zeros`. Never modified."""
+def check_factor(F: Any, name: str, shape: tuple[int, int], dtype: np.dtype, *, zeros: bool = False) -> np.ndarray:
+    """A given factor: finite, non-negative, of this shape and converted to this dtype; all zero only if `zeros`."""
     array, _, _ = check_matrix(F, name)
     if sp.issparse(array):
         array = array.toarray()
@@ -182,9 +184,9 @@ def check_given_factors(init: str, W: Any, H: Any, k: int, shape: tuple[int, int
         raise ValueError(f"W and H are starting points only with init='custom', got init={init!r}.")
     if init.startswith("nndsvd") and k > min(shape):
         raise ValueError(f"init = '{init}' can only be used when n_components <= min(n_samples, n_features)")
-    if init == "kmeans" and k > min(shape):
+    if init == "kmeans" and k > shape[0]:
         raise ValueError(
-            f"init='kmeans' makes n_components clusters, but n_components={k} is more than {min(shape)}."
+            f"init='kmeans' makes n_components clusters, but n_components={k} is more than the {shape[0]} samples."
         )
 
 
@@ -192,7 +194,10 @@ def check_update_H(update_H: Any, k: int) -> np.ndarray:
     """A boolean mask (k,) of the components of H to update."""
     if isinstance(update_H, (bool, np.bool_)):
         return np.full(k, bool(update_H))
-    mask = np.asarray(update_H)
+    try:
+        mask = np.asarray(update_H)
+    except ValueError:  # ragged
+        mask = np.empty(0)
     if mask.dtype != bool or mask.shape != (k,):
         raise ValueError(
             f"update_H must be True, False or a boolean array with one entry for each of the {k} components, "
@@ -203,14 +208,11 @@ def check_update_H(update_H: Any, k: int) -> np.ndarray:
 
 def check_penalties(alpha_W: Any, alpha_H: Any, l1_ratio: Any, shape: tuple[int, int]) -> None:
     """Strengths of penalties that stay finite when they are scaled by the size of X."""
-    strengths = {"alpha_W": check_number(alpha_W, "alpha_W") * shape[1]}
-    if not (isinstance(alpha_H, str) and alpha_H == "same"):
-        if isinstance(alpha_H, str):
-            raise ValueError(f"alpha_H must be 'same' or a number of at least 0, got {alpha_H!r}.")
-        strengths["alpha_H"] = check_number(alpha_H, "alpha_H") * shape[0]
-    else:
-        strengths["alpha_H"] = alpha_W * shape[0]
-    for name, strength in strengths.items():
+    if isinstance(alpha_H, str) and alpha_H != "same":
+        raise ValueError(f"alpha_H must be 'same' or a number of at least 0, got {alpha_H!r}.")
+    alpha_W = check_number(alpha_W, "alpha_W")
+    alpha_H = alpha_W if isinstance(alpha_H, str) else check_number(alpha_H, "alpha_H")
+    for name, strength in (("alpha_W", alpha_W * shape[1]), ("alpha_H", alpha_H * shape[0])):
         if strength == float("inf"):
             raise ValueError(f"{name} is too large: times the size of X it overflows.")
     check_number(l1_ratio, "l1_ratio", high=1.0)
@@ -236,6 +238,12 @@ def check_callback(callback: Any) -> None:
         raise TypeError(f"callback must be a function of the state or None, got {callback!r}.")
 
 
+def check_shape(shape: tuple[int, ...], factorized: tuple[int, int]) -> None:
+    """Whether X is, by its shape, what was factorized."""
+    if tuple(shape) != tuple(factorized):
+        raise ValueError(f"X has shape {tuple(shape)}, but {tuple(factorized)} was factorized.")
+
+
 def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
     """One of the given strings."""
     if not isinstance(value, str) or value not in choices:
@@ -247,21 +255,26 @@ def check_integer(value: Any, name: str, low: int, high: int | None = None) -> i
     """An integer of at least `low` and at most `high`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < low:
+    number = int(value)
+    if number < low:
         raise ValueError(f"{name} must be at least {low}, got {value}.")
-    if high is not None and value > high:
+    if high is not None and number > high:
         raise ValueError(f"{name} must be at most {high}, got {value}.")
-    return int(value)
+    return number
 
 
 def check_number(value: Any, name: str, low: float = 0.0, high: float = float("inf")) -> float:
     """A finite real number between `low` and `high`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r}.")
-    if not low <= value <= high or value == float("inf"):
-        above = f" and at most {high:g}" if high < float("inf") else ""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not low <= number <= high or number == math.inf:
+        above = f" and at most {high:g}" if high < math.inf else ""
         raise ValueError(f"{name} must be a finite number of at least {low:g}{above}, got {value!r}.")
-    return float(value)
+    return number
 
 
 def check_random_state(value: Any) -> Any:
@@ -269,9 +282,7 @@ def check_random_state(value: Any) -> Any:
     if value is None or isinstance(value, (np.random.RandomState, np.random.Generator)):
         return value
     if not isinstance(value, numbers.Integral) or isinstance(value, (bool, np.bool_)):
-        raise TypeError(
-            f"random_state must be None, an integer, a RandomState or a Generator, got {value!r}."
-        )
-    if not 0 <= value < 2**32:
+        raise TypeError(f"random_state must be None, an integer, a RandomState or a Generator, got {value!r}.")
+    if not 0 <= int(value) < 2**32:
         raise ValueError(f"random_state must be between 0 and 2**32 - 1, got {value}.")
     return int(value)

@@ -5,39 +5,16 @@ cdef enum:
     GROUP = 4  # coordinates whose gradients come from one matrix product, corrected by a triangle afterwards
 
 
-# f_c <- max(0, f_c - (F gram_c - cross_c) / gram_cc) for c in `order`, on a tile: P = F.T, Q = cross.T (k x NB).
+# f_c <- max(0, f_c - (F gram_c - cross_c + l1) / gram_cc) for c in `order`, on a tile: P = F.T, Q = cross.T (k x NB).
 # The rows of F stand side by side in vectors, so their independent recurrences run in step and F gram is a product
-# of matrices; four coordinates share it, the later ones are corrected for the steps of the earlier.
-# Touches P, Q and gram, all in cache: 2 k^2 + 8 k operations a row.
-cdef inlined hals_sweep(const int NB, int level, real* P, const real* Q, real* V, const real* active, Py_ssize_t k,
-                        const real* gram, const int* order, Py_ssize_t n_order, real* scratch) noexcept nogil:
-    cdef real* R = scratch                       # GROUP x NB, negative gradients of a group
-    cdef real* D = R + GROUP * NB                # NB, steps of a coordinate
-    cdef real* A = D + NB                        # GROUP x k, the group's rows of gram
-    cdef Py_ssize_t b, g, i, j, c, s, group
-    cdef real d, step, old, value, weight
+# of matrices; GROUP coordinates share it, the later ones are corrected for the steps of the earlier (`descend`).
+# Touches P, Q and gram, all in cache: 2 k^2 + 8 k operations a row. A: scratch for GROUP rows of gram.
+cdef inlined hals_sweep(int level, real* P, const real* Q, real* V, const real* active, Py_ssize_t k, const real* gram,
+                        const int* order, Py_ssize_t n_order, real l1, real* A) noexcept nogil:
+    cdef Py_ssize_t b, i, c, count
     for b in range((n_order + GROUP - 1) // GROUP):
-        g = b * GROUP
-        group = min(GROUP, n_order - g)
-        for i in range(group):
+        count = min(GROUP, n_order - b * GROUP)
+        for i in range(count):
             for c in range(k):
-                A[i * k + c] = gram[order[g + i] * k + c]
-            for s in range(NB):
-                R[i * NB + s] = Q[order[g + i] * NB + s]
-        product(level, SUBTRACT, group, NB, k, A, k, 1, P, NB, R, NB)
-        for i in range(group):
-            c = order[g + i]
-            d = A[i * k + c]
-            # A component whose partner is all zero does not change the fit: it stays, or goes if a penalty pulls.
-            step = 1 / d if d > 0 else 1
-            for s in range(NB):
-                old = P[c * NB + s]
-                value = old + R[i * NB + s] * step
-                value = value if value > 0 else 0
-                D[s] = (value - old) * active[s]
-                P[c * NB + s] = old + D[s]
-                V[s] += D[s] * D[s] * d
-            for j in range(i + 1, group):
-                weight = A[j * k + c]
-                for s in range(NB):
-                    R[j * NB + s] -= weight * D[s]
+                A[i * k + c] = gram[order[b * GROUP + i] * k + c]
+        descend(level, count, k, order + b * GROUP, A, P, Q, l1, V, active)

@@ -1,7 +1,7 @@
 # Multiplicative updates (Lee & Seung 2001, "Algorithms for non-negative matrix factorization").
 
 
-# f_c <- f_c * max(0, cross_c) / (F gram + l1)_c for c in `order`, on a tile: P = F.T, Q = (cross - l1).T (k x NB).
+# f_c <- f_c * max(0, cross_c) / (F gram + l1)_c for c in `order`, on a tile: P = F.T, Q = cross.T (k x NB).
 # The whole denominator is one product of matrices, taken before any coordinate moves; then one sweep of divisions.
 # Touches P, Q and gram, all in cache: 2 k^2 + 12 k operations a row.
 cdef inlined mu_step(const int NB, int level, real* P, const real* Q, real* V, const real* active, Py_ssize_t k,
@@ -19,10 +19,10 @@ cdef inlined mu_step(const int NB, int level, real* P, const real* Q, real* V, c
         for s in range(NB):
             old = P[c * NB + s]
             # the violation is the step that coordinate descent would take from here
-            value = old + (Q[c * NB + s] - R[c * NB + s]) * step
+            value = old + (Q[c * NB + s] - l1 - R[c * NB + s]) * step
             value = (value if value > 0 else 0) - old
             V[s] += value * value * d * active[s]
-            numerator = Q[c * NB + s] + l1
+            numerator = Q[c * NB + s]
             denominator = R[c * NB + s] + l1
             value = (numerator if numerator > 0 else 0) / (denominator if denominator > 0 else tiny)
             P[c * NB + s] = old * (value if active[s] != 0 else 1)

@@ -1,7 +1,9 @@
-# One pass over X for a quadratic loss: product with the fixed factor, improvement of the rows, statistics for the other.
+# One pass over X for a quadratic loss: product with the fixed factor, improvement of the rows, statistics for the
+# other factor.
 #
-# Statistics are one array S (m + k rows): X.T F above, F.T F below. How rows are grouped depends on the shape of the
-# problem only, never on the number of threads, and groups are added in their order: the bits are the same for any number.
+# Statistics are one array S (m + k rows): X.T F above, F.T F below. How rows are grouped depends on the shape of
+# the problem only, never on the number of threads, and groups are added in their order: the bits are the same for
+# any number.
 
 cdef enum:
     REPORT = 4           # numbers in a report
@@ -160,7 +162,8 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
 
 
 cdef Job describe(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, const real[:, ::1] start, const real[:, ::1] before,
-                  const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta, int max_sweeps, double tol):
+                  const real[::1] scale, const real[:, ::1] gram, const int[::1] order, int method, double l1,
+                  double beta, int max_sweeps, double tol):
     cdef Job job
     memset(&job, 0, sizeof(Job))
     job.n, job.ld, job.k = F.shape[0], F.shape[1], gram.shape[0]
@@ -171,6 +174,7 @@ cdef Job describe(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, const real[:, 
     job.N = NULL if N is None else &N[0, 0]
     job.start = &start[0, 0]
     job.before = &before[0, 0]
+    job.scale = &scale[0]
     job.S = NULL if S is None else &S[0, 0]
     return job
 
@@ -178,13 +182,14 @@ cdef Job describe(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, const real[:, 
 # F's rows improved for F G.T ~ X from `start` on, then extrapolated if there is N, then S += [X.T F; F.T F].
 # Row blocks outside, their columns inside: X is read once (tall X) or once from memory and once from cache.
 # Bytes: n m of X, n ld of F twice, m ld of G and S for every piece of 1 or 2 MB of X.
-def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, ::1] start,
-               const real[:, ::1] before, const real[:, :] X, const real[:, ::1] G, const real[:, ::1] gram, const int[::1] order, int method,
-               double l1, double beta, int max_sweeps, double tol, Team team not None):
+def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, :] X,
+               const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
+               const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta, int max_sweeps,
+               double tol, Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, N, S, start, before, gram, order, method, l1, beta, max_sweeps, tol)
+    job = describe(F, N, S, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
     job.m = X.shape[1]
     # the rows of X are contiguous, but may be rows of a wider array
     job.X, job.ldx = &X[0, 0], X.strides[0] // <Py_ssize_t>sizeof(real)
@@ -195,14 +200,15 @@ def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] repor
 # The same for X in CSR, columns ascending in every row.
 # Rows are dealt out to improve them, stripes of columns to add their statistics, so no thread needs a copy of S.
 # Bytes: the stored entries twice, a row of G and a row of S (read and written) for each of them.
-def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, ::1] start,
-             const real[:, ::1] before, const real[::1] data, const index[::1] indices, const index[::1] indptr, const index[:, ::1] splits,
-             const real[:, ::1] G, const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta,
-             int max_sweeps, double tol, Team team not None):
+def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[::1] data,
+             const index[::1] indices, const index[::1] indptr, const index[:, ::1] splits, const real[:, ::1] G,
+             const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[:, ::1] gram,
+             const int[::1] order, int method, double l1, double beta, int max_sweeps, double tol,
+             Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, N, S, start, before, gram, order, method, l1, beta, max_sweeps, tol)
+    job = describe(F, N, S, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
     job.m = G.shape[0]
     job.stored = data.shape[0]
     # never dereferenced where nothing is stored, but it tells the kind of X
@@ -217,13 +223,14 @@ def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report,
 
 # The same where cross = X G is known: the factor that the statistics of a pass belong to.
 # Bytes: n ld of cross once, of F three times.
-def factor_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] FtF, double[::1] report, const real[:, ::1] start,
-                const real[:, ::1] before, const real[:, ::1] cross, const real[:, ::1] gram, const int[::1] order, int method, double l1,
-                double beta, int max_sweeps, double tol, Team team not None):
+def factor_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] FtF, double[::1] report, const real[:, ::1] cross,
+                const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
+                const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta, int max_sweeps,
+                double tol, Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, N, FtF, start, before, gram, order, method, l1, beta, max_sweeps, tol)
+    job = describe(F, N, FtF, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
     job.cross = &cross[0, 0]
     run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
 

@@ -22,7 +22,15 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
 #define NMF_UNROLL _Pragma("GCC unroll 8")
 #define NMF_VECTOR(real, bytes) real __attribute__((vector_size(bytes), aligned(sizeof(real)), may_alias))
 #define NMF_LANES(bytes, real) ((bytes) / (int)sizeof(real))
+#define NMF_UNROLL16 _Pragma("GCC unroll 16")
+/* max(v, 0); a NaN becomes 0 */
+#define NMF_POSITIVE(v, bits) ((__typeof__(v))(((v) > 0) & (bits)(v)))
+#if __GNUC__ >= 12 || defined(__clang__)
+#define NMF_SHUFFLE __builtin_shufflevector
+#endif
 #else
+#define NMF_UNROLL16
+#define NMF_POSITIVE(v, bits) ((v) > 0 ? (v) : 0)
 /* No vector types: a "vector" is one number, and the same loops stay correct. */
 #define NMF_PREFETCH(p)
 #define NMF_UNROLL
@@ -34,6 +42,8 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
 #define NMF_JOIN(a, b, c) NMF_JOIN2(a, b, c)
 
 #define NMF_REAL float
+#define NMF_SIZE 4
+#define NMF_INTEGER int32_t
 #define NMF_TAG f
 #define NMF_LEVEL 0
 #include "products_template.h"
@@ -44,9 +54,13 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
 #include "products_template.h"
 #endif
 #undef NMF_REAL
+#undef NMF_SIZE
+#undef NMF_INTEGER
 #undef NMF_TAG
 
 #define NMF_REAL double
+#define NMF_SIZE 8
+#define NMF_INTEGER int64_t
 #define NMF_TAG d
 #define NMF_LEVEL 0
 #include "products_template.h"
@@ -57,6 +71,8 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
 #include "products_template.h"
 #endif
 #undef NMF_REAL
+#undef NMF_SIZE
+#undef NMF_INTEGER
 #undef NMF_TAG
 
 /* Rows of less than 32 bytes are too narrow for the halves of AVX-512: AVX2 has vectors of 16. */
@@ -80,6 +96,16 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
                                      ptrdiff_t ldc)                                                                    \
     {                                                                                                                  \
         NMF_PICK(product, tag, level, width * (int)sizeof(real), mode, rows, width, n, A, row_step, step, B, ldb, C, ldc); \
+    }                                                                                                                  \
+    static inline void descend_##tag(int level, ptrdiff_t count, ptrdiff_t k, const int *order, const real *A, real *P,\
+                                     const real *Q, real l1, real *V, const real *active)                              \
+    {                                                                                                                  \
+        NMF_PICK(descend, tag, level, 64, count, k, order, A, P, Q, l1, V, active);                                    \
+    }                                                                                                                  \
+    static inline void transpose_##tag(int level, ptrdiff_t rows, ptrdiff_t columns, const real *from, ptrdiff_t ldf,  \
+                                       real *to, ptrdiff_t ldt)                                                        \
+    {                                                                                                                  \
+        NMF_PICK(transpose, tag, level, 64, rows, columns, from, ldf, to, ldt);                                        \
     }
 
 #define NMF_DISPATCH_CSR(tag, real, itag, index)                                                                       \

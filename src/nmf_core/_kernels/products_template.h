@@ -7,20 +7,26 @@
 #define NMF_TARGET NMF_AVX512
 #define NMF_BYTES 64
 #define NMF_TALL 8
+#define NMF_WIDE 4
 #elif NMF_LEVEL == 1
 #define NMF_TARGET NMF_AVX2
 #define NMF_BYTES 32
 #define NMF_TALL 4
+#define NMF_WIDE 2
 #else
 #define NMF_TARGET
 #define NMF_BYTES 16
 #define NMF_TALL 4
+#define NMF_WIDE 2
 #endif
 #define NMF_NAME(f) NMF_JOIN(f, NMF_TAG, NMF_LEVEL)
 #define NMF_FULL NMF_LANES(NMF_BYTES, NMF_REAL)
 #define NMF_HALF NMF_LANES(NMF_BYTES / 2, NMF_REAL)
 
 typedef NMF_VECTOR(NMF_REAL, NMF_BYTES) NMF_NAME(full);
+typedef NMF_VECTOR(NMF_INTEGER, NMF_BYTES) NMF_NAME(bits);
+/* Vector v of the tile's row c of an array. */
+#define NMF_VEC(array, c, v) (*(NMF_NAME(full) *)((array) + ((c) * NMF_WIDE + (v)) * NMF_FULL))
 #if NMF_LEVEL > 0
 typedef NMF_VECTOR(NMF_REAL, NMF_BYTES / 2) NMF_NAME(half);
 #endif
@@ -236,15 +242,138 @@ NMF_GATHER(gather_l, int64_t)
 NMF_SCATTER(scatter_i, int32_t)
 NMF_SCATTER(scatter_l, int64_t)
 
+/* Coordinates order[0:count] of a tile of WIDE vectors of rows (P, Q, V, active: k x tile and tile numbers):
+ *
+ *     p_c <- max(0, p_c + (q_c - l1 - (A p)_c) / A_cc),   V += A_cc * step^2
+ *
+ * in turn, A (count x k) being the coordinates' rows of gram. The gradients of all of them are one product of matrices,
+ * kept in registers and corrected for the steps of the coordinates before. With active == NULL all rows move.
+ */
+static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdiff_t k, const int *order,
+                                                          const NMF_REAL *A, NMF_REAL *P, const NMF_REAL *Q,
+                                                          NMF_REAL l1, NMF_REAL *V, const NMF_REAL *active)
+{
+    NMF_NAME(full) minus[4][NMF_WIDE], step[NMF_WIDE], p[NMF_WIDE];
+    NMF_UNROLL for (int i = 0; i < count; i++) NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++)
+        minus[i][v] = NMF_VEC(Q, order[i], v) - l1;
+    for (ptrdiff_t l = 0; l < k; l++) {
+        NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) p[v] = NMF_VEC(P, l, v);
+        NMF_UNROLL for (int i = 0; i < count; i++)
+        {
+            const NMF_REAL a = A[i * k + l];
+            NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) minus[i][v] -= a * p[v];
+        }
+    }
+    NMF_UNROLL for (int i = 0; i < count; i++)
+    {
+        const ptrdiff_t c = order[i];
+        const NMF_REAL d = A[i * k + c];
+        if (d == 0) {
+            /* The partner is all zero, so the component does not change the fit: it stays, or goes to zero if a penalty
+             * pulls. Nothing else depends on it. */
+            for (int s = 0; s < NMF_WIDE * NMF_FULL; s++)
+                if (l1 > 0 && (active == NULL || active[s] != 0))
+                    P[c * NMF_WIDE * NMF_FULL + s] = 0;
+        } else {
+            const NMF_REAL inverse = 1 / d;
+            NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++)
+            {
+                const NMF_NAME(full) old = NMF_VEC(P, c, v);
+                const NMF_NAME(full) new = old + minus[i][v] * inverse;
+                step[v] = NMF_POSITIVE(new, NMF_NAME(bits)) - old;
+                if (active != NULL)
+                    step[v] *= NMF_VEC(active, 0, v);
+                NMF_VEC(P, c, v) = old + step[v];
+                NMF_VEC(V, 0, v) += step[v] * step[v] * d;
+            }
+            NMF_UNROLL for (int j = i + 1; j < count; j++)
+            {
+                const NMF_REAL a = A[j * k + c];
+                NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) minus[j][v] -= a * step[v];
+            }
+        }
+    }
+}
+
+static NMF_TARGET void NMF_NAME(descend)(ptrdiff_t count, ptrdiff_t k, const int *order, const NMF_REAL *A, NMF_REAL *P,
+                                         const NMF_REAL *Q, NMF_REAL l1, NMF_REAL *V, const NMF_REAL *active)
+{
+    switch (count) {
+    case 1: NMF_NAME(descend_count)(1, k, order, A, P, Q, l1, V, active); break;
+    case 2: NMF_NAME(descend_count)(2, k, order, A, P, Q, l1, V, active); break;
+    case 3: NMF_NAME(descend_count)(3, k, order, A, P, Q, l1, V, active); break;
+    default: NMF_NAME(descend_count)(4, k, order, A, P, Q, l1, V, active); break;
+    }
+}
+
+/* Interleave the low or the high halves of two vectors. */
+#if NMF_BYTES / NMF_SIZE == 16
+#define NMF_LOW(a, b) NMF_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define NMF_HIGH(a, b) NMF_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif NMF_BYTES / NMF_SIZE == 8
+#define NMF_LOW(a, b) NMF_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define NMF_HIGH(a, b) NMF_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#elif NMF_BYTES / NMF_SIZE == 4
+#define NMF_LOW(a, b) NMF_SHUFFLE(a, b, 0, 4, 1, 5)
+#define NMF_HIGH(a, b) NMF_SHUFFLE(a, b, 2, 6, 3, 7)
+#elif NMF_BYTES / NMF_SIZE == 2
+#define NMF_LOW(a, b) NMF_SHUFFLE(a, b, 0, 2)
+#define NMF_HIGH(a, b) NMF_SHUFFLE(a, b, 1, 3)
+#endif
+/* A square of FULL x FULL numbers is transposed in registers: log2(FULL) perfect shuffles. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_square)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to,
+                                                             ptrdiff_t ldt)
+{
+#ifdef NMF_SHUFFLE
+    NMF_NAME(full) rows[NMF_FULL], next[NMF_FULL];
+    NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = *(const NMF_NAME(full) *)(from + i * ldf);
+    NMF_UNROLL16 for (int stage = 1; stage < NMF_FULL; stage *= 2)
+    {
+        NMF_UNROLL16 for (int i = 0; i < NMF_FULL / 2; i++)
+        {
+            next[2 * i] = NMF_LOW(rows[i], rows[i + NMF_FULL / 2]);
+            next[2 * i + 1] = NMF_HIGH(rows[i], rows[i + NMF_FULL / 2]);
+        }
+        NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = next[i];
+    }
+    NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) *(NMF_NAME(full) *)(to + i * ldt) = rows[i];
+#else
+    for (int i = 0; i < NMF_FULL; i++)
+        for (int j = 0; j < NMF_FULL; j++)
+            to[j * ldt + i] = from[i * ldf + j];
+#endif
+}
+
+/* to (columns x rows) = from (rows x columns) transposed. */
+static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, const NMF_REAL *from, ptrdiff_t ldf,
+                                           NMF_REAL *to, ptrdiff_t ldt)
+{
+    const ptrdiff_t squares = rows / NMF_FULL * NMF_FULL, across = columns / NMF_FULL * NMF_FULL;
+    for (ptrdiff_t i = 0; i < squares; i += NMF_FULL) {
+        for (ptrdiff_t j = 0; j < across; j += NMF_FULL)
+            NMF_NAME(transpose_square)(from + i * ldf + j, ldf, to + j * ldt + i, ldt);
+        for (ptrdiff_t j = across; j < columns; j++)
+            for (ptrdiff_t r = i; r < i + NMF_FULL; r++)
+                to[j * ldt + r] = from[r * ldf + j];
+    }
+    for (ptrdiff_t r = squares; r < rows; r++)
+        for (ptrdiff_t j = 0; j < columns; j++)
+            to[j * ldt + r] = from[r * ldf + j];
+}
+
 #undef NMF_TARGET
 #undef NMF_BYTES
 #undef NMF_TALL
+#undef NMF_WIDE
 #undef NMF_NAME
 #undef NMF_FULL
 #undef NMF_HALF
 #undef NMF_HALF_VECTOR
 #undef NMF_HALF_LANES
 #undef NMF_TILE
+#undef NMF_VEC
+#undef NMF_LOW
+#undef NMF_HIGH
 #undef NMF_GATHER
 #undef NMF_SCATTER
 #undef NMF_BY_WIDTH

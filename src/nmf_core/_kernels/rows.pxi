@@ -6,8 +6,8 @@ cdef enum:
     TILE = 64  # the widest tile of rows of any level
 
 
-# All that a pass needs to know, the same for every block and thread. Pointers to numbers are untyped: functions that use
-# them get F besides, whose type says which precision.
+# All that a pass needs to know, the same for every block and thread. Pointers to numbers are untyped: functions that
+# use them get F besides, whose type says which precision.
 cdef struct Job:
     int level, n_threads, method, max_sweeps
     double l1, beta, tol
@@ -28,6 +28,7 @@ cdef struct Job:
     void* N                      # or NULL: no extrapolation
     const void* start
     const void* before
+    const void* scale
     void* S                      # or NULL: no statistics wanted
     char* memory
     double* report
@@ -35,25 +36,26 @@ cdef struct Job:
 
 # Size of what improve_tiles needs besides its arguments, in numbers.
 cdef inline Py_ssize_t scratch_size(Py_ssize_t k) noexcept nogil:
-    return 2 * k * TILE + 3 * TILE + max(k * TILE, (GROUP + 1) * TILE + GROUP * k)
+    return 2 * k * TILE + 3 * TILE + max(k * TILE, GROUP * k)
 
 
 # The rows of F from `begin` on become the improved rows of `start` (F and start may be the same array), given their cross.
 # With N they are extrapolated: N becomes the improved rows, and with `before`, the improved rows of the last time,
-# F = max(0, N + beta (N - before)); N and before may be the same array.
-# Rows are taken in tiles of NB, transposed so that they lie side by side, and swept up to max_sweeps times.
-# A row that has met `tol` (its squared scaled step has fallen to tol^2 of its first) is frozen: what becomes of a row
-# never depends on its neighbours. Rows that fill up the last tile are zeros and frozen from the start.
+# F = max(0, N + beta (N - before * scale)), scale being a number for each component; N and before may be the same.
+# Rows are taken in tiles of NB, transposed so that they lie side by side, and swept up to max_sweeps times. A row
+# that has met `tol` (its squared scaled step has fallen to tol^2 of its first) is frozen: what becomes of a row never
+# depends on its neighbours. Rows that fill up the last tile are zeros and frozen from the start.
 # report: sum of the first sweep's squared scaled steps, most sweeps used, rows that have not met tol, and the inner
 # product of cross with the improved rows.
 cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, const real* cross, Py_ssize_t begin,
                            Py_ssize_t n_rows, real* scratch, double* report) noexcept nogil:
     cdef Py_ssize_t k = job.k, ld = job.ld
     cdef const real* gram = <const real*>job.gram
+    cdef const real* scale = <const real*>job.scale
     cdef real l1 = <real>job.l1, beta = <real>job.beta
     cdef double goal = job.tol * job.tol
     cdef real* P = scratch                       # k x NB, the tile of F
-    cdef real* Q = P + k * NB                    # k x NB, the tile of cross, less l1
+    cdef real* Q = P + k * NB                    # k x NB, the tile of cross
     cdef real* V = Q + k * NB                    # NB, squared scaled steps of a sweep
     cdef real* first = V + NB                    # NB, the same of the first sweep
     cdef real* active = first + NB               # NB, 1 or 0
@@ -64,26 +66,26 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
     cdef real* N
     cdef Py_ssize_t b, tile, rows, s, c
     cdef int sweep, running = 0
-    cdef real value, ahead
+    cdef bint frozen
+    cdef real ahead
     for b in range((n_rows + NB - 1) // NB):
         tile = b * NB
         rows = min(NB, n_rows - tile)
         start = <const real*>job.start + (begin + tile) * ld
-        for s in range(rows):
-            active[s] = 1
-            for c in range(k):
-                P[c * NB + s] = start[s * ld + c]
-                Q[c * NB + s] = cross[(tile + s) * ld + c] - l1
-        for s in range(rows, NB):
-            active[s] = 0
-            for c in range(k):
+        transpose(level, rows, k, start, ld, P, NB)
+        transpose(level, rows, k, cross + tile * ld, ld, Q, NB)
+        for s in range(NB):
+            active[s] = s < rows
+        for c in range(k):
+            for s in range(rows, NB):
                 P[c * NB + s] = 0
                 Q[c * NB + s] = 0
+        frozen = rows < NB
         for sweep in range(job.max_sweeps):
             for s in range(NB):
                 V[s] = 0
             if job.method == HALS:
-                hals_sweep(NB, level, P, Q, V, active, k, gram, job.order, job.n_order, rest)
+                hals_sweep(level, P, Q, V, active if frozen else NULL, k, gram, job.order, job.n_order, l1, rest)
             else:
                 mu_step(NB, level, P, Q, V, active, k, gram, job.order, job.n_order, l1, rest)
             if sweep == 0:
@@ -95,6 +97,7 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
                 if active[s] != 0:
                     if V[s] <= goal * first[s]:
                         active[s] = 0
+                        frozen = True
                     else:
                         running += 1
             report[1] = max(report[1], <double>(sweep + 1))
@@ -105,21 +108,25 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
             V[s] = 0
         for c in range(k):
             for s in range(NB):
-                V[s] += P[c * NB + s] * (Q[c * NB + s] + l1)
+                V[s] += P[c * NB + s] * Q[c * NB + s]
         for s in range(rows):
             report[3] += V[s]
-            new = F + (begin + tile + s) * ld
-            if job.N == NULL:
-                for c in range(k):
-                    new[c] = P[c * NB + s]
-            else:
-                N = <real*>job.N + (begin + tile + s) * ld
-                before = <const real*>job.before + (begin + tile + s) * ld
-                for c in range(k):
-                    value = P[c * NB + s]
-                    ahead = value + beta * (value - before[c])
-                    N[c] = value
-                    new[c] = ahead if ahead > 0 else 0
+        if job.N == NULL:
+            transpose(level, k, rows, P, NB, F + (begin + tile) * ld, ld)
+            continue
+        N = <real*>job.N + (begin + tile) * ld
+        before = <const real*>job.before + (begin + tile) * ld
+        new = F + (begin + tile) * ld
+        if beta != 0:
+            # `before` may be N: what is needed of it goes where Q was
+            transpose(level, rows, k, before, ld, Q, NB)
+        transpose(level, k, rows, P, NB, N, ld)
+        if beta != 0:
+            for c in range(k):
+                for s in range(NB):
+                    ahead = P[c * NB + s] + beta * (P[c * NB + s] - Q[c * NB + s] * scale[c])
+                    P[c * NB + s] = ahead if ahead > 0 else 0
+        transpose(level, k, rows, P, NB, new, ld)
 
 
 # Tiles of four vectors (AVX-512) or two: as many accumulators as the registers hold.
@@ -141,7 +148,10 @@ cdef avx2 improve_rows_1(const Job* job, real* F, const real* cross, Py_ssize_t 
 
 cdef void improve_rows_0(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
                          real* scratch, double* report) noexcept nogil:
-    improve_tiles(8, 0, job, F, cross, begin, n_rows, scratch, report)
+    if real is float:
+        improve_tiles(8, 0, job, F, cross, begin, n_rows, scratch, report)
+    else:
+        improve_tiles(4, 0, job, F, cross, begin, n_rows, scratch, report)
 
 
 cdef void improve_rows(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows, real* scratch,

@@ -1,6 +1,7 @@
 """The container protocol: everything a fit asks of X."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,51 @@ def factor_array(n: int, k: int, dtype: np.dtype) -> np.ndarray:
     buffer = np.zeros(n * ld * itemsize + 64, dtype=np.uint8)
     start = -buffer.ctypes.data % 64
     return buffer[start : start + n * ld * itemsize].view(dtype).reshape(n, ld)
+
+
+class Step(NamedTuple):
+    """How the rows of a factor are improved: what the kernels want to know, in their order.
+
+    Attributes
+    ----------
+    start : ndarray of shape (n, ld)
+        The rows to improve; may be the array that takes the result.
+    before : ndarray of shape (n, ld)
+        The improved rows of the last time: extrapolation goes to max(0, now + beta * (now - before * scale)).
+    scale : ndarray of shape (k,)
+        What the components of `before` are multiplied by.
+    gram : ndarray of shape (k, k)
+        ``G.T @ G`` of the fixed factor, plus the l2 penalty on its diagonal.
+    order : ndarray of int32
+        The components to update, in this order.
+    method : int
+        One of `_core.METHODS`.
+    l1 : float
+        The l1 penalty.
+    beta : float
+        How far to extrapolate.
+    max_sweeps : int
+        Sweeps over the components of every row; with none, rows stay and only statistics are added.
+    tol : float
+        A row is done when the length of its sweep has fallen to `tol` times that of its first.
+    """
+
+    start: np.ndarray
+    before: np.ndarray
+    scale: np.ndarray
+    gram: np.ndarray
+    order: np.ndarray
+    method: int = 0
+    l1: float = 0.0
+    beta: float = 0.0
+    max_sweeps: int = 1
+    tol: float = 0.0
+
+    @classmethod
+    def none(cls, F: np.ndarray, k: int) -> "Step":
+        """No step at all: only statistics of F are wanted."""
+        gram = np.zeros((k, k), dtype=F.dtype)
+        return cls(F, F, gram[0], gram, np.empty(0, dtype=np.int32), max_sweeps=0)
 
 
 class Container(ABC):
@@ -62,16 +108,8 @@ class Container(ABC):
         N: np.ndarray | None,
         S: np.ndarray | None,
         report: np.ndarray,
-        start: np.ndarray,
-        before: np.ndarray,
         G: np.ndarray,
-        gram: np.ndarray,
-        order: np.ndarray,
-        method: int,
-        l1: float,
-        beta: float,
-        max_sweeps: int,
-        tol: float,
+        step: Step,
         team: Team,
     ) -> None:
         """One pass: rows are improved for F @ G.T ~ A, perhaps extrapolated, and their statistics added to S.
@@ -81,32 +119,17 @@ class Container(ABC):
         F : ndarray of shape (n, ld)
             Factor array of the blocked side, the result. Modified in place.
         N : ndarray of shape (n, ld) or None
-            Takes the improved rows; F is then ``max(0, N + beta * (N - before))``. Modified in place.
+            Takes the improved rows; F is then extrapolated from them. Modified in place.
         S : ndarray of shape (m + k, ld) or None
             Statistics: ``A.T @ F`` is added to the first m rows, ``F.T @ F`` to the last k. Modified in place.
         report : ndarray of shape (4,), float64
             Gains the sum of squared scaled steps of the first sweep, the most sweeps used (as a maximum), the rows
-            that have not met `tol`, and the inner product of ``A @ G`` with the new F. Modified in place.
-        start : ndarray of shape (n, ld)
-            The rows to improve; may be F.
-        before : ndarray of shape (n, ld)
-            The improved rows of the last time; may be N.
+            that have not met the tolerance, and the inner product of ``A @ G`` with the improved rows. Modified in
+            place.
         G : ndarray of shape (m, ld)
             Factor array of the other side.
-        gram : ndarray of shape (k, k)
-            ``G.T @ G`` plus the l2 penalty of F on its diagonal.
-        order : ndarray of int32
-            The components to update, in this order.
-        method : int
-            The step, one of `_core.METHODS`.
-        l1 : float
-            The l1 penalty of F.
-        beta : float
-            How far to extrapolate.
-        max_sweeps : int
-            Sweeps over the components for every row; with none, F stays and only statistics are added.
-        tol : float
-            A row is done when the length of its sweep has fallen to `tol` times that of its first.
+        step : Step
+            How rows are improved.
         team : Team
             Who works.
         """
@@ -123,7 +146,5 @@ class Container(ABC):
         """A.T @ F (m, ld) for a factor array F (n, ld) with k columns."""
         m = self.shape[1]
         S = np.zeros((m + k, F.shape[1]), dtype=self.dtype)
-        none = np.empty(0, dtype=np.int32)
-        no_gram = np.zeros((k, k), dtype=self.dtype)
-        self.improve(F, None, S, np.zeros(4), F, F, S[:m], no_gram, none, 0, 0.0, 0.0, 0, 0.0, team)
+        self.improve(F, None, S, np.zeros(4), S[:m], Step.none(F, k), team)
         return S[:m]

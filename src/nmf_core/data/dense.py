@@ -1,9 +1,12 @@
 """Dense arrays, in memory or mapped into it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data.base import Container
+from nmf_core._core import Team
+from nmf_core.data.base import Container, Step
 
 _BLOCK_BYTES = 1 << 22
 
@@ -27,7 +30,7 @@ class Dense(Container):
         self.dtype = A.dtype
         self.n_stored = A.size
 
-    def _blocks(self):
+    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Blocks of rows in double, small enough for the cache."""
         n, m = self.shape
         step = max(1, _BLOCK_BYTES // (8 * m))
@@ -43,34 +46,24 @@ class Dense(Container):
     def squared_norm(self) -> float:
         return float(sum(np.einsum("ij,ij->", block, block) for _, block in self._blocks()))
 
-    def product(self, G, team):
+    def product(self, G: np.ndarray, team: Team) -> np.ndarray:
         C = np.empty((self.shape[0], G.shape[1]), dtype=self.dtype)
         _core.dense_product(C, self.array, G, team)
         return C
 
     def improve(
-        self, F, N, S, report, start, before, G, gram, order, method, l1, beta, max_sweeps, tol, team
-    ):
-        _core.dense_pass(
-            F,
-            N,
-            S,
-            report,
-            start,
-            before,
-            self.array,
-            G,
-            gram,
-            order,
-            method,
-            l1,
-            beta,
-            max_sweeps,
-            tol,
-            team,
-        )
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        S: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: Step,
+        team: Team,
+    ) -> None:
+        _core.dense_pass(F, N, S, report, self.array, G, *step, team)
 
-    def squared_residual(self, F, G, team):
+    def squared_residual(self, F: np.ndarray, G: np.ndarray, team: Team) -> float:
         Gt = np.ascontiguousarray(G.T, dtype=np.float64)
         total = 0.0
         for first, block in self._blocks():

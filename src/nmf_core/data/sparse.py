@@ -4,7 +4,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from nmf_core import _core
-from nmf_core.data.base import Container
+from nmf_core._core import Team
+from nmf_core.data.base import Container, Step
 from nmf_core.data.dense import Dense
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
@@ -46,21 +47,25 @@ class Sparse(Container):
     def squared_norm(self) -> float:
         return float(np.einsum("i,i->", self.data, self.data, dtype=np.float64))
 
-    def product(self, G, team):
+    def product(self, G: np.ndarray, team: Team) -> np.ndarray:
         C = np.empty((self.shape[0], G.shape[1]), dtype=self.dtype)
         _core.csr_product(C, self.data, self.indices, self.indptr, G, team)
         return C
 
     def improve(
-        self, F, N, S, report, start, before, G, gram, order, method, l1, beta, max_sweeps, tol, team
-    ):
-        splits = self._stripes(team if S is not None else _core.Team(1))
-        _core.csr_pass(
-            F, N, S, report, start, before, self.data, self.indices, self.indptr, splits, G, gram, order, method, l1,
-            beta, max_sweeps, tol, team,
-        )  # fmt: skip
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        S: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: Step,
+        team: Team,
+    ) -> None:
+        splits = self._stripes(team if S is not None else Team(1))
+        _core.csr_pass(F, N, S, report, self.data, self.indices, self.indptr, splits, G, *step, team)
 
-    def _stripes(self, team: _core.Team) -> np.ndarray:
+    def _stripes(self, team: Team) -> np.ndarray:
         """Where every row enters each thread's stripe of columns but the first; stripes hold equal numbers of entries.
 
         The result of a pass does not depend on the stripes: a column is summed over the rows in their order.
@@ -77,7 +82,7 @@ class Sparse(Container):
             self._splits = {n_stripes: splits}
         return self._splits[n_stripes]
 
-    def squared_residual(self, F, G, team):
+    def squared_residual(self, F: np.ndarray, G: np.ndarray, team: Team) -> float:
         # ||A||^2 - 2 <A, F G.T> + <F.T F, G.T G>; an almost exact fit, where this cancels, is computed entry by entry.
         F64, G64 = F.astype(np.float64, copy=False), G.astype(np.float64, copy=False)
         inner = _core.csr_inner(self.data, self.indices, self.indptr, F, G, team)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import factor_array
+from nmf_core.data import Step, factor_array
 from nmf_core.penalties import Penalty
 from nmf_core.problem import History, Problem
-from nmf_core.stopping import MaxIter, Rule
-
+from nmf_core.stopping import MaxIter, Rule, State
 
 # Acceleration. From a random start, going far too early ends in other, often worse local minima than plain descent:
 # so many iterations come first without extrapolation, and sweeps are added one after three iterations.
@@ -74,10 +73,12 @@ class Side:
         Its penalty.
     gram : ndarray of shape (k, k)
         ``F.T @ F``, up to date.
-    plain : ndarray of shape (n, ld) or None
-        With acceleration: the factor before it was extrapolated to F.
-    spare : ndarray of shape (n, ld) or None
-        With acceleration: room for what the next step must not overwrite.
+    plain : ndarray of shape (n, ld)
+        With acceleration the factor before it was extrapolated to F, otherwise F.
+    spare : ndarray of shape (n, ld)
+        With acceleration room for what the next step must not overwrite, otherwise F.
+    partner_norms : ndarray of shape (k,)
+        Squared norms of the other factor's components when this one was last improved.
     """
 
     def __init__(self, F: np.ndarray, k: int, order: np.ndarray, penalty: Penalty, team: _core.Team) -> None:
@@ -85,8 +86,9 @@ class Side:
         self.order = order
         self.penalty = penalty
         self.gram = gram(F, k, team)
-        self.plain: np.ndarray | None = None
-        self.spare: np.ndarray | None = None
+        self.plain = F
+        self.spare = F
+        self.partner_norms = np.ones(k, dtype=F.dtype)
 
 
 class Momentum:
@@ -98,7 +100,7 @@ class Momentum:
     doi:10.1162/neco_a_01157.
     """
 
-    GROWTH, LIMIT_GROWTH, DECAY = 1.05, 1.01, 1.5
+    GROWTH, LIMIT_GROWTH, DECAY = 1.1, 1.01, 2.0
 
     def __init__(self) -> None:
         self.beta = 0.0  # of the next iteration; the first has nothing to extrapolate from
@@ -130,8 +132,8 @@ class Fit:
         Since the start of the fit.
     objective, violation : float
         After this iteration. The violation is the length of the steps of the iteration's first sweep over W and H,
-        measured by what they change in W @ H, relative to W @ H: ||step||^2 = sum of step_ic^2 * gram_cc. A coordinate's
-        step is its projected gradient divided by its curvature, and at most the way to the bound. So it is zero
+        measured by what they change in W @ H, relative to W @ H: ||step||^2 = sum of step_ic^2 * gram_cc. The step of a
+        coordinate is its projected gradient divided by its curvature, and at most the way to the bound. So it is zero
         exactly where the Karush-Kuhn-Tucker conditions hold, continuous, and unchanged when X is scaled or a
         component's scale moves between W and H.
     divergence : float
@@ -142,9 +144,7 @@ class Fit:
         Read-only views of the current factors, (n_samples, k) and (k, n_features).
     """
 
-    def __init__(
-        self, problem: Problem, W: Side, Ht: Side, method: int, team: _core.Team, start: float
-    ) -> None:
+    def __init__(self, problem: Problem, W: Side, Ht: Side, method: int, team: _core.Team, start: float) -> None:
         self.problem = problem
         self.data = problem.data
         self.sides = W, Ht
@@ -188,7 +188,7 @@ class Fit:
     def current(self) -> tuple[np.ndarray, np.ndarray]:
         """The factor arrays to which the last objective belongs."""
         W, Ht = self.sides
-        return W.F, Ht.F if Ht.plain is None else Ht.plain
+        return W.F, Ht.plain
 
     def accelerate(self) -> None:
         """Take several sweeps a pass and extrapolate from now on."""
@@ -226,27 +226,29 @@ class Fit:
         before : ndarray of shape (n, ld), optional
             What `plain` was the last time. May be `plain`.
         beta : float
-            How far to extrapolate: to max(0, plain + beta * (plain - before)).
+            How far to extrapolate: to max(0, plain + beta * (plain - before)), with `before` in the gauge of `plain`.
         max_sweeps : int
             Sweeps over every row, fewer where `tol` is met.
         tol : float
             A row is done when its step has fallen to `tol` of its first.
         """
-        before = side.F if before is None else before
-        penalty = side.penalty
+        partner = self.other if side is self.blocked else self.blocked
+        norms, side.partner_norms = side.partner_norms, partner.gram.diagonal().copy()
+        scale = np.ones_like(norms)
+        if beta:  # components that are held fixed keep their scale
+            scale[side.order] = _gauge(norms, side.partner_norms)[side.order]
+        step = Step(
+            side.F, side.F if before is None else before, scale, side.penalty.shift(partner.gram), side.order,
+            self.method, side.penalty.l1, beta, max_sweeps, tol,
+        )  # fmt: skip
         if side is self.blocked:
             self.S[:] = 0
-            self.data.improve(
-                to, plain, self.S, self.report, side.F, before, self.other.F, penalty.shift(self.other.gram),
-                side.order, self.method, penalty.l1, beta, max_sweeps, tol, self.team,
-            )  # fmt: skip
+            self.data.improve(to, plain, self.S, self.report, partner.F, step, self.team)
             side.gram = self.S[-self.k :, : self.k]
         else:
             self.gram_array[:] = 0
-            _core.factor_pass(
-                to, plain, self.gram_array, self.report, side.F, before, self.S[: -self.k],
-                penalty.shift(self.blocked.gram), side.order, self.method, penalty.l1, beta, max_sweeps, tol, self.team,
-            )  # fmt: skip
+            cross = self.S[: -self.k]
+            _core.factor_pass(to, plain, self.gram_array, self.report, cross, *step, self.team)
             side.gram = self.gram_array[:, : self.k]
 
     def take_statistics(self) -> None:
@@ -269,8 +271,9 @@ class Fit:
         """
         W, Ht = self.sides
         momentum = self.momentum
+        assert momentum is not None
         beta, divergence = momentum.beta, self.divergence
-        sweeps = [min(self.sweeps[side], 1 + self.iteration // 3) for side in self.sides]
+        sweeps = [min(self.sweeps[side], 1 + max(0, self.iteration - WARM_UP) // 3) for side in self.sides]
         self.report[:] = 0
         self.improve(W, W.spare, W.plain, W.plain, beta, sweeps[0], SWEEP_TOL)
         W.F, W.spare = W.spare, W.F
@@ -299,10 +302,20 @@ class Fit:
         if self.data.transposed:
             self.improve(other, other.F, max_sweeps=max_iter, tol=tol)
         else:
-            self.data.improve(
-                side.F, None, None, self.report, side.F, side.F, other.F, side.penalty.shift(other.gram), side.order,
-                self.method, side.penalty.l1, 0.0, max_iter, tol, self.team,
-            )  # fmt: skip
+            shifted = side.penalty.shift(other.gram)
+            step = Step(
+                side.F,
+                side.F,
+                shifted[0],
+                shifted,
+                side.order,
+                self.method,
+                side.penalty.l1,
+                0.0,
+                max_iter,
+                tol,
+            )
+            self.data.improve(side.F, None, None, self.report, other.F, step, self.team)
             side.gram = gram(side.F, self.k, self.team)
         self.record()
         self.iteration = int(self.report[1])
@@ -328,11 +341,21 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
+def _gauge(norms_then: np.ndarray, norms_now: np.ndarray) -> np.ndarray:
+    """What a factor's components have been multiplied by because the other factor's norms changed.
+
+    The scale of a component can move between W and H at no cost. An extrapolation that follows this motion overshoots,
+    W and H answer each other, and the scale grows without bound: so the motion is taken out.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.sqrt(norms_then / norms_now)
+    return np.where((scale > 0.1) & (scale < 10), scale, 1).astype(norms_now.dtype)
+
+
 def gram(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
     """F.T @ F (k, k) for a factor array."""
     array = np.zeros((k, F.shape[1]), dtype=F.dtype)
-    none, no_gram = np.empty(0, dtype=np.int32), np.zeros((k, k), dtype=F.dtype)
-    _core.factor_pass(F, None, array, np.zeros(4), F, F, F, no_gram, none, 0, 0.0, 0.0, 0, 0.0, team)
+    _core.factor_pass(F, None, array, np.zeros(4), F, *Step.none(F, k), team)
     return array[:, :k]
 
 
@@ -426,7 +449,7 @@ class _RowsDone(Rule):
     def __init__(self, fit: Fit) -> None:
         self.fit = fit
 
-    def done(self, state) -> bool:
+    def done(self, state: State) -> bool:
         return self.fit.report[2] == 0
 
 

@@ -1,0 +1,243 @@
+"""The layers of the package and its house rules, read from the sources."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import nmf_core
+
+ROOT = Path(nmf_core.__file__).parent
+
+# From the top down; a module may import from its own layer (not in a circle) and from those below.
+LAYERS = [
+    {"__init__", "__main__", "cli", "demo", "report", "plotting", "interpretation", "io"},
+    {"model_selection"},
+    {"patching"},
+    {"estimators"},
+    {"factorize", "factorization", "transform", "progress", "variants"},
+    {"solvers"},
+    {"initialization", "stopping"},
+    {"problem"},
+    {"data"},
+    {"losses", "penalties"},
+    {"validation", "threads", "files"},
+    {"_core"},
+]
+
+# Who else may raise what is wrong with a user's input: in all other places it is too late or too early.
+RAISES = {
+    "validation": "the one place for it",
+    "factorization.load": "says which file is not one of ours",
+    "io": "what is wrong with a file shows where it is read",
+    "cli": "says which options and files do not go together",
+    "estimators": "stands in for scikit-learn's own message",
+}
+
+# Who else may ask whether something is sparse: what follows is not a way to compute a fit.
+LADDERS = {
+    "validation": "says what X is",
+    "data": "the containers",
+    "io": "reads and writes both kinds of files",
+    "interpretation": "looks at the errors of rows after a fit",
+    "estimators": "works around scikit-learn's own solver, which mistakes unsorted indices",
+}
+
+
+def modules():
+    """Name within the package, such as "solvers.base", and parsed source."""
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+        yield name, ast.parse(path.read_text(encoding="utf8"))
+
+
+MODULES = dict(modules())
+KNOWN = {*MODULES, "_core"}
+
+
+def imports(tree):
+    """Names within the package of all modules that this one imports anywhere."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written out"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "import_module":
+            names = [constant.value for constant in node.args if isinstance(constant, ast.Constant)]
+        else:
+            continue
+        for name in names:
+            top, *rest = name.split(".")
+            if top == "nmf_core":
+                while rest and ".".join(rest) not in KNOWN:  # the name of something in a module
+                    rest.pop()
+                yield ".".join(rest) or "__init__"
+
+
+IMPORTS = {name: set(imports(tree)) for name, tree in MODULES.items()}
+
+
+def layer(name):
+    return next(number for number, names in enumerate(LAYERS) if name.split(".")[0] in names)
+
+
+def functions(tree, within=""):
+    """Qualified names and nodes of functions and classes."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield f"{within}{node.name}", node
+            yield from functions(node, f"{within}{node.name}.")
+        elif not isinstance(node, ast.expr):
+            yield from functions(node, within)
+
+
+def used_in(name, node_or_tree, found):
+    """Where, as "module.function", the search finds something; "module" outside functions."""
+    inside = {}
+    for qualified, node in functions(node_or_tree):
+        for child in ast.walk(node):
+            inside[child] = qualified
+    for node in ast.walk(node_or_tree):
+        if found(node):
+            yield f"{name}.{inside[node]}" if node in inside else name
+
+
+def allowed(place, exemptions):
+    parts = place.split(".")
+    return any(".".join(parts[:n]) in exemptions for n in range(1, len(parts) + 1))
+
+
+# --- layers
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_has_its_layer(name):
+    assert any(name.split(".")[0] in names for names in LAYERS), "say in LAYERS where it belongs"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_downwards(name):
+    upwards = [other for other in IMPORTS[name] if layer(other) < layer(name)]
+    assert upwards == []
+
+
+def test_no_imports_in_a_circle():
+    left = {name: {other for other in others if other != name} for name, others in IMPORTS.items()}
+    while free := [name for name, others in left.items() if not others & left.keys()]:
+        for name in free:
+            del left[name]
+    assert left == {}
+
+
+def test_the_reader_of_imports_reads_them():
+    """Known facts, so that a mistake in this file cannot make everything pass."""
+    assert IMPORTS["factorize"] >= {"solvers", "data", "validation", "threads"}
+    assert "_core" in IMPORTS["threads"]
+    assert "solvers.base" in IMPORTS["solvers"]
+    assert "estimators" in IMPORTS["patching"]
+    assert layer("solvers.base") < layer("_core")
+
+
+def test_only_one_module_touches_thread_pools():
+    users = [
+        name
+        for name, tree in MODULES.items()
+        if any(
+            "threadpoolctl" in ast.unparse(node)
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+        )
+    ]
+    assert users == ["threads"]
+
+
+def test_only_one_loop():
+    """Rules are asked whether the fit is over in one place."""
+    asked = [
+        place
+        for name, tree in MODULES.items()
+        for place in used_in(
+            name, tree, lambda node: isinstance(node, ast.Call) and ast.unparse(node.func) == "rule.done"
+        )
+    ]
+    assert asked == ["solvers.base.solve"]
+
+
+# --- who may do what
+
+
+def raises_on_input(node):
+    return (
+        isinstance(node, ast.Raise)
+        and node.exc is not None
+        and ast.unparse(node.exc).startswith(("ValueError", "TypeError"))
+    )
+
+
+def asks_for_sparse(node):
+    if not isinstance(node, ast.Call):
+        return False
+    function = ast.unparse(node.func).split(".")[-1]
+    return function in ("issparse", "isspmatrix") or (function == "isinstance" and "sp." in ast.unparse(node.args[1]))
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(("found", "exemptions"), [(raises_on_input, RAISES), (asks_for_sparse, LADDERS)])
+def test_one_place_for(found, exemptions, name):
+    elsewhere = [place for place in used_in(name, MODULES[name], found) if not allowed(place, exemptions)]
+    assert elsewhere == []
+
+
+@pytest.mark.parametrize(("found", "exemptions"), [(raises_on_input, RAISES), (asks_for_sparse, LADDERS)])
+def test_exemptions_are_needed(found, exemptions):
+    places = [place for name, tree in MODULES.items() for place in used_in(name, tree, found)]
+    assert [name for name in exemptions if not any(allowed(place, {name}) for place in places)] == []
+
+
+# --- names and documentation
+
+
+def test_no_file_for_everything():
+    names = {part.lower() for path in ROOT.rglob("*") for part in path.with_suffix("").parts[len(ROOT.parts) :]}
+    assert not {
+        name for name in names if name.strip("_") in ("utils", "util", "helpers", "helper", "common", "misc", "tools")
+    }
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_second_versions(name):
+    suffixes = ("_fast", "_slow", "_c", "_impl", "_new", "_old", "_v2", "2")
+    assert [qualified for qualified, _ in functions(MODULES[name]) if qualified.endswith(suffixes)] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_public_is_documented(name):
+    """Modules, classes and functions; a method where it is first defined, not in every class that provides it."""
+    tree = MODULES[name]
+    assert ast.get_docstring(tree)
+    bare = []
+    for qualified, node in functions(tree):
+        *outer, last = qualified.split(".")
+        holder = dict(functions(tree)).get(".".join(outer))
+        if last.startswith("_") or any(part.startswith("_") for part in outer):
+            continue
+        inherits = isinstance(holder, ast.ClassDef) and holder.bases
+        if isinstance(holder, ast.FunctionDef) or inherits:
+            continue
+        if not ast.get_docstring(node) and not is_trivial(node):
+            bare.append(qualified)
+    assert bare == []
+
+
+def is_trivial(node):
+    """A property of one line: its class documents it as an attribute."""
+    decorated = [ast.unparse(decorator) for decorator in getattr(node, "decorator_list", [])]
+    return "property" in decorated and len(node.body) == 1
+
+
+@pytest.mark.parametrize("name", nmf_core.__all__)
+def test_public_names_have_documentation(name):
+    value = getattr(nmf_core, name)
+    assert isinstance(value, str) or value.__doc__
