@@ -92,12 +92,22 @@ def truncated_svd(data: Container, k: int, rng: np.random.RandomState, team: Tea
     iterations = 7 if k < 0.1 * min(n, m) else 4
     Q = rng.standard_normal(size=(m, size))
     for _ in range(iterations):
-        Q, _ = np.linalg.qr(_times(data, Q, team))
-        Q, _ = np.linalg.qr(_times(data, Q, team, transpose=True))
-    Q, _ = np.linalg.qr(_times(data, Q, team))
+        Q = _orthonormal(_times(data, _times(data, Q, team), team, transpose=True))
+    Q = _orthonormal(_orthonormal(_times(data, Q, team)))
     V, s, Ut = np.linalg.svd(_times(data, Q, team, transpose=True), full_matrices=False)
     U = Q @ Ut.T
     return U[:, :k], s[:k], V[:, :k]
+
+
+def _orthonormal(Y: np.ndarray) -> np.ndarray:
+    """A basis of the columns of Y, from the eigenvectors of Y.T @ Y; zeros for directions lost in rounding.
+
+    A fraction of the cost of a QR decomposition. Orthonormal up to rounding times the squared condition of Y, so twice
+    where that matters.
+    """
+    values, vectors = np.linalg.eigh(Y.T @ Y)
+    used = values > 1e-14 * values[-1]
+    return Y @ (vectors * np.where(used, 1 / np.sqrt(np.where(used, values, 1)), 0))
 
 
 def _times(data: Container, G: np.ndarray, team: Team, transpose: bool = False) -> np.ndarray:

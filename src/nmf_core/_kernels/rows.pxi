@@ -39,7 +39,7 @@ cdef inline Py_ssize_t scratch_size(Py_ssize_t k) noexcept nogil:
     return 2 * k * TILE + 3 * TILE + max(k * TILE, GROUP * k)
 
 
-# The rows of F from `begin` on become the improved rows of `start` (F and start may be the same array), given their cross.
+# The rows of F from `begin` on become the improved rows of `start` (F and start may be the same), given their cross.
 # With N they are extrapolated: N becomes the improved rows, and with `before`, the improved rows of the last time,
 # F = max(0, N + beta (N - before * scale)), scale being a number for each component; N and before may be the same.
 # Rows are taken in tiles of NB, transposed so that they lie side by side, and swept up to max_sweeps times. A row
