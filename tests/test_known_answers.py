@@ -119,6 +119,19 @@ def test_error_beside_that_of_scikit_learn(name, solver):
     assert error(X, ours.W, ours.H) <= theirs * (1 + 1e-6)
 
 
+@pytest.mark.parametrize(
+    ("make", "k"),
+    [(lambda: load_iris().data, 3), (lambda: image(64), 10), (user_items, 20), (lambda: noisy(100, 60, 6), 6)],
+    ids=["iris", "image", "user-items", "noisy"],
+)
+def test_acceleration_saves_more_than_half_of_the_iterations(make, k):
+    X = make()
+    W, H = start(X, k)
+    plain = factorize(X, k, W=W, H=H, tol=0, max_iter=150, acceleration=False)
+    accelerated = factorize(X, k, W=W, H=H, tol=0, max_iter=70)
+    assert accelerated.objective <= plain.objective * (1 + 1e-6)
+
+
 PENALTIES = [
     {"alpha_W": 0.01},
     {"alpha_W": 0.002, "l1_ratio": 1.0},

@@ -11,6 +11,8 @@ from nmf_core.problem import padded
 
 Factors = tuple[np.ndarray, np.ndarray]
 
+POWER_ITERATIONS = 4  # of the singular value decomposition; more do not make a start better
+
 
 def make_random_state(random_state: Any) -> np.random.RandomState:
     """A RandomState from None, an integer seed, a RandomState or a Generator."""
@@ -89,34 +91,33 @@ def truncated_svd(data: Container, k: int, rng: np.random.RandomState, team: Tea
     """
     n, m = _sizes(data)
     size = min(k + 10, n, m)
-    iterations = 7 if k < 0.1 * min(n, m) else 4
-    Q = rng.standard_normal(size=(m, size))
-    for _ in range(iterations):
-        Q = _orthonormal(_times(data, _times(data, Q, team), team, transpose=True))
-    Q = _orthonormal(_orthonormal(_times(data, Q, team)))
-    V, s, Ut = np.linalg.svd(_times(data, Q, team, transpose=True), full_matrices=False)
-    U = Q @ Ut.T
-    return U[:, :k], s[:k], V[:, :k]
+    Q = padded(rng.standard_normal(size=(m, size)), data.dtype)
+    for _ in range(POWER_ITERATIONS):
+        Q = padded(_basis(_times(data, _times(data, Q, size, team), size, team, transpose=True), size), data.dtype)
+    basis = _basis(_basis(_times(data, Q, size, team), size), size)
+    V, s, Ut = np.linalg.svd(
+        _times(data, padded(basis, data.dtype), size, team, transpose=True)[:, :size].astype(np.float64),
+        full_matrices=False,
+    )
+    return (basis @ Ut.T)[:, :k], s[:k], V[:, :k]
 
 
-def _orthonormal(Y: np.ndarray) -> np.ndarray:
-    """A basis of the columns of Y, from the eigenvectors of Y.T @ Y; zeros for directions lost in rounding.
+def _basis(Y: np.ndarray, columns: int) -> np.ndarray:
+    """An orthonormal basis, in double, of the first columns of Y; zeros for directions that are lost in rounding.
 
-    A fraction of the cost of a QR decomposition. Orthonormal up to rounding times the squared condition of Y, so twice
-    where that matters.
+    From the eigenvectors of Y.T @ Y, a fraction of the cost of a QR decomposition. Orthonormal up to rounding times the
+    squared condition of Y, so twice where that matters.
     """
+    Y = Y[:, :columns].astype(np.float64)
     values, vectors = np.linalg.eigh(Y.T @ Y)
     used = values > 1e-14 * values[-1]
     return Y @ (vectors * np.where(used, 1 / np.sqrt(np.where(used, values, 1)), 0))
 
 
-def _times(data: Container, G: np.ndarray, team: Team, transpose: bool = False) -> np.ndarray:
-    """X @ G, or X.T @ G, in double for an array G (rows, columns)."""
-    columns = G.shape[1]
-    array = padded(G, data.dtype)
+def _times(data: Container, G: np.ndarray, columns: int, team: Team, transpose: bool = False) -> np.ndarray:
+    """X @ G, or X.T @ G, as a factor array, for a factor array G with so many columns."""
     by_rows = transpose == data.transposed
-    product = data.product(array, team) if by_rows else data.transposed_product(array, columns, team)
-    return product[:, :columns].astype(np.float64)
+    return data.product(G, team) if by_rows else data.transposed_product(G, columns, team)
 
 
 def nndsvd(data: Container, k: int, rng: np.random.RandomState, team: Team) -> Factors:
@@ -130,22 +131,26 @@ def nndsvd(data: Container, k: int, rng: np.random.RandomState, team: Team) -> F
     factorization", doi:10.1016/j.patcog.2007.09.010.
     """
     U, s, V = truncated_svd(data, k, rng, team)
-    W, Ht = np.zeros(U.shape), np.zeros(V.shape)
-    for j in range(k):
-        u, v = U[:, j], V[:, j]
-        if j == 0:  # the leading pair of a non-negative matrix can be chosen non-negative
-            W[:, 0], Ht[:, 0] = np.sqrt(s[0]) * np.abs(u), np.sqrt(s[0]) * np.abs(v)
-            continue
-        parts = [(np.maximum(sign * u, 0), np.maximum(sign * v, 0)) for sign in (1, -1)]
-        weights = [np.linalg.norm(x) * np.linalg.norm(y) for x, y in parts]
-        (x, y), weight = max(zip(parts, weights, strict=True), key=lambda pair: pair[1])
-        if weight > 0:
-            scale = np.sqrt(s[j] * weight)
-            W[:, j] = scale * x / np.linalg.norm(x)
-            Ht[:, j] = scale * y / np.linalg.norm(y)
+    # The larger of the two parts of each pair, by the product of their norms; its sign.
+    norms = {sign: _part_norms(U, sign) * _part_norms(V, sign) for sign in (1, -1)}
+    sign = np.where(norms[1] >= norms[-1], 1, -1)
+    U, V = np.maximum(U * sign, 0), np.maximum(V * sign, 0)
+    weight = np.sqrt(s * np.maximum(norms[1], norms[-1]))
+    W = U * _divide(weight, np.linalg.norm(U, axis=0))
+    Ht = V * _divide(weight, np.linalg.norm(V, axis=0))
     W[W < 1e-6] = 0
     Ht[Ht < 1e-6] = 0
     return W, Ht
+
+
+def _part_norms(U: np.ndarray, sign: int) -> np.ndarray:
+    """The norms of the positive, or for sign -1 the negative, parts of the columns."""
+    return np.linalg.norm(np.maximum(sign * U, 0), axis=0)
+
+
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The quotient a / b, zero where b is."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
 
 def nndsvda(data: Container, k: int, rng: np.random.RandomState, team: Team) -> Factors:
@@ -180,18 +185,26 @@ def kmeans(data: Container, k: int, rng: np.random.RandomState, team: Team) -> F
     member = np.zeros((n, k))
     member[rng.permutation(n)[:k], np.arange(min(n, k))] = 1
     for _ in range(10):
-        centers = _times(data, member, team, transpose=True) / np.maximum(member.sum(axis=0), 1)
-        distance = np.einsum("ij,ij->j", centers, centers) - 2 * _times(data, centers, team)
+        centers = _means(data, member, team)
+        products = _times(data, padded(centers, data.dtype), k, team)[:, :k]
+        distance = np.einsum("ij,ij->j", centers, centers) - 2 * products
         nearest = distance.argmin(axis=1)
         before, member = member, np.zeros((n, k))
         member[np.arange(n), nearest] = 1
         if np.array_equal(before, member):
             break
-    centers = _times(data, member, team, transpose=True) / np.maximum(member.sum(axis=0), 1)
+    centers = _means(data, member, team)
     # An empty cluster has no mean; a share of the overall one lets its component take part.
     empty = ~member.any(axis=0)
     centers[:, empty] = centers.mean(axis=1, keepdims=True) * rng.uniform(0.5, 1.5, size=(len(centers), empty.sum()))
     return member + 0.2, centers
+
+
+def _means(data: Container, member: np.ndarray, team: Team) -> np.ndarray:
+    """The mean of every cluster's samples (n_features, k), in double, zero for an empty one."""
+    k = member.shape[1]
+    sums = _times(data, padded(member, data.dtype), k, team, transpose=True)[:, :k]
+    return sums.astype(np.float64) / np.maximum(member.sum(axis=0), 1)
 
 
 INITIALIZERS: dict[str, Callable[[Container, int, np.random.RandomState, Team], Factors]] = {
