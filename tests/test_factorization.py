@@ -388,6 +388,17 @@ def test_transform_says_how_far_it_came():
     np.testing.assert_array_equal(MODEL.transform(X, tol=1e-6, max_iter=1000), W)
 
 
+@pytest.mark.parametrize("alpha_W", [1.0, 8.0])
+@pytest.mark.parametrize("max_iter", [1, 6, 40, 200])
+def test_what_a_strong_penalty_leaves_is_still_a_model(alpha_W, max_iter):
+    """Multiplicative updates come close to zero before they reach it: 1e-236 at the sixth iteration."""
+    fitted = {"solver": "mu", "init": "random", "random_state": 0, "tol": 0, "max_iter": max_iter}
+    model = factorize(X, K, alpha_W=alpha_W, l1_ratio=1.0, **fitted)
+    W = model.transform(X)
+    assert np.isfinite(W).all()
+    assert reference.objective(X, W, model.H) <= np.sum(X**2) / 2
+
+
 def test_empty_rows_stay_empty():
     A = X.copy()
     A[4] = 0

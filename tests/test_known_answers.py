@@ -12,6 +12,7 @@ from problems import (
     distance,
     documents,
     image,
+    noisy,
     start,
     uniform,
     user_items,

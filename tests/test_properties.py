@@ -304,6 +304,21 @@ def test_empty_rows_and_columns(loss, solver, penalty, make):
     np.testing.assert_allclose(model[:, [5, 20]], 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("init", INITIALIZERS)
+@every_pair
+def test_sparse_data_stay_finite(loss, solver, init, dtype):
+    """Entries of factors die out on such data; numbers that are almost zero must not make others infinite."""
+    rng = np.random.default_rng(9)
+    A = (rng.gamma(1.0, size=(40, 50)) * (rng.random((40, 50)) < 0.05)).astype(dtype)
+    for make in (np.asarray, sp.csr_array, sp.csc_array):
+        result = fit(make(A), 6, loss=loss, solver=solver, init=init, random_state=0, max_iter=200)
+        assert np.isfinite(result.W).all()
+        assert np.isfinite(result.H).all()
+        assert np.isfinite(result.history.violation).all()
+        assert (np.diff(result.history.objective) <= PRECISIONS[dtype] * result.X_squared_norm).all()
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 8), (8, 1), (2, 2)], ids=str)
 @pytest.mark.parametrize("k", [1, 2])
 @every_pair

@@ -13,6 +13,7 @@ pass      one pass over X: product, improvement, statistics
 """
 cimport cython
 from cython.parallel cimport prange, threadid
+from libc.float cimport DBL_MIN, FLT_MIN
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset

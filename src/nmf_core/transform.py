@@ -62,7 +62,7 @@ def transform(
     """
     start = time.perf_counter()
     X, _, _ = check_matrix(X)
-    H = check_matrix(H, "H")[0]
+    H = check_matrix(H, "H", factor=True)[0]
     k = H.shape[0]
     H = check_factor(H, "H", (k, X.shape[1]), X.dtype, zeros=True)
     check_penalties(alpha_W, 0.0, l1_ratio, X.shape)

@@ -13,7 +13,7 @@ Labels = tuple[str, ...] | None
 Matrix = Any  # an ndarray, or a CSR or CSC array or matrix
 
 
-def check_matrix(X: Any, name: str = "X") -> tuple[Matrix, Labels, Labels]:
+def check_matrix(X: Any, name: str = "X", *, factor: bool = False) -> tuple[Matrix, Labels, Labels]:
     """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
 
     Parameters
@@ -23,6 +23,8 @@ def check_matrix(X: Any, name: str = "X") -> tuple[Matrix, Labels, Labels]:
         sparse formats become CSR. Never modified.
     name : str
         How messages call it.
+    factor : bool
+        Whether it is a factor, whose entries may be as small as they like. Data that vanish when squared are refused.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def check_matrix(X: Any, name: str = "X") -> tuple[Matrix, Labels, Labels]:
         X = X.tocsr()
     if sp.issparse(X):
         _check_structure(X, name)
-    _check_values(X, name)
+    _check_values(X, name, factor)
     return X, rows, columns
 
 
@@ -91,7 +93,7 @@ def _check_structure(X: Matrix, name: str) -> None:
         raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
 
 
-def _check_values(X: Matrix, name: str) -> None:
+def _check_values(X: Matrix, name: str, factor: bool) -> None:
     values = X.data[: X.indptr[-1]] if sp.issparse(X) else X
     if values.size == 0:
         return
@@ -104,7 +106,7 @@ def _check_values(X: Matrix, name: str) -> None:
             raise ValueError(
                 f"{name} is too large for {values.dtype}: squares of entries up to {high:g} overflow. Scale it down."
             )
-        if high > 0 and square < float(limits.tiny):
+        if not factor and high > 0 and square < float(limits.tiny):
             raise ValueError(
                 f"{name} is too small for {values.dtype}: squares of entries up to {high:g} vanish. Scale it up."
             )
@@ -155,7 +157,7 @@ def _physical_memory() -> float:
 
 def check_factor(F: Any, name: str, shape: tuple[int, int], dtype: np.dtype, *, zeros: bool = False) -> np.ndarray:
     """A given factor: finite, non-negative, of this shape and converted to this dtype; all zero only if `zeros`."""
-    array, _, _ = check_matrix(F, name)
+    array, _, _ = check_matrix(F, name, factor=True)
     if sp.issparse(array):
         array = array.toarray()
     if array.shape != shape:

@@ -7,8 +7,9 @@
 cdef inlined mu_step(const int NB, int level, real* P, const real* Q, real* V, const real* active, Py_ssize_t k,
                      const real* gram, const int* order, Py_ssize_t n_order, real l1, real* scratch) noexcept nogil:
     cdef real* R = scratch                       # k x NB, F gram
-    # The smallest denominator, scikit-learn's guard: float32's machine epsilon in either precision.
-    cdef real tiny = 1.1920928955078125e-07
+    # Instead of a vanishing denominator: scikit-learn's guard, float32's machine epsilon in either precision.
+    cdef real guard = 1.1920928955078125e-07
+    cdef real least = FLT_MIN if real is float else DBL_MIN
     cdef Py_ssize_t i, c, s
     cdef real d, step, old, value, numerator, denominator
     product(level, SET, k, NB, k, gram, k, 1, P, NB, R, NB)
@@ -24,5 +25,7 @@ cdef inlined mu_step(const int NB, int level, real* P, const real* Q, real* V, c
             V[s] += value * value * d * active[s]
             numerator = Q[c * NB + s]
             denominator = R[c * NB + s] + l1
-            value = (numerator if numerator > 0 else 0) / (denominator if denominator > 0 else tiny)
-            P[c * NB + s] = old * (value if active[s] != 0 else 1)
+            value = old * (numerator if numerator > 0 else 0) / (denominator if denominator > least else guard)
+            # Entries that fall below the normal numbers are zeros, before ratios of them become infinite.
+            value = value if value > least else 0
+            P[c * NB + s] = value if active[s] != 0 else old

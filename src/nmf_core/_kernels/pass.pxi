@@ -32,7 +32,7 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
                 ld, C, ld)
     else:
         gather(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
-               <const index*>job.indptr + first, <const index*>job.indptr + first + 1, <index>job.stored,
+               <const index*>job.indptr + first, <const index*>job.indptr + first + 1,
                <const real*>job.G, ld, C, ld)
     improve_rows(job, F, cross, first, rows, C + TILE * ld, report)
 
@@ -100,7 +100,7 @@ cdef void add_columns(const Job* job, real* F, index* _, Py_ssize_t first, Py_ss
         begin = <const index*>job.indptr if t == 0 else <const index*>job.splits + (t - 1) * job.n
         end = <const index*>job.indptr + 1 if t == job.n_stripes - 1 else <const index*>job.splits + t * job.n
         scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices, begin + first, end + first,
-                <index>job.stored, F + first * ld, ld, S, ld)
+                F + first * ld, ld, S, ld)
 
 
 # Any X, slab by slab: the threads share the rows to improve them, then the columns to add their statistics.
@@ -258,7 +258,7 @@ def csr_product(real[:, ::1] C, const real[::1] data, const index[::1] indices, 
         return
     for b in prange((n + TILE - 1) // TILE, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
         gather(level, min(TILE, n - b * TILE), ld, &data[0], &indices[0], &indptr[b * TILE], &indptr[b * TILE] + 1,
-               <index>stored, &G[0, 0], ld, &C[b * TILE, 0], ld)
+               &G[0, 0], ld, &C[b * TILE, 0], ld)
 
 
 # sum of x_ij (F_i . G_j) over the stored entries of X in CSR, in double; blocks of rows added in order.

@@ -14,7 +14,8 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
 
 /* Inner dimension handled at once: 256 rows of a skinny factor stay in the first two cache levels. */
 #define NMF_DEPTH 256
-/* Non-zeros between a prefetched factor row and its use. */
+/* Entries between a prefetched factor row and its use; past a row's end they are the next row's, in the same stripe:
+ * a prefetch of what another thread is writing would take it away from there. */
 #define NMF_AHEAD 12
 
 #if defined(__GNUC__)
@@ -97,7 +98,7 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
     {                                                                                                                  \
         NMF_PICK(product, tag, level, width * (int)sizeof(real), mode, rows, width, n, A, row_step, step, B, ldb, C, ldc); \
     }                                                                                                                  \
-    static inline void descend_##tag(int level, ptrdiff_t count, ptrdiff_t k, const int *order, const real *A, real *P,\
+    static inline void descend_##tag(int level, ptrdiff_t count, ptrdiff_t k, const int *order, const real *A, real *P, \
                                      const real *Q, real l1, real *V, const real *active)                              \
     {                                                                                                                  \
         NMF_PICK(descend, tag, level, 64, count, k, order, A, P, Q, l1, V, active);                                    \
@@ -110,16 +111,16 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
 
 #define NMF_DISPATCH_CSR(tag, real, itag, index)                                                                       \
     static inline void gather_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,             \
-                                             const index *indices, const index *begin, const index *end, index stored, \
+                                             const index *indices, const index *begin, const index *end,               \
                                              const real *B, ptrdiff_t ldb, real *C, ptrdiff_t ldc)                     \
     {                                                                                                                  \
-        NMF_PICK(gather_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, stored, B, ldb, C, ldc); \
+        NMF_PICK(gather_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, B, ldb, C, ldc); \
     }                                                                                                                  \
     static inline void scatter_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,            \
                                               const index *indices, const index *begin, const index *end,              \
-                                              index stored, const real *F, ptrdiff_t ldf, real *S, ptrdiff_t lds)      \
+                                              const real *F, ptrdiff_t ldf, real *S, ptrdiff_t lds)                    \
     {                                                                                                                  \
-        NMF_PICK(scatter_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, stored, F, ldf, S, lds); \
+        NMF_PICK(scatter_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, F, ldf, S, lds); \
     }
 
 NMF_DISPATCH(f, float)

@@ -25,28 +25,28 @@ cdef extern from "products.h" nogil:
     void transpose_d(int level, Py_ssize_t rows, Py_ssize_t columns, const double* source, Py_ssize_t lds, double* to,
                      Py_ssize_t ldt)
     void gather_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
-                    const int32_t* begin, const int32_t* end, int32_t stored, const float* B, Py_ssize_t ldb,
+                    const int32_t* begin, const int32_t* end, const float* B, Py_ssize_t ldb,
                     float* C, Py_ssize_t ldc)
     void gather_f_l(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int64_t* indices,
-                    const int64_t* begin, const int64_t* end, int64_t stored, const float* B, Py_ssize_t ldb,
+                    const int64_t* begin, const int64_t* end, const float* B, Py_ssize_t ldb,
                     float* C, Py_ssize_t ldc)
     void gather_d_i(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
-                    const int32_t* begin, const int32_t* end, int32_t stored, const double* B, Py_ssize_t ldb,
+                    const int32_t* begin, const int32_t* end, const double* B, Py_ssize_t ldb,
                     double* C, Py_ssize_t ldc)
     void gather_d_l(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int64_t* indices,
-                    const int64_t* begin, const int64_t* end, int64_t stored, const double* B, Py_ssize_t ldb,
+                    const int64_t* begin, const int64_t* end, const double* B, Py_ssize_t ldb,
                     double* C, Py_ssize_t ldc)
     void scatter_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
-                     const int32_t* begin, const int32_t* end, int32_t stored, const float* F, Py_ssize_t ldf,
+                     const int32_t* begin, const int32_t* end, const float* F, Py_ssize_t ldf,
                      float* S, Py_ssize_t lds)
     void scatter_f_l(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int64_t* indices,
-                     const int64_t* begin, const int64_t* end, int64_t stored, const float* F, Py_ssize_t ldf,
+                     const int64_t* begin, const int64_t* end, const float* F, Py_ssize_t ldf,
                      float* S, Py_ssize_t lds)
     void scatter_d_i(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
-                     const int32_t* begin, const int32_t* end, int32_t stored, const double* F, Py_ssize_t ldf,
+                     const int32_t* begin, const int32_t* end, const double* F, Py_ssize_t ldf,
                      double* S, Py_ssize_t lds)
     void scatter_d_l(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int64_t* indices,
-                     const int64_t* begin, const int64_t* end, int64_t stored, const double* F, Py_ssize_t ldf,
+                     const int64_t* begin, const int64_t* end, const double* F, Py_ssize_t ldf,
                      double* S, Py_ssize_t lds)
 
 
@@ -70,35 +70,35 @@ cdef inline void product(int level, int mode, Py_ssize_t rows, Py_ssize_t width,
 
 
 cdef inline void gather(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const index* indices,
-                        const index* begin, const index* end, index stored, const real* B, Py_ssize_t ldb, real* C,
+                        const index* begin, const index* end, const real* B, Py_ssize_t ldb, real* C,
                         Py_ssize_t ldc) noexcept nogil:
     """C = X @ B for CSR rows of X: B's rows are gathered, C's row stays in registers."""
     if real is float:
         if index is int32_t:
-            gather_f_i(level, rows, width, data, indices, begin, end, stored, B, ldb, C, ldc)
+            gather_f_i(level, rows, width, data, indices, begin, end, B, ldb, C, ldc)
         else:
-            gather_f_l(level, rows, width, data, indices, begin, end, stored, B, ldb, C, ldc)
+            gather_f_l(level, rows, width, data, indices, begin, end, B, ldb, C, ldc)
     else:
         if index is int32_t:
-            gather_d_i(level, rows, width, data, indices, begin, end, stored, B, ldb, C, ldc)
+            gather_d_i(level, rows, width, data, indices, begin, end, B, ldb, C, ldc)
         else:
-            gather_d_l(level, rows, width, data, indices, begin, end, stored, B, ldb, C, ldc)
+            gather_d_l(level, rows, width, data, indices, begin, end, B, ldb, C, ldc)
 
 
 cdef inline void scatter(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const index* indices,
-                         const index* begin, const index* end, index stored, const real* F, Py_ssize_t ldf, real* S,
+                         const index* begin, const index* end, const real* F, Py_ssize_t ldf, real* S,
                          Py_ssize_t lds) noexcept nogil:
     """S += X.T @ F for CSR rows of X: F's row stays in registers, S's rows are scattered to."""
     if real is float:
         if index is int32_t:
-            scatter_f_i(level, rows, width, data, indices, begin, end, stored, F, ldf, S, lds)
+            scatter_f_i(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
         else:
-            scatter_f_l(level, rows, width, data, indices, begin, end, stored, F, ldf, S, lds)
+            scatter_f_l(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
     else:
         if index is int32_t:
-            scatter_d_i(level, rows, width, data, indices, begin, end, stored, F, ldf, S, lds)
+            scatter_d_i(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
         else:
-            scatter_d_l(level, rows, width, data, indices, begin, end, stored, F, ldf, S, lds)
+            scatter_d_l(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
 
 
 cdef inline void descend(int level, Py_ssize_t count, Py_ssize_t k, const int* order, const real* A, real* P,

@@ -122,7 +122,7 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
 /* One row of a sparse product: c (vectors) = sum over the row's entries of x * B[index]. */
 #define NMF_GATHER(name, index)                                                                                        \
     static NMF_TARGET NMF_INLINE void NMF_NAME(name##_row)(                                                            \
-        const int wide, const int tail, ptrdiff_t p, ptrdiff_t end, ptrdiff_t stored, const NMF_REAL *data,            \
+        const int wide, const int tail, ptrdiff_t p, ptrdiff_t end, ptrdiff_t next, ptrdiff_t last, const NMF_REAL *data, \
         const index *indices, const NMF_REAL *B, ptrdiff_t ldb, NMF_REAL *c)                                           \
     {                                                                                                                  \
         NMF_NAME(full) sum[4];                                                                                         \
@@ -131,11 +131,13 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
         for (; p < end; p++) {                                                                                         \
             const NMF_REAL x = data[p];                                                                                \
             const NMF_REAL *b = B + (ptrdiff_t)indices[p] * ldb;                                                       \
-            if (p + NMF_AHEAD < stored) {                                                                              \
-                const NMF_REAL *next = B + (ptrdiff_t)indices[p + NMF_AHEAD] * ldb;                                    \
-                NMF_PREFETCH(next);                                                                                    \
+            ptrdiff_t q = p + NMF_AHEAD;                                                                               \
+            q = q < end ? q : q + next - end;                                                                          \
+            if (q < last) {                                                                                            \
+                const char *soon = (const char *)(B + (ptrdiff_t)indices[q] * ldb);                                    \
+                NMF_PREFETCH(soon);                                                                                    \
                 if (wide * NMF_FULL * sizeof(NMF_REAL) > 32)                                                           \
-                    NMF_PREFETCH((const char *)next + 64);                                                             \
+                    NMF_PREFETCH(soon + 64);                                                                           \
             }                                                                                                          \
             NMF_UNROLL for (int v = 0; v < wide; v++) sum[v] += x * *(const NMF_NAME(full) *)(b + v * NMF_FULL);       \
             if (tail)                                                                                                  \
@@ -155,17 +157,19 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
     }                                                                                                                  \
     /* C (rows x width) = X B for rows of X stored in CSR: row r holds the entries begin[r] to end[r]. */              \
     static NMF_TARGET void NMF_NAME(name)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices, \
-                                          const index *begin, const index *end, index stored, const NMF_REAL *B,       \
+                                          const index *begin, const index *end, const NMF_REAL *B,                     \
                                           ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)                                   \
     {                                                                                                                  \
-        for (ptrdiff_t r = 0; r < rows; r++)                                                                           \
+        for (ptrdiff_t r = 0; r < rows; r++) {                                                                         \
+            const ptrdiff_t next = r + 1 < rows ? begin[r + 1] : end[r], last = r + 1 < rows ? end[r + 1] : end[r];    \
             NMF_BY_WIDTH(NMF_NAME(name##_row), NMF_NAME(name##_one), B + w, ldb, C + r * ldc + w)                      \
+        }                                                                                                              \
     }
 
 /* One row's share of X.T F: S[index] += x * f for the row's entries, f held in registers. */
 #define NMF_SCATTER(name, index)                                                                                       \
     static NMF_TARGET NMF_INLINE void NMF_NAME(name##_row)(                                                            \
-        const int wide, const int tail, ptrdiff_t p, ptrdiff_t end, ptrdiff_t stored, const NMF_REAL *data,            \
+        const int wide, const int tail, ptrdiff_t p, ptrdiff_t end, ptrdiff_t next, ptrdiff_t last, const NMF_REAL *data, \
         const index *indices, NMF_REAL *S, ptrdiff_t lds, const NMF_REAL *f)                                           \
     {                                                                                                                  \
         NMF_NAME(full) row[4];                                                                                         \
@@ -176,11 +180,13 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
         for (; p < end; p++) {                                                                                         \
             const NMF_REAL x = data[p];                                                                                \
             NMF_REAL *s = S + (ptrdiff_t)indices[p] * lds;                                                             \
-            if (p + NMF_AHEAD < stored) {                                                                              \
-                const NMF_REAL *next = S + (ptrdiff_t)indices[p + NMF_AHEAD] * lds;                                    \
-                NMF_PREFETCH(next);                                                                                    \
+            ptrdiff_t q = p + NMF_AHEAD;                                                                               \
+            q = q < end ? q : q + next - end;                                                                          \
+            if (q < last) {                                                                                            \
+                const char *soon = (const char *)(S + (ptrdiff_t)indices[q] * lds);                                    \
+                NMF_PREFETCH(soon);                                                                                    \
                 if (wide * NMF_FULL * sizeof(NMF_REAL) > 32)                                                           \
-                    NMF_PREFETCH((const char *)next + 64);                                                             \
+                    NMF_PREFETCH(soon + 64);                                                                           \
             }                                                                                                          \
             NMF_UNROLL for (int v = 0; v < wide; v++) *(NMF_NAME(full) *)(s + v * NMF_FULL) += x * row[v];             \
             if (tail)                                                                                                  \
@@ -196,11 +202,13 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
     }                                                                                                                  \
     /* S (columns x width) += X.T F over the entries begin[r] to end[r] of each of the rows. */                        \
     static NMF_TARGET void NMF_NAME(name)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices, \
-                                          const index *begin, const index *end, index stored, const NMF_REAL *F,       \
+                                          const index *begin, const index *end, const NMF_REAL *F,                     \
                                           ptrdiff_t ldf, NMF_REAL *S, ptrdiff_t lds)                                   \
     {                                                                                                                  \
-        for (ptrdiff_t r = 0; r < rows; r++)                                                                           \
+        for (ptrdiff_t r = 0; r < rows; r++) {                                                                         \
+            const ptrdiff_t next = r + 1 < rows ? begin[r + 1] : end[r], last = r + 1 < rows ? end[r + 1] : end[r];    \
             NMF_BY_WIDTH(NMF_NAME(name##_row), NMF_NAME(name##_one), S + w, lds, F + r * ldf + w)                      \
+        }                                                                                                              \
     }
 
 #if NMF_LEVEL > 0
@@ -219,14 +227,14 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
             const ptrdiff_t vectors = (width - w) / NMF_FULL < 4 ? (width - w) / NMF_FULL : 4;                         \
             const int tail = vectors < 4 && width - w - vectors * NMF_FULL >= NMF_HALF_LANES;                          \
             switch (2 * vectors + tail) {                                                                              \
-            case 1: row(0, 1, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
-            case 2: row(1, 0, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
-            case 3: row(1, 1, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
-            case 4: row(2, 0, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
-            case 5: row(2, 1, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
-            case 6: row(3, 0, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
-            case 7: row(3, 1, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
-            case 8: row(4, 0, begin[r], end[r], stored, data, indices, __VA_ARGS__); break;                            \
+            case 1: row(0, 1, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
+            case 2: row(1, 0, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
+            case 3: row(1, 1, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
+            case 4: row(2, 0, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
+            case 5: row(2, 1, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
+            case 6: row(3, 0, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
+            case 7: row(3, 1, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
+            case 8: row(4, 0, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
             default: break;                                                                                            \
             }                                                                                                          \
             if (vectors == 0 && tail == 0)                                                                             \

@@ -277,7 +277,7 @@ class Fit:
         self.divergence = objective = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
         for side, F in zip(self.sides, self.current, strict=True):
             objective += side.penalty.value(F)
-        violation = math.sqrt(float(self.report[0]) / model) if model > 0 else 0.0
+        violation = math.sqrt(float(self.report[0]) / model) if model != 0 else 0.0
         self.iteration += 1
         self.seconds = time.perf_counter() - self.start
         self.times.append(self.seconds)
