@@ -1,20 +1,30 @@
-"""Peak memory of a fit over the data it was given."""
+"""Peak memory of a fit over the data it was given (Linux only)."""
 
+import gc
 import multiprocessing
-import resource
+from pathlib import Path
 
 from problems import problem
 
 import nmf_core
 
 
+def _status(key):
+    """A line of this process's status, in bytes."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
+    return int(line.split()[1]) * 1024
+
+
 def _growth(name, dtype, k, connection):
-    """Peak resident memory of this process after a fit less that before it, in bytes."""
+    """The most resident memory of this process during a fit less that before it, in bytes."""
     X = problem(name, dtype)
-    nmf_core.factorize(X[:100], min(k, 10), max_iter=2, init="random")  # libraries, pools and first pages
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    nmf_core.factorize(X, k, max_iter=20)
-    connection.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+    nmf_core.factorize(X[:100], min(k, 10), max_iter=2, init="random")  # libraries and thread pools
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading
+    before = _status("VmRSS")
+    result = nmf_core.factorize(X, k, max_iter=20)
+    connection.send(_status("VmHWM") - before)
+    return result
 
 
 class Peak:
@@ -30,6 +40,8 @@ class Peak:
     timeout = 600
 
     def setup(self, name, dtype, k):
+        if not Path("/proc/self/clear_refs").exists():
+            raise NotImplementedError("needs Linux")
         problem(name, dtype)
 
     def track_peak_over_data(self, name, dtype, k):

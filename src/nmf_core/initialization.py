@@ -1,6 +1,6 @@
 """Initial factors. A new method is a function here and a line in `INITIALIZERS`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from nmf_core.problem import padded
 
 Factors = tuple[np.ndarray, np.ndarray]
 
+ROWS = 4096  # of a block that is computed in double
 POWER_ITERATIONS = 4  # of the singular value decomposition; more do not make a start better
 
 
@@ -83,7 +84,8 @@ def truncated_svd(data: Container, k: int, rng: np.random.RandomState, team: Tea
     Returns
     -------
     U, s, V : ndarray of shape (n_samples, k), (k,), (n_features, k)
-        X is about ``U * s @ V.T``. In double.
+        X is about ``U * s @ V.T``; U and V in the dtype of X. Singular values below 1e-7 of the largest are zero, and
+        so are their vectors.
 
     References
     ----------
@@ -93,25 +95,48 @@ def truncated_svd(data: Container, k: int, rng: np.random.RandomState, team: Tea
     size = min(k + 10, n, m)
     Q = padded(rng.standard_normal(size=(m, size)), data.dtype)
     for _ in range(POWER_ITERATIONS):
-        Q = padded(_basis(_times(data, _times(data, Q, size, team), size, team, transpose=True), size), data.dtype)
-    basis = _basis(_basis(_times(data, Q, size, team), size), size)
-    V, s, Ut = np.linalg.svd(
-        _times(data, padded(basis, data.dtype), size, team, transpose=True)[:, :size].astype(np.float64),
-        full_matrices=False,
-    )
-    return (basis @ Ut.T)[:, :k], s[:k], V[:, :k]
+        Q = _times(data, _times(data, Q, size, team), size, team, transpose=True)
+        _orthonormalize(Q, size)
+    Q = _times(data, Q, size, team)
+    _orthonormalize(Q, size)
+    _orthonormalize(Q, size)
+    B = _times(data, Q, size, team, transpose=True)
+    values, vectors = np.linalg.eigh(_gram(B, size))
+    s = np.sqrt(np.maximum(values, 0))
+    s[s < 1e-7 * s[-1]] = 0
+    _multiply(Q, size, vectors * (s > 0))
+    _multiply(B, size, vectors * _divide(np.ones_like(s), s))
+    largest = slice(size - k, size)
+    return Q[:, largest][:, ::-1], s[largest][::-1], B[:, largest][:, ::-1]
 
 
-def _basis(Y: np.ndarray, columns: int) -> np.ndarray:
-    """An orthonormal basis, in double, of the first columns of Y; zeros for directions that are lost in rounding.
+def _row_blocks(Y: np.ndarray, columns: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Blocks of rows of the first columns, in double: a copy of all would be the largest array of a fit."""
+    for first in range(0, len(Y), ROWS):
+        block = slice(first, first + ROWS)
+        yield block, Y[block, :columns].astype(np.float64)
+
+
+def _gram(Y: np.ndarray, columns: int) -> np.ndarray:
+    """Y.T @ Y of the first columns, in double."""
+    return np.sum([block.T @ block for _, block in _row_blocks(Y, columns)], axis=0)
+
+
+def _multiply(Y: np.ndarray, columns: int, T: np.ndarray) -> None:
+    """Y @ T for the first columns, in place."""
+    for rows, block in _row_blocks(Y, columns):
+        Y[rows, :columns] = block @ T
+
+
+def _orthonormalize(Y: np.ndarray, columns: int) -> None:
+    """Replace the first columns of Y by an orthonormal basis; directions that are lost in rounding become zeros.
 
     From the eigenvectors of Y.T @ Y, a fraction of the cost of a QR decomposition. Orthonormal up to rounding times the
-    squared condition of Y, so twice where that matters.
+    squared condition of Y, so twice where that matters. Y is modified in place.
     """
-    Y = Y[:, :columns].astype(np.float64)
-    values, vectors = np.linalg.eigh(Y.T @ Y)
+    values, vectors = np.linalg.eigh(_gram(Y, columns))
     used = values > 1e-14 * values[-1]
-    return Y @ (vectors * np.where(used, 1 / np.sqrt(np.where(used, values, 1)), 0))
+    _multiply(Y, columns, vectors * _divide(used.astype(np.float64), np.sqrt(np.where(used, values, 0))))
 
 
 def _times(data: Container, G: np.ndarray, columns: int, team: Team, transpose: bool = False) -> np.ndarray:
@@ -134,18 +159,17 @@ def nndsvd(data: Container, k: int, rng: np.random.RandomState, team: Team) -> F
     # The larger of the two parts of each pair, by the product of their norms; its sign.
     norms = {sign: _part_norms(U, sign) * _part_norms(V, sign) for sign in (1, -1)}
     sign = np.where(norms[1] >= norms[-1], 1, -1)
-    U, V = np.maximum(U * sign, 0), np.maximum(V * sign, 0)
     weight = np.sqrt(s * np.maximum(norms[1], norms[-1]))
-    W = U * _divide(weight, np.linalg.norm(U, axis=0))
-    Ht = V * _divide(weight, np.linalg.norm(V, axis=0))
-    W[W < 1e-6] = 0
-    Ht[Ht < 1e-6] = 0
+    W, Ht = np.maximum(U * sign.astype(U.dtype), 0), np.maximum(V * sign.astype(V.dtype), 0)
+    for F in (W, Ht):
+        F *= _divide(weight, np.linalg.norm(F, axis=0)).astype(F.dtype)
+        F[F < 1e-6] = 0
     return W, Ht
 
 
 def _part_norms(U: np.ndarray, sign: int) -> np.ndarray:
     """The norms of the positive, or for sign -1 the negative, parts of the columns."""
-    return np.linalg.norm(np.maximum(sign * U, 0), axis=0)
+    return np.linalg.norm(np.maximum(sign * U, 0), axis=0).astype(np.float64)
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
