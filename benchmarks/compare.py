@@ -35,6 +35,11 @@ CASES = [
     ("digits", "float64", (20,), 5),
     ("all_aml", "float64", (5, 10), 5),
     ("hawaiibirds", "float64", (5, 10), 5),
+    ("audio_brahms", "float32", (20,), 3),
+    ("debian_tags", "float64", (20,), 1),
+    ("jester5k", "float64", (10,), 3),
+    ("breast21", "float64", (5,), 5),
+    ("karate", "float64", (5,), 5),
 ]
 
 
