@@ -20,6 +20,11 @@
 #define NMF_WIDE 2
 #endif
 #define NMF_NAME(f) NMF_JOIN(f, NMF_TAG, NMF_LEVEL)
+#if NMF_LEVEL == 2
+#define NMF_BELOW(f) NMF_JOIN(f, NMF_TAG, 1)
+#elif NMF_LEVEL == 1
+#define NMF_BELOW(f) NMF_JOIN(f, NMF_TAG, 0)
+#endif
 #define NMF_FULL NMF_LANES(NMF_BYTES, NMF_REAL)
 #define NMF_HALF NMF_LANES(NMF_BYTES / 2, NMF_REAL)
 
@@ -352,21 +357,25 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_square)(const NMF_REAL *fro
 #endif
 }
 
-/* to (columns x rows) = from (rows x columns) transposed. */
+/* to (columns x rows) = from (rows x columns) transposed; columns that fill no square are left to the smaller squares of
+ * the level below. */
 static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, const NMF_REAL *from, ptrdiff_t ldf,
                                            NMF_REAL *to, ptrdiff_t ldt)
 {
-    const ptrdiff_t squares = rows / NMF_FULL * NMF_FULL, across = columns / NMF_FULL * NMF_FULL;
-    for (ptrdiff_t i = 0; i < squares; i += NMF_FULL) {
+    const ptrdiff_t down = rows / NMF_FULL * NMF_FULL, across = columns / NMF_FULL * NMF_FULL;
+    for (ptrdiff_t i = 0; i < down; i += NMF_FULL)
         for (ptrdiff_t j = 0; j < across; j += NMF_FULL)
             NMF_NAME(transpose_square)(from + i * ldf + j, ldf, to + j * ldt + i, ldt);
-        for (ptrdiff_t j = across; j < columns; j++)
-            for (ptrdiff_t r = i; r < i + NMF_FULL; r++)
-                to[j * ldt + r] = from[r * ldf + j];
-    }
-    for (ptrdiff_t r = squares; r < rows; r++)
-        for (ptrdiff_t j = 0; j < columns; j++)
-            to[j * ldt + r] = from[r * ldf + j];
+#if NMF_LEVEL > 0
+    if (down > 0 && across < columns)
+        NMF_BELOW(transpose)(down, columns - across, from + across, ldf, to + across * ldt, ldt);
+    if (down < rows)
+        NMF_BELOW(transpose)(rows - down, columns, from + down * ldf, ldf, to + down, ldt);
+#else
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = i < down ? across : 0; j < columns; j++)
+            to[j * ldt + i] = from[i * ldf + j];
+#endif
 }
 
 #undef NMF_TARGET
@@ -374,6 +383,7 @@ static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, co
 #undef NMF_TALL
 #undef NMF_WIDE
 #undef NMF_NAME
+#undef NMF_BELOW
 #undef NMF_FULL
 #undef NMF_HALF
 #undef NMF_HALF_VECTOR
