@@ -1,7 +1,7 @@
 """How many times faster than scikit-learn, at equal objective: one table.
 
-    python benchmarks/compare.py                 # everything
-    python benchmarks/compare.py words_tfidf --k 20 --repeats 3
+    python -m benchmarks.compare                 # everything
+    python -m benchmarks.compare words_tfidf --k 20 --repeats 3
 
 Both contestants get the same start, the same dtype and the same number of threads. Ours runs with default settings:
 T seconds to objective f, which is recomputed here from W and H. scikit-learn's coordinate descent then runs with
@@ -17,12 +17,12 @@ import warnings
 
 import numpy as np
 import scipy.sparse as sp
-from problems import objective, problem, start
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 import nmf_core
+from benchmarks.problems import objective, problem, start
 
 # problem, dtype, ranks, seeds of the random starts
 CASES = [

@@ -2,12 +2,12 @@
 
 import warnings
 
-from problems import objective, problem, start
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 import nmf_core
+from benchmarks.problems import objective, problem, start
 from nmf_core.solvers import SOLVERS
 
 PROBLEMS = ["planted", "planted_sparse", "digits", "words_tfidf", "pbmc3k_log1p", "audio_brahms"]

@@ -4,9 +4,8 @@ import gc
 import multiprocessing
 from pathlib import Path
 
-from problems import problem
-
 import nmf_core
+from benchmarks.problems import problem
 
 
 def _status(key):
