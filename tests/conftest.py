@@ -1,8 +1,12 @@
 """What all tests share."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+# A process started in the background ignores Ctrl-C, and so would all it starts; the tests of Ctrl-C need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

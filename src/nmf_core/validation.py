@@ -3,14 +3,23 @@
 import math
 import numbers
 import os
+import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 Labels = tuple[str, ...] | None
 Matrix = Any  # an ndarray, or a CSR or CSC array or matrix
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether X is a sparse array or matrix of SciPy.
+
+    Whoever has one has imported scipy.sparse; importing it here would take half of the time of importing nmf_core.
+    """
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(X))
 
 
 def check_matrix(X: Any, name: str = "X", *, factor: bool = False) -> tuple[Matrix, Labels, Labels]:
@@ -44,7 +53,7 @@ def check_matrix(X: Any, name: str = "X", *, factor: bool = False) -> tuple[Matr
         X = _frame_values(X, name)
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; masked entries are not supported, fill them first.")
-    if not sp.issparse(X):
+    if not is_sparse(X):
         try:
             X = np.asarray(X)
         except ValueError as error:
@@ -60,21 +69,21 @@ def check_matrix(X: Any, name: str = "X", *, factor: bool = False) -> tuple[Matr
         raise ValueError(f"{name} is empty: its shape is {X.shape[0]} x {X.shape[1]}.")
     if X.dtype not in (np.float32, np.float64) or not X.dtype.isnative:
         X = X.astype(np.float32 if X.dtype == np.dtype(np.float32).newbyteorder() else np.float64)
-    if sp.issparse(X) and X.format not in ("csr", "csc"):
+    if is_sparse(X) and X.format not in ("csr", "csc"):
         X = X.tocsr()
-    if sp.issparse(X):
+    if is_sparse(X):
         _check_structure(X, name)
     _check_values(X, name, factor)
     return X, rows, columns
 
 
-def _frame_values(frame: Any, name: str) -> np.ndarray | sp.csr_array:
+def _frame_values(frame: Any, name: str) -> Matrix:
     """The values of a pandas data frame; nullable and Arrow columns become plain floats."""
     for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
         if getattr(dtype, "kind", "O") not in "fiub":
             raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
     if hasattr(frame, "sparse"):
-        return sp.csr_array(frame.sparse.to_coo())
+        return frame.sparse.to_coo().tocsr()
     if any(not isinstance(dtype, np.dtype) for dtype in frame.dtypes):
         single = all(dtype.kind == "f" and dtype.itemsize == 4 for dtype in frame.dtypes)
         return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
@@ -94,7 +103,7 @@ def _check_structure(X: Matrix, name: str) -> None:
 
 
 def _check_values(X: Matrix, name: str, factor: bool) -> None:
-    values = X.data[: X.indptr[-1]] if sp.issparse(X) else X
+    values = X.data[: X.indptr[-1]] if is_sparse(X) else X
     if values.size == 0:
         return
     # Two reductions, no temporary: a NaN anywhere makes the minimum NaN.
@@ -124,7 +133,7 @@ def _check_values(X: Matrix, name: str, factor: bool) -> None:
 
 def _first(X: Matrix, found: np.ndarray) -> tuple[int, int]:
     """Row and column of the first entry found, in the order in which X is stored."""
-    if not sp.issparse(X):
+    if not is_sparse(X):
         row, column = np.unravel_index(int(found.argmax()), X.shape)
         return int(row), int(column)
     entry = int(found.argmax())
@@ -158,7 +167,7 @@ def _physical_memory() -> float:
 def check_factor(F: Any, name: str, shape: tuple[int, int], dtype: np.dtype, *, zeros: bool = False) -> np.ndarray:
     """A given factor: finite, non-negative, of this shape and converted to this dtype; all zero only if `zeros`."""
     array, _, _ = check_matrix(F, name, factor=True)
-    if sp.issparse(array):
+    if is_sparse(array):
         array = array.toarray()
     if array.shape != shape:
         raise ValueError(

@@ -1,12 +1,10 @@
 """Containers: what holds X, and how it is visited. A new container is a file here and a rung of `as_container`."""
 
 import numpy as np
-import scipy.sparse as sp
 
 from nmf_core.data.base import Container, Step, factor_array
 from nmf_core.data.dense import Dense
-from nmf_core.data.sparse import Sparse
-from nmf_core.validation import Matrix
+from nmf_core.validation import Matrix, is_sparse
 
 __all__ = ["Container", "Step", "as_container", "factor_array"]
 
@@ -22,7 +20,9 @@ def as_container(X: Matrix, *, by_rows: bool = False) -> Container:
         Whether what a pass makes of a row must not depend, to the last bit, on the number of rows: arrays stored by
         columns are copied then, because their products are summed in groups that depend on it. (Those of CSC are not.)
     """
-    if sp.issparse(X):
+    if is_sparse(X):
+        from nmf_core.data.sparse import Sparse  # imports scipy.sparse
+
         if X.format == "csc":
             return Sparse(X.T, transposed=True)
         return Sparse(X if X.format == "csr" else X.tocsr())
