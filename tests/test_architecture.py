@@ -180,7 +180,9 @@ def asks_for_sparse(node):
     if not isinstance(node, ast.Call):
         return False
     function = ast.unparse(node.func).split(".")[-1]
-    return function in ("issparse", "isspmatrix", "is_sparse") or (function == "isinstance" and "sp." in ast.unparse(node.args[1]))
+    return function in ("issparse", "isspmatrix", "is_sparse") or (
+        function == "isinstance" and "sp." in ast.unparse(node.args[1])
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)
