@@ -5,7 +5,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from nmf_core import _core
-from nmf_core.data import as_container, factor_array
+from nmf_core.data import Step, as_container, factor_array
 
 
 def _factor(n, k, dtype):
@@ -26,16 +26,15 @@ class Sweep:
         self.cross *= k / 2
         gram = (G @ G.T).astype(dtype)
         order = np.arange(k, dtype=np.int32)
-        team = _core.Team(threads)
-        self.arguments = (gram, order, _core.METHODS[method], 0.0, 0.0, 1, 0.0, team)
-        self.report = np.zeros(4)
+        self.gram, self.team, self.report = gram, _core.Team(threads), np.zeros(4)
+        self.step = Step(self.F, self.F, gram[0], gram, order, _core.METHODS[method])
 
-    def time_factor_pass(self, *_):
-        _core.factor_pass(self.F, None, None, self.report, self.F, self.F, self.cross, *self.arguments)
+    def time_factor_pass(self, method, k, dtype, threads):
+        _core.factor_pass(self.F, None, None, self.report, self.cross, *self.step, self.team)
 
     def time_gemm(self, method, k, dtype, threads):
         with threadpool_limits(threads):
-            self.F[:, :k] @ self.arguments[0]
+            self.F[:, :k] @ self.gram
 
 
 class Pass:
@@ -58,16 +57,13 @@ class Pass:
         if self.data.transposed:
             self.W, self.H = np.ascontiguousarray(self.H.T), np.ascontiguousarray(self.W.T)
         self.S = np.zeros((m + k, self.F.shape[1]), dtype=dtype)
-        self.gram = np.ascontiguousarray((self.G.T @ self.G)[:k, :k])
-        self.order = np.arange(k, dtype=np.int32)
+        gram = np.ascontiguousarray((self.G.T @ self.G)[:k, :k])
+        self.step = Step(self.F, self.F, gram[0], gram, np.arange(k, dtype=np.int32), _core.METHODS["hals"])
         self.team = _core.Team(threads)
         self.report = np.zeros(4)
 
-    def time_pass(self, *_):
-        self.data.improve(
-            self.F, None, self.S, self.report, self.F, self.F, self.G, self.gram, self.order, _core.METHODS["hals"],
-            0.0, 0.0, 1, 0.0, self.team,
-        )  # fmt: skip
+    def time_pass(self, storage, k, dtype, threads):
+        self.data.improve(self.F, None, self.S, self.report, self.G, self.step, self.team)
 
     def time_two_products(self, storage, k, dtype, threads):
         with threadpool_limits(threads):

@@ -1,7 +1,8 @@
 """Peak memory of a fit over the data it was given (Linux only)."""
 
 import gc
-import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import nmf_core
@@ -14,26 +15,21 @@ def _status(key):
     return int(line.split()[1]) * 1024
 
 
-def _growth(name, dtype, k, connection):
+def growth(name, dtype, k):
     """The most resident memory of this process during a fit less that before it, in bytes."""
     X = problem(name, dtype)
     nmf_core.factorize(X[:100], min(k, 10), max_iter=2, init="random")  # libraries and thread pools
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading
     before = _status("VmRSS")
-    result = nmf_core.factorize(X, k, max_iter=20)
-    connection.send(_status("VmHWM") - before)
-    return result
+    nmf_core.factorize(X, k, max_iter=20)
+    return _status("VmHWM") - before
 
 
 class Peak:
     """Bytes that a fit needs besides X, in a fresh process."""
 
-    params = (
-        ["planted", "planted_sparse", "words_tfidf", "audio_fishin_large"],
-        ["float32", "float64"],
-        [20, 50],
-    )
+    params = (["planted", "planted_sparse", "words_tfidf", "audio_fishin_large"], ["float32", "float64"], [20, 50])
     param_names = ("problem", "dtype", "k")
     unit = "bytes"
     timeout = 600
@@ -44,10 +40,10 @@ class Peak:
         problem(name, dtype)
 
     def track_peak_over_data(self, name, dtype, k):
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe(duplex=False)
-        process = context.Process(target=_growth, args=(name, dtype, k, there))
-        process.start()
-        growth = here.recv()
-        process.join()
-        return growth
+        command = [sys.executable, "-m", "benchmarks.memory", name, dtype, str(k)]
+        root = Path(__file__).resolve().parents[1]
+        return int(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True, timeout=300).stdout)
+
+
+if __name__ == "__main__":
+    print(growth(sys.argv[1], sys.argv[2], int(sys.argv[3])))

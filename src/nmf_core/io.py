@@ -151,7 +151,7 @@ def _read_npz(path: Path, key: str) -> LabelledMatrix:
 
 
 def _read_mtx(path: Path, _: str) -> LabelledMatrix:
-    X = scipy.io.mmread(path)
+    X = scipy.io.mmread(path, spmatrix=False)
     return LabelledMatrix(X.tocsr() if sp.issparse(X) else X)
 
 
