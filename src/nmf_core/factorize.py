@@ -176,7 +176,7 @@ def factorize(
             acceleration=acceleration, shuffle=random.permutation if shuffle else None, team=team, start=start,
         )  # fmt: skip
         divergence = problem.divergence(outcome.W, outcome.Ht, team)
-        objective = divergence + problem.penalty_W.value(outcome.W) + problem.penalty_H.value(outcome.Ht)
+        objective = divergence + problem.penalties(outcome.W, outcome.Ht)
     if len(outcome.history):
         outcome.history.objective[-1] = objective
     return Factorization(

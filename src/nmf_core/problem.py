@@ -36,7 +36,11 @@ class Problem:
 
     def objective(self, W: np.ndarray, Ht: np.ndarray, team: Team) -> float:
         """The divergence plus the penalties: what every reported objective means."""
-        return self.divergence(W, Ht, team) + self.penalty_W.value(W) + self.penalty_H.value(Ht)
+        return self.divergence(W, Ht, team) + self.penalties(W, Ht)
+
+    def penalties(self, W: np.ndarray, Ht: np.ndarray) -> float:
+        """The penalties of both factors."""
+        return self.penalty_W.value(W) + self.penalty_H.value(Ht)
 
 
 def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -88,14 +88,21 @@ class Container(ABC):
     transposed: bool
     dtype: np.dtype
     n_stored: int
+    _squared_norm: float | None = None
 
     @abstractmethod
     def sum(self) -> float:
         """The sum of all entries, in double."""
 
-    @abstractmethod
     def squared_norm(self) -> float:
-        """||X||_F^2, in double."""
+        """||X||_F^2, in double; X is read for it once."""
+        if self._squared_norm is None:
+            self._squared_norm = self.sum_of_squares()
+        return self._squared_norm
+
+    @abstractmethod
+    def sum_of_squares(self) -> float:
+        """The sum of the squares of all entries, in double: what `squared_norm` keeps."""
 
     @abstractmethod
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:

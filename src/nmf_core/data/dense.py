@@ -43,7 +43,7 @@ class Dense(Container):
     def row_means(self) -> np.ndarray:
         return self.array.mean(axis=1, dtype=np.float64)
 
-    def squared_norm(self) -> float:
+    def sum_of_squares(self) -> float:
         return float(sum(np.einsum("ij,ij->", block, block) for _, block in self._blocks()))
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:

@@ -44,7 +44,7 @@ class Sparse(Container):
         rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
         return np.bincount(rows, weights=self.data, minlength=self.shape[0]) / self.shape[1]
 
-    def squared_norm(self) -> float:
+    def sum_of_squares(self) -> float:
         return float(np.einsum("i,i->", self.data, self.data, dtype=np.float64))
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:

@@ -274,14 +274,12 @@ class Fit:
         """Write down where the fit stands; gram_H is that of H before extrapolation."""
         gram_W, gram_H = self.sides[0].gram, self.sides[1].gram if gram_H is None else gram_H
         model = float(np.einsum("ij,ij->", gram_W, gram_H, dtype=np.float64))
-        self.divergence = objective = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
-        for side, F in zip(self.sides, self.current, strict=True):
-            objective += side.penalty.value(F)
+        self.divergence = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
         violation = math.sqrt(float(self.report[0]) / model) if model != 0 else 0.0
         self.iteration += 1
         self.seconds = time.perf_counter() - self.start
         self.times.append(self.seconds)
-        self.objectives.append(objective)
+        self.objectives.append(self.divergence + self.problem.penalties(*self.current))
         self.violations.append(violation)
 
 
