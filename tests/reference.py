@@ -110,8 +110,8 @@ def dense_pass(F, N, S, report, X, G, start, before, scale, gram, order, method,
 
 
 def csr_pass(
-    F, N, S, report, data, indices, indptr, splits, G, start, before, scale, gram, order, method, l1, beta, max_sweeps,
-    tol,
+    F, N, S, report, data, indices, indptr, splits, groups, G, start, before, scale, gram, order, method, l1, beta,
+    max_sweeps, tol,
 ):  # fmt: skip
     X = from_csr(data, indices, indptr, len(G))
     dense_pass(F, N, S, report, X, G, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)

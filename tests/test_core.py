@@ -57,7 +57,7 @@ SHAPES = [
 ]
 
 
-def problem(n, m, k, ld, dtype, index=np.int32, n_stripes=3, seed=0, **options):
+def problem(n, m, k, ld, dtype, index=np.int32, n_stripes=3, n_groups=2, seed=0, **options):
     """Arguments for all kernels, by name."""
     rng = np.random.default_rng(seed)
 
@@ -80,6 +80,7 @@ def problem(n, m, k, ld, dtype, index=np.int32, n_stripes=3, seed=0, **options):
         "indptr": np.concatenate([[0], np.cumsum(stored.sum(axis=1))]).astype(index),
         "bounds": np.sort(rng.integers(0, m + 1, n_stripes - 1)).astype(index),
         "splits": np.zeros((n_stripes - 1, n), dtype=index),
+        "groups": np.unique([0, *(n // 64 * 64 * np.arange(n_groups) // n_groups // 64 * 64), n]).astype(index),
     }
     values["spare"] = {"N": N, "before": before, "scale": rng.uniform(0.5, 2, k).astype(dtype)}
     values |= options

@@ -1,6 +1,7 @@
 """One pool of threads: forks, other pools, other threads, limits, and an environment left as it was."""
 
 import contextlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -39,10 +40,16 @@ PROGRAM = """
 
 
 def python(program, **environment):
-    """What a program prints that knows `fit`; it may not hang."""
-    text = textwrap.dedent(PROGRAM).format(tests=str(Path(__file__).parent)) + textwrap.dedent(program)
+    """What a program prints that knows `fit`."""
+    return run_python(
+        textwrap.dedent(PROGRAM).format(tests=str(Path(__file__).parent)) + textwrap.dedent(program), **environment
+    )
+
+
+def run_python(program, **environment):
+    """What a program prints; it may not hang."""
     done = subprocess.run(
-        [sys.executable, "-c", text],
+        [sys.executable, "-c", textwrap.dedent(program)],
         check=False,
         capture_output=True,
         text=True,
@@ -187,6 +194,34 @@ def test_fits_in_processes_of_joblib():
 
 
 # --- forks: libgomp's threads are gone in the child, and its pool does not know
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["loaded first", "loaded last"])
+@pytest.mark.parametrize("other", ["torch", "sklearn"])
+def test_beside_another_openmp_runtime(other, first):
+    """PyTorch and scikit-learn bring OpenMP libraries of their own and use them before and after a fit."""
+    if importlib.util.find_spec(other) is None:  # not importorskip: this process need not load it
+        pytest.skip(f"{other} is not installed")
+    use = {
+        "torch": "import torch; assert torch.ones(600, 600).mm(torch.ones(600, 600)).sum() == 600**3",
+        "sklearn": "from sklearn.cluster import KMeans; KMeans(3, n_init=1, random_state=0).fit(np.eye(600))",
+    }[other]
+    load = "from nmf_core import factorize, threads"
+    program = f"""
+        import sys
+        import numpy as np
+        {use if first else load}
+        {load if first else use}
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from problems import noisy
+        X = noisy(600, 300, 12)
+        for n_threads in (2, 1, 2):
+            {use}
+            r = factorize(X, 12, init="random", random_state=0, max_iter=5, tol=0, n_threads=n_threads)
+            print(r.history.objective[-1].hex())
+    """
+    expected = factorize(X, **PARAMETERS, n_threads=2).history.objective[-1].hex()
+    assert run_python(program) == [expected] * 3
 
 
 @needs_fork

@@ -47,6 +47,7 @@ def csr_pass(
     indices: NDArray[Any],
     indptr: NDArray[Any],
     splits: NDArray[Any],
+    groups: NDArray[Any],
     G: NDArray[Any],
     start: NDArray[Any],
     before: NDArray[Any],

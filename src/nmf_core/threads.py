@@ -18,14 +18,15 @@ import threadpoolctl
 
 @contextlib.contextmanager
 def _short_spinning() -> Iterator[None]:
-    """Let idle threads of an OpenMP runtime that is loaded meanwhile spin for microseconds only.
+    """Let idle threads of an OpenMP runtime that is loaded meanwhile spin for a fraction of a millisecond only.
 
-    The default of libgomp lets them spin for milliseconds, long enough to starve whatever runs next. A runtime reads
-    the environment when it is loaded; a user's own choice is respected, and the environment is left as it was.
+    The default of libgomp lets them spin for milliseconds, long enough to starve whatever runs next. Too short is no
+    better: threads that fall asleep between the passes of a small fit double its time. A runtime reads the environment
+    when it is loaded; a user's own choice is respected, and the environment is left as it was.
     """
     chosen = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys()
     if not chosen:
-        os.environ["GOMP_SPINCOUNT"] = "1000"
+        os.environ["GOMP_SPINCOUNT"] = "10000"
     try:
         yield
     finally:

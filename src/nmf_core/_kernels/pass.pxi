@@ -6,20 +6,18 @@
 # any number.
 
 cdef enum:
-    REPORT = 4           # numbers in a report
-    NARROW = 16          # rows of a block of a small problem
-    COLUMNS = 32         # columns of X whose statistics are one task
-    GROUPS = 16          # at most so many groups of rows have statistics of their own
-    GROUP_ROWS = 256     # at least so many rows each: what a group saves must outweigh adding it up
-    LANE_BYTES = 1 << 20     # a piece of X that stays in the second cache level between its two products
+    COLUMNS = 32             # columns of X whose statistics are one task
+    GROUP_ROWS = 256         # at least so many rows a group: what it saves must outweigh adding it up
+    LANE_BYTES = 1 << 20     # a piece of dense X that stays in the second cache level between its two products
+    CSR_ROWS = 1024          # rows of a piece of X in CSR
     LANES_BYTES = 1 << 25    # at most so much memory for the statistics of all groups
     SLAB_BYTES = 1 << 21     # a piece of X that stays in the caches of all threads together
     THREAD_WORK = 1 << 20    # multiply-adds that are worth waking a thread for
 
 
 # Cross of the rows from `first` on, into the thread's scratch memory; then the rows of F are improved.
-cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, int thread,
-                        double* report) noexcept nogil:
+cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows,
+                        int thread) noexcept nogil:
     cdef Py_ssize_t ld = job.ld
     cdef real* C = <real*>(job.memory + thread * thread_bytes(F, job.k, ld))
     cdef const real* cross = C
@@ -34,115 +32,148 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
         gather(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
                <const index*>job.indptr + first, <const index*>job.indptr + first + 1,
                <const real*>job.G, ld, C, ld)
-    improve_rows(job, F, cross, first, rows, C + TILE * ld, report)
+    improve_rows(job, F, cross, first, rows, C + TILE * ld, job.report + REPORT * (first // NARROW))
 
 
 # Scratch memory of one thread in bytes, a multiple of a cache line.
 cdef inline size_t thread_bytes(real* _, Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
-    return (sizeof(real) * (TILE * ld + scratch_size(k)) + 63) // 64 * 64
+    return (sizeof(real) * (TILE * ld + scratch_size(k, ld)) + 63) // 64 * 64
 
 
 # Groups of rows for statistics, by the number of rows alone.
-cdef inline Py_ssize_t count_groups(Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t groups = 1
-    while groups < GROUPS and n // (2 * groups) >= GROUP_ROWS:
+cdef void make_groups(Job* job) noexcept nogil:
+    cdef Py_ssize_t groups = 1, step, g
+    while groups < GROUPS and job.n // (2 * groups) >= GROUP_ROWS:
         groups *= 2
-    return groups
+    step = ((job.n + groups - 1) // groups + TILE - 1) // TILE * TILE
+    job.n_groups = groups
+    for g in range(groups + 1):
+        job.groups[g] = min(job.n, g * step)
 
 
-# A group of rows from beginning to end: each piece is improved and its statistics taken while it is in the cache.
-cdef void run_lane(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t end, real* S, int thread,
-                   double* report) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, rows, b
-    cdef Py_ssize_t piece = LANE_BYTES // (job.m * <Py_ssize_t>sizeof(real)) // NARROW * NARROW
-    piece = min(max(piece, NARROW), 4 * TILE)
-    memset(S, 0, (job.m + job.k) * ld * sizeof(real))
-    while first < end:
-        rows = min(piece, end - first)
-        for b in range((rows + TILE - 1) // TILE):
-            improve_block(job, F, _, first + b * TILE, min(TILE, rows - b * TILE), thread, report)
-        product(job.level, ADD, job.m, ld, rows, <const real*>job.X + first * job.ldx, 1, job.ldx, F + first * ld, ld,
-                S, ld)
-        product(job.level, ADD, job.k, ld, rows, F + first * ld, 1, ld, F + first * ld, ld, S + job.m * ld, ld)
-        first += rows
+# Where group g gathers its statistics: the first in S itself, the others in `parts`. The first `shared` rows of S are
+# not divided into groups.
+cdef inline real* group_statistics(const Job* job, real* parts, Py_ssize_t g) noexcept nogil:
+    if g == 0:
+        return <real*>job.S + job.shared * job.ld
+    return parts + (g - 1) * (job.m + job.k - job.shared) * job.ld
 
 
-# S += the sum over groups, in their order, of their statistics.
-cdef void add_groups(const Job* job, real* S, real* parts, Py_ssize_t rows, Py_ssize_t groups) noexcept nogil:
-    cdef Py_ssize_t size = rows * job.ld, chunk = 4096, i, j, g
+# S += the other groups' statistics, in their order.
+cdef void add_groups(const Job* job, real* parts) noexcept nogil:
+    cdef Py_ssize_t size = (job.m + job.k - job.shared) * job.ld, chunk = 4096, i, j, g
+    cdef real* S = group_statistics(job, parts, 0)
+    if job.n_groups == 1:
+        return
     for i in prange((size + chunk - 1) // chunk, schedule="static", num_threads=job.n_threads):
-        for g in range(groups):
+        for g in range(job.n_groups - 1):
             for j in range(i * chunk, min(size, (i + 1) * chunk)):
                 S[j] += parts[g * size + j]
 
 
-# Tall dense X: every group of rows is one task with statistics of its own, X is read once.
-cdef void run_lanes(const Job* job, real* F, index* _, Py_ssize_t lanes, real* parts) noexcept nogil:
-    cdef Py_ssize_t lane, step = (job.n + lanes - 1) // lanes
-    step = (step + TILE - 1) // TILE * TILE
-    for lane in prange(lanes, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
-        run_lane(job, F, _, lane * step, min(job.n, (lane + 1) * step), parts + lane * (job.m + job.k) * job.ld,
-                 threadid(), job.report + REPORT * lane)
-    add_groups(job, <real*>job.S, parts, job.m + job.k, lanes)
+# F.T F of some rows of a group, in tiles.
+cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, real* statistics) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, rows
+    cdef real* gram = statistics + (job.m - job.shared) * ld
+    while first < end:
+        rows = min(<Py_ssize_t>TILE, end - first)
+        product(job.level, ADD, job.k, ld, rows, F + first * ld, 1, ld, F + first * ld, ld, gram, ld)
+        first += rows
 
 
-# Statistics of the columns of X from 32 t on (dense) or of stripe t (CSR), for the rows of a slab.
-cdef void add_columns(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows,
+# A group of rows from beginning to end: each piece is improved and its statistics taken while it is in the cache.
+cdef void run_lane(const Job* job, real* F, index* _, real* parts, Py_ssize_t g, int thread) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, first = job.groups[g], end = job.groups[g + 1], piece = CSR_ROWS, rows, b
+    cdef real* S = group_statistics(job, parts, g)
+    if g > 0:
+        memset(S, 0, (job.m + job.k) * ld * sizeof(real))
+    if job.X != NULL:
+        piece = LANE_BYTES // (job.m * <Py_ssize_t>sizeof(real)) // NARROW * NARROW
+        piece = min(max(piece, NARROW), 4 * TILE)
+    while first < end:
+        rows = min(piece, end - first)
+        for b in range((rows + TILE - 1) // TILE):
+            improve_block(job, F, _, first + b * TILE, min(TILE, rows - b * TILE), thread)
+        if job.X != NULL:
+            product(job.level, ADD, job.m, ld, rows, <const real*>job.X + first * job.ldx, 1, job.ldx, F + first * ld,
+                    ld, S, ld)
+        elif job.data != NULL:
+            scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
+                    <const index*>job.indptr + first, <const index*>job.indptr + first + 1, F + first * ld, ld, S, ld)
+        add_gram(job, F, first, first + rows, S)
+        first += rows
+
+
+# Every group of rows is one task: X is read once.
+cdef void run_lanes(const Job* job, real* F, index* _, real* parts) noexcept nogil:
+    cdef Py_ssize_t g
+    for g in prange(job.n_groups, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
+        run_lane(job, F, _, parts, g, threadid())
+    add_groups(job, parts)
+
+
+# X.T F for a slab of rows: 32 columns of dense X, or stripe t % n_stripes of CSR in group t // n_stripes.
+cdef void add_columns(const Job* job, real* F, index* _, real* parts, Py_ssize_t first, Py_ssize_t rows,
                       Py_ssize_t t) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, c = t * COLUMNS
+    cdef Py_ssize_t ld = job.ld, c = t * COLUMNS, stripe, g
     cdef const index* begin
     cdef const index* end
-    cdef real* S = <real*>job.S
     if job.X != NULL:
         product(job.level, ADD, min(COLUMNS, job.m - c), ld, rows, <const real*>job.X + first * job.ldx + c, 1,
-                job.ldx, F + first * ld, ld, S + c * ld, ld)
+                job.ldx, F + first * ld, ld, <real*>job.S + c * ld, ld)
     else:
-        begin = <const index*>job.indptr if t == 0 else <const index*>job.splits + (t - 1) * job.n
-        end = <const index*>job.indptr + 1 if t == job.n_stripes - 1 else <const index*>job.splits + t * job.n
+        stripe, g = t % job.n_stripes, t // job.n_stripes
+        first, rows = job.groups[g], job.groups[g + 1] - job.groups[g]
+        begin = <const index*>job.indptr if stripe == 0 else <const index*>job.splits + (stripe - 1) * job.n
+        end = <const index*>job.indptr + 1 if stripe == job.n_stripes - 1 else <const index*>job.splits + stripe * job.n
         scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices, begin + first, end + first,
-                F + first * ld, ld, S, ld)
+                F + first * ld, ld, group_statistics(job, parts, g), ld)
 
 
 # Any X, slab by slab: the threads share the rows to improve them, then the columns to add their statistics.
 cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nogil:
-    cdef Py_ssize_t n = job.n, ld = job.ld, slab = n, first, rows, b, s, t, tasks = 0, groups, step
-    cdef Py_ssize_t block = TILE if n >= 16 * TILE else NARROW
+    cdef Py_ssize_t n = job.n, ld = job.ld, slab = n, first, rows, b, s, t, g, tasks = 0
+    # a tile of few rows is no cheaper than a full one, but every thread should have some
+    cdef Py_ssize_t block = NARROW if n < 4 * TILE * job.n_threads and job.n_threads > 1 else TILE
     if job.X != NULL:
         slab = max(SLAB_BYTES // (max(1, job.m) * <Py_ssize_t>sizeof(real)) // TILE, 1) * TILE
         tasks = (job.m + COLUMNS - 1) // COLUMNS
     elif job.data != NULL:
-        tasks = job.n_stripes
+        tasks = job.n_stripes * job.n_groups
+    if job.S != NULL:
+        for g in range(1, job.n_groups):
+            memset(group_statistics(job, parts, g), 0, (job.m + job.k - job.shared) * ld * sizeof(real))
     for s in range((n + slab - 1) // slab):
         first = s * slab
         rows = min(slab, n - first)
         for b in prange((rows + block - 1) // block, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
-            improve_block(job, F, _, first + b * block, min(block, rows - b * block), threadid(),
-                          job.report + REPORT * (first // block + b))
+            improve_block(job, F, _, first + b * block, min(block, rows - b * block), threadid())
         if job.S != NULL:
             for t in prange(tasks, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
-                add_columns(job, F, _, first, rows, t)
+                add_columns(job, F, _, parts, first, rows, t)
     if job.S != NULL:
-        groups = count_groups(n)
-        step = (n + groups - 1) // groups
-        for b in prange(groups, schedule="static", num_threads=job.n_threads):
-            product(job.level, SET, job.k, ld, max(0, min(step, n - b * step)), F + b * step * ld, 1, ld,
-                    F + b * step * ld, ld, parts + b * job.k * ld, ld)
-        add_groups(job, <real*>job.S + job.m * ld, parts, job.k, groups)
+        for g in prange(job.n_groups, schedule="static", num_threads=job.n_threads):
+            add_gram(job, F, job.groups[g], job.groups[g + 1], group_statistics(job, parts, g))
+        add_groups(job, parts)
 
 
 # Divide the memory, run, and add the blocks' reports in their order.
 cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except -1:
-    cdef Py_ssize_t groups = count_groups(job.n), b, n_blocks = (job.n + NARROW - 1) // NARROW
-    cdef size_t lane_bytes = (job.m + job.k) * job.ld * sizeof(real)
-    cdef bint lanes = (job.X != NULL and job.m > 0 and job.S != NULL and groups >= 4
-                       and groups * lane_bytes <= LANES_BYTES)
-    cdef size_t threads_bytes = team.n_threads * thread_bytes(F, job.k, job.ld)
-    cdef size_t parts_bytes = (groups * (lane_bytes if lanes else job.k * job.ld * sizeof(real)) + 63) // 64 * 64
+    cdef Py_ssize_t b, n_blocks = (job.n + NARROW - 1) // NARROW
+    cdef size_t threads_bytes = team.n_threads * thread_bytes(F, job.k, job.ld), parts_bytes
+    cdef bint lanes
     cdef real* parts
     cdef Py_ssize_t entries = job.n * job.m if job.X != NULL else job.stored
     cdef Py_ssize_t work = 2 * entries * job.k + job.n * job.k * job.k * max(1, job.max_sweeps)
     job.level = team.level
     job.n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + work // THREAD_WORK)
+    if job.X != NULL:
+        lanes = (job.m > 0 and job.S != NULL and job.n_groups >= 4
+                 and job.n_groups * (job.m + job.k) * job.ld * <Py_ssize_t>sizeof(real) <= LANES_BYTES)
+        job.shared = 0 if lanes else job.m
+    else:
+        lanes = job.S != NULL and job.n_groups >= job.n_threads
+    parts_bytes = (job.n_groups * (job.m + job.k - job.shared) * job.ld * sizeof(real) + 63) // 64 * 64
     job.F = F
     job.memory = team.reserve(threads_bytes + parts_bytes + REPORT * n_blocks * sizeof(double))
     job.report = <double*>(job.memory + threads_bytes + parts_bytes)
@@ -150,7 +181,7 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
     with nogil:
         memset(job.report, 0, REPORT * n_blocks * sizeof(double))
         if lanes:
-            run_lanes(job, F, _, groups, parts)
+            run_lanes(job, F, _, parts)
         else:
             run_slabs(job, F, _, parts)
         for b in range(n_blocks):
@@ -176,6 +207,7 @@ cdef Job describe(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, const real[:, 
     job.before = &before[0, 0]
     job.scale = &scale[0]
     job.S = NULL if S is None else &S[0, 0]
+    make_groups(&job)
     return job
 
 
@@ -198,14 +230,16 @@ def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] repor
 
 
 # The same for X in CSR, columns ascending in every row.
-# Rows are dealt out to improve them, stripes of columns to add their statistics, so no thread needs a copy of S.
-# Bytes: the stored entries twice, a row of G and a row of S (read and written) for each of them.
+# groups: the first row of each group and n, multiples of TILE but the last, at most GROUPS of them. With as many groups
+# as threads X is read once; with fewer, rows are dealt out to improve them, then stripes of columns to add statistics.
+# Bytes: the stored entries once or twice, a row of G and a row of S (read and written) for each of them.
 def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[::1] data,
-             const index[::1] indices, const index[::1] indptr, const index[:, ::1] splits, const real[:, ::1] G,
-             const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[:, ::1] gram,
-             const int[::1] order, int method, double l1, double beta, int max_sweeps, double tol,
-             Team team not None):
+             const index[::1] indices, const index[::1] indptr, const index[:, ::1] splits, const index[::1] groups,
+             const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
+             const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta, int max_sweeps,
+             double tol, Team team not None):
     cdef Job job
+    cdef Py_ssize_t g
     if F.shape[0] == 0:
         return
     job = describe(F, N, S, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
@@ -217,6 +251,9 @@ def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report,
     job.indptr = &indptr[0]
     job.n_stripes = splits.shape[0] + 1
     job.splits = <const void*>&splits[0, 0] if job.n_stripes > 1 else NULL
+    job.n_groups = groups.shape[0] - 1
+    for g in range(job.n_groups + 1):
+        job.groups[g] = groups[g]
     job.G = &G[0, 0]
     run_pass(&job, &F[0, 0], <index*>NULL, &report[0], team)
 

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "simd.h"
 
 enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
@@ -107,6 +108,11 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
                                        real *to, ptrdiff_t ldt)                                                        \
     {                                                                                                                  \
         NMF_PICK(transpose, tag, level, 64, rows, columns, from, ldf, to, ldt);                                        \
+    } \
+    static inline void extrapolate_##tag(int level, ptrdiff_t rows, ptrdiff_t ld, real beta, const real *scale,        \
+                                         const real *before, real *N, real *F)                                         \
+    {                                                                                                                  \
+        NMF_PICK(extrapolate, tag, level, ld * (int)sizeof(real) % 64 ? 16 : 64, rows, ld, beta, scale, before, N, F); \
     }
 
 #define NMF_DISPATCH_CSR(tag, real, itag, index)                                                                       \

@@ -24,6 +24,10 @@ cdef extern from "products.h" nogil:
                      Py_ssize_t ldt)
     void transpose_d(int level, Py_ssize_t rows, Py_ssize_t columns, const double* source, Py_ssize_t lds, double* to,
                      Py_ssize_t ldt)
+    void extrapolate_f(int level, Py_ssize_t rows, Py_ssize_t ld, float beta, const float* scale, const float* before,
+                       float* N, float* F)
+    void extrapolate_d(int level, Py_ssize_t rows, Py_ssize_t ld, double beta, const double* scale,
+                       const double* before, double* N, double* F)
     void gather_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
                     const int32_t* begin, const int32_t* end, const float* B, Py_ssize_t ldb,
                     float* C, Py_ssize_t ldc)
@@ -117,3 +121,12 @@ cdef inline void transpose(int level, Py_ssize_t rows, Py_ssize_t columns, const
         transpose_f(level, rows, columns, source, lds, to, ldt)
     else:
         transpose_d(level, rows, columns, source, lds, to, ldt)
+
+
+cdef inline void extrapolate(int level, Py_ssize_t rows, Py_ssize_t ld, real beta, const real* scale,
+                             const real* before, real* N, real* F) noexcept nogil:
+    """N = F, F = max(0, F + beta (F - before * scale)) for rows of ld numbers; before may be N."""
+    if real is float:
+        extrapolate_f(level, rows, ld, beta, scale, before, N, F)
+    else:
+        extrapolate_d(level, rows, ld, beta, scale, before, N, F)

@@ -333,6 +333,48 @@ static NMF_TARGET void NMF_NAME(descend)(ptrdiff_t count, ptrdiff_t k, const int
 #define NMF_LOW(a, b) NMF_SHUFFLE(a, b, 0, 2)
 #define NMF_HIGH(a, b) NMF_SHUFFLE(a, b, 1, 3)
 #endif
+/* The same for every four lanes by themselves. */
+#if NMF_BYTES / NMF_SIZE == 16
+#define NMF_LOW4(a, b) NMF_SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define NMF_HIGH4(a, b) NMF_SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#elif NMF_BYTES / NMF_SIZE == 8
+#define NMF_LOW4(a, b) NMF_SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define NMF_HIGH4(a, b) NMF_SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#endif
+#if defined(NMF_SHUFFLE) && NMF_BYTES / NMF_SIZE > 4
+#define NMF_STRIPS 1
+/* Strips of FULL x 4 numbers: vector i holds rows i, i + 4, ... of four numbers each, so four rows transpose lane by lane
+ * in two interleavings and come out as columns. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(interleave)(NMF_NAME(full) rows[4])
+{
+    const NMF_NAME(full) a = NMF_LOW4(rows[0], rows[2]), b = NMF_LOW4(rows[1], rows[3]);
+    const NMF_NAME(full) c = NMF_HIGH4(rows[0], rows[2]), d = NMF_HIGH4(rows[1], rows[3]);
+    rows[0] = NMF_LOW4(a, b);
+    rows[1] = NMF_HIGH4(a, b);
+    rows[2] = NMF_LOW4(c, d);
+    rows[3] = NMF_HIGH4(c, d);
+}
+
+/* to (4 x FULL) = from (FULL x 4) transposed. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_down)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to, ptrdiff_t ldt)
+{
+    NMF_NAME(full) rows[4];
+    NMF_UNROLL for (int i = 0; i < 4; i++) NMF_UNROLL for (int j = 0; j < NMF_FULL / 4; j++)
+        memcpy((NMF_REAL *)&rows[i] + 4 * j, from + (i + 4 * j) * ldf, 4 * sizeof(NMF_REAL));
+    NMF_NAME(interleave)(rows);
+    NMF_UNROLL for (int i = 0; i < 4; i++) *(NMF_NAME(full) *)(to + i * ldt) = rows[i];
+}
+
+/* to (FULL x 4) = from (4 x FULL) transposed. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_up)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to, ptrdiff_t ldt)
+{
+    NMF_NAME(full) rows[4];
+    NMF_UNROLL for (int i = 0; i < 4; i++) rows[i] = *(const NMF_NAME(full) *)(from + i * ldf);
+    NMF_NAME(interleave)(rows);
+    NMF_UNROLL for (int i = 0; i < 4; i++) NMF_UNROLL for (int j = 0; j < NMF_FULL / 4; j++)
+        memcpy(to + (i + 4 * j) * ldt, (const NMF_REAL *)&rows[i] + 4 * j, 4 * sizeof(NMF_REAL));
+}
+#endif
 /* A square of FULL x FULL numbers is transposed in registers: log2(FULL) perfect shuffles. */
 static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_square)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to,
                                                              ptrdiff_t ldt)
@@ -357,15 +399,26 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_square)(const NMF_REAL *fro
 #endif
 }
 
-/* to (columns x rows) = from (rows x columns) transposed; columns that fill no square are left to the smaller squares of
- * the level below. */
+/* to (columns x rows) = from (rows x columns) transposed: squares, then strips of four, then smaller squares of the level
+ * below. */
 static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, const NMF_REAL *from, ptrdiff_t ldf,
                                            NMF_REAL *to, ptrdiff_t ldt)
 {
-    const ptrdiff_t down = rows / NMF_FULL * NMF_FULL, across = columns / NMF_FULL * NMF_FULL;
+    ptrdiff_t down = rows / NMF_FULL * NMF_FULL, across = columns / NMF_FULL * NMF_FULL;
     for (ptrdiff_t i = 0; i < down; i += NMF_FULL)
         for (ptrdiff_t j = 0; j < across; j += NMF_FULL)
             NMF_NAME(transpose_square)(from + i * ldf + j, ldf, to + j * ldt + i, ldt);
+#ifdef NMF_STRIPS
+    const ptrdiff_t full_down = down, full_across = across;
+    if (full_down > 0)
+        for (; across + 4 <= columns; across += 4)
+            for (ptrdiff_t i = 0; i < full_down; i += NMF_FULL)
+                NMF_NAME(transpose_down)(from + i * ldf + across, ldf, to + across * ldt + i, ldt);
+    if (full_across == columns)
+        for (; down + 4 <= rows; down += 4)
+            for (ptrdiff_t j = 0; j < full_across; j += NMF_FULL)
+                NMF_NAME(transpose_up)(from + down * ldf + j, ldf, to + j * ldt + down, ldt);
+#endif
 #if NMF_LEVEL > 0
     if (down > 0 && across < columns)
         NMF_BELOW(transpose)(down, columns - across, from + across, ldf, to + across * ldt, ldt);
@@ -376,6 +429,28 @@ static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, co
         for (ptrdiff_t j = i < down ? across : 0; j < columns; j++)
             to[j * ldt + i] = from[i * ldf + j];
 #endif
+}
+
+/* N = F, F = max(0, F + beta (F - before * scale)) for rows of ld numbers; before may be N. */
+static NMF_TARGET void NMF_NAME(extrapolate)(ptrdiff_t rows, ptrdiff_t ld, NMF_REAL beta, const NMF_REAL *scale,
+                                             const NMF_REAL *before, NMF_REAL *N, NMF_REAL *F)
+{
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        ptrdiff_t w = r * ld;
+        const ptrdiff_t end = w + ld;
+        for (; w + NMF_FULL <= end; w += NMF_FULL) {
+            const NMF_NAME(full) new = *(const NMF_NAME(full) *)(F + w);
+            const NMF_NAME(full) was = *(const NMF_NAME(full) *)(before + w) * *(const NMF_NAME(full) *)(scale + w - r * ld);
+            const NMF_NAME(full) ahead = new + beta * (new - was);
+            *(NMF_NAME(full) *)(N + w) = new;
+            *(NMF_NAME(full) *)(F + w) = NMF_POSITIVE(ahead, NMF_NAME(bits));
+        }
+        for (; w < end; w++) {
+            const NMF_REAL new = F[w], ahead = new + beta * (new - before[w] * scale[w - r * ld]);
+            N[w] = new;
+            F[w] = ahead > 0 ? ahead : 0;
+        }
+    }
 }
 
 #undef NMF_TARGET
@@ -392,6 +467,9 @@ static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, co
 #undef NMF_VEC
 #undef NMF_LOW
 #undef NMF_HIGH
+#undef NMF_LOW4
+#undef NMF_HIGH4
+#undef NMF_STRIPS
 #undef NMF_GATHER
 #undef NMF_SCATTER
 #undef NMF_BY_WIDTH

@@ -3,7 +3,10 @@
 cdef enum:
     HALS = 0
     MU = 1
-    TILE = 64  # the widest tile of rows of any level
+    TILE = 64    # the widest tile of rows of any level
+    NARROW = 16  # rows of a block of a small problem; rows from one report to the next
+    REPORT = 4   # numbers in a report
+    GROUPS = 16  # at most so many groups of rows have statistics of their own
 
 
 # All that a pass needs to know, the same for every block and thread. Pointers to numbers are untyped: functions that
@@ -19,6 +22,8 @@ cdef struct Job:
     const void* indptr
     const void* splits           # (n_stripes - 1) x n: where each row enters the later stripes of columns
     Py_ssize_t stored, n_stripes
+    Py_ssize_t n_groups, shared  # groups of rows with statistics of their own, but for the first rows of S
+    Py_ssize_t[GROUPS + 1] groups    # where each begins
     const void* cross            # X G where it is known already, or NULL
     const void* G
     const void* gram
@@ -35,8 +40,8 @@ cdef struct Job:
 
 
 # Size of what improve_tiles needs besides its arguments, in numbers.
-cdef inline Py_ssize_t scratch_size(Py_ssize_t k) noexcept nogil:
-    return 2 * k * TILE + 3 * TILE + max(k * TILE, GROUP * k)
+cdef inline Py_ssize_t scratch_size(Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
+    return 2 * k * TILE + 3 * TILE + max(k * TILE, ld)
 
 
 # The rows of F from `begin` on become the improved rows of `start` (F and start may be the same), given their cross.
@@ -46,7 +51,7 @@ cdef inline Py_ssize_t scratch_size(Py_ssize_t k) noexcept nogil:
 # that has met `tol` (its squared scaled step has fallen to tol^2 of its first) is frozen: what becomes of a row never
 # depends on its neighbours. Rows that fill up the last tile are zeros and frozen from the start.
 # report: sum of the first sweep's squared scaled steps, most sweeps used, rows that have not met tol, and the inner
-# product of cross with the improved rows.
+# product of cross with the improved rows; sums for NARROW rows each, so that they do not depend on the tiles.
 cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, const real* cross, Py_ssize_t begin,
                            Py_ssize_t n_rows, real* scratch, double* report) noexcept nogil:
     cdef Py_ssize_t k = job.k, ld = job.ld
@@ -61,13 +66,11 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
     cdef real* active = first + NB               # NB, 1 or 0
     cdef real* rest = active + NB
     cdef const real* start
-    cdef const real* before
     cdef real* new
     cdef real* N
     cdef Py_ssize_t b, tile, rows, s, c
     cdef int sweep, running = 0
     cdef bint frozen
-    cdef real ahead
     for b in range((n_rows + NB - 1) // NB):
         tile = b * NB
         rows = min(NB, n_rows - tile)
@@ -91,7 +94,7 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
             if sweep == 0:
                 for s in range(rows):
                     first[s] = V[s]
-                    report[0] += V[s]
+                    report[REPORT * ((tile + s) // NARROW)] += V[s]
             running = 0
             for s in range(rows):
                 if active[s] != 0:
@@ -110,23 +113,18 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
             for s in range(NB):
                 V[s] += P[c * NB + s] * Q[c * NB + s]
         for s in range(rows):
-            report[3] += V[s]
+            report[REPORT * ((tile + s) // NARROW) + 3] += V[s]
+        new = F + (begin + tile) * ld
+        transpose(level, k, rows, P, NB, new, ld)
         if job.N == NULL:
-            transpose(level, k, rows, P, NB, F + (begin + tile) * ld, ld)
             continue
         N = <real*>job.N + (begin + tile) * ld
-        before = <const real*>job.before + (begin + tile) * ld
-        new = F + (begin + tile) * ld
         if beta != 0:
-            # `before` may be N: what is needed of it goes where Q was
-            transpose(level, rows, k, before, ld, Q, NB)
-        transpose(level, k, rows, P, NB, N, ld)
-        if beta != 0:
-            for c in range(k):
-                for s in range(NB):
-                    ahead = P[c * NB + s] + beta * (P[c * NB + s] - Q[c * NB + s] * scale[c])
-                    P[c * NB + s] = ahead if ahead > 0 else 0
-        transpose(level, k, rows, P, NB, new, ld)
+            for c in range(ld):
+                rest[c] = scale[c] if c < k else 0
+            extrapolate(level, rows, ld, beta, rest, <const real*>job.before + (begin + tile) * ld, N, new)
+        else:
+            memcpy(N, new, rows * ld * sizeof(real))
 
 
 # Tiles of four vectors (AVX-512) or two: as many accumulators as the registers hold.

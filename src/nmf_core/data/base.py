@@ -1,11 +1,29 @@
 """The container protocol: everything a fit asks of X."""
 
+import contextlib
+import mmap
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
 
 from nmf_core._core import Team
+
+_PAGE = 1 << 21  # bytes of a huge page: rows of a factor are read in any order, and each small page costs a look-up
+
+
+def _zeros(size: int) -> np.ndarray:
+    """So many bytes, all zero, on a cache line of their own; in huge pages where they fill one and there are any."""
+    if size < _PAGE // 2 or not hasattr(mmap, "MADV_HUGEPAGE"):
+        align, buffer = 64, np.zeros(size + 64, dtype=np.uint8)
+    else:
+        # What is never touched takes no memory.
+        align, pages = _PAGE, mmap.mmap(-1, size + 2 * _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError):  # a kernel may have been built without
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        buffer = np.frombuffer(pages, dtype=np.uint8)
+    start = -buffer.ctypes.data % align
+    return buffer[start : start + size]
 
 
 def factor_array(n: int, k: int, dtype: np.dtype) -> np.ndarray:
@@ -16,9 +34,7 @@ def factor_array(n: int, k: int, dtype: np.dtype) -> np.ndarray:
     itemsize = np.dtype(dtype).itemsize
     step = 16 if k * itemsize <= 32 else 32
     ld = -(-k * itemsize // step) * step // itemsize
-    buffer = np.zeros(n * ld * itemsize + 64, dtype=np.uint8)
-    start = -buffer.ctypes.data % 64
-    return buffer[start : start + n * ld * itemsize].view(dtype).reshape(n, ld)
+    return _zeros(n * ld * itemsize).view(dtype).reshape(n, ld)
 
 
 class Step(NamedTuple):

@@ -10,6 +10,12 @@ from nmf_core.data.dense import Dense
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
 _CANCELLED = 1e-9
+# Groups of rows: at most so many (the kernels' limit) of so many rows, each beginning with a tile of the kernels; another
+# one pays if it saves so many times the bytes of its statistics.
+_MOST_GROUPS = 16
+_GROUP_ROWS = 256
+_TILE = 64
+_GROUP_COST = 24
 
 
 class Sparse(Container):
@@ -36,6 +42,7 @@ class Sparse(Container):
         self.indices = np.ascontiguousarray(A.indices[: self.n_stored], dtype=index)
         self.indptr = np.ascontiguousarray(A.indptr, dtype=index)
         self._splits: dict[int, np.ndarray] = {}
+        self._bounds: dict[int, np.ndarray] = {}
 
     def sum(self) -> float:
         return float(self.data.sum(dtype=np.float64))
@@ -62,8 +69,27 @@ class Sparse(Container):
         step: Step,
         team: Team,
     ) -> None:
-        splits = self._stripes(team if S is not None else Team(1))
-        _core.csr_pass(F, N, S, report, self.data, self.indices, self.indptr, splits, G, *step, team)
+        groups = self._groups(G)
+        # With as many groups as threads there are no stripes.
+        splits = self._stripes(team if S is not None and team.n_threads >= len(groups) else Team(1))
+        _core.csr_pass(F, N, S, report, self.data, self.indices, self.indptr, splits, groups, G, *step, team)
+
+    def _groups(self, G: np.ndarray) -> np.ndarray:
+        """Where groups of rows with statistics of their own begin, and the number of rows.
+
+        Groups hold about equal numbers of entries. More groups let more threads read X once; each costs clearing and
+        adding up its statistics, as large as G. The bits of a result depend on the groups, so these do not depend on
+        the threads.
+        """
+        if G.shape[1] not in self._bounds:
+            n = self.shape[0]
+            saved = 2 * (self.data.nbytes + self.indices.nbytes) + 3 * n * G.shape[1] * G.itemsize
+            most = min(_MOST_GROUPS, n // _GROUP_ROWS, 1 + saved // max(1, _GROUP_COST * G.nbytes))
+            n_groups = 1 << max(0, int(most).bit_length() - 1)
+            wanted = self.n_stored * np.arange(1, n_groups) // n_groups
+            inner = np.searchsorted(self.indptr, wanted) // _TILE * _TILE
+            self._bounds[G.shape[1]] = np.concatenate([[0], inner, [n]]).astype(self.indices.dtype)
+        return self._bounds[G.shape[1]]
 
     def _stripes(self, team: Team) -> np.ndarray:
         """Where every row enters each thread's stripe of columns but the first; stripes hold equal numbers of entries.

@@ -113,10 +113,10 @@ class Fit:
         self.start = start
         self.norm = self.data.squared_norm()
         self.k = len(W.gram)
-        m, ld = self.other.F.shape
+        m = len(self.other.F)
         # Statistics of the blocked factor: A.T F above, F.T F below; then F.T F of the other factor.
-        self.S = np.zeros((m + self.k, ld), dtype=self.data.dtype)
-        self.gram_array = np.zeros((self.k, ld), dtype=self.data.dtype)
+        self.S = factor_array(m + self.k, self.k, self.data.dtype)
+        self.gram_array = factor_array(self.k, self.k, self.data.dtype)
         self.report = np.zeros(4)
         self.momentum: Momentum | None = None
         self.sweeps = {W: 1, Ht: 1}
