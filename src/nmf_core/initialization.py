@@ -12,6 +12,7 @@ from nmf_core.problem import padded
 Factors = tuple[np.ndarray, np.ndarray]
 
 ROWS = 4096  # of a block that is computed in double
+SMALL = 100_000  # so many entries are no trouble in double
 POWER_ITERATIONS = 4  # of the singular value decomposition; more do not make a start better
 
 
@@ -84,8 +85,8 @@ def truncated_svd(data: Container, k: int, rng: np.random.RandomState, team: Tea
     Returns
     -------
     U, s, V : ndarray of shape (n_samples, k), (k,), (n_features, k)
-        X is about ``U * s @ V.T``; U and V in the dtype of X. Singular values below 1e-7 of the largest are zero, and
-        so are their vectors.
+        X is about ``U * s @ V.T``; U and V in the dtype of X, in double if X is small. Singular values below 1e-7 of
+        the largest are zero, and so are their vectors.
 
     References
     ----------
@@ -93,6 +94,8 @@ def truncated_svd(data: Container, k: int, rng: np.random.RandomState, team: Tea
     """
     n, m = _sizes(data)
     size = min(k + 10, n, m)
+    if n * m <= SMALL:
+        data = data.in_double()
     Q = padded(rng.standard_normal(size=(m, size)), data.dtype)
     for _ in range(POWER_ITERATIONS):
         Q = _times(data, _times(data, Q, size, team), size, team, transpose=True)

@@ -121,6 +121,10 @@ class Container(ABC):
         """The sum of the squares of all entries, in double: what `squared_norm` keeps."""
 
     @abstractmethod
+    def in_double(self) -> "Container":
+        """The same matrix in float64."""
+
+    @abstractmethod
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:
         """A @ G (n, ld) for a factor array G (m, ld)."""
 

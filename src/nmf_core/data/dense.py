@@ -46,6 +46,9 @@ class Dense(Container):
     def sum_of_squares(self) -> float:
         return float(sum(np.einsum("ij,ij->", block, block) for _, block in self._blocks()))
 
+    def in_double(self) -> "Dense":
+        return Dense(self.array.astype(np.float64), transposed=self.transposed)
+
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:
         C = np.empty((self.shape[0], G.shape[1]), dtype=self.dtype)
         _core.dense_product(C, self.array, G, team)

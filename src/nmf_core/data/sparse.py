@@ -10,8 +10,8 @@ from nmf_core.data.dense import Dense
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
 _CANCELLED = 1e-9
-# Groups of rows: at most so many (the kernels' limit) of so many rows, each beginning with a tile of the kernels; another
-# one pays if it saves so many times the bytes of its statistics.
+# Groups of rows: at most so many (the kernels' limit) of so many rows, each beginning with a tile of the kernels; one
+# more pays if it saves so many times the bytes of its statistics.
 _MOST_GROUPS = 16
 _GROUP_ROWS = 256
 _TILE = 64
@@ -53,6 +53,10 @@ class Sparse(Container):
 
     def sum_of_squares(self) -> float:
         return float(np.einsum("i,i->", self.data, self.data, dtype=np.float64))
+
+    def in_double(self) -> "Sparse":
+        A = sp.csr_array((self.data.astype(np.float64), self.indices, self.indptr), shape=self.shape)
+        return Sparse(A, transposed=self.transposed)
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:
         C = np.empty((self.shape[0], G.shape[1]), dtype=self.dtype)
@@ -99,11 +103,11 @@ class Sparse(Container):
         n_stripes = team.n_threads
         if n_stripes not in self._splits:
             n, m = self.shape
-            entries = np.cumsum(np.bincount(self.indices, minlength=m))
-            wanted = self.n_stored * np.arange(1, n_stripes) / n_stripes
-            bounds = np.searchsorted(entries, wanted).astype(self.indices.dtype)
             splits = np.empty((n_stripes - 1, n), dtype=self.indices.dtype)
-            if n_stripes > 1 and n > 0:
+            if splits.size:
+                entries = np.cumsum(np.bincount(self.indices, minlength=m))
+                wanted = self.n_stored * np.arange(1, n_stripes) / n_stripes
+                bounds = np.searchsorted(entries, wanted).astype(self.indices.dtype)
                 _core.csr_split(splits, self.indices, self.indptr, bounds, team)
             self._splits = {n_stripes: splits}
         return self._splits[n_stripes]

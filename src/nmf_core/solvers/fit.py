@@ -15,7 +15,8 @@ from nmf_core.problem import Problem
 WARM_UP = 10
 MAX_SWEEPS = 8
 SMALL = 100_000
-ROUNDING = 1e-15  # of ||X||^2: what the objective may rise by without being called a failure
+# What the objective may rise by without being called a failure, as a share of ||X||^2: what its rounding amounts to.
+ROUNDING = {"float32": 3e-8, "float64": 1e-15}
 SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this share of its first
 
 
@@ -59,7 +60,7 @@ class Momentum:
     doi:10.1162/neco_a_01157.
     """
 
-    GROWTH, LIMIT_GROWTH, DECAY = 1.1, 1.01, 2.0
+    GROWTH, LIMIT_GROWTH, DECAY = 1.06, 1.01, 2.0
 
     def __init__(self) -> None:
         self.beta = 0.0  # of the next iteration; the first has nothing to extrapolate from
@@ -241,7 +242,9 @@ class Fit:
         Ht.plain, Ht.spare = Ht.spare, Ht.plain
         self.record(gram(Ht.plain, self.k, self.team) if beta else None)
         before = self.objectives[-2] if len(self.objectives) > 1 else math.inf
-        if not beta or self.objectives[-1] <= before + ROUNDING * self.norm:
+        rise = self.objectives[-1] - before
+        noise = ROUNDING[self.data.dtype.name] * self.norm
+        if not beta or rise <= 0 or (rise <= noise and self.violations[-1] <= self.violations[-2]):
             self.objectives[-1] = min(self.objectives[-1], before)
             if self.iteration >= WARM_UP:
                 momentum.succeed()
