@@ -1,10 +1,11 @@
 """Initial factors. A new method is a function here and a line in `INITIALIZERS`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from nmf_core import _core
 from nmf_core._core import Team
 from nmf_core.data import Container
 from nmf_core.problem import padded
@@ -96,42 +97,49 @@ def truncated_svd(data: Container, k: int, rng: np.random.RandomState, team: Tea
     size = min(k + 10, n, m)
     if n * m <= SMALL:
         data = data.in_double()
-    Q = padded(rng.standard_normal(size=(m, size)), data.dtype)
+    # The basis is kept on the smaller side as long as possible: there it costs less.
+    tall = n >= m
+    Q = padded(rng.standard_normal(size=(min(n, m), size)), data.dtype)
     for _ in range(POWER_ITERATIONS):
-        Q = _times(data, _times(data, Q, size, team), size, team, transpose=True)
-        _orthonormalize(Q, size)
-    Q = _times(data, Q, size, team)
-    _orthonormalize(Q, size)
-    _orthonormalize(Q, size)
-    B = _times(data, Q, size, team, transpose=True)
+        Q = _times(data, Q, size, team, transpose=not tall)
+        Q = _times(data, Q, size, team, transpose=tall)
+        _orthonormalize(Q, size, team)
+    Q = _times(data, Q, size, team, transpose=not tall)
+    _orthonormalize(Q, size, team)
+    _orthonormalize(Q, size, team)
+    B = _times(data, Q, size, team, transpose=tall)
     values, vectors = np.linalg.eigh(_gram(B, size))
     s = np.sqrt(np.maximum(values, 0))
     s[s < 1e-7 * s[-1]] = 0
-    _multiply(Q, size, vectors * (s > 0))
-    _multiply(B, size, vectors * _divide(np.ones_like(s), s))
-    largest = slice(size - k, size)
-    return Q[:, largest][:, ::-1], s[largest][::-1], B[:, largest][:, ::-1]
-
-
-def _row_blocks(Y: np.ndarray, columns: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Blocks of rows of the first columns, in double: a copy of all would be the largest array of a fit."""
-    for first in range(0, len(Y), ROWS):
-        block = slice(first, first + ROWS)
-        yield block, Y[block, :columns].astype(np.float64)
+    # the largest first
+    s, vectors = s[::-1][:k], vectors[:, ::-1][:, :k]
+    _multiply(Q, size, vectors * (s > 0), team)
+    _multiply(B, size, vectors * _divide(np.ones_like(s), s), team)
+    U, V = (Q, B) if tall else (B, Q)
+    return U[:, :k], s, V[:, :k]
 
 
 def _gram(Y: np.ndarray, columns: int) -> np.ndarray:
-    """Y.T @ Y of the first columns, in double."""
-    return np.sum([block.T @ block for _, block in _row_blocks(Y, columns)], axis=0)
+    """Y.T @ Y of the first columns, in double, by blocks: a copy of all would be the largest array of a fit."""
+    total = np.zeros((columns, columns))
+    for first in range(0, len(Y), ROWS):
+        block = Y[first : first + ROWS, :columns].astype(np.float64)
+        total += block.T @ block
+    return total
 
 
-def _multiply(Y: np.ndarray, columns: int, T: np.ndarray) -> None:
-    """Y @ T for the first columns, in place."""
-    for rows, block in _row_blocks(Y, columns):
-        Y[rows, :columns] = block @ T
+def _multiply(Y: np.ndarray, columns: int, T: np.ndarray, team: Team) -> None:
+    """Y @ T for the first columns, in place; T may have fewer columns than rows."""
+    G = np.zeros((columns, Y.shape[1]), dtype=Y.dtype)
+    G[:, : T.shape[1]] = T
+    block = np.empty((min(ROWS, len(Y)), Y.shape[1]), dtype=Y.dtype)
+    for first in range(0, len(Y), ROWS):
+        rows = Y[first : first + ROWS]
+        _core.dense_product(block[: len(rows)], rows[:, :columns], G, team)
+        rows[:] = block[: len(rows)]
 
 
-def _orthonormalize(Y: np.ndarray, columns: int) -> None:
+def _orthonormalize(Y: np.ndarray, columns: int, team: Team) -> None:
     """Replace the first columns of Y by an orthonormal basis; directions that are lost in rounding become zeros.
 
     From the eigenvectors of Y.T @ Y, a fraction of the cost of a QR decomposition. Orthonormal up to rounding times the
@@ -139,7 +147,8 @@ def _orthonormalize(Y: np.ndarray, columns: int) -> None:
     """
     values, vectors = np.linalg.eigh(_gram(Y, columns))
     used = values > 1e-14 * values[-1]
-    _multiply(Y, columns, vectors * _divide(used.astype(np.float64), np.sqrt(np.where(used, values, 0))))
+    inverse = _divide(used.astype(np.float64), np.sqrt(np.where(used, values, 0)))
+    _multiply(Y, columns, vectors * inverse, team)
 
 
 def _times(data: Container, G: np.ndarray, columns: int, team: Team, transpose: bool = False) -> np.ndarray:
@@ -159,20 +168,28 @@ def nndsvd(data: Container, k: int, rng: np.random.RandomState, team: Team) -> F
     factorization", doi:10.1016/j.patcog.2007.09.010.
     """
     U, s, V = truncated_svd(data, k, rng, team)
+    parts = [_part_norms(U), _part_norms(V)]
     # The larger of the two parts of each pair, by the product of their norms; its sign.
-    norms = {sign: _part_norms(U, sign) * _part_norms(V, sign) for sign in (1, -1)}
-    sign = np.where(norms[1] >= norms[-1], 1, -1)
-    weight = np.sqrt(s * np.maximum(norms[1], norms[-1]))
-    W, Ht = np.maximum(U * sign.astype(U.dtype), 0), np.maximum(V * sign.astype(V.dtype), 0)
-    for F in (W, Ht):
-        F *= _divide(weight, np.linalg.norm(F, axis=0)).astype(F.dtype)
-        F[F < 1e-6] = 0
-    return W, Ht
+    positive, negative = parts[0] * parts[1]
+    sign = np.where(positive >= negative, 1, -1)
+    weight = np.sqrt(s * np.maximum(positive, negative))
+    for F, norms in zip((U, V), parts, strict=True):
+        factors = (sign * _divide(weight, np.where(sign > 0, *norms))).astype(F.dtype)
+        for first in range(0, len(F), ROWS):
+            block = F[first : first + ROWS]
+            block *= factors
+            block *= block >= 1e-6
+    return U, V
 
 
-def _part_norms(U: np.ndarray, sign: int) -> np.ndarray:
-    """The norms of the positive, or for sign -1 the negative, parts of the columns."""
-    return np.linalg.norm(np.maximum(sign * U, 0), axis=0).astype(np.float64)
+def _part_norms(U: np.ndarray) -> np.ndarray:
+    """The norms (2, k) of the positive and of the negative parts of the columns, in double."""
+    squares = np.zeros((2, U.shape[1]))
+    for first in range(0, len(U), ROWS):
+        block = U[first : first + ROWS].astype(np.float64)
+        for part, clipped in enumerate((np.maximum(block, 0), np.minimum(block, 0))):
+            squares[part] += np.einsum("ij,ij->j", clipped, clipped)
+    return np.sqrt(squares)
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -184,8 +201,8 @@ def nndsvda(data: Container, k: int, rng: np.random.RandomState, team: Team) -> 
     """`nndsvd` with its zeros replaced by the mean of X."""
     W, Ht = nndsvd(data, k, rng, team)
     mean = _mean(data)
-    W[W == 0] = mean
-    Ht[Ht == 0] = mean
+    for F in (W, Ht):
+        np.copyto(F, mean, where=F == 0)
     return W, Ht
 
 

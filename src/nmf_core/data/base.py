@@ -1,6 +1,7 @@
 """The container protocol: everything a fit asks of X."""
 
 import contextlib
+import math
 import mmap
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -12,18 +13,21 @@ from nmf_core._core import Team
 _PAGE = 1 << 21  # bytes of a huge page: rows of a factor are read in any order, and each small page costs a look-up
 
 
-def _zeros(size: int) -> np.ndarray:
-    """So many bytes, all zero, on a cache line of their own; in huge pages where they fill one and there are any."""
-    if size < _PAGE // 2 or not hasattr(mmap, "MADV_HUGEPAGE"):
-        align, buffer = 64, np.zeros(size + 64, dtype=np.uint8)
+def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Zeros that start on a cache line, in huge pages as far as they fill some; large ones leave no hole behind."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    huge = (size + _PAGE // 2) // _PAGE * _PAGE
+    if huge == 0 or not hasattr(mmap, "MADV_HUGEPAGE"):
+        buffer = np.zeros(size + 64, dtype=np.uint8)
+        start = -buffer.ctypes.data % 64
     else:
         # What is never touched takes no memory.
-        align, pages = _PAGE, mmap.mmap(-1, size + 2 * _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with contextlib.suppress(OSError):  # a kernel may have been built without
-            pages.madvise(mmap.MADV_HUGEPAGE)
+        pages = mmap.mmap(-1, size + 2 * _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         buffer = np.frombuffer(pages, dtype=np.uint8)
-    start = -buffer.ctypes.data % align
-    return buffer[start : start + size]
+        start = -buffer.ctypes.data % _PAGE
+        with contextlib.suppress(OSError):  # a kernel may have been built without
+            pages.madvise(mmap.MADV_HUGEPAGE, start, huge)
+    return buffer[start : start + size].view(dtype).reshape(shape)
 
 
 def factor_array(n: int, k: int, dtype: np.dtype) -> np.ndarray:
@@ -34,7 +38,7 @@ def factor_array(n: int, k: int, dtype: np.dtype) -> np.ndarray:
     itemsize = np.dtype(dtype).itemsize
     step = 16 if k * itemsize <= 32 else 32
     ld = -(-k * itemsize // step) * step // itemsize
-    return _zeros(n * ld * itemsize).view(dtype).reshape(n, ld)
+    return aligned_zeros((n, ld), dtype)
 
 
 class Step(NamedTuple):
@@ -172,6 +176,6 @@ class Container(ABC):
     def transposed_product(self, F: np.ndarray, k: int, team: Team) -> np.ndarray:
         """A.T @ F (m, ld) for a factor array F (n, ld) with k columns."""
         m = self.shape[1]
-        S = np.zeros((m + k, F.shape[1]), dtype=self.dtype)
+        S = aligned_zeros((m + k, F.shape[1]), self.dtype)
         self.improve(F, None, S, np.zeros(4), S[:m], Step.none(F, k), team)
         return S[:m]

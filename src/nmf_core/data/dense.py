@@ -6,7 +6,7 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data.base import Container, Step
+from nmf_core.data.base import Container, Step, aligned_zeros
 
 _BLOCK_BYTES = 1 << 22
 
@@ -50,7 +50,7 @@ class Dense(Container):
         return Dense(self.array.astype(np.float64), transposed=self.transposed)
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:
-        C = np.empty((self.shape[0], G.shape[1]), dtype=self.dtype)
+        C = aligned_zeros((self.shape[0], G.shape[1]), self.dtype)
         _core.dense_product(C, self.array, G, team)
         return C
 

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data.base import Container, Step
+from nmf_core.data.base import Container, Step, aligned_zeros
 from nmf_core.data.dense import Dense
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
@@ -59,7 +59,7 @@ class Sparse(Container):
         return Sparse(A, transposed=self.transposed)
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:
-        C = np.empty((self.shape[0], G.shape[1]), dtype=self.dtype)
+        C = aligned_zeros((self.shape[0], G.shape[1]), self.dtype)
         _core.csr_product(C, self.data, self.indices, self.indptr, G, team)
         return C
 
