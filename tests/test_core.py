@@ -1,6 +1,9 @@
 """The compiled kernels against their slow twins, SciPy's nnls and scikit-learn's coordinate descent."""
 
 import inspect
+import re
+import shutil
+import subprocess
 from copy import deepcopy
 
 import numpy as np
@@ -406,3 +409,29 @@ def test_factor_arrays_fit_the_kernels():
         for k in (1, 3, 5, 9):
             ld = factor_array(4, k, dtype).shape[1]
             assert_equals_twin("dense_pass", problem(21, 13, k, ld, dtype), dtype)
+
+
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump to read the machine code")
+@pytest.mark.skipif(len(_core.LEVELS) == 1, reason="there is one level only")
+def test_newer_instructions_stay_in_their_variants():
+    """A processor without AVX must never meet one of its instructions, one without AVX-512 none of those."""
+
+    def objdump(*options):
+        command = ["objdump", *options, _core.__file__]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=100).stdout
+
+    if "no symbols" in objdump("--syms"):
+        pytest.skip("the names of functions have been stripped")
+    lines = objdump("--disassemble", "--no-show-raw-insn", "--section=.text").splitlines()
+    function, variants, strays = "", set(), set()
+    for line in lines:
+        if match := re.match(r"[0-9a-f]+ <(.+)>:", line):
+            function = match[1]
+        elif match := re.match(r"\s+[0-9a-f]+:\s+(v\w+)\s", line):
+            needed = 2 if re.search(r"%zmm|%k[1-7]|%[xy]mm(1[6-9]|2\d|3[01])", line) else 1
+            variant = re.search(r"[_fd]([12])(\.|$)", function)
+            variants.add(needed)
+            if variant is None or int(variant[1]) < needed:
+                strays.add((function, line.strip()))
+    assert variants == {1, 2}
+    assert not strays
