@@ -9,7 +9,7 @@ import zoo
 
 from nmf_core._core import METHODS, Team
 from nmf_core.data import as_container, factor_array
-from nmf_core.data.base import Step
+from nmf_core.data.base import Step, aligned_zeros
 from nmf_core.problem import padded
 from nmf_core.validation import check_matrix
 
@@ -255,3 +255,18 @@ def test_improve_is_one_pass(name, method, dtype):
     assert values["report"][3] == pytest.approx(np.sum((A @ G.astype(np.float64)) * F), rel=1e-6)
     np.testing.assert_array_equal(G, G_before)
     assert zoo.same_contents(untouched, zoo.contents(original))
+
+
+def test_large_arrays_are_zero_aligned_and_may_be_written():
+    for shape in [(1, 4), (300, 24), (40_000, 8), (200_000, 8)]:
+        array = aligned_zeros(shape, np.dtype(np.float64))
+        assert array.shape == shape
+        assert array.ctypes.data % 64 == 0
+        assert not array.any()
+        array[:] = 1
+        assert array.sum() == shape[0] * shape[1]
+
+
+def test_no_room_is_a_memory_error():
+    with pytest.raises(MemoryError):
+        aligned_zeros((1 << 50, 8), np.dtype(np.float64))

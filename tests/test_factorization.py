@@ -361,9 +361,15 @@ def test_transform_keeps_the_dtype_of_the_data(model, dtype):
 SHAPES = [(300, 40), (40, 300), (700, 1100)]
 
 
+def uneven(A):
+    """Every other row or so has entries in the first half of the columns only."""
+    half = np.arange(A.shape[1]) < A.shape[1] // 2
+    return sp.csc_array(np.where(half | ((997 * A[:, :1]) % 1 > 0.5), A, 0))
+
+
 @pytest.mark.parametrize("penalties", [{}, {"alpha_W": 0.01, "l1_ratio": 0.5}], ids=["plain", "penalised"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray, sp.csr_array, sp.csc_array])
+@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray, sp.csr_array, sp.csc_array, uneven])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_a_row_does_not_depend_on_the_rows_beside_it(shape, make, dtype, penalties):
     """To the last bit: alone, in a small group, or with all others, by any number of threads."""

@@ -18,13 +18,14 @@ def as_container(X: Matrix, *, by_rows: bool = False) -> Container:
         An array stored by columns or in CSC is visited by columns: its container is `transposed`.
     by_rows : bool
         Whether what a pass makes of a row must not depend, to the last bit, on the number of rows: arrays stored by
-        columns are copied then, because their products are summed in groups that depend on it. (Those of CSC are not.)
+        columns are copied then, because their products are summed in groups that depend on it; those of CSC are not
+        summed in groups.
     """
     if is_sparse(X):
         from nmf_core.data.sparse import Sparse  # imports scipy.sparse
 
         if X.format == "csc":
-            return Sparse(X.T, transposed=True)
+            return Sparse(X.T, transposed=True, grouped=not by_rows)
         return Sparse(X if X.format == "csr" else X.tocsr())
     if by_rows:
         return Dense(np.ascontiguousarray(X))

@@ -22,7 +22,10 @@ def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         start = -buffer.ctypes.data % 64
     else:
         # What is never touched takes no memory.
-        pages = mmap.mmap(-1, size + 2 * _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            pages = mmap.mmap(-1, size + 2 * _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError as error:
+            raise MemoryError(f"no room for an array of {size} bytes") from error
         buffer = np.frombuffer(pages, dtype=np.uint8)
         start = -buffer.ctypes.data % _PAGE
         with contextlib.suppress(OSError):  # a kernel may have been built without

@@ -27,9 +27,12 @@ class Sparse(Container):
         The blocked matrix. Explicit zeros are entries like any other.
     transposed : bool
         Whether A is X.T.
+    grouped : bool
+        Whether the statistics of a pass may be summed in groups of rows, which depend on all of A.
     """
 
-    def __init__(self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False) -> None:
+    def __init__(self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False, grouped: bool = True) -> None:
+        self.grouped = grouped
         if not A.has_canonical_format:
             A = A.copy()
             A.sum_duplicates()
@@ -89,7 +92,7 @@ class Sparse(Container):
             n = self.shape[0]
             saved = 2 * (self.data.nbytes + self.indices.nbytes) + 3 * n * G.shape[1] * G.itemsize
             most = min(_MOST_GROUPS, n // _GROUP_ROWS, 1 + saved // max(1, _GROUP_COST * G.nbytes))
-            n_groups = 1 << max(0, int(most).bit_length() - 1)
+            n_groups = 1 << max(0, int(most).bit_length() - 1) if self.grouped else 1
             wanted = self.n_stored * np.arange(1, n_groups) // n_groups
             inner = np.searchsorted(self.indptr, wanted) // _TILE * _TILE
             self._bounds[G.shape[1]] = np.concatenate([[0], inner, [n]]).astype(self.indices.dtype)
