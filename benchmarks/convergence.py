@@ -38,6 +38,60 @@ class Fit:
         return 2 * objective(self.X, result.W, result.H) / result.X_squared_norm
 
 
+class OtherLosses:
+    """A default fit of 20 components for other losses than the squared error, beside multiplicative updates."""
+
+    params = (
+        ["planted", "planted_sparse", "digits", "debian_words", "pbmc3k"],
+        ["kullback-leibler", "itakura-saito", 0.5, 1.5],
+        ["auto", "mu"],
+        ["float32", "float64"],
+    )
+    param_names = ("problem", "loss", "solver", "dtype")
+    timeout = 600
+
+    def setup(self, name, loss, solver, dtype):
+        small = name in ("planted", "digits")
+        if loss == "itakura-saito" and name != "planted":
+            raise NotImplementedError("zeros")
+        if loss != "kullback-leibler" and not small:
+            raise NotImplementedError("takes too long: the whole model is looked at")
+        self.X = problem(name, dtype)
+        self.W, self.H = start(name, 20, "random", dtype)
+
+    def fit(self, loss, solver):
+        return nmf_core.factorize(self.X, 20, W=self.W, H=self.H, loss=loss, solver=solver, n_threads=2)
+
+    def time_fit(self, name, loss, solver, dtype):
+        self.fit(loss, solver)
+
+    def track_iterations(self, name, loss, solver, dtype):
+        return self.fit(loss, solver).n_iter
+
+    def track_objective(self, name, loss, solver, dtype):
+        result = self.fit(loss, solver)
+        return objective(self.X, result.W, result.H, loss)
+
+
+class Transform:
+    """W of new samples: one row, which shows the overhead, and all rows."""
+
+    params = (["digits", "debian_words"], ["frobenius", "kullback-leibler"], ["float32", "float64"])
+    param_names = ("problem", "loss", "dtype")
+    timeout = 600
+
+    def setup(self, name, loss, dtype):
+        self.X = problem(name, dtype)
+        self.result = nmf_core.factorize(self.X, 20, loss=loss, init="random", random_state=0, max_iter=10)
+        self.result.transform(self.X[:1])
+
+    def time_one_row(self, name, loss, dtype):
+        self.result.transform(self.X[:1])
+
+    def time_all_rows(self, name, loss, dtype):
+        self.result.transform(self.X)
+
+
 class ScikitLearn:
     """The same with scikit-learn."""
 

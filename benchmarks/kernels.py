@@ -5,7 +5,8 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from nmf_core import _core
-from nmf_core.data import Step, as_container, factor_array
+from nmf_core.data import BetaStep, NewtonStep, Step, as_container, factor_array
+from nmf_core.losses import make_loss
 
 
 def _factor(n, k, dtype):
@@ -35,6 +36,41 @@ class Sweep:
     def time_gemm(self, method, k, dtype, threads):
         with threadpool_limits(threads):
             self.F[:, :k] @ self.gram
+
+
+class OtherLosses:
+    """One iteration over X for other losses: multiplicative updates of W with statistics, or Newton steps of W."""
+
+    params = (["dense", "csr"], ["mu", "newton"], [0.5, 1.0, 1.5], ["float32", "float64"], [1, 2])
+    param_names = ("storage", "solver", "beta", "dtype", "threads")
+
+    def setup(self, storage, solver, beta, dtype, threads):
+        if solver == "newton" and beta != 1:
+            raise NotImplementedError("for Kullback-Leibler only")
+        rng = np.random.default_rng(0)
+        if storage == "dense":
+            X = rng.random((2000, 1000), dtype=dtype)
+        else:
+            X = sp.random_array((5000, 2000), density=0.02, rng=rng, format=storage, dtype=dtype)
+        k = 20
+        self.data = as_container(X)
+        n, m = self.data.shape
+        F, G = _factor(n, k, dtype), _factor(m, k, dtype)
+        one, order = np.ones(k, dtype=dtype), np.arange(k, dtype=np.int32)
+        sums, floors = G[:, :k].sum(axis=0), np.full(n, 1e-9, dtype=dtype)
+        team, report = _core.Team(threads), np.zeros(4)
+        if solver == "mu":
+            S = factor_array(m + (1 if beta == 1 else m), k, F.dtype)
+            exponent = make_loss(beta).exponent
+            step = BetaStep(F, F, one, sums, order, 0.0, 0.0, 0.0, 1, 0.0, beta, exponent, floors)
+            self.call = lambda: self.data.improve_beta(F, None, S, report, G, step, team)
+        else:
+            step = NewtonStep(F, F, one, sums, order, 0.0, 0.0, 1, 0.0, floors, False, False)
+            self.call = lambda: self.data.newton(F, None, report, G, step, team)
+        self.call()
+
+    def time_iteration(self, storage, solver, beta, dtype, threads):
+        self.call()
 
 
 class Pass:

@@ -80,6 +80,9 @@ PROBLEMS = {
     "words_tfidf": lambda: tfidf(_load("debian_words")),
     "bigrams_tfidf": lambda: tfidf(_load("debian_bigrams")),
     "pbmc3k_log1p": lambda: log1p(_load("pbmc3k")),
+    # frames are samples
+    "fishin_3000": lambda: np.ascontiguousarray(_load("audio_fishin_large")[:, :3000].T),
+    "fishin_3000_positive": lambda: PROBLEMS["fishin_3000"]() + 1e-6,
 }
 REAL = (
     "karate", "breast21", "all_aml", "hawaiibirds", "jester5k", "pbmc3k", "tenx10k_dense", "audio_brahms",
@@ -114,15 +117,57 @@ def start(name: str, k: int, init: str, dtype: str = "float64", seed: int = 0):
     return factors
 
 
-def objective(X, W, H) -> float:
-    """||X - W H||_F^2 / 2 in double, without forming W H."""
+def objective(X, W, H, loss="frobenius") -> float:
+    """The divergence of X and W H in double, without forming W H.
+
+    Parameters
+    ----------
+    loss : str or float
+        "frobenius": ||X - W H||_F^2 / 2; otherwise a beta-divergence.
+    """
     W, H = np.asarray(W, dtype=np.float64), np.asarray(H, dtype=np.float64)
-    if sp.issparse(X):
+    beta = BETAS.get(loss, loss)
+    if sp.issparse(X) and beta == 2:
         norm = float(np.sum(X.data.astype(np.float64) ** 2))
         inner = float(np.sum((X.astype(np.float64) @ H.T) * W))
         return (norm - 2 * inner + float(np.sum((W.T @ W) * (H @ H.T)))) / 2
+    if sp.issparse(X) and beta == 1:
+        entries = sp.coo_array(X)
+        total = float(W.sum(axis=0) @ H.sum(axis=1))
+        for i in range(0, entries.nnz, 1 << 20):
+            block = slice(i, i + (1 << 20))
+            x = entries.data[block].astype(np.float64)
+            y = np.einsum("ij,ij->i", W[entries.row[block]], H.T[entries.col[block]])
+            total += float(np.sum(x * np.log(x / y) - x))
+        return total
     total = 0.0
-    for i in range(0, len(X), 512):
-        residual = X[i : i + 512].astype(np.float64) - W[i : i + 512] @ H
-        total += float(np.einsum("ij,ij->", residual, residual))
-    return total / 2
+    step = max(1, (1 << 22) // X.shape[1])
+    for i in range(0, X.shape[0], step):
+        x = X[i : i + step]
+        total += _divergence((x.toarray() if sp.issparse(x) else x).astype(np.float64), W[i : i + step] @ H, beta)
+    return total
+
+
+BETAS = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0}
+
+
+def _divergence(x, y, beta) -> float:
+    """The sum of d(x, y), from the textbook's formulas."""
+    if beta == 2:
+        return float(np.sum((x - y) ** 2)) / 2
+    if beta == 0:
+        return float(np.sum(x / y - np.log(x / y) - 1))
+    if beta == 1:
+        some = x > 0
+        return float(np.sum(x[some] * np.log(x[some] / y[some]))) - float(x.sum()) + float(y.sum())
+    root = np.sqrt(y)
+    powers = {0.5: (root, 1 / root), 1.5: (root * y, root)}  # most of the time otherwise
+    y_b, y_b1 = powers[beta] if beta in powers else (y**beta, y ** (beta - 1))
+    total = float(np.sum(x**beta)) + (beta - 1) * float(y_b.sum()) - beta * float(np.sum(x * y_b1))
+    return total / (beta * (beta - 1))
+
+
+def rank_one(X):
+    """W and H of the model of row sums times column sums: what is known without any components."""
+    rows, columns = (np.asarray(X.sum(axis=axis, dtype=np.float64)).ravel() for axis in (1, 0))
+    return rows[:, np.newaxis], columns[np.newaxis] / rows.sum()

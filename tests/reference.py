@@ -6,6 +6,7 @@ Everything is computed in double, for one row after the other or with whole matr
 import inspect
 
 import numpy as np
+from scipy.special import xlogy
 
 from nmf_core._core import METHODS
 
@@ -16,7 +17,7 @@ def call(function, **values):
 
 
 def pass_values(F, G, S, method, **others):
-    """Arguments of one plain sweep of a pass, by name; everything can be replaced."""
+    """Arguments of one plain sweep over F for a loss of any kind, by name; everything can be replaced."""
     k = others["gram"].shape[0] if "gram" in others else S.shape[0] - G.shape[0]
     values = {
         "F": F,
@@ -28,12 +29,19 @@ def pass_values(F, G, S, method, **others):
         "scale": np.ones(k, dtype=F.dtype),
         "G": G,
         "gram": np.ascontiguousarray((G.T @ G)[:k, :k]),
+        "sums": G.sum(axis=0, dtype=np.float64)[:k].astype(F.dtype),
         "order": np.arange(k, dtype=np.int32),
         "method": method,
         "l1": 0.0,
+        "l2": 0.0,
         "beta": 0.0,
         "max_sweeps": 1,
         "tol": 0.0,
+        "loss_beta": 1.0,
+        "exponent": 1.0,
+        "floors": np.full(len(F), 1e-10, dtype=F.dtype),
+        "careful": False,
+        "measure": True,
     }
     return {**values, **others}
 
@@ -72,6 +80,82 @@ def mu_step(f, cross, gram, order, l1):
 STEPS = {"hals": hals_step, "mu": mu_step}
 
 
+def multiplicative_step(f, numerator, denominator, sums, order, l1, l2, exponent, cut):
+    """Multiply every coordinate by a power of the ratio of the gradient's halves, both taken before any one moves.
+
+    The curvature that scales a step is estimated from the slope of the half that pulls to zero, shared out among the
+    components by what they hold of the model. With `cut` those that hold next to nothing become zero.
+    """
+    slope = denominator + l1 + l2 * f
+    size = sums @ f
+    length = 0.0
+    for c in order:
+        curvature = l2 + (slope[c] * sums[c] / size if size > 0 else 0.0)
+        if curvature > 0:
+            step = max(-f[c], (numerator[c] - slope[c]) / curvature)
+            length += step**2 * curvature
+        f[c] *= (numerator[c] / (slope[c] if slope[c] > 0 else np.finfo(np.float32).eps)) ** exponent
+    if cut:
+        shares = sums * f
+        f[[c for c in order if shares[c] < np.finfo(np.float64).eps * shares.sum()]] = 0
+    return length
+
+
+def beta_step(f, x, G, sums, order, l1, l2, exponent, loss_beta, floor):
+    """The same with halves of the gradient that f and x tell."""
+    halves = gradient(f, x, G, sums, loss_beta, floor)
+    return multiplicative_step(f, *halves, sums, order, l1, l2, exponent, loss_beta < 1)
+
+
+def newton_step(f, x, G, sums, order, l2, floor, careful):
+    """Move one coordinate after the other by Newton's method for 1 / q = 1 / s, where q - s is minus its slope.
+
+    Where `careful`, not farther down than a multiplicative update does.
+    """
+    length = 0.0
+    for c in order:
+        y = np.maximum(floor, G @ f)
+        q = np.sum(x * G[:, c] / y)
+        h = np.sum(x * G[:, c] ** 2 / y**2)
+        s = sums[c] + l2 * f[c]
+        if s <= 0:  # costs nothing, so stays
+            continue
+        if h > 0:
+            lowest = f[c] * q / s if careful and q < s else 0.0
+            new = max(lowest, f[c] + (q - s) * (q / s) / (h + l2 * (q / s) ** 2))
+            length += max(-f[c], (new - f[c]) / (q / s)) ** 2 * h + (new - f[c]) ** 2 * l2
+        else:  # nothing asks for it
+            new = 0.0
+        f[c] = new
+    return length
+
+
+# --- rows: swept until done, then kept or extrapolated
+
+
+def sweep(report, max_sweeps, tol, step, f, *others):
+    """Take steps of the row f until their length has fallen to tol of the first; report as the kernels do."""
+    lengths = []
+    done = max_sweeps == 0
+    while not done and len(lengths) < max_sweeps:
+        lengths.append(step(f, *others))
+        done = lengths[-1] <= tol**2 * lengths[0]
+    report[0] += sum(lengths[:1])
+    report[1] = max(report[1], len(lengths))
+    report[2] += not done
+
+
+def put(F, N, i, f, before, scale, beta, least=0.0):
+    """Row f into F; or, with N, into N, and into F what lies ahead of it, at least so many times f."""
+    k = len(f)
+    if N is None:
+        F[i, :k] = f
+    else:
+        ahead = np.maximum(least * f, f + beta * (f - before[i, :k] * scale))
+        N[i, :k] = f
+        F[i, :k] = ahead
+
+
 def improve(F, N, report, cross, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol):
     """Improve all rows of `start`, each by itself, into F; with N extrapolate them."""
     k = len(gram)
@@ -81,21 +165,46 @@ def improve(F, N, report, cross, start, before, scale, gram, order, method, l1, 
     gram = gram.astype(np.float64)
     for i in range(len(F)):
         f, target = start[i, :k].astype(np.float64), cross[i, :k].astype(np.float64)
-        lengths = []
-        done = False
-        while not done and len(lengths) < max_sweeps:
-            lengths.append(step(f, target, gram, order, l1))
-            done = lengths[-1] <= tol**2 * lengths[0]
-        report[0] += lengths[0]
-        report[1] = max(report[1], len(lengths))
-        report[2] += not done
+        sweep(report, max_sweeps, tol, step, f, target, gram, order, l1)
         report[3] += target @ f
-        if N is None:
-            F[i, :k] = f
-        else:
-            ahead = np.maximum(0.0, f + beta * (f - before[i, :k] * scale))
-            N[i, :k] = f
-            F[i, :k] = ahead
+        put(F, N, i, f, before, scale, beta)
+
+
+# --- beta-divergences
+
+
+def model(F, G, floors):
+    """F @ G.T in double, entries at least so large: one number for all or one for each row."""
+    return np.maximum(F.astype(np.float64) @ G.T.astype(np.float64), np.reshape(floors, (-1, 1)))
+
+
+def halves(X, Y, loss_beta):
+    """The two halves of the gradient with respect to the model Y."""
+    return X * Y ** (loss_beta - 2), Y ** (loss_beta - 1)
+
+
+def losses(x, y, beta):
+    """The definition of the beta-divergence, entry by entry."""
+    if beta == 0:
+        return x / y - np.log(x / y) - 1
+    if beta == 1:
+        return xlogy(x, x / y) - x + y
+    return (x**beta + (beta - 1) * y**beta - beta * x * y ** (beta - 1)) / (beta * (beta - 1))
+
+
+def gradient(f, x, G, sums, loss_beta, floor):
+    """The two halves of the gradient with respect to f."""
+    up, down = halves(x, model(f[np.newaxis], G, floor)[0], loss_beta)
+    return up @ G, sums.astype(np.float64) if loss_beta == 1 else down @ G
+
+
+def losses_but_for_a_constant(x, y, beta):
+    """The same without what x alone says."""
+    if beta == 0:
+        return x / y + np.log(y)
+    if beta == 1:
+        return losses(x, y, 1)
+    return y**beta / beta - x * y ** (beta - 1) / (beta - 1)
 
 
 # --- kernels
@@ -131,8 +240,86 @@ def csr_product(C, data, indices, indptr, G):
     dense_product(C, from_csr(data, indices, indptr, len(G)), G)
 
 
-def csr_inner(data, indices, indptr, F, G):
-    return float(np.sum(from_csr(data, indices, indptr, len(G)) * (F.astype(np.float64) @ G.T.astype(np.float64))))
+def dense_beta_pass(
+    F, N, S, report, X, G, start, before, scale, sums, order, l1, l2, beta, max_sweeps, tol, loss_beta, exponent,
+    floors,
+):  # fmt: skip
+    k = len(sums)
+    X, G = X.astype(np.float64), G.astype(np.float64)
+    for i in range(len(F) if max_sweeps else 0):
+        f = start[i, :k].astype(np.float64)
+        report[3] += np.sum(losses_but_for_a_constant(X[i], model(f[np.newaxis], G[:, :k], floors[i])[0], loss_beta))
+        others = X[i], G[:, :k], sums, order, l1, l2, exponent, loss_beta, floors[i]
+        sweep(report, max_sweeps, tol, beta_step, f, *others)
+        put(F, N, i, f, before, scale, beta, least=0.25)
+    if S is not None:
+        up, down = (half.T @ F.astype(np.float64) for half in halves(X, model(F, G, floors), loss_beta))
+        S[: len(G)] += up.astype(S.dtype)
+        S[len(G) :] += (F.sum(axis=0, dtype=np.float64) if loss_beta == 1 else down).astype(S.dtype)
+
+
+def csr_beta_pass(
+    F, N, S, report, data, indices, indptr, splits, groups, G, start, before, scale, sums, order, l1, l2, beta,
+    max_sweeps, tol, loss_beta, exponent, floors,
+):  # fmt: skip
+    X = from_csr(data, indices, indptr, len(G))
+    dense_beta_pass(
+        F, N, S, report, X, G, start, before, scale, sums, order, l1, l2, beta, max_sweeps, tol, loss_beta, exponent,
+        floors,
+    )  # fmt: skip
+
+
+def factor_beta_pass(
+    F, N, report, numerator, denominator, start, before, scale, sums, order, l1, l2, beta, loss_beta, exponent
+):  # fmt: skip
+    k = len(sums)
+    for i in range(len(F)):
+        f = start[i, :k].astype(np.float64)
+        up, down = (half[i if len(half) > 1 else 0, :k].astype(np.float64) for half in (numerator, denominator))
+        report[0] += multiplicative_step(f, up, down, sums, order, l1, l2, exponent, loss_beta < 1.5)
+        put(F, N, i, f, before, scale, beta, least=0.25)
+    report[1] = max(report[1], 1)
+
+
+def dense_newton(
+    F, N, report, X, G, start, before, scale, sums, order, l2, beta, max_sweeps, tol, floors, careful, measure
+):  # fmt: skip
+    k = len(sums)
+    X, G = X.astype(np.float64), G[:, :k].astype(np.float64)
+    for i in range(len(F)):
+        f = start[i, :k].astype(np.float64)
+        sweep(report, max_sweeps, tol, newton_step, f, X[i], G, sums, order, l2, floors[i], careful)
+        if measure:
+            report[3] += np.sum(xlogy(X[i], X[i] / model(f[np.newaxis], G, floors[i])[0]) - X[i])
+        put(F, N, i, f, before, scale, beta)
+
+
+def csr_newton(
+    F, N, report, data, indices, indptr, rows, windows, G, start, before, scale, sums, order, l2, beta, max_sweeps,
+    tol, floors, careful, measure,
+):  # fmt: skip
+    X = from_csr(data, indices, indptr, len(G))
+    dense_newton(
+        F, N, report, X, G, start, before, scale, sums, order, l2, beta, max_sweeps, tol, floors, careful, measure
+    )  # fmt: skip
+
+
+def dense_divergence(X, F, G, beta, floors):
+    return float(np.sum(losses(X.astype(np.float64), model(F, G, floors), beta)))
+
+
+def model_divergence(F, G, beta, floors):
+    return float(np.sum(model(F, G, floors) ** beta)) / beta
+
+
+def csr_divergence(data, indices, indptr, F, G, beta, floors):
+    rows = np.repeat(np.arange(len(F)), np.diff(indptr))
+    x, y = data.astype(np.float64), model(F, G, floors)[rows, indices]
+    return float(np.sum(losses(x, y, beta) - (y**beta / beta if beta > 0 else 0.0)))
+
+
+def factor_sums(sums, F):
+    sums += F[:, : len(sums)].sum(axis=0, dtype=np.float64)
 
 
 def csr_split(splits, indices, indptr, bounds):

@@ -15,7 +15,7 @@ LAYERS = [
     {"model_selection"},
     {"patching"},
     {"estimators"},
-    {"factorize", "factorization", "transform", "progress", "variants"},
+    {"factorize", "factorization", "transform", "divergence", "progress", "variants"},
     {"solvers"},
     {"initialization", "stopping"},
     {"problem"},
@@ -40,7 +40,6 @@ LADDERS = {
     "data": "the containers",
     "io": "reads and writes both kinds of files",
     "interpretation": "looks at the errors of rows after a fit",
-    "estimators": "works around scikit-learn's own solver, which mistakes unsorted indices",
 }
 
 

@@ -31,6 +31,40 @@ def test_objective_is_half_the_squared_error(benchmark, convert, dtype):
     assert benchmark("problems").objective(convert(X), W, H) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("loss", [-0.5, "itakura-saito", 0.5, "kullback-leibler", 1.5, 2.5])
+@pytest.mark.parametrize("convert", [np.asarray, sp.csr_array, sp.csc_matrix])
+def test_objective_of_other_losses_is_that_of_scikit_learn(benchmark, convert, loss):
+    from sklearn.decomposition._nmf import _beta_divergence
+
+    problems = benchmark("problems")
+    rng = np.random.default_rng(0)
+    W, H = rng.random((60, 3)) + 0.1, rng.random((3, 11)) + 0.1
+    X = rng.random((60, 11)) + 0.1
+    beta = problems.BETAS.get(loss, loss)
+    if beta > 0:
+        X[rng.random(X.shape) < 0.5] = 0
+    assert problems.objective(convert(X), W, H, loss) == pytest.approx(_beta_divergence(X, W, H, beta), rel=1e-10)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sp.csr_array])
+def test_rank_one_model_has_the_sums_of_rows_and_columns(benchmark, convert):
+    X = np.random.default_rng(0).poisson(1.0, (20, 7)).astype(np.float64)
+    W, H = benchmark("problems").rank_one(convert(X))
+    np.testing.assert_allclose((W @ H).sum(axis=0), X.sum(axis=0))
+    np.testing.assert_allclose((W @ H).sum(axis=1), X.sum(axis=1))
+
+
+def test_updates_to_an_objective_are_counted(benchmark):
+    compare = benchmark("compare")
+    X = benchmark("problems").problem("digits")[:200]
+    rng = np.random.default_rng(0)
+    W, H = rng.random((200, 4)), rng.random((4, X.shape[1]))
+    ours = compare.run_ours(X, 4, W, H, 1, 1.0, solver="mu", tol=0, max_iter=7)
+    assert compare.updates_to(X, 4, W, H, ours[1] * (1 + 1e-12), 1.0) == 7
+    assert compare.updates_to(X, 4, W, H, ours[1] * 1e-3, 1.0) == float("inf")
+    assert compare.seconds_per_update(X, 4, W, H, 1, 1.0) != 0
+
+
 @pytest.mark.parametrize("name", ["planted", "planted_sparse", "digits"])
 def test_problems_and_starts_are_shared_and_read_only(benchmark, name):
     problems = benchmark("problems")

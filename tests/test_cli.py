@@ -152,6 +152,47 @@ def test_transform_gives_w_of_new_rows(table, X, rng):
     np.testing.assert_allclose(np.load("w.npy"), f.transform(X), rtol=1e-9)
 
 
+@pytest.mark.parametrize("loss", ["kullback-leibler", "itakura-saito", "frobenius", "1.5", "0.5", "-1"])
+def test_loss_by_name_or_number(table, X, loss, capsys):
+    """It is minimised, kept, told, and what `transform` minimises later."""
+    assert main(["fit", "table.csv", "-k", "2", "--loss", loss, "--seed", "0", "--init", "random"]) == 0
+    assert f" {loss}" in capsys.readouterr().out
+    kept = float(loss) if loss[-1].isdigit() else loss
+    expected = nmf_core.factorize(X, 2, loss=kept, random_state=0, init="random")
+    f = nmf_core.load("table.nmf.npz")
+    assert (f.loss, f.solver) == (kept, expected.solver)
+    np.testing.assert_allclose(f.W, expected.W, rtol=1e-6, atol=1e-9)
+    assert f.divergence == pytest.approx(nmf_core.beta_divergence(X, f.W, f.H, kept), rel=1e-9)
+    table.iloc[:5].to_csv("new.csv")
+    assert run("transform table.nmf.npz new.csv -o w.npy -q") == 0
+    np.testing.assert_allclose(np.load("w.npy"), expected.transform(X[:5]), rtol=1e-6, atol=1e-9)
+
+
+def test_loss_is_in_the_json_and_on_the_page(table):
+    done = command("fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--json", "--report", "page.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert said["loss"] == "kullback-leibler"
+    assert said["parameters"]["solver"] == "newton"
+    assert said["divergence"] == nmf_core.load("table.nmf.npz").divergence
+    assert "kullback-leibler" in Path("page.html").read_text(encoding="utf-8")
+    done = command("fit", "table.csv", "-k", 2, "--loss", "1.5", "--json")
+    assert json.loads(done.stdout)["loss"] == 1.5
+
+
+def test_losses_that_do_not_fit_are_one_line(table, capsys):
+    table.iloc[2, 3] = 0.0
+    table.to_csv("zeros.csv")
+    zeros = failing(capsys, "fit", "zeros.csv", "-k", 2, "--loss", "itakura-saito")
+    assert "When beta_loss <= 0 and X contains zeros" in zeros
+    assert "loss" in failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "nan")
+    mismatch = failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--solver", "hals")
+    assert "'hals'" in mismatch
+    assert "'kullback-leibler'" in mismatch
+    assert main(["fit", "table.csv", "-k", "2", "--loss", "itakura-saito", "-q"]) == 0
+    assert "contains zeros" in failing(capsys, "transform", "table.nmf.npz", "zeros.csv")
+
+
 def test_json_is_all_that_is_printed(table):
     done = command("fit", "table.csv", "-k", 2, "--json", "--report", "page.html")
     assert (done.returncode, done.stderr) == (0, "")
@@ -227,6 +268,7 @@ def test_interrupt_with_nothing_to_keep(table, monkeypatch, capsys):
         "fit x.npy",
         "fit x.npy -k two",
         "fit x.npy -k 2 --solver none",
+        "fit x.npy -k 2 --loss manhattan",
         "fit x.npy -k 2 --alpha-H x",
         "walk",
     ],

@@ -1,5 +1,7 @@
 """Containers: the same matrix, whatever holds it."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,14 +10,18 @@ import scipy.sparse as sp
 import zoo
 
 from nmf_core._core import METHODS, Team
-from nmf_core.data import as_container, factor_array
-from nmf_core.data.base import Step, aligned_zeros
-from nmf_core.problem import padded
+from nmf_core.data import BetaStep, NewtonStep, Step, as_container, factor_array
+from nmf_core.data.base import aligned_zeros
+from nmf_core.data.sparse import Sparse
+from nmf_core.losses import Beta
+from nmf_core.problem import Problem, container_for, model_floors, padded
 from nmf_core.validation import check_matrix
 
 X = zoo.matrix()
 K = 3
 TEAM = Team(2)
+FLOOR = 1e-18
+BETAS = (0.5, 1.0, 1.5, 2.0, 3.0)
 PRECISIONS = {np.float32: 2e-6, np.float64: 1e-14}
 DENSE = np.random.default_rng(0).random((12, 7))
 # Read where they are; their memory is the caller's.
@@ -39,8 +45,8 @@ def dense(A):
     return A.to_numpy(dtype=np.float64) if isinstance(A, pd.DataFrame) else np.asarray(A, dtype=np.float64)
 
 
-def container(make, dtype=np.float64):
-    return as_container(check_matrix(make(X.astype(dtype)))[0])
+def container(make, dtype=np.float64, **options):
+    return as_container(check_matrix(make(X.astype(dtype)))[0], **options)
 
 
 def factors(data, k=K):
@@ -51,6 +57,23 @@ def factors(data, k=K):
 
 def close(actual, expected, dtype):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=PRECISIONS[dtype] * np.abs(expected).max())
+
+
+def assert_products(data, A, dtype):
+    F, G = factors(data)
+    close(data.product(G, TEAM), A @ G.astype(np.float64), dtype)
+    close(data.transposed_product(F, K, TEAM), A.T @ F.astype(np.float64), dtype)
+
+
+def divergence(data, F, G, beta):
+    return data.divergence(F, G, beta, np.full(len(F), FLOOR), TEAM)
+
+
+def assert_divergences(data, A, betas=BETAS):
+    F, G = factors(data)
+    for beta in betas:
+        expected = np.sum(reference.losses(A, reference.model(F, G, FLOOR), beta))
+        assert divergence(data, F, G, beta) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", zoo.EVERYTHING)
@@ -65,10 +88,13 @@ def test_what_a_container_says_of_its_matrix(name, dtype):
     A = X.T if data.transposed else X
     assert data.shape == A.shape
     assert data.dtype == dtype
-    assert type(data.sum()) is type(data.squared_norm()) is float
+    assert type(data.sum()) is type(data.squared_norm()) is type(data.sum_of(np.sqrt)) is float
     assert data.sum() == X.sum()
     assert data.squared_norm() == np.sum(X**2)
-    np.testing.assert_allclose(data.row_means(), A.mean(axis=1), rtol=1e-14)
+    assert data.sum_of(np.sqrt) == pytest.approx(np.sqrt(X).sum(), rel=1e-14)
+    assert data.sum_of(np.ones_like) == data.n_stored
+    np.testing.assert_array_equal(data.sums(), A.sum(axis=1))
+    np.testing.assert_array_equal(data.sums(columns=True), A.sum(axis=0))
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -76,12 +102,40 @@ def test_what_a_container_says_of_its_matrix(name, dtype):
 def test_what_a_container_computes(name, dtype):
     data = container(zoo.KEEPING[name], dtype)
     A = X.T if data.transposed else X
-    F, G = factors(data)
-    F64, G64 = F.astype(np.float64), G.astype(np.float64)
-    close(data.product(G, TEAM), A @ G64, dtype)
-    close(data.transposed_product(F, K, TEAM), A.T @ F64, dtype)
-    residual = np.sum((A - F64 @ G64.T) ** 2)
-    assert data.squared_residual(F, G, TEAM) == pytest.approx(residual, rel=1e-12)
+    assert_products(data, A, dtype)
+    assert_divergences(data, A)
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("beta", [-1.0, 0.0])
+@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray, sp.csr_array, sp.csc_array])
+def test_divergence_of_data_without_zeros(make, beta, dtype):
+    data = as_container(make((X + 1).astype(dtype)))
+    assert_divergences(data, X.T + 1 if data.transposed else X + 1, [beta])
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("name", zoo.KEEPING)
+def test_the_same_matrix_in_double(name, dtype):
+    data = container(zoo.KEEPING[name], dtype)
+    double = data.in_double()
+    assert double.dtype == np.float64
+    assert (double.shape, double.transposed) == (data.shape, data.transposed)
+    assert_products(double, X.T if data.transposed else X, np.float64)
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("name", zoo.KEEPING)
+def test_a_container_that_stands_upright(name, dtype):
+    """It is visited by rows whatever its memory, and computes the same."""
+    data = container(zoo.KEEPING[name], dtype, upright=True)
+    assert not data.transposed
+    assert data.shape == X.shape
+    np.testing.assert_array_equal(data.sums(), X.sum(axis=1))
+    np.testing.assert_array_equal(data.sums(columns=True), X.sum(axis=0))
+    assert_divergences(data, X)
+    assert_products(data, X, dtype)
+    assert_products(data.in_double(), X, np.float64)
 
 
 @pytest.mark.parametrize("name", zoo.SPARSE)
@@ -110,12 +164,14 @@ def test_booleans_become_float64():
         np.testing.assert_array_equal(dense(converted), X > 1)
 
 
+@pytest.mark.parametrize("upright", [False, True])
 @pytest.mark.parametrize("name", IN_PLACE)
-def test_nothing_is_copied_that_can_be_read_in_place(name):
+def test_nothing_is_copied_that_can_be_read_in_place(name, upright):
     original = zoo.LAYOUTS[name](X)
-    assert np.shares_memory(as_container(check_matrix(original)[0]).array, original)
+    assert np.shares_memory(as_container(check_matrix(original)[0], upright=upright).array, original)
 
 
+@pytest.mark.parametrize("upright", [False, True])
 @pytest.mark.parametrize(
     "name",
     [
@@ -123,11 +179,36 @@ def test_nothing_is_copied_that_can_be_read_in_place(name):
         *(f"{form}, {q}" for form in ("csr", "csc") for q in ("int64 indices", "explicit zeros", "read-only arrays")),
     ],
 )
-def test_compressed_matrices_are_read_in_place(name):
+def test_compressed_matrices_are_read_in_place(name, upright):
+    """But for columns where rows are wanted."""
     original = zoo.SPARSE[name](X)
-    data = as_container(check_matrix(original)[0])
+    data = as_container(check_matrix(original)[0], upright=upright)
     for part in ("data", "indices", "indptr"):
-        assert np.shares_memory(getattr(data, part), getattr(original, part)), part
+        in_place = np.shares_memory(getattr(data, part), getattr(original, part))
+        assert in_place is not (upright and name.startswith("csc")), part
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray])
+def test_nothing_that_a_fit_asks_of_an_array_copies_it(make, dtype):
+    A = make(np.random.default_rng(0).random((3000, 1000)).astype(dtype))
+    data = as_container(A, upright=True)
+    F, G = factors(data)
+    S = np.zeros((1001, F.shape[1]), dtype=dtype)
+    values, turned = (
+        reference.pass_values(*pair, S, 0, gram=np.zeros((K, K), dtype=dtype)) for pair in ((F, G), (G, F))
+    )
+    tracemalloc.start()
+    try:
+        data.sum(), data.sums(), data.sums(columns=True), data.squared_norm(), data.sum_of(np.sqrt)
+        divergence(data, F, G, 1.0)
+        data.improve_beta(F, None, S, values["report"], G, reference.call(BetaStep, **values), TEAM)
+        data.newton(F, None, values["report"], G, reference.call(NewtonStep, **values), TEAM)
+        data.newton(G, None, turned["report"], F, reference.call(NewtonStep, **turned), TEAM, columns=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < A.nbytes
 
 
 @pytest.mark.parametrize(
@@ -152,14 +233,15 @@ BROADCAST = {
 }
 
 
+@pytest.mark.parametrize("upright", [False, True])
 @pytest.mark.parametrize("name", BROADCAST)
-def test_broadcast_views(name):
+def test_broadcast_views(name, upright):
     view = BROADCAST[name]
-    data = as_container(check_matrix(view)[0])
+    data = as_container(check_matrix(view)[0], upright=upright)
     A = view.T if data.transposed else view
-    F, G = factors(data)
-    close(data.product(G, TEAM), A @ G, np.float64)
-    close(data.transposed_product(F, K, TEAM), A.T @ F, np.float64)
+    np.testing.assert_allclose(data.sums(), A.sum(axis=1), rtol=1e-14)
+    assert_divergences(data, A)
+    assert_products(data, A, np.float64)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1)])
@@ -168,10 +250,9 @@ def test_single_rows_and_columns(name, shape):
     small = np.arange(1.0, 10.0)[: max(shape)].reshape(shape)
     data = as_container(check_matrix(zoo.KEEPING[name](small))[0])
     A = small.T if data.transposed else small
-    F, G = factors(data)
     assert data.shape == A.shape
-    close(data.product(G, TEAM), A @ G, np.float64)
-    close(data.transposed_product(F, K, TEAM), A.T @ F, np.float64)
+    assert_products(data, A, np.float64)
+    assert_divergences(data, A)
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -180,12 +261,14 @@ def test_nothing_stored(form, dtype):
     empty = getattr(sp, f"{form}_array")((6, 4), dtype=dtype)
     data = as_container(check_matrix(empty)[0])
     F, G = factors(data)
-    assert data.n_stored == data.sum() == data.squared_norm() == 0
+    assert data.n_stored == data.sum() == data.squared_norm() == data.sum_of(np.ones_like) == 0
     assert not data.product(G, TEAM).any()
     assert not data.transposed_product(F, K, TEAM).any()
-    assert not data.row_means().any()
-    expected = np.sum((F.astype(float) @ G.astype(float).T) ** 2)
-    assert data.squared_residual(F, G, TEAM) == pytest.approx(expected)
+    assert not data.sums().any()
+    assert not data.sums(columns=True).any()
+    for beta in BETAS:
+        expected = np.sum(reference.model(F, G, FLOOR) ** beta) / beta
+        assert divergence(data, F, G, beta) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("make", [np.ascontiguousarray, sp.csr_array, sp.csr_matrix])
@@ -194,31 +277,114 @@ def test_blocks_without_rows(make):
     F, G = factors(data)
     assert data.shape == (0, 5)
     assert data.product(G, TEAM).shape == F.shape
-    assert data.sum() == data.squared_norm() == data.squared_residual(F, G, TEAM) == 0
+    assert data.sum() == data.squared_norm() == data.sum_of(np.ones_like) == 0
     assert not data.transposed_product(F, K, TEAM).any()
-    assert data.row_means().shape == (0,)
+    assert data.sums().shape == (0,)
+    np.testing.assert_array_equal(data.sums(columns=True), np.zeros(5))
+    for beta in BETAS:
+        assert divergence(data, F, G, beta) == 0
 
 
+@pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("change", [0.0, 1e-7, 1e-3])
 @pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray, sp.csr_array, sp.csc_array])
-def test_residual_of_an_almost_exact_fit(make, change):
-    """What is left is the rounding of entries, not that of squared norms which cancel."""
+def test_divergence_of_an_almost_exact_fit(make, change, beta):
+    """What is left is the rounding of entries, not that of large sums which cancel."""
     rng = np.random.default_rng(0)
     W, H = (rng.random(shape) * (rng.random(shape) < 0.6) for shape in ((40, K), (K, 30)))
     A = W @ H
     data = as_container(make(A))
     W[2, 1] += change
     F, G = (padded(f, data.dtype) for f in ((H.T, W) if data.transposed else (W, H.T)))
-    expected = np.sum((A - W @ H) ** 2)
-    assert data.squared_residual(F, G, TEAM) == pytest.approx(expected, rel=1e-6, abs=1e-29 * data.squared_norm())
+    # to second order, which is exact for squares; where x is zero, all that y adds
+    y = np.maximum(W @ H, FLOOR)
+    used = A > 0
+    expected = np.sum(y[used] ** (beta - 2) * (A - W @ H)[used] ** 2) / 2 + np.sum(y[~used] ** beta) / beta
+    rounding = 1e-29 * data.squared_norm() if beta == 2 else 1e-15 * np.sum(A[used] ** beta)
+    assert divergence(data, F, G, beta) == pytest.approx(expected, rel=1e-2, abs=rounding)
 
 
 @pytest.mark.parametrize("make", [np.ascontiguousarray, sp.csr_array])
-def test_residual_of_an_exact_fit_in_float32(make):
+def test_divergence_of_an_exact_fit_in_float32(make):
     rng = np.random.default_rng(0)
     W, H = (rng.integers(0, 4, shape).astype(np.float32) for shape in ((40, K), (K, 30)))
-    data = as_container(make(W @ H))
-    assert data.squared_residual(padded(W, data.dtype), padded(H.T, data.dtype), TEAM) == 0
+    A = W @ H
+    data = as_container(make(A))
+    F, G = padded(W, data.dtype), padded(H.T, data.dtype)
+    for beta in BETAS:
+        zeros = np.sum(A == 0) * FLOOR**beta / beta  # zeros of the model count as so much
+        rounding = 0 if beta == 2 else 1e-15 * float(np.sum(A**beta))
+        assert divergence(data, F, G, beta) == pytest.approx(zeros, rel=1e-12, abs=rounding)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("size", [0.0, 0.1])
+@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray, sp.csr_array, sp.csc_array])
+def test_divergence_of_zeros_is_that_of_the_model(make, size, beta):
+    """Also where the mean of X, which says what is too small to count, is zero."""
+    problem = Problem(as_container(make(np.zeros((6, 4)))), Beta(beta))
+    W, Ht = (padded(np.full((n, K), size), np.dtype(np.float64)) for n in (6, 4))
+    expected = 24 * (K * size**2) ** beta / beta
+    assert problem.divergence(W, Ht, TEAM) == pytest.approx(expected, rel=1e-12, abs=1e-9)
+    assert problem.squared_error(W, Ht, TEAM) == pytest.approx(24 * (K * size**2) ** 2, rel=1e-12, abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("unit", [1e-15, 1e-10, 1.0, 1e10])
+@pytest.mark.parametrize("beta", [-1.0, 0.0, 0.5, 1.0, 2.5])
+def test_powers_of_floors_are_numbers(beta, unit, dtype):
+    """As long as those of a small share of the data are: floors are below, and positive where nothing is."""
+    power = 2.0 if beta == 1 else max(1.0, 2 - beta)
+    if (1e-5 * unit) ** -power > float(np.finfo(dtype).max):
+        return
+    for make in (np.ascontiguousarray, sp.csr_array):
+        data = as_container(make((unit * X).astype(dtype)))
+        for columns in (False, True):
+            floors = model_floors(data, beta, columns=columns, by_itself=True)
+            assert floors.dtype == dtype
+            means = unit * X.mean(axis=0 if columns else 1)
+            assert (floors[means > 0] <= 1e-3 * means[means > 0]).all()
+            assert (floors > 0).all()
+            assert np.isfinite(floors ** dtype(-power)).all()
+
+
+# --- the same matrix in another container
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray])
+def test_arrays_with_few_entries_become_sparse_for_kullback_leibler(make, upright, beta, dtype):
+    A = make((X * (np.random.default_rng(1).random(X.shape) < 0.1)).astype(dtype))
+    assert 0 < np.count_nonzero(A) <= 0.1 * A.size
+    data, sparse = as_container(np.ascontiguousarray(A)), as_container(A, upright=upright, zeros_matter=False)
+    assert isinstance(sparse, Sparse)
+    assert sparse.n_stored == np.count_nonzero(A)
+    assert (sparse.shape, sparse.transposed, sparse.dtype) == (A.shape, False, A.dtype)
+    F, G = factors(data)
+    expected = divergence(data, F, G, beta)
+    assert divergence(sparse, F, G, beta) == pytest.approx(expected, rel=1e-12)
+    assert isinstance(container_for(A, Beta(beta), upright=upright), Sparse) is (beta == 1)
+
+
+@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray, sp.csr_array, sp.csc_array])
+def test_others_stay_what_they_are(make):
+    for A in (X, X * (X > 6)) if make in (sp.csr_array, sp.csc_array) else (X,):
+        assert type(as_container(make(A), zeros_matter=False)) is type(as_container(make(A)))
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("name", [name for name in zoo.SPARSE if name.startswith(("csr", "csc"))])
+def test_sparse_matrices_by_columns(name, dtype):
+    data = container(zoo.SPARSE[name], dtype)
+    turned = data.by_columns()
+    assert turned is data.by_columns()
+    assert (turned.shape, turned.transposed, turned.dtype) == (data.shape[::-1], not data.transposed, data.dtype)
+    assert turned.n_stored == data.n_stored
+    A, T = (sp.csr_array((of.data, of.indices, of.indptr), shape=of.shape) for of in (data, turned))
+    assert T.has_canonical_format
+    np.testing.assert_array_equal(T.toarray(), A.toarray().T)
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -235,25 +401,76 @@ def test_factor_arrays(dtype, k):
     assert not array.any()
 
 
+# --- steps: F improves, its statistics are added, and neither X nor the other factor is touched
+
+STORED = ["C", "Fortran", "every third column", "csr array", "csc array", "coo matrix", "csr, int64 indices"]
+
+
 @pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize("name", ["C", "Fortran", "every third column", "csr array", "csc array", "coo matrix"])
+@pytest.mark.parametrize("name", STORED)
 @pytest.mark.parametrize("method", METHODS)
 def test_improve_is_one_pass(name, method, dtype):
-    """F improves, its statistics are added, and neither X nor the other factor is touched."""
     original = zoo.KEEPING[name](X.astype(dtype))
     untouched = zoo.contents(original)
     data = as_container(check_matrix(original)[0])
     A = X.T if data.transposed else X
     F, G = factors(data)
-    G_before, error_before = G.copy(), data.squared_residual(F, G, TEAM)
+    G_before, error_before = G.copy(), divergence(data, F, G, 2.0)
     S = np.zeros((data.shape[1] + K, F.shape[1]), dtype=dtype)
     values = reference.pass_values(F, G, S, METHODS[method])
     reference.call(data.improve, **values, step=reference.call(Step, **values), team=TEAM)
-    assert data.squared_residual(F, G, TEAM) < error_before
+    assert divergence(data, F, G, 2.0) < error_before
     close(S[: data.shape[1]], A.T @ F.astype(np.float64), dtype)
     close(S[data.shape[1] :], (F.T.astype(np.float64) @ F)[:K], dtype)
     assert values["report"][3] == pytest.approx(np.sum((A @ G.astype(np.float64)) * F), rel=1e-6)
     np.testing.assert_array_equal(G, G_before)
+    assert zoo.same_contents(untouched, zoo.contents(original))
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("name", STORED)
+@pytest.mark.parametrize("beta", BETAS)
+def test_improve_beta_is_one_pass(name, beta, dtype):
+    original = zoo.KEEPING[name](X.astype(dtype))
+    untouched = zoo.contents(original)
+    data = as_container(check_matrix(original)[0], upright=True)
+    n, m = data.shape
+    F, G = factors(data)
+    G_before, before = G.copy(), divergence(data, F, G, beta)
+    S = np.zeros((m + (1 if beta == 1 else m), F.shape[1]), dtype=dtype)
+    loss = Beta(beta)
+    values = reference.pass_values(
+        F, G, S, 0, gram=np.zeros((K, K), dtype=dtype), loss_beta=beta, exponent=loss.exponent
+    )  # fmt: skip
+    reference.call(data.improve_beta, **values, step=reference.call(BetaStep, **values), team=TEAM)
+    assert values["report"][3] + loss.constant(data) == pytest.approx(before, rel=1e-5)
+    assert divergence(data, F, G, beta) < before
+    up, down = reference.halves(X, reference.model(F, G, 1e-10), beta)
+    close(S[:m], up.T @ F, dtype)
+    close(S[m:], np.ones((1, n)) @ F if beta == 1 else down.T @ F, dtype)
+    np.testing.assert_array_equal(G, G_before)
+    assert zoo.same_contents(untouched, zoo.contents(original))
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("name", STORED)
+def test_newton_improves_rows_or_columns(name, upright, columns, dtype):
+    original = zoo.KEEPING[name](X.astype(dtype))
+    untouched = zoo.contents(original)
+    data = as_container(check_matrix(original)[0], upright=upright)
+    F, G = factors(data)
+    before = divergence(data, F, G, 1.0)
+    moving, fixed = (G, F) if columns else (F, G)
+    fixed_before = fixed.copy()
+    values = reference.pass_values(moving, fixed, moving, 0, gram=np.zeros((K, K), dtype=dtype))
+    step = reference.call(NewtonStep, **values)
+    data.newton(moving, None, values["report"], fixed, step, TEAM, columns=columns)
+    improved = divergence(data, F, G, 1.0)
+    assert improved < before
+    assert values["report"][3] + np.sum(reference.model(F, G, 0)) == pytest.approx(improved, rel=1e-5)
+    np.testing.assert_array_equal(fixed, fixed_before)
     assert zoo.same_contents(untouched, zoo.contents(original))
 
 

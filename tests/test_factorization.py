@@ -19,7 +19,7 @@ import zoo
 from problems import noisy, uniform
 from scipy.optimize import nnls
 
-from nmf_core import Factorization, factorize, load
+from nmf_core import Factorization, beta_divergence, factorize, load
 from nmf_core.transform import transform
 
 K = 3
@@ -46,6 +46,7 @@ def test_summary_of_a_fit():
         "loss": "frobenius",
         "solver": "hals",
         "objective": np.sum(residual**2) / 2,
+        "divergence": np.sum(residual**2) / 2,
         "relative_error": np.linalg.norm(residual) / np.linalg.norm(X),
         "explained_variance": 1 - np.sum(residual**2) / np.sum(X**2),
         "sparsity_W": np.mean([hoyer(column) for column in MODEL.W.T]),
@@ -63,6 +64,23 @@ def test_summary_of_a_fit():
         assert summary[name] == (pytest.approx(value) if isinstance(value, float) else value), name
     assert 0 < summary["zeros_H"] < 1
     assert json.loads(json.dumps(summary)) == summary
+
+
+@pytest.mark.parametrize("loss", ["kullback-leibler", "itakura-saito", 1.5, -1])
+def test_summary_of_a_fit_by_another_loss(loss):
+    """Its error and explained variance are those of any other model; divergence and objective are the loss's."""
+    result = factorize(X, K, loss=loss, alpha_W=0.01, random_state=0, max_iter=30)
+    summary = result.summary()
+    squared = np.sum((X - result.W @ result.H) ** 2)
+    assert summary["loss"] == loss
+    assert result.squared_error == pytest.approx(squared)
+    assert summary["relative_error"] == pytest.approx(np.sqrt(squared) / np.linalg.norm(X))
+    assert summary["explained_variance"] == pytest.approx(1 - squared / np.sum(X**2))
+    assert summary["divergence"] == pytest.approx(beta_divergence(X, result.W, result.H, loss))
+    assert summary["objective"] == result.objective > result.divergence
+    assert json.loads(json.dumps(summary)) == summary
+    assert str(loss) in repr(result)
+    assert str(loss) in str(summary)
 
 
 def test_penalties_are_no_part_of_the_error():
@@ -115,6 +133,11 @@ LABELLED = factorize(
 SINGLE = factorize(sp.csc_array(X.astype(np.float32)), 2, solver="mu", alpha_W=0.1, random_state=3, max_iter=4)
 
 
+KL = factorize(X, K, loss="kullback-leibler", random_state=0, max_iter=20)
+NUMBER = factorize(sp.csr_array(X), K, loss=1.5, alpha_W=0.01, random_state=0, max_iter=20)
+NEGATIVE = factorize(X, K, loss=-1, solver="mu", random_state=0, max_iter=20)
+
+
 def names_in(folder):
     return [path.name for path in folder.iterdir()]
 
@@ -134,7 +157,11 @@ def assert_equal(one, other):
 
 
 @pytest.mark.parametrize("name", ["model.npz", "model", "with space.npz", "größe.model"])
-@pytest.mark.parametrize("model", [MODEL, LABELLED, SINGLE], ids=["plain", "labelled", "float32"])
+@pytest.mark.parametrize(
+    "model",
+    [MODEL, LABELLED, SINGLE, KL, NUMBER, NEGATIVE],
+    ids=["plain", "labelled", "float32", "kullback-leibler", "beta 1.5", "beta -1"],
+)
 def test_round_trip(tmp_path, model, name):
     path = tmp_path / name
     model.save(path)
@@ -269,6 +296,7 @@ FOREIGN = {
     "later format": lambda file: described(file, format="nmf_core factorization 999"),
     "no format": lambda file: described(file, format=None),
     "entry missing": lambda file: described(file, n_iter=None),
+    "no squared error": lambda file: described(file, squared_error=None),
     "unknown entry": lambda file: described(file, colour="red"),
     "factors that do not fit": lambda file: rewritten(file, W=MODEL.W[:, :-1]),
     "one-dimensional W": lambda file: rewritten(file, W=MODEL.W[:, 0]),

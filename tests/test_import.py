@@ -79,6 +79,9 @@ def test_without_scikit_learn_the_rest_works():
         import numpy as np
         result = nmf_core.factorize(np.outer([1.0, 2.0, 3.0], [4.0, 5.0]), 1)
         assert np.allclose(result.W @ result.H, [[4, 5], [8, 10], [12, 15]], rtol=1e-2)
+        for loss in ("kullback-leibler", 1.5, "itakura-saito"):
+            result = nmf_core.factorize(np.outer([1.0, 2.0, 3.0], [4.0, 5.0]), 1, loss=loss)
+            assert np.allclose(result.W @ result.H, [[4, 5], [8, 10], [12, 15]], rtol=1e-2)
         assert not nmf_core.is_patched()
         nmf_core.unpatch_sklearn()
         """)

@@ -74,9 +74,25 @@ def test_function_imported_before_uses_our_class(patched):
     np.testing.assert_array_equal(before[0], ours[0])
 
 
-def test_model_pickled_by_scikit_learn_is_read_as_ours():
+@pytest.mark.parametrize("beta_loss", ["kullback-leibler", 0.5, "itakura-saito"])
+def test_other_losses_are_ours_too(patched, beta_loss):
+    """Also by the function imported before, and without a trace of the original's own updates."""
+    X = np.random.default_rng(0).uniform(0.1, 1, size=(20, 6))
+    parameters = {"n_components": 2, "solver": "mu", "beta_loss": beta_loss, "random_state": 0, "tol": 1e-2}
+    before = ORIGINAL["non_negative_factorization"](X, **parameters)
+    model = decomposition.NMF(**parameters)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_nmf, "_fit_multiplicative_update", None)
+        np.testing.assert_array_equal(model.fit_transform(X), before[0])
+        np.testing.assert_array_equal(model.components_, before[1])
+        assert model.transform(X[:3]).shape == (3, 2)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("parameters", [{}, {"solver": "mu", "beta_loss": "kullback-leibler"}], ids=str)
+def test_model_pickled_by_scikit_learn_is_read_as_ours(parameters):
     X = np.random.default_rng(0).uniform(size=(20, 6))
-    pickled = pickle.dumps(ORIGINAL["NMF"](2, random_state=0, tol=1e-2).fit(X))
+    pickled = pickle.dumps(ORIGINAL["NMF"](2, random_state=0, tol=1e-2, **parameters).fit(X))
     nmf_core.patch_sklearn()
     try:
         model = pickle.loads(pickled)
@@ -84,6 +100,7 @@ def test_model_pickled_by_scikit_learn_is_read_as_ours():
         nmf_core.unpatch_sklearn()
     assert type(model) is nmf_core.NMF
     assert model.n_threads is None
+    assert model.transform_tol is None
     assert model.transform(X).shape == (20, 2)
 
 

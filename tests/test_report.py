@@ -79,6 +79,16 @@ def test_everything_is_there(f, X):
     assert len(page.references) == 4
 
 
+@pytest.mark.parametrize("loss", ["kullback-leibler", 1.5])
+def test_a_fit_by_another_loss(X, loss):
+    f = nmf_core.factorize(X, 3, loss=loss, random_state=0)
+    page = Page(render_report(f, X))
+    assert page.open == []
+    text = " ".join(page.texts)
+    for word in (str(loss), f.solver, "relative error", "divergence", "Rows described best"):
+        assert word in text
+
+
 def test_nothing_comes_from_elsewhere(f, X):
     rendered = render_report(f, X)
     page = Page(rendered)

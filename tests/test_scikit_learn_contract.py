@@ -18,7 +18,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 import nmf_core
 
 KL = {"solver": "mu", "beta_loss": "kullback-leibler"}
-EXTRAS = ["n_threads", "time_limit", "progress", "callback"]
+IS = {"solver": "mu", "beta_loss": "itakura-saito"}
+EXTRAS = ["n_threads", "time_limit", "progress", "callback", "transform_tol", "transform_max_iter"]
 X = np.random.default_rng(0).uniform(0.1, 1.0, (8, 5))
 W, H = np.random.default_rng(1).uniform(0.1, 1.0, (8, 2)), np.random.default_rng(2).uniform(0.1, 1.0, (2, 5))
 
@@ -26,7 +27,15 @@ W, H = np.random.default_rng(1).uniform(0.1, 1.0, (8, 2)), np.random.default_rng
 def common_checks():
     """Yield every common check of scikit-learn, for every kind of computation behind the class."""
     mu = {"solver": "mu", "n_components": 2, "tol": 1e-6, "max_iter": 2000}
-    for parameters in ({}, {"solver": "auto", "init": "random"}, mu, mu | KL):
+    auto = {"solver": "auto", "init": "random", "random_state": 0}
+    for parameters in (
+        {},
+        auto,
+        auto | {"beta_loss": 1},
+        mu,
+        mu | KL,
+        mu | {"beta_loss": 0.5},
+    ):
         for estimator, check in estimator_checks_generator(nmf_core.NMF(**{"max_iter": 500} | parameters)):
             name = "-".join((check.func.__name__, *map(str, parameters.values())))
             yield pytest.param(estimator, check, id=name)
@@ -50,7 +59,7 @@ def test_signature_is_that_of_scikit_learn_and_then_some(name):
     assert all(p.kind is Parameter.KEYWORD_ONLY for p in ours[-len(EXTRAS) :])
 
 
-@pytest.mark.parametrize("parameters", [{}, {"n_components": 2}, {"solver": "mu"}, KL], ids=str)
+@pytest.mark.parametrize("parameters", [{}, {"n_components": 2}, {"solver": "mu"}, KL, IS], ids=str)
 def test_fitted_attributes(parameters):
     models = [
         module.NMF(max_iter=1000, tol=1e-3, random_state=0, **parameters).fit(X) for module in (nmf_core, decomposition)
@@ -103,7 +112,22 @@ ERRORS = {
     "verbose": lambda nmf, nnf: nmf(2, verbose=-1).fit(X),
     "update_H": lambda nmf, nnf: nnf(X, H=H, update_H="no"),
     "loss that needs mu": lambda nmf, nnf: nmf(2, beta_loss="kullback-leibler").fit(X),
+    "loss that needs mu, by number": lambda nmf, nnf: nmf(2, solver="cd", beta_loss=1.5).fit(X),
+    "loss that needs mu, function": lambda nmf, nnf: nnf(X, n_components=2, beta_loss="itakura-saito"),
+    "loss that needs mu, H fixed": lambda nmf, nnf: nnf(X, H=H, update_H=False, beta_loss=1),
     "loss that needs no zeros": lambda nmf, nnf: nmf(2, solver="mu", beta_loss=0).fit(with_entry(0.0)),
+    "loss that needs no zeros, by name": lambda nmf, nnf: nmf(2, **IS).fit(with_entry(0.0)),
+    "loss that needs no zeros, negative": lambda nmf, nnf: nmf(2, solver="mu", beta_loss=-0.5).fit(with_entry(0.0)),
+    "loss that needs no zeros, sparse": lambda nmf, nnf: nmf(2, **IS).fit(sp.csr_array(with_entry(0.0))),
+    "loss that needs no zeros, CSC": lambda nmf, nnf: nmf(2, **IS).fit(sp.csc_array(with_entry(0.0))),
+    "loss that needs no zeros, function": lambda nmf, nnf: nnf(with_entry(0.0), n_components=2, **IS),
+    "zeros in transform": lambda nmf, nnf: nmf(2, tol=0.1, **IS).fit(X).transform(with_entry(0.0)),
+    "negative, Kullback-Leibler": lambda nmf, nnf: nmf(2, **KL).fit(with_entry(-1.0)),
+    "negative in transform, Kullback-Leibler": lambda nmf, nnf: (
+        nmf(2, tol=0.1, **KL).fit(X).transform(with_entry(-1.0))
+    ),
+    "dtypes, Kullback-Leibler": lambda nmf, nnf: nmf(init="custom", **KL).fit(X, W=W.astype(np.float32), H=H),
+    "features, Kullback-Leibler": lambda nmf, nnf: nmf(2, tol=0.1, **KL).fit(X).transform(X[:, :4]),
     "too many components": lambda nmf, nnf: nmf(6, init="nndsvd").fit(X),
     "negative": lambda nmf, nnf: nmf(2).fit(with_entry(-1.0)),
     "negative, sparse": lambda nmf, nnf: nmf(2).fit(sp.csr_array(with_entry(-1.0))),
@@ -130,6 +154,9 @@ ERRORS = {
 WARNINGS = {
     "max_iter": lambda nmf, nnf: nmf(2, max_iter=1).fit(X),
     "max_iter, mu": lambda nmf, nnf: nmf(2, solver="mu", max_iter=1).fit(X),
+    "max_iter, Kullback-Leibler": lambda nmf, nnf: nmf(2, max_iter=1, **KL).fit(X),
+    "max_iter in transform, Kullback-Leibler": lambda nmf, nnf: nnf(X, H=H, update_H=False, max_iter=1, **KL),
+    "zeros of nndsvd, Kullback-Leibler": lambda nmf, nnf: nmf(2, init="nndsvd", tol=0.1, **KL).fit(X),
     "max_iter in transform": lambda nmf, nnf: nnf(X, H=H, update_H=False, max_iter=1),
     "no tol, no warning": lambda nmf, nnf: nmf(2, max_iter=1, tol=0).fit(X),
     "ignored W and H": lambda nmf, nnf: nnf(X, W, H, n_components=2, tol=0.1),
@@ -162,6 +189,8 @@ def test_warnings_are_those_of_scikit_learn(case):
         ("time_limit", 0),
         ("progress", 2),
         ("callback", 1),
+        ("transform_tol", -1.0),
+        ("transform_max_iter", 0),
     ],
 )
 def test_error_of_parameters_with_more_choices(name, value):
@@ -204,7 +233,7 @@ def test_pickled_and_cloned_models():
     np.testing.assert_array_equal(again.transform(X), model.transform(X))
 
 
-@pytest.mark.parametrize("parameters", [{}, KL], ids=str)
+@pytest.mark.parametrize("parameters", [{}, KL, IS, {"solver": "auto", "beta_loss": 1}], ids=str)
 def test_frames_in_and_out(parameters):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(X, columns=list("abcde"), index=[f"sample{i}" for i in range(8)])

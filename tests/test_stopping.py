@@ -18,10 +18,11 @@ RULES = [
 ]
 
 
-def state(iteration=1, seconds=0.0, objectives=(1.0,), violation=1.0):
+def state(iteration=1, seconds=0.0, objectives=(1.0,), violation=1.0, initial=np.nan):
     return SimpleNamespace(
         iteration=iteration,
         seconds=seconds,
+        initial=initial,
         objectives=list(objectives),
         objective=objectives[-1],
         violation=violation,
@@ -29,8 +30,7 @@ def state(iteration=1, seconds=0.0, objectives=(1.0,), violation=1.0):
 
 
 def test_every_rule_has_its_reason():
-    reasons = [rule.reason for rule in RULES]
-    assert sorted(reasons) == sorted(CONVERGED | OTHERS)
+    assert {rule.reason for rule in RULES} == CONVERGED | OTHERS
     assert {rule.reason for rule in RULES if rule.converged} == CONVERGED
 
 
@@ -75,6 +75,38 @@ class TestSmallChange:
     def test_exact_fit(self):
         assert stopping.SmallChange(0.0).done(state(10, objectives=[0.0] * 10))
 
+    def test_the_first_error_is_that_of_the_start_where_it_is_known(self):
+        rule = stopping.SmallChange(0.01)
+        course = self.course(last_ten=0.09)
+        assert not rule.done(state(20, objectives=course, initial=64.0))  # 0.09 is more than 0.01 of 8
+        assert rule.done(state(20, objectives=course, initial=100.0))
+        assert not rule.done(state(10, objectives=[4.0] * 10, initial=9.0))  # the first ten begin at the start
+        assert rule.done(state(10, objectives=[4.0] * 10, initial=4.0))
+
+
+class TestSmallDecrease:
+    """The objective itself, over ten iterations, relative to what it was before them; looked at in every iteration."""
+
+    def test_looks_at_the_last_ten_iterations_in_terms_of_the_objective_before_them(self):
+        rule = stopping.SmallDecrease(0.01)
+        assert not rule.done(state(15, objectives=[1e6] * 4 + [100.0] * 10 + [98.9]))
+        assert rule.done(state(15, objectives=[1e6] * 4 + [100.0] * 10 + [99.1]))
+
+    def test_waits_until_there_are_ten_to_look_back_on(self):
+        rule = stopping.SmallDecrease(0.01)
+        flat = [1.0] * 25
+        assert [i for i in range(1, 14) if rule.done(state(i, objectives=flat[:i]))] == [11, 12, 13]
+
+    def test_no_tolerance_means_no_such_stop_while_the_objective_falls(self):
+        objectives = [1.0] * 10 + [1 - 1e-15]
+        assert not stopping.SmallDecrease(0.0).done(state(11, objectives=objectives))
+
+    def test_a_rise_is_no_progress(self):
+        assert stopping.SmallDecrease(0.0).done(state(11, objectives=[1.0] * 10 + [1.1]))
+
+    def test_exact_fit(self):
+        assert stopping.SmallDecrease(0.0).done(state(11, objectives=[0.0] * 11))
+
 
 @pytest.mark.parametrize(
     ("answer", "over"),
@@ -93,10 +125,29 @@ def test_callback(answer, over):
     assert seen == [shown]
 
 
+# Whether a solver's fits end when steps are short, and when there is little progress.
+WATCHED = {
+    "hals": {"tol"},
+    "newton": {"tol", "relative change"},
+    "mue": {"tol", "relative change"},
+    "mu": {"relative change"},
+}
+
+
 @pytest.mark.parametrize("name", SOLVERS)
-def test_rules_of_a_solver_mean_convergence(name):
-    rules = SOLVERS[name].rules(1e-4)
-    assert any(isinstance(rule, stopping.SmallViolation) for rule in rules)
-    assert all(rule.converged for rule in rules)
-    assert any(rule.done(state(violation=1e-5)) for rule in rules)
-    assert not any(rule.done(state(10, objectives=np.linspace(10, 1, 10), violation=1.0)) for rule in rules)
+class TestRulesOfASolver:
+    def test_mean_convergence(self, name):
+        rules = SOLVERS[name].rules(1e-4)
+        assert {rule.reason for rule in rules} == WATCHED[name]
+        assert all(rule.converged for rule in rules)
+
+    def test_short_steps(self, name):
+        falling = np.linspace(10, 1, 20)
+        for violation, over in ((1e-4, "tol" in WATCHED[name]), (1.001e-4, False)):
+            shown = state(20, objectives=falling, violation=violation)
+            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4)) is over
+
+    def test_little_progress(self, name):
+        for last, over in ((1 - 1e-5, "relative change" in WATCHED[name]), (0.9, False)):
+            shown = state(20, objectives=[4.0, *np.linspace(1, last, 19)])
+            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4)) is over

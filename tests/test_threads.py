@@ -15,7 +15,7 @@ import pytest
 import threadpoolctl
 from problems import noisy
 
-from nmf_core import _core, factorize, show_config
+from nmf_core import _core, beta_divergence, factorize, show_config
 from nmf_core.threads import available_threads, make_team, serial_blas
 
 # Enough work for several threads in every pass.
@@ -185,6 +185,26 @@ def test_fits_in_threads_of_python(blas_limit):
     assert blas_threads() == blas_limit
 
 
+@pytest.mark.parametrize("loss", ["kullback-leibler", 1.5, "itakura-saito"])
+def test_other_losses_in_threads_of_python(loss, blas_limit):
+    """Fits, transforms and divergences at the same time, each with threads of its own."""
+    A = X[:200, :100]
+    expected = factorize(A, **PARAMETERS, loss=loss, n_threads=1)
+
+    def use(i):
+        result = factorize(A, **PARAMETERS, loss=loss, n_threads=1 + i % 3)
+        W = result.transform(A, max_iter=5, n_threads=1 + i % 2)
+        return result.W, result.H, W, beta_divergence(A, result.W, result.H, loss, n_threads=1 + i % 3)
+
+    alone = use(0)
+    np.testing.assert_array_equal(alone[0], expected.W)
+    with ThreadPoolExecutor(4) as pool:
+        for others in pool.map(use, range(8)):
+            for one, other in zip(alone, others, strict=True):
+                np.testing.assert_array_equal(one, other)
+    assert blas_threads() == blas_limit
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:joblib")
 def test_fits_in_processes_of_joblib():
     expected = fit()
@@ -237,6 +257,22 @@ def test_a_fork_after_a_fit_with_threads():
         print(fit(4).W.tobytes() == expected)
     """
     assert python(program) == ["same", "0", "True"]
+
+
+@needs_fork
+@pytest.mark.parametrize("loss", ["kullback-leibler", 1.5])
+def test_a_fork_after_a_fit_by_another_loss(loss):
+    program = f"""
+        def use():
+            result = factorize(X, 5, loss={loss!r}, random_state=0, max_iter=3, n_threads=4)
+            return result.W.tobytes() + result.transform(X[:50], max_iter=3, n_threads=4).tobytes()
+        expected = use()
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if use() == expected else 1)
+        print(os.waitpid(child, 0)[1])
+    """
+    assert python(program) == ["0"]
 
 
 @needs_fork

@@ -1,5 +1,7 @@
 """Bad input: one clear error that names what and where, and nothing else happens."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import scipy.sparse as sp
 import zoo
 from problems import start, uniform
 
-from nmf_core import factorize
+from nmf_core import beta_divergence, factorize
 from nmf_core.transform import transform
 from nmf_core.validation import (
     check_factor,
@@ -199,8 +201,18 @@ PARAMETERS = [
     ("n_components", 10**6, ValueError, "1000000"),
     ("n_components", 10**30, ValueError, "10{30}"),
     ("loss", "manhattan", ValueError, "'frobenius'", "'manhattan'"),
-    ("loss", 2, ValueError, "'frobenius'", "2"),
-    ("solver", "newton", ValueError, "'hals'", "'newton'"),
+    ("loss", "Frobenius", ValueError, "'frobenius'", "'Frobenius'"),
+    ("loss", "1.5", ValueError, "'frobenius'", "'1.5'"),
+    ("loss", np.nan, ValueError, "number", "nan"),
+    ("loss", np.inf, ValueError, "number", "inf"),
+    ("loss", True, ValueError, "number", "True"),
+    ("loss", np.bool_(False), ValueError, "number", "False"),
+    ("loss", None, ValueError, "number", "None"),
+    ("loss", 1j, ValueError, "number", "1j"),
+    ("loss", [1], ValueError, "number", r"\[1\]"),
+    ("loss", 10**400, ValueError, "number from"),
+    ("solver", "newtown", ValueError, "'hals'", "'newtown'"),
+    ("solver", "newton", ValueError, "'newton'", "'frobenius'"),
     ("solver", None, ValueError, "'hals'", "None"),
     ("solver", ["hals"], ValueError, "'hals'", r"\['hals'\]"),
     ("init", "zeros", ValueError, "'random'", "'zeros'"),
@@ -254,11 +266,55 @@ def test_bad_parameter(name, value, kind, parts):
 
 @pytest.mark.parametrize(
     ("name", "value", "kind"),
-    [(n, v, k) for n, v, k, *_ in PARAMETERS if n in ("alpha_W", "l1_ratio", "tol", "max_iter", "n_threads")],
+    [(n, v, k) for n, v, k, *_ in PARAMETERS if n in ("loss", "alpha_W", "l1_ratio", "tol", "max_iter", "n_threads")],
 )
 def test_bad_parameter_of_transform(name, value, kind):
     with raises(kind, name):
         transform(X, H, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [(v, parts) for n, v, _, *parts in PARAMETERS if n == "loss"],
+    ids=lambda value: repr(value)[:40],
+)
+def test_bad_loss_of_a_divergence(value, parts):
+    with raises(ValueError, "beta_loss", *parts):
+        beta_divergence(X, W, H, value)
+
+
+@pytest.mark.parametrize("loss", ["kullback-leibler", 1, "itakura-saito", 0.5, 1.5, np.float32(3)])
+@pytest.mark.parametrize("solver", ["hals", "cd"])
+def test_a_solver_that_does_not_minimise_the_loss(solver, loss):
+    with raises(ValueError, "solver", f"'{solver}'", "loss", re.escape(repr(loss))):
+        factorize(X, K, solver=solver, loss=loss)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", 2, 2.0, 0.999, "itakura-saito"])
+def test_coordinate_descent_for_kullback_leibler_minimises_nothing_else(loss):
+    with raises(ValueError, "solver", "'newton'", "loss", re.escape(repr(loss))):
+        factorize(X, K, solver="newton", loss=loss)
+
+
+DIVERGENCES = {
+    "W of too few rows": (X, W[:-1], H, "W", "11 x 3", "12 x 3"),
+    "W and H of different size": (X, W[:, :2], H, "W", "12 x 2", "12 x 3"),
+    "H of too few columns": (X, W, H[:, :-1], "H", "3 x 8", "3 x 9"),
+    "negative X": (-X, W, H, "X", "negative", "row 0, column 0"),
+    "negative W": (X, -W, H, "W", "negative", "row 0, column 0"),
+    "NaN in H": (X, W, H * np.nan, "H", "NaN", "row 0, column 0"),
+    "one-dimensional X": (X[0], W, H, "X", "2 dimensions"),
+}
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler", 0.5])
+@pytest.mark.parametrize("case", DIVERGENCES)
+def test_bad_arguments_of_a_divergence(case, loss):
+    A, F, G, *parts = DIVERGENCES[case]
+    with raises(ValueError, *parts):
+        beta_divergence(A, F, G, loss)
+    with raises(ValueError, "n_threads", "0"):
+        beta_divergence(X, W, H, loss, n_threads=0)
 
 
 @pytest.mark.parametrize("limit", ["max_iter", "n_threads"])

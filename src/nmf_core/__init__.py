@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 # First, because it decides how the OpenMP runtime starts when `_core` is loaded.
 from nmf_core.threads import show_config  # isort: split
 
+from nmf_core.divergence import beta_divergence
 from nmf_core.factorization import Factorization, load
 from nmf_core.factorize import factorize
 from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
@@ -19,6 +20,7 @@ __all__ = [
     "NMF",
     "Factorization",
     "__version__",
+    "beta_divergence",
     "factorize",
     "is_patched",
     "load",

@@ -9,7 +9,10 @@ up to whole vectors. Sources, by what they hold:
 products  products of matrices, dense and CSR, for all instruction-set levels (C)
 rows      the frame in which a solver's step improves a block of rows
 hals, mu  the steps
-pass      one pass over X: product, improvement, statistics
+beta      multiplicative updates for beta-divergences
+pass      one pass over X: improvement of one factor, statistics for the other
+divergence  what factors are worth, in double
+newton    coordinate steps for the Kullback-Leibler divergence, row by row (C, and who does which rows)
 """
 cimport cython
 from cython.parallel cimport prange, threadid
@@ -98,4 +101,7 @@ cdef class Team:
         return self.aligned
 
 
+include "_kernels/beta.pxi"
 include "_kernels/pass.pxi"
+include "_kernels/newton.pxi"
+include "_kernels/divergence.pxi"

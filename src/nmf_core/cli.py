@@ -28,6 +28,7 @@ from nmf_core.io import (
     stem,
     write_matrix,
 )
+from nmf_core.losses import LOSSES
 from nmf_core.solvers import ALIASES, SOLVERS
 
 FILES = f"""\
@@ -121,7 +122,8 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
     parser.add_argument("-k", "--components", type=int, required=True, metavar="N", help="number of components")
     model = parser.add_argument_group("the factorization")
-    option("--solver", "solver", str, "how", choices=["auto", *SOLVERS, *(ALIASES.keys() - {"auto"})])
+    option("--loss", "loss", _loss, f"what is minimised: {', '.join(LOSSES)}, or a beta", metavar="LOSS")
+    option("--solver", "solver", str, "how", choices=["auto", *SOLVERS, *ALIASES])
     option("--init", "init", str, "where it starts (default: nndsvda if it can)", choices=list(INITIALIZERS))
     option("--alpha-W", "alpha_W", float, "strength of the penalty on W", metavar="A")
     option("--alpha-H", "alpha_H", _number_or_same, "strength of the penalty on H", metavar="A")
@@ -186,6 +188,10 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
 def _add_verbosity(output: Any) -> None:
     output.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors, show no progress")
     output.add_argument("--json", action="store_true", help="print a summary as JSON instead of text")
+
+
+def _loss(text: str) -> float | str:
+    return text if text in LOSSES else float(text)
 
 
 def _number_or_same(text: str) -> float | str:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
 from nmf_core.factorize import factorize
+from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
 from nmf_core.transform import transform
 
 try:
@@ -32,7 +32,14 @@ except ImportError as error:
     ) from error
 
 # What scikit-learn's constructor doesn't have.
-EXTRA_PARAMETERS = {"n_threads": None, "time_limit": None, "progress": False, "callback": None}
+EXTRA_PARAMETERS = {
+    "n_threads": None,
+    "time_limit": None,
+    "progress": False,
+    "callback": None,
+    "transform_tol": None,
+    "transform_max_iter": None,
+}
 
 ACCEPTED_DATA: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float64, np.float32]}
 
@@ -56,7 +63,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
                             + n_samples * alpha_H * (l1_ratio * sum(H) + 0.5 * (1 - l1_ratio) * ||H||^2)
 
     Every parameter, attribute, message and warning of scikit-learn's class is there; the parameters from
-    `n_threads` on are additions. Other beta-divergences are computed by scikit-learn's own code.
+    `n_threads` on are additions.
 
     Parameters
     ----------
@@ -65,11 +72,12 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
     init : {"random", "nndsvd", "nndsvda", "nndsvdar", "kmeans", "custom"} or None, default=None
         How W and H start. None is "nndsvda" if n_components <= min(n_samples, n_features), else "random";
         "custom" takes the W and H given to `fit`, which are copied.
-    solver : {"cd", "mu", "hals", "auto"}, default="cd"
-        "cd", "hals" and "auto" are coordinate descent (hierarchical alternating least squares), "mu" is
-        multiplicative updates.
+    solver : {"cd", "mu", "auto", "hals", "newton", "mue"}, default="cd"
+        "cd" or "hals" is coordinate descent (hierarchical alternating least squares) for the Frobenius loss, "mu"
+        multiplicative updates for any loss. "auto" is the fastest for the loss, also for others than Frobenius: see
+        :func:`nmf_core.factorize`.
     beta_loss : float or {"frobenius", "kullback-leibler", "itakura-saito"}, default="frobenius"
-        The divergence between X and W H; other than "frobenius" (or 2) for solver "mu" only.
+        The divergence between X and W H; other than "frobenius" (or 2) for solvers "auto" and "mu".
     tol : float, default=1e-4
         Tolerance of the stopping rule.
     max_iter : int, default=200
@@ -95,6 +103,11 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
     callback : callable or None, default=None
         Called as ``callback(state)`` after every iteration of a fit; returning True stops the fit. See
         :func:`nmf_core.factorize`.
+    transform_tol : float or None, default=None
+        Tolerance of `transform`, where a row is done when its steps have fallen to this share of its first; None takes
+        `tol`.
+    transform_max_iter : int or None, default=None
+        Most sweeps over a row in `transform`; None takes `max_iter`.
 
     Attributes
     ----------
@@ -128,12 +141,14 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict] = {
         **scikit_learn.NMF._parameter_constraints,
-        "solver": [StrOptions({"auto", "cd", "hals", "mu"})],
+        "solver": [StrOptions({"auto", *SOLVERS, *ALIASES})],
         "init": [StrOptions({"random", "nndsvd", "nndsvda", "nndsvdar", "kmeans", "custom"}), None],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "time_limit": [Interval(Real, 0, None, closed="neither"), None],
         "progress": ["boolean"],
         "callback": [callable, None],
+        "transform_tol": [Interval(Real, 0, None, closed="left"), None],
+        "transform_max_iter": [Interval(Integral, 1, None, closed="left"), None],
     }
     _n_components: Any  # set by scikit-learn's checks
 
@@ -156,6 +171,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         time_limit: float | None = None,
         progress: bool = False,
         callback: Callable[[Any], Any] | None = None,
+        transform_tol: float | None = None,
+        transform_max_iter: int | None = None,
     ) -> None:
         super().__init__(
             n_components=n_components,
@@ -175,6 +192,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         self.time_limit = time_limit
         self.progress = progress
         self.callback = callback
+        self.transform_tol = transform_tol
+        self.transform_max_iter = transform_max_iter
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
@@ -230,9 +249,6 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         """Check what scikit-learn checks of validated X, then leave the work to the engine."""
         check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
         W, H = _as_factor(W, X.dtype), _as_factor(H, X.dtype)
-        if self.beta_loss not in (2, "frobenius"):
-            return self._solve_with_scikit_learn(X, W, H, update_H)
-
         self._check_params(X)
         if self.init == "custom" or not update_H:
             if H is None or (W is None and update_H):
@@ -262,11 +278,23 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             )
         return solution
 
+    def _check_params(self, X: Any) -> "NMF":
+        """Check what scikit-learn checks, which knows two solvers only."""
+        if self.solver in scikit_learn.NMF._parameter_constraints["solver"][0].options:
+            return super()._check_params(X)
+        scikit_learn._BaseNMF._check_params(self, X)
+        if not choose_solver(self.solver, self._beta_loss).handles(self._beta_loss):
+            raise ValueError(
+                f"Invalid beta_loss parameter: solver {self.solver!r} does not handle beta_loss = {self.beta_loss!r}"
+            )
+        return self
+
     def _fit(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> tuple[Solution, bool]:
         """Find both factors; also return whether they converged."""
         result = factorize(
             X,
             int(self._n_components),
+            loss=float(self._beta_loss),
             solver=self.solver,
             init=self.init,
             W=W,
@@ -293,28 +321,14 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         W, n_iter, converged = transform(
             X,
             H,
+            loss=float(self._beta_loss),
             alpha_W=self.alpha_W,
             l1_ratio=self.l1_ratio,
-            tol=self.tol,
-            max_iter=self.max_iter,
+            tol=self.tol if self.transform_tol is None else self.transform_tol,
+            max_iter=self.transform_max_iter or self.max_iter,
             n_threads=self.n_threads,
         )
         return Solution(W, H.copy(), n_iter), converged
-
-    def _solve_with_scikit_learn(self, X: Any, W: np.ndarray | None, H: np.ndarray | None, update_H: bool) -> Solution:
-        """Leave losses that the library doesn't have to scikit-learn, kept clear of its known faults."""
-        if sp.issparse(X):
-            # It pairs stored values with their places as if rows were sorted and no zero was stored.
-            X = cast(Any, X).tocsr(copy=True)
-            X.sum_duplicates()
-            X.eliminate_zeros()
-        # It works in the arrays of a custom start.
-        W, H = (None if F is None else F.copy() for F in (W, H))
-        W, H, n_iter = super()._fit_transform(X, W=W, H=H, update_H=update_H)
-        if not update_H:
-            return Solution(W, H, n_iter)
-        divergence = scikit_learn._beta_divergence(X, W, H, self._beta_loss)
-        return Solution(W, H, n_iter, max(divergence, 0.0))
 
 
 @validate_params(  # type: ignore[untyped-decorator]
@@ -348,6 +362,8 @@ def non_negative_factorization(
     time_limit: float | None = None,
     progress: bool = False,
     callback: Callable[[Any], Any] | None = None,
+    transform_tol: float | None = None,
+    transform_max_iter: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Factorise X, a drop-in for :func:`sklearn.decomposition.non_negative_factorization`.
 

@@ -7,14 +7,16 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nmf_core.files import written_whole
+from nmf_core.losses import make_loss
 from nmf_core.problem import History
-from nmf_core.transform import transform
+from nmf_core.transform import Components, transform
 from nmf_core.validation import Labels
 
 _FORMAT = "nmf_core factorization 1"
@@ -47,7 +49,9 @@ class Factorization:
     objective : float
         Divergence plus penalties of W and H as they are here, computed in double.
     divergence : float
-        The loss summed over X, without penalties; for the squared error ||X - W H||_F^2 / 2.
+        The loss summed over X, without penalties; for the Frobenius loss ||X - W H||_F^2 / 2.
+    squared_error : float
+        ||X - W H||_F^2, whatever the loss.
     n_iter : int
         Iterations done; with H fixed, the most sweeps that a row of W needed.
     converged : bool
@@ -56,7 +60,9 @@ class Factorization:
         "tol", "relative change", "max_iter", "time_limit", "callback" or "interrupted".
     history : History
         Seconds, objective and violation of every iteration.
-    loss, solver, init : str
+    loss : str or float
+        The loss: a name, or the beta of a beta-divergence.
+    solver, init : str
         Names of what was used, after "auto" and None were resolved.
     n_threads : int
         Threads used.
@@ -76,11 +82,12 @@ class Factorization:
     H: np.ndarray
     objective: float
     divergence: float
+    squared_error: float
     n_iter: int
     converged: bool
     stop_reason: str
     history: History
-    loss: str
+    loss: str | float
     solver: str
     init: str
     n_threads: int
@@ -109,13 +116,23 @@ class Factorization:
     def _component_labels(self) -> list[str]:
         return [f"c{j + 1}" for j in range(self.n_components)]
 
-    def transform(self, X: Any, *, tol: float = 1e-4, max_iter: int = 200, n_threads: int | None = None) -> np.ndarray:
-        """W of new samples for these components: every row's answer depends on that row alone.
+    def transform(
+        self,
+        X: Any,
+        *,
+        W: Any = None,
+        tol: float = 1e-4,
+        max_iter: int = 200,
+        n_threads: int | None = None,
+    ) -> np.ndarray:
+        """W of new samples for these components and the loss of the fit: a row's answer depends on that row alone.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             New samples.
+        W : array-like of shape (n_samples, n_components), optional
+            Where to start, such as the answer for similar samples. Never modified.
         tol : float
             A row is done when its steps have fallen to `tol` of its first.
         max_iter : int
@@ -128,17 +145,24 @@ class Factorization:
         ndarray of shape (n_samples, n_components)
         """
         penalties = {name: self.parameters.get(name, 0.0) for name in ("alpha_W", "l1_ratio")}
-        return transform(X, self.H, **penalties, tol=tol, max_iter=max_iter, n_threads=n_threads)[0]
+        return transform(
+            X, self._components, W=W, loss=self.loss, **penalties, tol=tol, max_iter=max_iter, n_threads=n_threads
+        )[0]
+
+    @cached_property
+    def _components(self) -> Components:
+        """H made ready for `transform`, once."""
+        return Components(self.H, make_loss(self.loss))
 
     def summary(self) -> Summary:
         """Sizes, quality and cost of the factorization.
 
-        The relative error is ||X - W H|| / ||X||, explained variance the share of ||X||^2 that the model explains.
-        Sparsity is Hoyer's measure, averaged over components: 0 for equal entries, 1 for a single one (P. O. Hoyer
-        2004, "Non-negative matrix factorization with sparseness constraints"). Zeros is the share of exact zeros.
-        Entries per second counts the stored entries of X once an iteration.
+        The relative error is ||X - W H|| / ||X||, explained variance the share of ||X||^2 that the model explains,
+        whatever the loss. Sparsity is Hoyer's measure, averaged over components: 0 for equal entries, 1 for a single
+        one (P. O. Hoyer 2004, "Non-negative matrix factorization with sparseness constraints"). Zeros is the share of
+        exact zeros. Entries per second counts the stored entries of X once an iteration.
         """
-        unexplained = 2 * self.divergence / self.X_squared_norm if self.X_squared_norm else 0.0
+        unexplained = self.squared_error / self.X_squared_norm if self.X_squared_norm else 0.0
         return Summary(
             n_samples=int(self.W.shape[0]),
             n_features=int(self.H.shape[1]),
@@ -146,6 +170,7 @@ class Factorization:
             loss=self.loss,
             solver=self.solver,
             objective=self.objective,
+            divergence=self.divergence,
             relative_error=float(np.sqrt(unexplained)),
             explained_variance=1.0 - unexplained,
             sparsity_W=_sparsity(self.W.T),
@@ -191,8 +216,8 @@ class Factorization:
 
 
 _SCALARS = (
-    "objective", "divergence", "n_iter", "converged", "stop_reason", "loss", "solver", "init", "n_threads", "seconds",
-    "n_stored", "X_squared_norm", "parameters",
+    "objective", "divergence", "squared_error", "n_iter", "converged", "stop_reason", "loss", "solver", "init",
+    "n_threads", "seconds", "n_stored", "X_squared_norm", "parameters",
 )  # fmt: skip
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Container, as_container
+from nmf_core.data import Container
 from nmf_core.factorization import Factorization
-from nmf_core.initialization import INITIALIZERS, initialize, make_random_state
-from nmf_core.losses import LOSSES
+from nmf_core.initialization import INITIALIZERS, for_fixed_components, initialize, make_random_state
+from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.penalties import make_penalties
-from nmf_core.problem import Problem, padded
+from nmf_core.problem import Problem, container_for, padded
 from nmf_core.progress import progress_bar
-from nmf_core.solvers import ALIASES, SOLVERS, solve
+from nmf_core.solvers import ALIASES, SOLVERS, choose_solver, solve
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
@@ -24,7 +24,9 @@ from nmf_core.validation import (
     check_factor,
     check_flag,
     check_given_factors,
+    check_handles,
     check_integer,
+    check_loss,
     check_matrix,
     check_n_components,
     check_number,
@@ -32,6 +34,7 @@ from nmf_core.validation import (
     check_random_state,
     check_threads,
     check_update_H,
+    check_zeros,
 )
 
 
@@ -39,7 +42,7 @@ def factorize(
     X: Any,
     n_components: int,
     *,
-    loss: str = "frobenius",
+    loss: str | float = "frobenius",
     solver: str = "auto",
     init: str | None = None,
     W: Any = None,
@@ -71,11 +74,13 @@ def factorize(
         Arrays in C or Fortran order, memory maps, CSR and CSC are read where they are. Never modified.
     n_components : int
         Number of components k.
-    loss : str
-        "frobenius": half the squared error.
+    loss : str or float
+        "frobenius" (half the squared error), "kullback-leibler" (for counts), "itakura-saito" (for power spectra; X
+        must not contain zeros), or a number: the beta-divergence of which these are 2, 1 and 0.
     solver : str
-        "hals" (coordinate descent; also called "cd"), "mu" (multiplicative updates), or "auto", which is "hals". With
-        nothing of H to update it is always coordinate descent.
+        "hals" (coordinate descent for the Frobenius loss, also called "cd"), "newton" (coordinate descent for
+        Kullback-Leibler), "mu" (multiplicative updates, for every loss), "mue" (the same, extrapolated), or "auto": the
+        first of "hals", "newton" and "mue" that minimises the loss. With nothing of H to update, it is always "auto".
     init : str, optional
         "random", "nndsvd", "nndsvda", "nndsvdar", "kmeans" or "custom" (start from W and H). By default "custom" if W
         or H is given, else "nndsvda" if k <= min(n_samples, n_features), else "random".
@@ -94,7 +99,8 @@ def factorize(
         Share of the l1 norm in the penalties, from 0 (all l2) to 1.
     tol : float
         Tolerance: the fit has converged when a sweep's projected gradient steps change W @ H by at most `tol`,
-        relatively ("mu" also when ten iterations have lowered the error by less than `tol` of the first error).
+        relatively, and all but "hals" also when ten iterations have lowered the objective by less than `tol` of it. For
+        "mu", only when ten iterations have lowered the error, its square root, by less than `tol` of the first error.
     max_iter : int
         Iterations at most.
     time_limit : float, optional
@@ -112,8 +118,9 @@ def factorize(
     shuffle : bool
         Visit the components in a new random order in every sweep.
     acceleration : bool
-        Whether "hals" takes several sweeps a pass and extrapolates, which reaches the same objective in a fraction of
-        the iterations. Without it, iterates are those of textbook cyclic coordinate descent. "mu" is never accelerated.
+        Whether coordinate descent extrapolates, and takes several sweeps a pass where that pays, which reaches the same
+        objective in a fraction of the iterations. Without it, iterates are those of textbook cyclic coordinate descent,
+        and those of "mue" are those of "mu". "mu" is never accelerated.
 
     Returns
     -------
@@ -135,11 +142,13 @@ def factorize(
     """
     X, row_labels, column_labels = check_matrix(X)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
-    the_loss = LOSSES[check_choice(loss, "loss", LOSSES)]
-    the_solver = SOLVERS[ALIASES.get(solver, check_choice(solver, "solver", [*SOLVERS, *ALIASES]))]
+    the_loss = make_loss(check_loss(loss, LOSSES))
+    check_zeros(X, the_loss.beta)
+    the_solver = choose_solver(check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES]), the_loss.beta)
+    check_handles(the_solver.handles(the_loss.beta), solver, loss)
     mask = check_update_H(update_H, k)
     if not mask.any():
-        the_solver = SOLVERS["hals"]
+        the_solver = choose_solver("auto", the_loss.beta)
     init = _resolve_init(init, W, H, k, X.shape, mask)
     check_penalties(alpha_W, alpha_H, l1_ratio, X.shape)
     check_callback(callback)
@@ -160,10 +169,10 @@ def factorize(
     start = time.perf_counter()
     with ExitStack() as stack:
         stack.enter_context(serial_blas())
-        data = as_container(X)
+        data = container_for(X, the_loss, upright=the_solver.kind(the_loss.beta).upright)
         penalties = make_penalties(X.shape, alpha_W, alpha_H, l1_ratio)
         problem = Problem(data, the_loss, *penalties)
-        start_W, start_Ht = _start(data, k, init, W, H, mask, random, team)
+        start_W, start_Ht = _start(data, the_loss, k, init, W, H, mask, random, team)
         rules: list[Rule] = []
         if time_limit is not None:
             rules.append(TimeLimit(time_limit))
@@ -177,6 +186,8 @@ def factorize(
         )  # fmt: skip
         divergence = problem.divergence(outcome.W, outcome.Ht, team)
         objective = divergence + problem.penalties(outcome.W, outcome.Ht)
+        quadratic = the_loss.quadratic
+        squared_error = 2 * divergence if quadratic else problem.squared_error(outcome.W, outcome.Ht, team)
     if len(outcome.history):
         outcome.history.objective[-1] = objective
     return Factorization(
@@ -184,6 +195,7 @@ def factorize(
         H=np.ascontiguousarray(outcome.Ht[:, :k].T),
         objective=objective,
         divergence=divergence,
+        squared_error=squared_error,
         n_iter=outcome.n_iter,
         converged=outcome.converged,
         stop_reason=outcome.stop_reason,
@@ -213,6 +225,7 @@ def _resolve_init(init: str | None, W: Any, H: Any, k: int, shape: tuple[int, in
 
 def _start(
     data: Container,
+    loss: Beta,
     k: int,
     init: str,
     W: Any,
@@ -227,8 +240,9 @@ def _start(
         W, Ht = initialize(data, k, init, random, team)
         return padded(W, data.dtype), padded(Ht, data.dtype)
     if not mask.any():
-        W_start, Ht_start = np.zeros((n_samples, k)), np.empty((n_features, k))
-    elif W is None or H is None:
+        H = check_factor(H, "H", (k, n_features), data.dtype)
+        return for_fixed_components(data, loss, k, float(H.sum(dtype=np.float64))), padded(H.T, data.dtype)
+    if W is None or H is None:
         W_start, Ht_start = initialize(data, k, "random", random, team)
     if W is not None:
         W_start = check_factor(W, "W", (n_samples, k), data.dtype)

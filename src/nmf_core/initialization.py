@@ -7,7 +7,8 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data import Container
+from nmf_core.data import Container, factor_array
+from nmf_core.losses import Beta
 from nmf_core.problem import padded
 
 Factors = tuple[np.ndarray, np.ndarray]
@@ -49,6 +50,18 @@ def initialize(data: Container, k: int, init: str, rng: np.random.RandomState, t
     """
     W, Ht = INITIALIZERS[init](data, k, rng, team)
     return W.astype(data.dtype, copy=False), Ht.astype(data.dtype, copy=False)
+
+
+def for_fixed_components(data: Container, loss: Beta, k: int, mass: float) -> np.ndarray:
+    """A factor array (n_samples, ld) to start from where H is fixed: no row of it depends on another row of X.
+
+    Zeros for the Frobenius loss; for others, which may not start there, equal components that have the sum of the row.
+    `mass` is the sum of H.
+    """
+    W = factor_array(_sizes(data)[0], k, data.dtype)
+    if not loss.quadratic and mass > 0:
+        W[:, :k] = (data.sums(columns=data.transposed) / mass)[:, np.newaxis]
+    return W
 
 
 def _mean(data: Container) -> float:

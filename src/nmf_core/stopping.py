@@ -1,5 +1,6 @@
 """When to stop. A rule looks at the state after an iteration and says whether the fit is over."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ class State(Protocol):
 
     iteration: int
     seconds: float
+    initial: float
     objectives: list[float]
 
     @property
@@ -54,7 +56,8 @@ class SmallViolation(Rule):
 class SmallChange(Rule):
     """The error has hardly fallen: by at most `tol` of the first error over the last `every` iterations.
 
-    The error is the square root of the objective, as in scikit-learn's multiplicative updates.
+    The error is the square root of the objective, as in scikit-learn's multiplicative updates. The first is that of the
+    start where the fit knows it, else that of the first iteration.
     """
 
     reason = "relative change"
@@ -67,9 +70,28 @@ class SmallChange(Rule):
     def done(self, state: State) -> bool:
         if state.iteration % self.every or state.iteration == 0:
             return False
-        first, now = state.objectives[0], state.objectives[-1]
-        before = state.objectives[-1 - min(self.every, len(state.objectives) - 1)]
+        course = [state.initial, *state.objectives]
+        if math.isnan(course[0]):
+            course[0] = course[1]
+        first, before, now = course[0], course[-1 - self.every], course[-1]
         return before**0.5 - now**0.5 < self.tol * first**0.5 or now == 0
+
+
+class SmallDecrease(Rule):
+    """The objective has hardly fallen: by less than `tol` of itself over the last `every` iterations."""
+
+    reason = "relative change"
+    converged = True
+
+    def __init__(self, tol: float, every: int = 10) -> None:
+        self.tol = tol
+        self.every = every
+
+    def done(self, state: State) -> bool:
+        if state.iteration <= self.every:
+            return False
+        before, now = state.objectives[-1 - self.every], state.objectives[-1]
+        return before - now < self.tol * abs(before) or before == now == 0
 
 
 class MaxIter(Rule):

@@ -6,6 +6,7 @@ other, which costs a factor of up to forty on small problems.
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -51,8 +52,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+@functools.cache
 def _cgroup_cpus() -> float:
-    """CPUs that the control group of this process grants, infinity without a limit."""
+    """CPUs that the control group of this process grants, infinity without a limit; looked up once."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return float("inf") if quota == "max" else int(quota) / int(period)

@@ -1,47 +1,103 @@
 """W of new samples for given components."""
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import as_container, factor_array
-from nmf_core.losses import LOSSES
+from nmf_core.initialization import for_fixed_components
+from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.penalties import make_penalties
-from nmf_core.problem import Problem, padded
-from nmf_core.solvers import SOLVERS, solve
+from nmf_core.problem import Problem, container_for, padded
+from nmf_core.solvers import choose_solver, component_sums, gram, solve
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
     check_factor,
+    check_features,
     check_integer,
+    check_loss,
     check_matrix,
     check_number,
     check_penalties,
     check_threads,
+    check_zeros,
 )
+
+
+class Ready(NamedTuple):
+    """H as the kernels want it.
+
+    Attributes
+    ----------
+    Ht : ndarray of shape (n_features, ld)
+        Factor array of its transpose.
+    gram : ndarray of shape (n_components, n_components) or None
+        ``H @ H.T``, for a quadratic loss.
+    sums : ndarray of shape (n_components,)
+        The sums of its rows.
+    """
+
+    Ht: np.ndarray
+    gram: np.ndarray | None
+    sums: np.ndarray
+
+
+class Components:
+    """Components that serve any number of calls: checked, laid out and summed up once for each precision.
+
+    Parameters
+    ----------
+    H : array-like of shape (n_components, n_features)
+        Components.
+    loss : Beta
+        The loss.
+    """
+
+    def __init__(self, H: Any, loss: Beta) -> None:
+        self.H = check_matrix(H, "H", factor=True)[0]
+        self.loss = loss
+        self.ready_for: dict[np.dtype, Ready] = {}
+
+    def ready(self, dtype: np.dtype) -> Ready:
+        """The components in this precision."""
+        if dtype not in self.ready_for:
+            k = self.H.shape[0]
+            Ht = padded(check_factor(self.H, "H", self.H.shape, dtype, zeros=True).T, dtype)
+            team = make_team(None)
+            quadratic = self.loss.quadratic
+            self.ready_for[dtype] = Ready(Ht, gram(Ht, k, team) if quadratic else None, component_sums(Ht, k, team))
+        return self.ready_for[dtype]
 
 
 def transform(
     X: Any,
     H: Any,
     *,
+    W: Any = None,
+    loss: str | float = "frobenius",
     alpha_W: float = 0.0,
     l1_ratio: float = 0.0,
     tol: float = 1e-4,
     max_iter: int = 200,
     n_threads: int | None = None,
 ) -> tuple[np.ndarray, int, bool]:
-    """Minimise the squared error of X ~ W @ H, and the penalty of W, over W >= 0.
+    """Minimise the loss of X ~ W @ H, and the penalty of W, over W >= 0.
 
-    Every row is a convex problem of its own, solved by coordinate descent from zero in one pass over X: its answer
-    does not depend, to the last bit, on the rows beside it.
+    Every row is a problem of its own, solved in one pass over X: its answer does not depend, to the last bit, on the
+    rows beside it. By coordinate descent for the Frobenius loss and Kullback-Leibler, for which it is convex, by
+    multiplicative updates for others.
 
     Parameters
     ----------
     X : array-like or sparse matrix of shape (n_samples, n_features)
         New samples.
-    H : array-like of shape (n_components, n_features)
+    H : array-like of shape (n_components, n_features), or Components
         Components.
+    W : array-like of shape (n_samples, n_components), optional
+        Where to start; by default from zero for the Frobenius loss, otherwise from equal components that have the sum
+        of the row. Zeros of multiplicative updates stay. Never modified.
+    loss : str or float
+        As in `nmf_core.factorize`.
     alpha_W, l1_ratio : float
         Penalty of W as in `nmf_core.factorize`.
     tol : float
@@ -62,21 +118,27 @@ def transform(
     """
     start = time.perf_counter()
     X, _, _ = check_matrix(X)
-    H = check_matrix(H, "H", factor=True)[0]
-    k = H.shape[0]
-    H = check_factor(H, "H", (k, X.shape[1]), X.dtype, zeros=True)
+    the_loss = make_loss(check_loss(loss, LOSSES))
+    check_zeros(X, the_loss.beta)
+    components = H if isinstance(H, Components) else Components(H, the_loss)
+    k, n_features = components.H.shape
+    check_features(X.shape[1], n_features)
+    if W is not None:
+        W = check_factor(W, "W", (X.shape[0], k), X.dtype, zeros=True)
     check_penalties(alpha_W, 0.0, l1_ratio, X.shape)
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
     team = make_team(check_threads(n_threads))
+    Ht, gram_H, sums_H = components.ready(X.dtype)
+    solver = choose_solver("auto", the_loss.beta)
     with serial_blas():
-        problem = Problem(
-            as_container(X, by_rows=True),
-            LOSSES["frobenius"],
-            *make_penalties(X.shape, alpha_W, 0.0, l1_ratio),
-        )
-        W = factor_array(X.shape[0], k, X.dtype)
+        data = container_for(X, the_loss, upright=solver.kind(the_loss.beta).upright, by_rows=the_loss.quadratic)
+        problem = Problem(data, the_loss, *make_penalties(X.shape, alpha_W, 0.0, l1_ratio))
+        if W is None:
+            start_W = for_fixed_components(data, the_loss, k, float(sums_H.sum()))
+        else:
+            start_W = padded(W, X.dtype)
         outcome = solve(
-            problem, W, padded(H.T, X.dtype), k, solver=SOLVERS["hals"], tol=tol, max_iter=max_iter,
-            update_H=np.zeros(k, dtype=bool), team=team, start=start,
+            problem, start_W, Ht, k, solver=solver, tol=tol, max_iter=max_iter, update_H=np.zeros(k, dtype=bool),
+            team=team, start=start, gram_H=gram_H, sums_H=sums_H, measure=False,
         )  # fmt: skip
     return outcome.W[:, :k].copy(), outcome.n_iter, outcome.converged

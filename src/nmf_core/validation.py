@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Labels = tuple[str, ...] | None
+LARGEST_BETA = 10  # of a beta-divergence: higher powers overflow
 Matrix = Any  # an ndarray, or a CSR or CSC array or matrix
 
 
@@ -255,11 +256,50 @@ def check_shape(shape: tuple[int, ...], factorized: tuple[int, int]) -> None:
         raise ValueError(f"X has shape {tuple(shape)}, but {tuple(factorized)} was factorized.")
 
 
+def check_features(n_features: int, expected: int) -> None:
+    """Whether samples have the features of the components."""
+    if n_features != expected:
+        raise ValueError(f"X has {n_features} features, but H has {expected}.")
+
+
 def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
     """One of the given strings."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
     return value
+
+
+def check_loss(loss: Any, names: Collection[str], name: str = "loss") -> str | float:
+    """The name of a loss, or the beta of a beta-divergence."""
+    if isinstance(loss, str):
+        return check_choice(loss, name, names)
+    number: Any = loss
+    if isinstance(loss, (bool, np.bool_)) or not isinstance(loss, numbers.Real) or not abs(number) <= LARGEST_BETA:
+        choices = ", ".join(map(repr, names))
+        limit = f"from -{LARGEST_BETA} to {LARGEST_BETA}, the beta of a beta-divergence"
+        raise ValueError(f"{name} must be one of {choices} or a number {limit}; got {loss!r}.")
+    return float(loss)
+
+
+def check_handles(handles: bool, solver: str, loss: Any) -> None:
+    """Whether a solver minimises a loss."""
+    if not handles:
+        raise ValueError(f"solver={solver!r} does not minimise loss={loss!r}; solver='auto' and 'mu' do.")
+
+
+def check_zeros(X: Matrix, beta: float) -> None:
+    """A beta-divergence with beta <= 0 is infinite where X is zero."""
+    if beta > 0:
+        return
+    if is_sparse(X) and not X.has_canonical_format:  # entries may be in several parts
+        X = X.copy()
+        X.sum_duplicates()
+    stored = X.data[: X.indptr[-1]] if is_sparse(X) else X
+    if stored.size < X.shape[0] * X.shape[1] or not stored.all():
+        raise ValueError(
+            "When beta_loss <= 0 and X contains zeros, the solver may diverge. "
+            "Please add small values to X, or use a positive beta_loss."
+        )
 
 
 def check_integer(value: Any, name: str, low: int, high: int | None = None) -> int:

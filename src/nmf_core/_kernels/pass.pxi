@@ -1,9 +1,9 @@
-# One pass over X for a quadratic loss: product with the fixed factor, improvement of the rows, statistics for the
-# other factor.
+# One pass over X: improvement of the rows of one factor, statistics for the other.
 #
-# Statistics are one array S (m + k rows): X.T F above, F.T F below. How rows are grouped depends on the shape of
-# the problem only, never on the number of threads, and groups are added in their order: the bits are the same for
-# any number.
+# Statistics are one array S. Of a quadratic loss it has m + k rows: X.T F above, F.T F below. Of another one, the
+# halves of the gradient of the other factor: m rows and m rows, for the Kullback-Leibler divergence m and one. How
+# rows are grouped depends on the shape of the problem only, never on the number of threads, and groups are added in
+# their order: the bits are the same for any number.
 
 cdef enum:
     COLUMNS = 32             # columns of X whose statistics are one task
@@ -19,14 +19,18 @@ cdef enum:
 cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows,
                         int thread) noexcept nogil:
     cdef Py_ssize_t ld = job.ld
-    cdef real* C = <real*>(job.memory + thread * thread_bytes(F, job.k, ld))
+    cdef real* C = <real*>(job.memory + thread * job.thread_bytes)
     cdef const real* cross = C
     if job.max_sweeps == 0:
+        return
+    if job.halves:
+        split_improve(job, F, _, first, rows, C, job.report + REPORT * (first // NARROW))
         return
     if job.cross != NULL:
         cross = <const real*>job.cross + first * ld
     elif job.X != NULL:
-        product(job.level, SET, rows, ld, job.m, <const real*>job.X + first * job.ldx, job.ldx, 1, <const real*>job.G,
+        product(job.level, SET, rows, ld, job.m, <const real*>job.X + first * job.row_step, job.row_step, job.step,
+                <const real*>job.G,
                 ld, C, ld)
     else:
         gather(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
@@ -36,8 +40,8 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
 
 
 # Scratch memory of one thread in bytes, a multiple of a cache line.
-cdef inline size_t thread_bytes(real* _, Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
-    return (sizeof(real) * (TILE * ld + scratch_size(k, ld)) + 63) // 64 * 64
+cdef inline size_t thread_bytes(real* _, bint splits, Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
+    return (sizeof(real) * (split_size(ld) if splits else TILE * ld + scratch_size(k, ld)) + 63) // 64 * 64
 
 
 # Groups of rows for statistics, by the number of rows alone.
@@ -56,12 +60,12 @@ cdef void make_groups(Job* job) noexcept nogil:
 cdef inline real* group_statistics(const Job* job, real* parts, Py_ssize_t g) noexcept nogil:
     if g == 0:
         return <real*>job.S + job.shared * job.ld
-    return parts + (g - 1) * (job.m + job.k - job.shared) * job.ld
+    return parts + (g - 1) * (job.height - job.shared) * job.ld
 
 
 # S += the other groups' statistics, in their order.
 cdef void add_groups(const Job* job, real* parts) noexcept nogil:
-    cdef Py_ssize_t size = (job.m + job.k - job.shared) * job.ld, chunk = 4096, i, j, g
+    cdef Py_ssize_t size = (job.height - job.shared) * job.ld, chunk = 4096, i, j, g
     cdef real* S = group_statistics(job, parts, 0)
     if job.n_groups == 1:
         return
@@ -71,14 +75,35 @@ cdef void add_groups(const Job* job, real* parts) noexcept nogil:
                 S[j] += parts[g * size + j]
 
 
-# F.T F of some rows of a group, in tiles.
+# What the last rows of S hold of some rows of a group, in tiles: F.T F, or the sum of the rows.
 cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, real* statistics) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, rows
+    cdef Py_ssize_t ld = job.ld, rows, c
     cdef real* gram = statistics + (job.m - job.shared) * ld
+    if job.halves:
+        while job.loss_beta == 1 and first < end:
+            for c in range(ld):
+                gram[c] += F[first * ld + c]
+            first += 1
+        return
     while first < end:
         rows = min(<Py_ssize_t>TILE, end - first)
         product(job.level, ADD, job.k, ld, rows, F + first * ld, 1, ld, F + first * ld, ld, gram, ld)
         first += rows
+
+
+# The halves of the other factor's gradient, of up to TILE rows of F.
+cdef void split_statistics(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* S,
+                           int thread) noexcept nogil:
+    cdef Py_ssize_t c
+    cdef const index* indptr = <const index*>job.indptr
+    cdef real* scratch = <real*>(job.memory + thread * job.thread_bytes)
+    if job.X != NULL or job.loss_beta != 1:
+        for c in range((job.m + SPAN - 1) // SPAN):
+            split_columns(job, F + first * job.ld, first, rows, c * SPAN, min(<Py_ssize_t>SPAN, job.m - c * SPAN), S,
+                          scratch)
+    if job.X == NULL:
+        split_stored(job, _, F + first * job.ld, <const real*>job.floors + first, indptr + first, indptr + first + 1,
+                     rows, <real*>NULL, S, NULL, scratch)
 
 
 # A group of rows from beginning to end: each piece is improved and its statistics taken while it is in the cache.
@@ -86,7 +111,7 @@ cdef void run_lane(const Job* job, real* F, index* _, real* parts, Py_ssize_t g,
     cdef Py_ssize_t ld = job.ld, first = job.groups[g], end = job.groups[g + 1], piece = CSR_ROWS, rows, b
     cdef real* S = group_statistics(job, parts, g)
     if g > 0:
-        memset(S, 0, (job.m + job.k) * ld * sizeof(real))
+        memset(S, 0, job.height * ld * sizeof(real))
     if job.X != NULL:
         piece = LANE_BYTES // (job.m * <Py_ssize_t>sizeof(real)) // NARROW * NARROW
         piece = min(max(piece, NARROW), 4 * TILE)
@@ -94,9 +119,12 @@ cdef void run_lane(const Job* job, real* F, index* _, real* parts, Py_ssize_t g,
         rows = min(piece, end - first)
         for b in range((rows + TILE - 1) // TILE):
             improve_block(job, F, _, first + b * TILE, min(TILE, rows - b * TILE), thread)
-        if job.X != NULL:
-            product(job.level, ADD, job.m, ld, rows, <const real*>job.X + first * job.ldx, 1, job.ldx, F + first * ld,
-                    ld, S, ld)
+        if job.halves:
+            for b in range((rows + TILE - 1) // TILE):
+                split_statistics(job, F, _, first + b * TILE, min(TILE, rows - b * TILE), S, thread)
+        elif job.X != NULL:
+            product(job.level, ADD, job.m, ld, rows, <const real*>job.X + first * job.row_step, job.step, job.row_step,
+                    F + first * ld, ld, S, ld)
         elif job.data != NULL:
             scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
                     <const index*>job.indptr + first, <const index*>job.indptr + first + 1, F + first * ld, ld, S, ld)
@@ -114,20 +142,37 @@ cdef void run_lanes(const Job* job, real* F, index* _, real* parts) noexcept nog
 
 # X.T F for a slab of rows: 32 columns of dense X, or stripe t % n_stripes of CSR in group t // n_stripes.
 cdef void add_columns(const Job* job, real* F, index* _, real* parts, Py_ssize_t first, Py_ssize_t rows,
-                      Py_ssize_t t) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, c = t * COLUMNS, stripe, g
+                      Py_ssize_t t, int thread) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, c = t * COLUMNS, stripe, g, b
     cdef const index* begin
     cdef const index* end
-    if job.X != NULL:
-        product(job.level, ADD, min(COLUMNS, job.m - c), ld, rows, <const real*>job.X + first * job.ldx + c, 1,
-                job.ldx, F + first * ld, ld, <real*>job.S + c * ld, ld)
+    cdef real* S = <real*>job.S
+    cdef real* scratch = <real*>(job.memory + thread * job.thread_bytes)
+    if job.halves and (job.X != NULL or t >= job.n_stripes * job.n_groups):
+        if job.X == NULL:
+            t -= job.n_stripes * job.n_groups
+            g = t % job.n_groups
+            first, rows, c = job.groups[g], job.groups[g + 1] - job.groups[g], t // job.n_groups * COLUMNS
+            S = group_statistics(job, parts, g)
+        for b in range((rows + TILE - 1) // TILE):
+            split_columns(job, F + (first + b * TILE) * ld, first + b * TILE, min(<Py_ssize_t>TILE, rows - b * TILE), c,
+                          min(<Py_ssize_t>COLUMNS, job.m - c), S, scratch)
+    elif job.X != NULL:
+        product(job.level, ADD, min(COLUMNS, job.m - c), ld, rows,
+                <const real*>job.X + first * job.row_step + c * job.step,
+                job.step, job.row_step, F + first * ld, ld, <real*>job.S + c * ld, ld)
     else:
         stripe, g = t % job.n_stripes, t // job.n_stripes
         first, rows = job.groups[g], job.groups[g + 1] - job.groups[g]
         begin = <const index*>job.indptr if stripe == 0 else <const index*>job.splits + (stripe - 1) * job.n
         end = <const index*>job.indptr + 1 if stripe == job.n_stripes - 1 else <const index*>job.splits + stripe * job.n
-        scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices, begin + first, end + first,
-                F + first * ld, ld, group_statistics(job, parts, g), ld)
+        if job.halves:
+            split_stored(job, _, F + first * ld, <const real*>job.floors + first, begin + first, end + first, rows,
+                         <real*>NULL,
+                         group_statistics(job, parts, g), NULL, scratch)
+        else:
+            scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices, begin + first, end + first,
+                    F + first * ld, ld, group_statistics(job, parts, g), ld)
 
 
 # Any X, slab by slab: the threads share the rows to improve them, then the columns to add their statistics.
@@ -140,9 +185,11 @@ cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nog
         tasks = (job.m + COLUMNS - 1) // COLUMNS
     elif job.data != NULL:
         tasks = job.n_stripes * job.n_groups
+        if job.halves and job.loss_beta != 1:
+            tasks += (job.m + COLUMNS - 1) // COLUMNS * job.n_groups
     if job.S != NULL:
         for g in range(1, job.n_groups):
-            memset(group_statistics(job, parts, g), 0, (job.m + job.k - job.shared) * ld * sizeof(real))
+            memset(group_statistics(job, parts, g), 0, (job.height - job.shared) * ld * sizeof(real))
     for s in range((n + slab - 1) // slab):
         first = s * slab
         rows = min(slab, n - first)
@@ -150,36 +197,67 @@ cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nog
             improve_block(job, F, _, first + b * block, min(block, rows - b * block), threadid())
         if job.S != NULL:
             for t in prange(tasks, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
-                add_columns(job, F, _, parts, first, rows, t)
+                add_columns(job, F, _, parts, first, rows, t, threadid())
     if job.S != NULL:
         for g in prange(job.n_groups, schedule="static", num_threads=job.n_threads):
             add_gram(job, F, job.groups[g], job.groups[g + 1], group_statistics(job, parts, g))
         add_groups(job, parts)
 
 
+# free: 1 for components to update, 0 for others.
+cdef void mark_free(Job* job, real* free) noexcept nogil:
+    cdef Py_ssize_t i
+    memset(free, 0, job.ld * sizeof(real))
+    for i in range(job.n_order):
+        free[job.order[i]] = 1
+    job.free = free
+
+
+# Gt (k x m) = G.T; blocks of rows are dealt out.
+cdef void transpose_factor(Job* job, const real* G, real* Gt) noexcept nogil:
+    cdef Py_ssize_t b, m = job.m, k = job.k, ld = job.ld
+    for b in prange((m + TILE - 1) // TILE, schedule="static", num_threads=job.n_threads):
+        transpose(job.level, min(<Py_ssize_t>TILE, m - b * TILE), k, G + b * TILE * ld, ld, Gt + b * TILE, m)
+    job.Gt = Gt
+
+
 # Divide the memory, run, and add the blocks' reports in their order.
 cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except -1:
     cdef Py_ssize_t b, n_blocks = (job.n + NARROW - 1) // NARROW
-    cdef size_t threads_bytes = team.n_threads * thread_bytes(F, job.k, job.ld), parts_bytes
+    cdef size_t threads_bytes, parts_bytes, transposed_bytes = 0, free_bytes = (job.ld * sizeof(real) + 63) // 64 * 64
+    cdef size_t reports_bytes = REPORT * n_blocks * sizeof(double)
     cdef bint lanes
     cdef real* parts
     cdef Py_ssize_t entries = job.n * job.m if job.X != NULL else job.stored
     cdef Py_ssize_t work = 2 * entries * job.k + job.n * job.k * job.k * max(1, job.max_sweeps)
+    # the model is wanted as a whole, tile by tile
+    cdef bint whole = job.halves and (job.X != NULL or job.loss_beta != 1)
+    if whole:
+        work = 4 * job.n * job.m * job.k
+        transposed_bytes = (job.k * job.m * sizeof(real) + 63) // 64 * 64
     job.level = team.level
+    job.thread_bytes = thread_bytes(F, job.halves, job.k, job.ld)
+    threads_bytes = team.n_threads * job.thread_bytes
     job.n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + work // THREAD_WORK)
     if job.X != NULL:
         lanes = (job.m > 0 and job.S != NULL and job.n_groups >= 4
-                 and job.n_groups * (job.m + job.k) * job.ld * <Py_ssize_t>sizeof(real) <= LANES_BYTES)
-        job.shared = 0 if lanes else job.m
+                 and job.n_groups * job.height * job.ld * <Py_ssize_t>sizeof(real) <= LANES_BYTES)
+        job.shared = 0 if lanes else job.m * (2 if job.halves and job.loss_beta != 1 else 1)
     else:
         lanes = job.S != NULL and job.n_groups >= job.n_threads
-    parts_bytes = (job.n_groups * (job.m + job.k - job.shared) * job.ld * sizeof(real) + 63) // 64 * 64
+    parts_bytes = 0
+    if job.S != NULL:
+        parts_bytes = (job.n_groups * (job.height - job.shared) * job.ld * sizeof(real) + 63) // 64 * 64
     job.F = F
-    job.memory = team.reserve(threads_bytes + parts_bytes + REPORT * n_blocks * sizeof(double))
-    job.report = <double*>(job.memory + threads_bytes + parts_bytes)
+    job.memory = team.reserve(threads_bytes + parts_bytes + transposed_bytes + free_bytes + reports_bytes)
+    job.report = <double*>(job.memory + threads_bytes + parts_bytes + transposed_bytes + free_bytes)
     parts = <real*>(job.memory + threads_bytes)
     with nogil:
-        memset(job.report, 0, REPORT * n_blocks * sizeof(double))
+        if job.halves:
+            mark_free(job, <real*>(job.memory + threads_bytes + parts_bytes + transposed_bytes))
+        if whole:
+            transpose_factor(job, <const real*>job.G, <real*>(job.memory + threads_bytes + parts_bytes))
+        memset(job.report, 0, reports_bytes)
         if lanes:
             run_lanes(job, F, _, parts)
         else:
@@ -193,12 +271,11 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
 
 
 cdef Job describe(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, const real[:, ::1] start, const real[:, ::1] before,
-                  const real[::1] scale, const real[:, ::1] gram, const int[::1] order, int method, double l1,
-                  double beta, int max_sweeps, double tol):
+                  const real[::1] scale, const int[::1] order, int method, double l1, double beta, int max_sweeps,
+                  double tol):
     cdef Job job
     memset(&job, 0, sizeof(Job))
-    job.n, job.ld, job.k = F.shape[0], F.shape[1], gram.shape[0]
-    job.gram = &gram[0, 0]
+    job.n, job.ld, job.k = F.shape[0], F.shape[1], scale.shape[0]
     job.order = &order[0] if order.shape[0] else NULL
     job.n_order = order.shape[0]
     job.method, job.l1, job.beta, job.max_sweeps, job.tol = method, l1, beta, max_sweeps, tol
@@ -207,8 +284,33 @@ cdef Job describe(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, const real[:, 
     job.before = &before[0, 0]
     job.scale = &scale[0]
     job.S = NULL if S is None else &S[0, 0]
+    job.height = 0 if S is None else S.shape[0]
     make_groups(&job)
     return job
+
+
+# X in CSR and the factor on its other side.
+cdef void describe_csr(Job* job, const real[::1] data, const index[::1] indices, const index[::1] indptr,
+                       const index[:, ::1] splits, const index[::1] groups, const real[:, ::1] G):
+    cdef Py_ssize_t g
+    job.m = G.shape[0]
+    job.stored = data.shape[0]
+    # never dereferenced where nothing is stored, but it tells the kind of X
+    job.data = <const void*>&data[0] if job.stored else <const void*>&indptr[0]
+    job.indices = <const void*>&indices[0] if job.stored else <const void*>&indptr[0]
+    job.indptr = &indptr[0]
+    job.n_stripes = splits.shape[0] + 1
+    job.splits = <const void*>&splits[0, 0] if job.n_stripes > 1 else NULL
+    job.n_groups = groups.shape[0] - 1
+    for g in range(job.n_groups + 1):
+        job.groups[g] = groups[g]
+    job.G = &G[0, 0]
+
+
+# What a pass for a beta-divergence needs besides.
+cdef void add_loss(Job* job, const real[::1] sums, double l2, double loss_beta, double exponent):
+    job.halves = True
+    job.sums, job.l2, job.loss_beta, job.exponent = &sums[0], l2, loss_beta, exponent
 
 
 # F's rows improved for F G.T ~ X from `start` on, then extrapolated if there is N, then S += [X.T F; F.T F].
@@ -221,10 +323,11 @@ def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] repor
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, N, S, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
+    job = describe(F, N, S, start, before, scale, order, method, l1, beta, max_sweeps, tol)
+    job.gram = &gram[0, 0]
     job.m = X.shape[1]
-    # the rows of X are contiguous, but may be rows of a wider array
-    job.X, job.ldx = &X[0, 0], X.strides[0] // <Py_ssize_t>sizeof(real)
+    job.X = &X[0, 0]
+    job.row_step, job.step = X.strides[0] // <Py_ssize_t>sizeof(real), X.strides[1] // <Py_ssize_t>sizeof(real)
     job.G = &G[0, 0]
     run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
 
@@ -239,22 +342,11 @@ def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report,
              const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta, int max_sweeps,
              double tol, Team team not None):
     cdef Job job
-    cdef Py_ssize_t g
     if F.shape[0] == 0:
         return
-    job = describe(F, N, S, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
-    job.m = G.shape[0]
-    job.stored = data.shape[0]
-    # never dereferenced where nothing is stored, but it tells the kind of X
-    job.data = <const void*>&data[0] if job.stored else <const void*>&indptr[0]
-    job.indices = <const void*>&indices[0] if job.stored else <const void*>&indptr[0]
-    job.indptr = &indptr[0]
-    job.n_stripes = splits.shape[0] + 1
-    job.splits = <const void*>&splits[0, 0] if job.n_stripes > 1 else NULL
-    job.n_groups = groups.shape[0] - 1
-    for g in range(job.n_groups + 1):
-        job.groups[g] = groups[g]
-    job.G = &G[0, 0]
+    job = describe(F, N, S, start, before, scale, order, method, l1, beta, max_sweeps, tol)
+    job.gram = &gram[0, 0]
+    describe_csr(&job, data, indices, indptr, splits, groups, G)
     run_pass(&job, &F[0, 0], <index*>NULL, &report[0], team)
 
 
@@ -267,20 +359,110 @@ def factor_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] FtF, double[::1] re
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, N, FtF, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
+    job = describe(F, N, FtF, start, before, scale, order, method, l1, beta, max_sweeps, tol)
+    job.gram = &gram[0, 0]
     job.cross = &cross[0, 0]
     run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
 
 
+# Multiplicative updates for the beta-divergence d of X from F G.T: from `start` on every row f of F becomes
+# f_c (sum_j x_j y_j^(loss_beta - 2) g_jc / (sum_j y_j^(loss_beta - 1) g_jc + l1 + l2 f_c))^exponent,  y = max(its
+# floor, f G.T) for c in `order`, up to max_sweeps times; then it is extrapolated if there is N, then S gains the two
+# sums for the columns of X and the rows F as they are now: m rows and m, or for loss_beta = 1 m rows and one, the sum
+# of the rows of F. sums: of the columns of G. report as in dense_pass, but the last number gains the divergence of
+# `start`, up to a constant. X may lie in any order. In tiles of 64 rows and 128 or 32 columns, so that the model and
+# both halves stay in the first two cache levels. Bytes: X twice, once from memory and once from cache; G for every 64
+# rows.
+def dense_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, :] X,
+                    const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
+                    const real[::1] sums, const int[::1] order, double l1, double l2, double beta, int max_sweeps,
+                    double tol, double loss_beta, double exponent, const real[::1] floors, Team team not None):
+    cdef Job job
+    if F.shape[0] == 0 or X.shape[1] == 0:
+        return
+    job = describe(F, N, S, start, before, scale, order, 0, l1, beta, max_sweeps, tol)
+    add_loss(&job, sums, l2, loss_beta, exponent)
+    job.floors = &floors[0]
+    job.m = X.shape[1]
+    job.X = &X[0, 0]
+    job.row_step, job.step = X.strides[0] // <Py_ssize_t>sizeof(real), X.strides[1] // <Py_ssize_t>sizeof(real)
+    job.G = &G[0, 0]
+    run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
+
+
+# The same for X in CSR; what is not stored is zero. With loss_beta = 1 only the stored entries are looked at,
+# otherwise the whole model besides. Bytes: as csr_pass, with a row of G once more for each stored entry.
+def csr_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[::1] data,
+                  const index[::1] indices, const index[::1] indptr, const index[:, ::1] splits,
+                  const index[::1] groups, const real[:, ::1] G, const real[:, ::1] start,
+                  const real[:, ::1] before, const real[::1] scale, const real[::1] sums, const int[::1] order,
+                  double l1, double l2, double beta, int max_sweeps, double tol, double loss_beta, double exponent,
+                  const real[::1] floors, Team team not None):
+    cdef Job job
+    if F.shape[0] == 0 or G.shape[0] == 0:
+        return
+    job = describe(F, N, S, start, before, scale, order, 0, l1, beta, max_sweeps, tol)
+    add_loss(&job, sums, l2, loss_beta, exponent)
+    job.floors = &floors[0]
+    describe_csr(&job, data, indices, indptr, splits, groups, G)
+    run_pass(&job, &F[0, 0], <index*>NULL, &report[0], team)
+
+
+# The update of dense_beta_pass where both sums are known: `numerator`, and `denominator` for every row or one for all.
+# Bytes: both, F and start once.
+def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:, ::1] numerator,
+                     const real[:, ::1] denominator, const real[:, ::1] start, const real[:, ::1] before,
+                     const real[::1] scale, const real[::1] sums, const int[::1] order, double l1, double l2,
+                     double beta, double loss_beta, double exponent, Team team not None):
+    cdef Job job
+    cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], i
+    cdef Py_ssize_t step = ld if denominator.shape[0] > 1 else 0
+    cdef double* lengths
+    cdef real* padded
+    cdef real[:, ::1] nothing = None
+    if n == 0:
+        return
+    job = describe(F, N, nothing, start, before, scale, order, 0, l1, beta, 1, 0)
+    add_loss(&job, sums, l2, loss_beta, exponent)
+    job.level = team.level
+    lengths = <double*>team.reserve(n * sizeof(double) + 2 * ld * sizeof(real))
+    padded = <real*>(lengths + n)
+    for i in range(ld):
+        padded[i] = scale[i] if i < job.k else 0
+    mark_free(&job, padded + ld)
+    for i in prange(n, nogil=True, schedule="static", num_threads=<int>min(<Py_ssize_t>team.n_threads,
+                                                                           1 + n * ld // THREAD_WORK)):
+        lengths[i] = factor_beta_row(&job, &F[i, 0], &start[i, 0], &numerator[i, 0], &denominator[0, 0] + i * step,
+                                     NULL if N is None else &N[i, 0], &before[i, 0], padded)
+    for i in range(n):
+        report[0] += lengths[i]
+    report[1] = max(report[1], 1)
+
+
+cdef double factor_beta_row(const Job* job, real* F, const real* start, const real* numerator, const real* denominator,
+                            real* N, const real* before, const real* scale) noexcept nogil:
+    cdef double length
+    if F != start:
+        memcpy(F, start, job.ld * sizeof(real))
+    length = multiply(job, F, numerator, denominator, 1.5)
+    if N != NULL:
+        if job.beta != 0:
+            extrapolate(job.level, 1, job.ld, <real>job.beta, LEAST, scale, before, N, F)
+        else:
+            memcpy(N, F, job.ld * sizeof(real))
+    return length
+
+
 # C = X G for dense X; rows are dealt out. Bytes: n m of X, n ld of C, m ld of G for every 64 rows, from cache.
 def dense_product(real[:, ::1] C, const real[:, :] X, const real[:, ::1] G, Team team not None):
-    cdef Py_ssize_t n = X.shape[0], m = X.shape[1], ld = C.shape[1], b, ldx = X.strides[0] // <Py_ssize_t>sizeof(real)
+    cdef Py_ssize_t n = X.shape[0], m = X.shape[1], ld = C.shape[1], b
+    cdef Py_ssize_t row_step = X.strides[0] // <Py_ssize_t>sizeof(real), step = X.strides[1] // <Py_ssize_t>sizeof(real)
     cdef int level = team.level, n_threads = team.n_threads
     if n == 0:
         return
     for b in prange((n + TILE - 1) // TILE, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
-        product(level, SET, min(TILE, n - b * TILE), ld, m, &X[b * TILE, 0], ldx, 1, &G[0, 0], ld, &C[b * TILE, 0],
-                ld)
+        product(level, SET, min(TILE, n - b * TILE), ld, m, &X[b * TILE, 0], row_step, step, &G[0, 0], ld,
+                &C[b * TILE, 0], ld)
 
 
 # C = X G for X in CSR; rows are dealt out. Bytes: the stored entries, a row of G for each, n ld of C.
@@ -296,38 +478,6 @@ def csr_product(real[:, ::1] C, const real[::1] data, const index[::1] indices, 
     for b in prange((n + TILE - 1) // TILE, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
         gather(level, min(TILE, n - b * TILE), ld, &data[0], &indices[0], &indptr[b * TILE], &indptr[b * TILE] + 1,
                &G[0, 0], ld, &C[b * TILE, 0], ld)
-
-
-# sum of x_ij (F_i . G_j) over the stored entries of X in CSR, in double; blocks of rows added in order.
-# Bytes: the stored entries, a row of G for each.
-def csr_inner(const real[::1] data, const index[::1] indices, const index[::1] indptr, const real[:, ::1] F,
-              const real[:, ::1] G, Team team not None):
-    cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], blocks = (n + TILE - 1) // TILE, b, i
-    cdef double* sums = <double*>team.reserve(blocks * sizeof(double))
-    cdef double total = 0
-    cdef int n_threads = team.n_threads
-    if data.shape[0] == 0:
-        return 0.0
-    for b in prange(blocks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
-        sums[b] = inner_rows(&data[0], &indices[0], &indptr[0], &F[0, 0], &G[0, 0], ld, b * TILE,
-                             min(n, (b + 1) * TILE))
-    for i in range(blocks):
-        total += sums[i]
-    return total
-
-
-cdef double inner_rows(const real* data, const index* indices, const index* indptr, const real* F, const real* G,
-                       Py_ssize_t ld, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
-    cdef double total = 0, dot
-    cdef Py_ssize_t i, c
-    cdef index p
-    for i in range(first, end):
-        for p in range(indptr[i], indptr[i + 1]):
-            dot = 0
-            for c in range(ld):
-                dot = dot + <double>F[i * ld + c] * <double>G[indices[p] * ld + c]
-            total = total + data[p] * dot
-    return total
 
 
 # splits[s, i]: the first entry of row i whose column is at least bounds[s]. Bytes: log2(row length) entries a row.

@@ -1,4 +1,4 @@
-# What products.h and simd.h offer, and the same under one name for both precisions and both index widths.
+# What kernels.h and simd.h offer for products, and the same under one name for both precisions and both index widths.
 
 cdef extern from "simd.h" nogil:
     # Only a return type carries attributes through Cython: a function of this "type" belongs to a level.
@@ -7,7 +7,7 @@ cdef extern from "simd.h" nogil:
     ctypedef void avx512 "NMF_AVX512 void"
     int nmf_best_level()
 
-cdef extern from "products.h" nogil:
+cdef extern from "kernels.h" nogil:
     enum:
         SET "NMF_SET"
         ADD "NMF_ADD"
@@ -24,9 +24,9 @@ cdef extern from "products.h" nogil:
                      Py_ssize_t ldt)
     void transpose_d(int level, Py_ssize_t rows, Py_ssize_t columns, const double* source, Py_ssize_t lds, double* to,
                      Py_ssize_t ldt)
-    void extrapolate_f(int level, Py_ssize_t rows, Py_ssize_t ld, float beta, const float* scale, const float* before,
-                       float* N, float* F)
-    void extrapolate_d(int level, Py_ssize_t rows, Py_ssize_t ld, double beta, const double* scale,
+    void extrapolate_f(int level, Py_ssize_t rows, Py_ssize_t ld, float beta, float least, const float* scale,
+                       const float* before, float* N, float* F)
+    void extrapolate_d(int level, Py_ssize_t rows, Py_ssize_t ld, double beta, double least, const double* scale,
                        const double* before, double* N, double* F)
     void gather_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
                     const int32_t* begin, const int32_t* end, const float* B, Py_ssize_t ldb,
@@ -123,10 +123,10 @@ cdef inline void transpose(int level, Py_ssize_t rows, Py_ssize_t columns, const
         transpose_d(level, rows, columns, source, lds, to, ldt)
 
 
-cdef inline void extrapolate(int level, Py_ssize_t rows, Py_ssize_t ld, real beta, const real* scale,
-                             const real* before, real* N, real* F) noexcept nogil:
-    """N = F, F = max(0, F + beta (F - before * scale)) for rows of ld numbers; before may be N."""
+cdef inline void extrapolate(int level, Py_ssize_t rows, Py_ssize_t ld, real beta, real least,
+                             const real* scale, const real* before, real* N, real* F) noexcept nogil:
+    """N = F, F = max(least F, F + beta (F - before * scale)) for rows of ld numbers; before may be N."""
     if real is float:
-        extrapolate_f(level, rows, ld, beta, scale, before, N, F)
+        extrapolate_f(level, rows, ld, beta, least, scale, before, N, F)
     else:
-        extrapolate_d(level, rows, ld, beta, scale, before, N, F)
+        extrapolate_d(level, rows, ld, beta, least, scale, before, N, F)

@@ -1,40 +1,8 @@
-/* Products for one precision (NMF_REAL, NMF_TAG) at one instruction-set level (NMF_LEVEL).
+/* Products for one precision at one instruction-set level (see variant.h).
  *
  * Every element of a result is one chain of multiply-adds in the order of the inner index, whatever tile it falls into:
  * a row's numbers do not depend on its neighbours, nor on how the rows were dealt to threads.
  */
-#if NMF_LEVEL == 2
-#define NMF_TARGET NMF_AVX512
-#define NMF_BYTES 64
-#define NMF_TALL 8
-#define NMF_WIDE 4
-#elif NMF_LEVEL == 1
-#define NMF_TARGET NMF_AVX2
-#define NMF_BYTES 32
-#define NMF_TALL 4
-#define NMF_WIDE 2
-#else
-#define NMF_TARGET
-#define NMF_BYTES 16
-#define NMF_TALL 4
-#define NMF_WIDE 2
-#endif
-#define NMF_NAME(f) NMF_JOIN(f, NMF_TAG, NMF_LEVEL)
-#if NMF_LEVEL == 2
-#define NMF_BELOW(f) NMF_JOIN(f, NMF_TAG, 1)
-#elif NMF_LEVEL == 1
-#define NMF_BELOW(f) NMF_JOIN(f, NMF_TAG, 0)
-#endif
-#define NMF_FULL NMF_LANES(NMF_BYTES, NMF_REAL)
-#define NMF_HALF NMF_LANES(NMF_BYTES / 2, NMF_REAL)
-
-typedef NMF_VECTOR(NMF_REAL, NMF_BYTES) NMF_NAME(full);
-typedef NMF_VECTOR(NMF_INTEGER, NMF_BYTES) NMF_NAME(bits);
-/* Vector v of the tile's row c of an array. */
-#define NMF_VEC(array, c, v) (*(NMF_NAME(full) *)((array) + ((c) * NMF_WIDE + (v)) * NMF_FULL))
-#if NMF_LEVEL > 0
-typedef NMF_VECTOR(NMF_REAL, NMF_BYTES / 2) NMF_NAME(half);
-#endif
 
 /* C[0:tall, 0:wide vectors] (mode) A B, all accumulators in registers. tall and wide are literals at every call. */
 #define NMF_TILE(name, vector, lanes)                                                                                  \
@@ -376,12 +344,10 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_up)(const NMF_REAL *from, p
 }
 #endif
 /* A square of FULL x FULL numbers is transposed in registers: log2(FULL) perfect shuffles. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_square)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to,
-                                                             ptrdiff_t ldt)
-{
 #ifdef NMF_SHUFFLE
-    NMF_NAME(full) rows[NMF_FULL], next[NMF_FULL];
-    NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = *(const NMF_NAME(full) *)(from + i * ldf);
+static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_registers)(NMF_NAME(full) rows[NMF_FULL])
+{
+    NMF_NAME(full) next[NMF_FULL];
     NMF_UNROLL16 for (int stage = 1; stage < NMF_FULL; stage *= 2)
     {
         NMF_UNROLL16 for (int i = 0; i < NMF_FULL / 2; i++)
@@ -391,12 +357,47 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_square)(const NMF_REAL *fro
         }
         NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = next[i];
     }
+}
+#endif
+static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_square)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to,
+                                                             ptrdiff_t ldt)
+{
+#ifdef NMF_SHUFFLE
+    NMF_NAME(full) rows[NMF_FULL];
+    NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = *(const NMF_NAME(full) *)(from + i * ldf);
+    NMF_NAME(transpose_registers)(rows);
     NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) *(NMF_NAME(full) *)(to + i * ldt) = rows[i];
 #else
     for (int i = 0; i < NMF_FULL; i++)
         for (int j = 0; j < NMF_FULL; j++)
             to[j * ldt + i] = from[i * ldf + j];
 #endif
+}
+
+/* to (columns x FULL) = the transpose of FULL rows of so many numbers, wherever they lie. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_rows)(ptrdiff_t columns, const NMF_REAL *const *from, NMF_REAL *to,
+                                                           ptrdiff_t ldt)
+{
+    ptrdiff_t c = 0;
+#ifdef NMF_SHUFFLE
+    for (; c + NMF_FULL <= columns; c += NMF_FULL) {
+        NMF_NAME(full) rows[NMF_FULL];
+        NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = *(const NMF_NAME(full) *)(from[i] + c);
+        NMF_NAME(transpose_registers)(rows);
+        NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) *(NMF_NAME(full) *)(to + (c + i) * ldt) = rows[i];
+    }
+#endif
+#ifdef NMF_STRIPS
+    for (; c + 4 <= columns; c += 4) {
+        NMF_NAME(full) rows[4];
+        NMF_UNROLL for (int i = 0; i < 4; i++) NMF_UNROLL for (int j = 0; j < NMF_FULL / 4; j++)
+            memcpy((NMF_REAL *)&rows[i] + 4 * j, from[i + 4 * j] + c, 4 * sizeof(NMF_REAL));
+        NMF_NAME(interleave)(rows);
+        NMF_UNROLL for (int i = 0; i < 4; i++) *(NMF_NAME(full) *)(to + (c + i) * ldt) = rows[i];
+    }
+#endif
+    for (; c < columns; c++)
+        NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) to[c * ldt + i] = from[i][c];
 }
 
 /* to (columns x rows) = from (rows x columns) transposed: squares, then strips of four, then smaller squares of the level
@@ -431,9 +432,9 @@ static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, co
 #endif
 }
 
-/* N = F, F = max(0, F + beta (F - before * scale)) for rows of ld numbers; before may be N. */
-static NMF_TARGET void NMF_NAME(extrapolate)(ptrdiff_t rows, ptrdiff_t ld, NMF_REAL beta, const NMF_REAL *scale,
-                                             const NMF_REAL *before, NMF_REAL *N, NMF_REAL *F)
+/* N = F, F = max(least F, F + beta (F - before * scale)) for rows of ld numbers; before may be N. */
+static NMF_TARGET void NMF_NAME(extrapolate)(ptrdiff_t rows, ptrdiff_t ld, NMF_REAL beta, NMF_REAL least,
+                                             const NMF_REAL *scale, const NMF_REAL *before, NMF_REAL *N, NMF_REAL *F)
 {
     for (ptrdiff_t r = 0; r < rows; r++) {
         ptrdiff_t w = r * ld;
@@ -443,34 +444,22 @@ static NMF_TARGET void NMF_NAME(extrapolate)(ptrdiff_t rows, ptrdiff_t ld, NMF_R
             const NMF_NAME(full) was = *(const NMF_NAME(full) *)(before + w) * *(const NMF_NAME(full) *)(scale + w - r * ld);
             const NMF_NAME(full) ahead = new + beta * (new - was);
             *(NMF_NAME(full) *)(N + w) = new;
-            *(NMF_NAME(full) *)(F + w) = NMF_POSITIVE(ahead, NMF_NAME(bits));
+            *(NMF_NAME(full) *)(F + w) = least * new + NMF_POSITIVE(ahead - least * new, NMF_NAME(bits));
         }
         for (; w < end; w++) {
             const NMF_REAL new = F[w], ahead = new + beta * (new - before[w] * scale[w - r * ld]);
             N[w] = new;
-            F[w] = ahead > 0 ? ahead : 0;
+            F[w] = least * new + (ahead > least * new ? ahead - least * new : 0);
         }
     }
 }
 
-#undef NMF_TARGET
-#undef NMF_BYTES
-#undef NMF_TALL
-#undef NMF_WIDE
-#undef NMF_NAME
-#undef NMF_BELOW
-#undef NMF_FULL
-#undef NMF_HALF
 #undef NMF_HALF_VECTOR
 #undef NMF_HALF_LANES
 #undef NMF_TILE
-#undef NMF_VEC
-#undef NMF_LOW
-#undef NMF_HIGH
 #undef NMF_LOW4
 #undef NMF_HIGH4
 #undef NMF_STRIPS
 #undef NMF_GATHER
 #undef NMF_SCATTER
 #undef NMF_BY_WIDTH
-#undef NMF_LEVEL

@@ -15,8 +15,8 @@ cdef struct Job:
     int level, n_threads, method, max_sweeps
     double l1, beta, tol
     Py_ssize_t n, m, k, ld       # rows and columns of X, components, numbers from one row of a factor to the next
-    const void* X                # dense rows, ldx numbers apart, or NULL
-    Py_ssize_t ldx
+    const void* X                # dense, or NULL
+    Py_ssize_t row_step, step    # from one row of X to the next, from one column to the next
     const void* data             # CSR rows, or NULL
     const void* indices
     const void* indptr
@@ -36,7 +36,16 @@ cdef struct Job:
     const void* scale
     void* S                      # or NULL: no statistics wanted
     char* memory
+    size_t thread_bytes
     double* report
+    Py_ssize_t height            # rows of S
+    # of a beta-divergence only
+    bint halves                  # whether it is one, not a quadratic loss
+    double loss_beta, exponent, l2
+    const void* Gt               # G transposed, k x m, or NULL where nothing asks for it
+    const void* sums             # sums of G's columns
+    const void* floors           # for every row, the least that its model counts as
+    const void* free             # ld numbers, 1 for components to update, 0 for others
 
 
 # Size of what improve_tiles needs besides its arguments, in numbers.
@@ -122,7 +131,7 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
         if beta != 0:
             for c in range(ld):
                 rest[c] = scale[c] if c < k else 0
-            extrapolate(level, rows, ld, beta, rest, <const real*>job.before + (begin + tile) * ld, N, new)
+            extrapolate(level, rows, ld, beta, 0, rest, <const real*>job.before + (begin + tile) * ld, N, new)
         else:
             memcpy(N, new, rows * ld * sizeof(real))
 

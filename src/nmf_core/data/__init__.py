@@ -2,14 +2,18 @@
 
 import numpy as np
 
-from nmf_core.data.base import Container, Step, factor_array
+from nmf_core.data.base import BetaStep, Container, NewtonStep, Step, factor_array
 from nmf_core.data.dense import Dense
 from nmf_core.validation import Matrix, is_sparse
 
-__all__ = ["Container", "Step", "as_container", "factor_array"]
+__all__ = ["BetaStep", "Container", "NewtonStep", "Step", "as_container", "factor_array"]
 
 
-def as_container(X: Matrix, *, by_rows: bool = False) -> Container:
+# Share of entries that are not zero up to which going through these alone pays.
+FEW = 0.1
+
+
+def as_container(X: Matrix, *, by_rows: bool = False, upright: bool = False, zeros_matter: bool = True) -> Container:
     """The container of a validated X; nothing is copied if the memory allows to read it row by row or column by column.
 
     Parameters
@@ -20,13 +24,25 @@ def as_container(X: Matrix, *, by_rows: bool = False) -> Container:
         Whether what a pass makes of a row must not depend, to the last bit, on the number of rows: arrays stored by
         columns are copied then, because their products are summed in groups that depend on it; those of CSC are not
         summed in groups.
+    upright : bool
+        Whether X must be visited by rows, for kernels to which the order of a dense array is all the same: only CSC is
+        copied then.
+    zeros_matter : bool
+        Whether zeros of X are entries like any other, not, as for Kullback-Leibler, of no concern: an array with few
+        others becomes sparse then, a small copy.
     """
+    if not zeros_matter and not is_sparse(X) and np.count_nonzero(X) <= FEW * X.size:
+        import scipy.sparse as sp
+
+        X = sp.csr_array(X)
     if is_sparse(X):
         from nmf_core.data.sparse import Sparse  # imports scipy.sparse
 
-        if X.format == "csc":
+        if X.format == "csc" and not upright:
             return Sparse(X.T, transposed=True, grouped=not by_rows)
         return Sparse(X if X.format == "csr" else X.tocsr())
+    if upright:
+        return Dense(X, by_columns=True)
     if by_rows:
         return Dense(np.ascontiguousarray(X))
     if X.strides[1] != X.itemsize and X.strides[0] == X.itemsize:

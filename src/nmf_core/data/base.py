@@ -4,6 +4,7 @@ import contextlib
 import math
 import mmap
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +90,73 @@ class Step(NamedTuple):
         return cls(F, F, gram[0], gram, np.empty(0, dtype=np.int32), max_sweeps=0)
 
 
+class NewtonStep(NamedTuple):
+    """How rows are improved for the Kullback-Leibler divergence: what its kernels want to know, in their order.
+
+    Attributes
+    ----------
+    start, before, scale, order, beta, max_sweeps, tol
+        As in `Step`.
+    sums : ndarray of shape (k,)
+        What a component adds to the divergence by its size: the sum of its other factor, plus the l1 penalty.
+    l2 : float
+        The l2 penalty.
+    floors : ndarray of shape (n,)
+        For every row, the least that an entry of its model counts as.
+    careful : bool
+        Whether steps are cut short so that the divergence is sure to fall.
+    measure : bool
+        Whether the divergence of the result is wanted.
+    """
+
+    start: np.ndarray
+    before: np.ndarray
+    scale: np.ndarray
+    sums: np.ndarray
+    order: np.ndarray
+    l2: float
+    beta: float
+    max_sweeps: int
+    tol: float
+    floors: np.ndarray
+    careful: bool
+    measure: bool
+
+
+class BetaStep(NamedTuple):
+    """How multiplicative updates improve rows for a beta-divergence: what the kernels want to know, in their order.
+
+    Attributes
+    ----------
+    start, before, scale, order, l1, beta, max_sweeps, tol
+        As in `Step`.
+    sums : ndarray of shape (k,)
+        Sums of the components of the other factor.
+    l2 : float
+        The l2 penalty.
+    loss_beta : float
+        Which divergence.
+    exponent : float
+        The power of the ratio of the gradient's halves.
+    floors : ndarray of shape (n,)
+        For every row, the least that an entry of its model counts as.
+    """
+
+    start: np.ndarray
+    before: np.ndarray
+    scale: np.ndarray
+    sums: np.ndarray
+    order: np.ndarray
+    l1: float
+    l2: float
+    beta: float
+    max_sweeps: int
+    tol: float
+    loss_beta: float
+    exponent: float
+    floors: np.ndarray
+
+
 class Container(ABC):
     """A matrix that is visited by blocks of its rows.
 
@@ -122,6 +190,10 @@ class Container(ABC):
         if self._squared_norm is None:
             self._squared_norm = self.sum_of_squares()
         return self._squared_norm
+
+    @abstractmethod
+    def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        """The sum of a function of the stored entries, in double."""
 
     @abstractmethod
     def sum_of_squares(self) -> float:
@@ -169,12 +241,75 @@ class Container(ABC):
         """
 
     @abstractmethod
-    def squared_residual(self, F: np.ndarray, G: np.ndarray, team: Team) -> float:
-        """||A - F @ G.T||_F^2 in double, for factor arrays F (n, ld) and G (m, ld)."""
+    def improve_beta(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        S: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: BetaStep,
+        team: Team,
+    ) -> None:
+        """One pass for a beta-divergence: rows are improved, perhaps extrapolated, and their statistics added to S.
+
+        Parameters
+        ----------
+        F, N, G, team
+            As in `improve`.
+        S : ndarray of shape (2 m, ld), or (m + 1, ld) for the Kullback-Leibler divergence, or None
+            Statistics: the sums of ``x y^(beta - 2) f`` and of ``y^(beta - 1) f`` for every column are added to the
+            first m and the other rows; of the latter, Kullback-Leibler needs one for all. Modified in place.
+        report : ndarray of shape (4,), float64
+            Gains what `improve` adds, but last the divergence of `step.start`, up to a constant of X. Modified in
+            place.
+        step : BetaStep
+            How rows are improved.
+        """
 
     @abstractmethod
-    def row_means(self) -> np.ndarray:
-        """The mean of every row of A, in double."""
+    def newton(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: NewtonStep,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        """Rows, or columns, of A are gone through to improve F for the Kullback-Leibler divergence.
+
+        Parameters
+        ----------
+        F : ndarray of shape (n, ld), or (m, ld) for columns
+            Factor array, the result. Modified in place.
+        N : ndarray like F, or None
+            Takes the improved rows; F is then extrapolated from them. Modified in place.
+        report : ndarray of shape (4,), float64
+            Gains what `improve` adds, but last the sum of x (log(x / y) - 1) over the stored entries, with
+            `step.measure`. Modified in place.
+        G : ndarray of shape (m, ld), or (n, ld) for columns
+            Factor array of the other side.
+        step : NewtonStep
+            How rows are improved.
+        team : Team
+            Who works.
+        columns : bool
+            Whether F belongs to the columns of A.
+        """
+
+    @abstractmethod
+    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
+        """The beta-divergence of A and ``F @ G.T``, in double, for factor arrays F (n, ld) and G (m, ld).
+
+        Entries of a row's model below its number in `floors` (n,) count as so large. ``F @ G.T`` is never there whole.
+        """
+
+    @abstractmethod
+    def sums(self, *, columns: bool = False) -> np.ndarray:
+        """The sum of every row, or column, of A, in double."""
 
     def transposed_product(self, F: np.ndarray, k: int, team: Team) -> np.ndarray:
         """A.T @ F (m, ld) for a factor array F (n, ld) with k columns."""

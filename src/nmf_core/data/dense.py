@@ -1,12 +1,12 @@
 """Dense arrays, in memory or mapped into it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data.base import Container, Step, aligned_zeros
+from nmf_core.data.base import BetaStep, Container, NewtonStep, Step, aligned_zeros
 
 _BLOCK_BYTES = 1 << 22
 
@@ -20,31 +20,41 @@ class Dense(Container):
         The blocked matrix; may be read-only or a memory map. An array whose rows are not contiguous is copied.
     transposed : bool
         Whether A is X.T.
+    by_columns : bool
+        Whether contiguous columns do as well: kernels for beta-divergences take both.
     """
 
-    def __init__(self, A: np.ndarray, *, transposed: bool = False) -> None:
-        readable = A.strides[1] == A.itemsize and A.strides[0] % A.itemsize == 0 and A.strides[0] >= 0
+    def __init__(self, A: np.ndarray, *, transposed: bool = False, by_columns: bool = False) -> None:
+        rows, columns = A.strides[::-1] if by_columns and A.strides[0] == A.itemsize else A.strides
+        readable = columns == A.itemsize and rows % A.itemsize == 0 and rows >= 0
         self.array = np.asarray(A) if readable and A.flags.aligned else np.ascontiguousarray(A)
         self.shape = (A.shape[0], A.shape[1])
         self.transposed = transposed
         self.dtype = A.dtype
         self.n_stored = A.size
 
-    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+    def _blocks(self) -> Iterator[np.ndarray]:
         """Blocks of rows in double, small enough for the cache."""
         n, m = self.shape
         step = max(1, _BLOCK_BYTES // (8 * m))
         for first in range(0, n, step):
-            yield first, self.array[first : first + step].astype(np.float64, copy=False)
+            yield self.array[first : first + step].astype(np.float64, copy=False)
 
     def sum(self) -> float:
         return float(self.array.sum(dtype=np.float64))
 
-    def row_means(self) -> np.ndarray:
-        return self.array.mean(axis=1, dtype=np.float64)
+    def sums(self, *, columns: bool = False) -> np.ndarray:
+        # Rows in memory of their own: the order in which numpy adds depends on the layout.
+        A = self.array.T if columns else self.array
+        step = max(1, _BLOCK_BYTES // (8 * max(1, A.shape[1])))
+        blocks = (A[first : first + step].astype(np.float64, order="C") for first in range(0, len(A), step))
+        return np.concatenate([np.zeros(0), *(block.sum(axis=1) for block in blocks)])
+
+    def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        return float(sum(function(block).sum() for block in self._blocks()))
 
     def sum_of_squares(self) -> float:
-        return float(sum(np.einsum("ij,ij->", block, block) for _, block in self._blocks()))
+        return float(sum(np.einsum("ij,ij->", block, block) for block in self._blocks()))
 
     def in_double(self) -> "Dense":
         return Dense(self.array.astype(np.float64), transposed=self.transposed)
@@ -66,11 +76,30 @@ class Dense(Container):
     ) -> None:
         _core.dense_pass(F, N, S, report, self.array, G, *step, team)
 
-    def squared_residual(self, F: np.ndarray, G: np.ndarray, team: Team) -> float:
-        Gt = np.ascontiguousarray(G.T, dtype=np.float64)
-        total = 0.0
-        for first, block in self._blocks():
-            residual = F[first : first + len(block)].astype(np.float64) @ Gt
-            residual -= block
-            total += np.einsum("ij,ij->", residual, residual)
-        return float(total)
+    def improve_beta(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        S: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: BetaStep,
+        team: Team,
+    ) -> None:
+        _core.dense_beta_pass(F, N, S, report, self.array, G, *step, team)
+
+    def newton(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: NewtonStep,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        _core.dense_newton(F, N, report, self.array.T if columns else self.array, G, *step, team)
+
+    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
+        return float(_core.dense_divergence(self.array, F, G, beta, floors, team))

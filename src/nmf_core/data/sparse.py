@@ -1,11 +1,13 @@
 """Sparse matrices in compressed rows."""
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.sparse as sp
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data.base import Container, Step, aligned_zeros
+from nmf_core.data.base import BetaStep, Container, NewtonStep, Step, aligned_zeros
 from nmf_core.data.dense import Dense
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
@@ -16,6 +18,10 @@ _MOST_GROUPS = 16
 _GROUP_ROWS = 256
 _TILE = 64
 _GROUP_COST = 24
+# Rows that are taken one after the other whatever their order, so that reading them stays in the cache.
+_WINDOW_ROWS = 1024
+_WINDOW_ENTRIES = 1 << 16
+_SUM_ENTRIES = 1 << 18  # entries, about, whose sums are taken together: they are copied in double
 
 
 class Sparse(Container):
@@ -46,13 +52,26 @@ class Sparse(Container):
         self.indptr = np.ascontiguousarray(A.indptr, dtype=index)
         self._splits: dict[int, np.ndarray] = {}
         self._bounds: dict[int, np.ndarray] = {}
+        self._windows: tuple[np.ndarray, np.ndarray] | None = None
+        self._columns: Sparse | None = None
 
     def sum(self) -> float:
         return float(self.data.sum(dtype=np.float64))
 
-    def row_means(self) -> np.ndarray:
-        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
-        return np.bincount(rows, weights=self.data, minlength=self.shape[0]) / self.shape[1]
+    def sums(self, *, columns: bool = False) -> np.ndarray:
+        if columns:
+            return self.by_columns().sums()
+        sums = np.empty(self.shape[0])
+        step = max(1, _SUM_ENTRIES * self.shape[0] // max(1, self.n_stored))
+        for first in range(0, self.shape[0], step):
+            ends = self.indptr[first : first + step + 1]
+            rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+            entries = self.data[ends[0] : ends[-1]]
+            sums[first : first + step] = np.bincount(rows, weights=entries, minlength=len(ends) - 1)
+        return sums
+
+    def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        return float(function(self.data.astype(np.float64)).sum())
 
     def sum_of_squares(self) -> float:
         return float(np.einsum("i,i->", self.data, self.data, dtype=np.float64))
@@ -76,10 +95,13 @@ class Sparse(Container):
         step: Step,
         team: Team,
     ) -> None:
-        groups = self._groups(G)
-        # With as many groups as threads there are no stripes.
-        splits = self._stripes(team if S is not None and team.n_threads >= len(groups) else Team(1))
+        groups, splits = self._dealt(S is not None, G, team)
         _core.csr_pass(F, N, S, report, self.data, self.indices, self.indptr, splits, groups, G, *step, team)
+
+    def _dealt(self, statistics: bool, G: np.ndarray, team: Team) -> tuple[np.ndarray, np.ndarray]:
+        """Groups of rows and, unless there are as many as threads, stripes of columns: who adds which statistics."""
+        groups = self._groups(G)
+        return groups, self._stripes(team if statistics and team.n_threads >= len(groups) else Team(1))
 
     def _groups(self, G: np.ndarray) -> np.ndarray:
         """Where groups of rows with statistics of their own begin, and the number of rows.
@@ -115,17 +137,70 @@ class Sparse(Container):
             self._splits = {n_stripes: splits}
         return self._splits[n_stripes]
 
-    def squared_residual(self, F: np.ndarray, G: np.ndarray, team: Team) -> float:
-        # ||A||^2 - 2 <A, F G.T> + <F.T F, G.T G>; an almost exact fit, where this cancels, is computed entry by entry.
-        F64, G64 = F.astype(np.float64, copy=False), G.astype(np.float64, copy=False)
-        inner = _core.csr_inner(self.data, self.indices, self.indptr, F, G, team)
-        norm = self.squared_norm()
-        total = norm - 2 * inner + float(np.sum((F64.T @ F64) * (G64.T @ G64)))
-        if total > _CANCELLED * norm:
-            return total
+    def improve_beta(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        S: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: BetaStep,
+        team: Team,
+    ) -> None:
+        groups, splits = self._dealt(S is not None, G, team)
+        _core.csr_beta_pass(F, N, S, report, self.data, self.indices, self.indptr, splits, groups, G, *step, team)
+
+    def newton(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: NewtonStep,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        A = self.by_columns() if columns else self
+        rows, windows = A._sorted_rows()
+        _core.csr_newton(F, N, report, A.data, A.indices, A.indptr, rows, windows, G, *step, team)
+
+    def by_columns(self) -> "Sparse":
+        """The transposed matrix, as large as this one; made when first wanted."""
+        if self._columns is None:
+            A = sp.csr_array((self.data, self.indices, self.indptr), shape=self.shape)
+            self._columns = Sparse(A.T.tocsr(), transposed=not self.transposed)
+        return self._columns
+
+    def _sorted_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """All rows, window by window, the longest of each first, and where the windows begin and end."""
+        if self._windows is None:
+            n = self.shape[0]
+            entries = np.searchsorted(self.indptr, np.arange(0, self.n_stored, _WINDOW_ENTRIES))
+            bounds = np.unique(np.concatenate([np.arange(0, n, _WINDOW_ROWS), entries, [n]]))
+            window = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+            rows = np.lexsort((-np.diff(self.indptr), window))
+            self._windows = rows.astype(self.indices.dtype), bounds.astype(self.indices.dtype)
+        return self._windows
+
+    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
+        # What the stored entries change of the divergence that the model alone has from zeros. An almost exact fit,
+        # where this cancels, is computed entry by entry.
+        excess = float(_core.csr_divergence(self.data, self.indices, self.indptr, F, G, beta, floors, team))
+        if beta <= 0:
+            return excess
+        if beta == 1:
+            model = float(F.sum(axis=0, dtype=np.float64) @ G.sum(axis=0, dtype=np.float64))
+        elif beta == 2:
+            F64, G64 = F.astype(np.float64, copy=False), G.astype(np.float64, copy=False)
+            model = float(np.sum((F64.T @ F64) * (G64.T @ G64))) / 2
+        else:
+            model = float(_core.model_divergence(F, G, beta, floors, team))
+        if excess + model > _CANCELLED * model:
+            return excess + model
         A = sp.csr_array((self.data, self.indices, self.indptr), shape=self.shape)
         step = max(1, (1 << 22) // (8 * self.shape[1]))
         return sum(
-            Dense(A[first : first + step].toarray()).squared_residual(F[first : first + step], G, team)
-            for first in range(0, self.shape[0], step)
+            Dense(A[rows].toarray()).divergence(F[rows], G, beta, floors[rows], team)
+            for rows in (slice(first, first + step) for first in range(0, self.shape[0], step))
         )

@@ -1,8 +1,18 @@
 """Losses: scalar functions d(x, y) of an entry of X and of W @ H. A new loss is a file here and a line in `LOSSES`."""
 
 from nmf_core.losses.base import Loss
-from nmf_core.losses.frobenius import Frobenius
+from nmf_core.losses.beta import Beta
 
-LOSSES: dict[str, Loss] = {loss.name: loss for loss in (Frobenius(),)}
+LOSSES: dict[str, Beta] = {
+    name: Beta(beta, name) for name, beta in (("frobenius", 2), ("kullback-leibler", 1), ("itakura-saito", 0))
+}
 
-__all__ = ["LOSSES", "Loss"]
+
+def make_loss(loss: str | float) -> Beta:
+    """The loss of a name in `LOSSES`, or the beta-divergence of a number."""
+    if isinstance(loss, str):
+        return LOSSES[loss]
+    return next((named for named in LOSSES.values() if named.beta == loss), Beta(loss))
+
+
+__all__ = ["LOSSES", "Beta", "Loss", "make_loss"]

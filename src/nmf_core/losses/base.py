@@ -10,19 +10,19 @@ class Loss(ABC):
 
     Attributes
     ----------
-    name : str
-        The loss's name in the table and in every ``loss`` parameter.
+    name : str or float
+        What results and messages call it: its name in `LOSSES`, or its parameter.
     quadratic : bool
         Whether d is a quadratic function of y with the same curvature everywhere, so that the Gram matrix of a
         factor and its product with X say all about a subproblem.
     """
 
-    name: str
+    name: str | float
     quadratic: bool
 
     @abstractmethod
     def value(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """d(x, y), elementwise."""
+        """d(x, y), elementwise, for x >= 0 and y > 0."""
 
     @abstractmethod
     def gradient(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:

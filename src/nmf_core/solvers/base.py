@@ -8,7 +8,7 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core.problem import History, Problem
-from nmf_core.solvers.fit import Fit, Side
+from nmf_core.solvers.fit import Fit, Momentum, NoMomentum, Side
 from nmf_core.stopping import MaxIter, Rule, State
 
 
@@ -21,16 +21,21 @@ class Solver(ABC):
         The solver's name in the table and in every ``solver`` parameter.
     method : int
         The step of `_core` that it takes.
-    needs_quadratic : bool
-        Whether the loss must be quadratic.
     accelerated : bool
         Whether it takes several sweeps a pass and extrapolates, unless told not to.
     """
 
     name: str
     method: int
-    needs_quadratic: bool
     accelerated: bool
+
+    @abstractmethod
+    def handles(self, beta: float) -> bool:
+        """Whether it minimises this beta-divergence."""
+
+    @abstractmethod
+    def kind(self, beta: float) -> type[Fit]:
+        """How it improves the factors for this beta-divergence."""
 
     @abstractmethod
     def rules(self, tol: float) -> list[Rule]:
@@ -64,6 +69,9 @@ def solve(
     shuffle: Callable[[np.ndarray], np.ndarray] | None = None,
     team: _core.Team,
     start: float,
+    gram_H: np.ndarray | None = None,
+    sums_H: np.ndarray | None = None,
+    measure: bool = True,
 ) -> Outcome:
     """Improve W and Ht until a rule says stop.
 
@@ -93,6 +101,10 @@ def solve(
         Who works.
     start : float
         `time.perf_counter` at the start of the fit.
+    gram_H, sums_H : ndarray of shape (k, k) and (k,), optional
+        The Gram matrix and the sums of the components of H, where it is fixed and they are known.
+    measure : bool
+        Whether history is wanted where all of H is fixed.
 
     Returns
     -------
@@ -102,23 +114,23 @@ def solve(
     everything = np.arange(k, dtype=np.int32)
     order_H = everything if update_H is None else everything[update_H]
     sides = (
-        Side(W, k, everything, problem.penalty_W, team),
-        Side(Ht, k, order_H, problem.penalty_H, team),
+        Side(W, k, everything, problem.penalty_W),
+        Side(Ht, k, order_H, problem.penalty_H, gram_H, sums_H),
     )
-    fit = Fit(problem, *sides, solver.method, team, start)
+    fit = solver.kind(problem.loss.beta)(problem, *sides, k, solver.method, team, start)
     rows_only = len(order_H) == 0
     rules = [*([_RowsDone(fit)] if rows_only else solver.rules(tol)), *rules, MaxIter(max_iter)]
     try:
-        if solver.accelerated and acceleration and not rows_only:
-            fit.accelerate()
-        if problem.data.transposed:
-            fit.take_statistics()
+        if solver.accelerated and not rows_only and (acceleration or fit.guarded):
+            fit.accelerate(Momentum() if acceleration else NoMomentum())
+        if not rows_only:
+            fit.prepare()
         while True:
             if shuffle is not None:
                 for side in sides:
                     side.order = shuffle(side.order)
             if rows_only:
-                fit.iterate_fixed(max_iter, tol)
+                fit.iterate_fixed(max_iter, tol, measure)
             elif fit.momentum is not None:
                 fit.iterate_accelerated()
             else:

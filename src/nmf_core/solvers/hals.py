@@ -2,6 +2,8 @@
 
 from nmf_core._core import METHODS
 from nmf_core.solvers.base import Solver
+from nmf_core.solvers.fit import Fit
+from nmf_core.solvers.quadratic import QuadraticFit
 from nmf_core.stopping import Rule, SmallViolation
 
 
@@ -19,8 +21,13 @@ class HALS(Solver):
 
     name = "hals"
     method = METHODS["hals"]
-    needs_quadratic = True
     accelerated = True
+
+    def handles(self, beta: float) -> bool:
+        return beta == 2
+
+    def kind(self, beta: float) -> type[Fit]:
+        return QuadraticFit
 
     def rules(self, tol: float) -> list[Rule]:
         return [SmallViolation(tol)]

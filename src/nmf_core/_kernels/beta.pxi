@@ -1,0 +1,263 @@
+# Multiplicative updates for beta-divergences: the two halves of the gradient, x y^(beta - 2) and y^(beta - 1), taken
+# through one factor or the other. (Fevotte & Idier 2011, doi:10.1162/NECO_a_00168.)
+
+cdef extern from "kernels.h" nogil:
+    enum:
+        LOSS "NMF_LOSS"
+        MODEL "NMF_MODEL"
+        EXCESS "NMF_EXCESS"
+    void split_f(int level, int part, double beta, double floor, Py_ssize_t count, const float* x, float* y, float* T,
+                 double* sum)
+    void split_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, double* y,
+                 double* T,
+                 double* sum)
+    void dots_f_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
+                  const int32_t* indices, const float* F, const float* B, Py_ssize_t ld, float* y)
+    void dots_f_l(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
+                  const int64_t* indices, const float* F, const float* B, Py_ssize_t ld, float* y)
+    void dots_d_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
+                  const int32_t* indices, const double* F, const double* B, Py_ssize_t ld, double* y)
+    void dots_d_l(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
+                  const int64_t* indices, const double* F, const double* B, Py_ssize_t ld, double* y)
+    double multiply_f(int level, Py_ssize_t k, float* f, const float* numerator, const float* denominator,
+                      const float* sums, const float* free, float l1, float l2, float exponent, float guard,
+                      float share)
+    double multiply_d(int level, Py_ssize_t k, double* f, const double* numerator, const double* denominator,
+                      const double* sums, const double* free, double l1, double l2, double exponent, double guard,
+                      double share)
+
+# What extrapolation leaves of an entry: a zero would stay one for ever.
+cdef double LEAST = 0.25
+
+cdef enum:
+    SPAN = 128     # columns of a tile of dense X or of the model
+    CHUNK = 1024   # stored entries that are looked at together
+
+
+cdef inline void split(int level, int part, double beta, double floor, Py_ssize_t count, const real* x, real* y,
+                       real* T,
+                       double* total) noexcept nogil:
+    """T = x y^(beta - 2), and y becomes y^(beta - 1); total gains the divergence, up to a constant of x."""
+    if real is float:
+        split_f(level, part, beta, floor, count, x, y, T, total)
+    else:
+        split_d(level, part, beta, floor, count, x, y, T, total)
+
+
+cdef inline void dots(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
+                      const index* indices, const real* F, const real* B, Py_ssize_t ld, real* y) noexcept nogil:
+    """y = F's rows . B's rows at the indices."""
+    if real is float:
+        if index is int32_t:
+            dots_f_i(level, width, count, readable, rows, indices, F, B, ld, y)
+        else:
+            dots_f_l(level, width, count, readable, rows, indices, F, B, ld, y)
+    else:
+        if index is int32_t:
+            dots_d_i(level, width, count, readable, rows, indices, F, B, ld, y)
+        else:
+            dots_d_l(level, width, count, readable, rows, indices, F, B, ld, y)
+
+
+# Scratch memory of split_rows and split_improve, in numbers.
+cdef inline Py_ssize_t split_size(Py_ssize_t ld) noexcept nogil:
+    return 3 * TILE * SPAN + 3 * TILE * ld
+
+
+# A tile of dense X whose rows are contiguous, *ldx numbers apart: X itself or, stored by columns, a transposed copy.
+cdef inline const real* dense_tile(const Job* job, const real* _, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t column,
+                                   Py_ssize_t columns, real* copy, Py_ssize_t* ldx) noexcept nogil:
+    cdef const real* X = <const real*>job.X + first * job.row_step + column * job.step
+    if job.step == 1:
+        ldx[0] = job.row_step
+        return X
+    transpose(job.level, columns, rows, X, job.step, copy, SPAN)
+    ldx[0] = SPAN
+    return copy
+
+
+# Halves of the gradient for some rows f of F, from `first` on: numerator (rows x ld) = sum_j x_j y_j^(beta - 2) g_j and
+# denominator = sum_j y_j^(beta - 1) g_j, y = max(its floor, f G.T); for beta = 1 the denominator is known, `sums`.
+# totals: one number a row, gains what `split` adds.
+cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* numerator,
+                     real* denominator, double* totals, real* scratch) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, k = job.k, c, i, columns, ldx = 0
+    cdef const real* G = <const real*>job.G
+    cdef real* Y = scratch                    # TILE x SPAN
+    cdef real* T = Y + TILE * SPAN            # TILE x SPAN
+    cdef const real* X = NULL
+    cdef bint dense = job.X != NULL
+    memset(numerator, 0, rows * ld * sizeof(real))
+    if job.loss_beta != 1:
+        memset(denominator, 0, rows * ld * sizeof(real))
+    if dense or job.loss_beta != 1:
+        for c in range((job.m + SPAN - 1) // SPAN):
+            columns = min(<Py_ssize_t>SPAN, job.m - c * SPAN)
+            product(job.level, SET, rows, columns, k, F, ld, 1, <const real*>job.Gt + c * SPAN, job.m, Y, SPAN)
+            if dense:
+                X = dense_tile(job, F, first, rows, c * SPAN, columns, T + TILE * SPAN, &ldx)
+            for i in range(rows):
+                split(job.level, LOSS if dense else MODEL, job.loss_beta, (<const real*>job.floors)[first + i], columns,
+                      X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN, totals + i)
+            if dense:
+                product(job.level, ADD, rows, ld, columns, T, SPAN, 1, G + c * SPAN * ld, ld, numerator, ld)
+            if job.loss_beta != 1:
+                product(job.level, ADD, rows, ld, columns, Y, SPAN, 1, G + c * SPAN * ld, ld, denominator, ld)
+    if not dense:
+        for i in range((rows + NARROW - 1) // NARROW):
+            split_stored(job, _, F + i * NARROW * ld, <const real*>job.floors + first + i * NARROW,
+                         <const index*>job.indptr + first + i * NARROW,
+                         <const index*>job.indptr + first + i * NARROW + 1, min(<Py_ssize_t>NARROW, rows - i * NARROW),
+                         numerator + i * NARROW * ld, <real*>NULL, totals + i * NARROW, Y)
+
+
+# The same for stored entries of rows f of F, begin[r] to end[r] of each: only x y^(beta - 2), taken through G into the
+# numerator or, for the statistics, through F into S. Rows that follow each other in memory are taken together.
+cdef void split_stored(const Job* job, index* _, const real* F, const real* floors, const index* begin,
+                       const index* end, Py_ssize_t rows,
+                       real* numerator, real* S, double* total, real* scratch) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, r = 0, now, count, p = begin[0], q, stop, c
+    cdef real* Y = scratch
+    cdef real* T = Y + CHUNK
+    cdef real* part = T + CHUNK
+    cdef int32_t* owners = <int32_t*>(part + ld)
+    cdef index zero = 0, length
+    cdef const index* indices = <const index*>job.indices
+    while True:
+        while r < rows and p >= end[r]:
+            r += 1
+            if r < rows:
+                p = begin[r]
+        if r == rows:
+            return
+        now, q, count = r, p, 0
+        while True:
+            stop = min(<Py_ssize_t>end[r], p + CHUNK - count)
+            for c in range(p, stop):
+                owners[count + c - p] = <int32_t>r
+            count += stop - p
+            p = stop
+            # how a row is cut must not depend on the rows before it
+            if p < end[r] or r + 1 == rows or begin[r + 1] != p or count + end[r + 1] - p > CHUNK:
+                break
+            r += 1
+        dots(job.level, ld, count, job.stored - q, owners, indices + q, F, <const real*>job.G, ld, Y)
+        for c in range(count):
+            Y[c] = max(Y[c], floors[owners[c]])
+        split(job.level, EXCESS, job.loss_beta, 0, count, <const real*>job.data + q, Y, T, total)
+        stop = q + count
+        while q < stop:
+            while end[now] <= q:
+                now += 1
+            length = <index>(min(<Py_ssize_t>end[now], stop) - q)
+            if S == NULL:
+                gather(job.level, 1, ld, T + count - (stop - q), indices + q, &zero, &length, <const real*>job.G, ld,
+                       part,
+                       ld)
+                for c in range(ld):
+                    numerator[now * ld + c] += part[c]
+            else:
+                scatter(job.level, 1, ld, T + count - (stop - q), indices + q, &zero, &length, F + now * ld, ld, S, ld)
+            q += length
+
+
+# A multiplicative update of the row f; returns the squared length of its steps. Components whose share becomes next to
+# nothing are cut off for loss_beta < cut.
+cdef inline double multiply(const Job* job, real* f, const real* numerator, const real* denominator,
+                            double cut) noexcept nogil:
+    cdef real guard = 1.1920928955078125e-07  # scikit-learn's, instead of a vanishing denominator
+    # scikit-learn sets entries below this to zero for small beta; here shares, which do not depend on scales.
+    cdef real share = 2.220446049250313e-16 if job.loss_beta < cut else 0
+    if real is float:
+        return multiply_f(job.level, job.k, f, numerator, denominator, <const float*>job.sums, <const float*>job.free,
+                          <float>job.l1, <float>job.l2, <float>job.exponent, guard, share)
+    else:
+        return multiply_d(job.level, job.k, f, numerator, denominator, <const double*>job.sums, <const double*>job.free,
+                          job.l1, job.l2, job.exponent, guard, share)
+
+
+# What the model itself, the sum of its entries, adds to the Kullback-Leibler divergence of a row of CSR.
+cdef inline double model_sum(const Job* job, const real* f) noexcept nogil:
+    cdef double total = 0
+    cdef Py_ssize_t c
+    for c in range(job.k):
+        total += <double>f[c] * (<const real*>job.sums)[c]
+    return total
+
+
+# The rows of F from `first` on become the improved rows of `start`; report as in improve_tiles, but the last number
+# gains the divergence of `start`, up to a constant.
+cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* scratch,
+                        double* report) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, k = job.k, i, c
+    cdef real* numerator = scratch + 3 * TILE * SPAN
+    cdef real* denominator = numerator + TILE * ld
+    cdef real* now = denominator + TILE * ld
+    cdef const real* scale = <const real*>job.scale
+    cdef const real* row
+    cdef real* to
+    cdef real* N
+    cdef double[TILE] totals
+    cdef double[TILE] lengths
+    cdef bint[TILE] done
+    cdef double length
+    cdef int sweep, running = 0
+    memcpy(now, <const real*>job.start + first * ld, rows * ld * sizeof(real))
+    for i in range(rows):
+        done[i] = False
+        totals[i] = 0
+    for sweep in range(job.max_sweeps):
+        split_rows(job, now, _, first, rows, numerator, denominator, totals, scratch)
+        running = 0
+        for i in range(rows):
+            row = <const real*>job.sums if job.loss_beta == 1 else denominator + i * ld
+            if sweep == 0:
+                report[REPORT * (i // NARROW) + 3] += totals[i]
+                if job.X == NULL and job.loss_beta == 1:
+                    report[REPORT * (i // NARROW) + 3] += model_sum(job, now + i * ld)
+            if done[i]:
+                continue
+            length = multiply(job, now + i * ld, numerator + i * ld, row, 1.0)
+            if sweep == 0:
+                lengths[i] = length
+                report[REPORT * (i // NARROW)] += length
+            done[i] = length <= job.tol * job.tol * lengths[i]
+            running += not done[i]
+        report[1] = max(report[1], <double>(sweep + 1))
+        if running == 0:
+            break
+    report[2] += running
+    for i in range(rows):
+        to = F + (first + i) * ld
+        memcpy(to, now + i * ld, ld * sizeof(real))
+        if job.N == NULL:
+            continue
+        N = <real*>job.N + (first + i) * ld
+        if job.beta != 0:
+            for c in range(ld):
+                now[i * ld + c] = scale[c] if c < k else 0
+            extrapolate(job.level, 1, ld, <real>job.beta, LEAST, now + i * ld,
+                        <const real*>job.before + (first + i) * ld, N, to)
+        else:
+            memcpy(N, to, ld * sizeof(real))
+
+
+# Statistics of some rows of F: the halves of the gradient of the other factor, `columns` of them from `column` on,
+# added to S and, for beta other than 1, to the rows of S after the first m.
+cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t column,
+                        Py_ssize_t columns, real* S, real* scratch) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, i, ldx = 0
+    cdef real* Y = scratch
+    cdef real* T = Y + TILE * SPAN
+    cdef const real* X = NULL
+    cdef bint dense = job.X != NULL
+    if dense:
+        X = dense_tile(job, F, first, rows, column, columns, T + TILE * SPAN, &ldx)
+    product(job.level, SET, rows, columns, job.k, F, ld, 1, <const real*>job.Gt + column, job.m, Y, SPAN)
+    for i in range(rows):
+        split(job.level, LOSS if dense else MODEL, job.loss_beta, (<const real*>job.floors)[first + i], columns,
+              X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN, NULL)
+    if dense:
+        product(job.level, ADD, columns, ld, rows, T, 1, SPAN, F, ld, S + column * ld, ld)
+    if job.loss_beta != 1:
+        product(job.level, ADD, columns, ld, rows, Y, 1, SPAN, F, ld, S + (job.m + column) * ld, ld)

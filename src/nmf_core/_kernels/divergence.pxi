@@ -1,0 +1,162 @@
+# What a pair of factors is worth: divergences, computed in double from X and the factors alone.
+
+cdef extern from "kernels.h" nogil:
+    double losses_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, const double* y)
+
+cdef enum:
+    WIDTH = 256  # columns of a tile, or stored entries that are looked at together
+    HEIGHT = 16  # rows of a tile
+
+
+# to (ld x n) = F.T in double, rows of n numbers; blocks of F's rows are dealt out.
+cdef void transpose_in_double(double* to, const real* F, Py_ssize_t n, Py_ssize_t ld, int n_threads) noexcept nogil:
+    cdef Py_ssize_t b, c, i
+    for b in prange((n + WIDTH - 1) // WIDTH, schedule="static", num_threads=n_threads):
+        for c in range(ld):
+            for i in range(b * WIDTH, min(n, (b + 1) * WIDTH)):
+                to[c * n + i] = F[i * ld + c]
+
+
+# Sum over a few rows of X of d(x, y), y = max(a row's floor, F G.T), in tiles; of d(0, y) where X is NULL.
+# H: G.T (ld x m).
+cdef double loss_of_rows(int level, double beta, const double* floors, const real* X, Py_ssize_t row_step,
+                         Py_ssize_t step, const real* F, Py_ssize_t rows, Py_ssize_t ld, const double* H,
+                         Py_ssize_t m, double* scratch) noexcept nogil:
+    cdef double* y = scratch
+    cdef double* x = y + HEIGHT * WIDTH
+    cdef double* f = x + WIDTH
+    cdef double total = 0
+    cdef Py_ssize_t i, j, c, first, columns
+    for i in range(rows):
+        for c in range(ld):
+            f[i * ld + c] = F[i * ld + c]
+    for c in range((m + WIDTH - 1) // WIDTH):
+        first = c * WIDTH
+        columns = min(<Py_ssize_t>WIDTH, m - first)
+        product(level, SET, rows, columns, ld, f, ld, 1, H + first, m, y, WIDTH)
+        for i in range(rows):
+            if X != NULL:
+                for j in range(columns):
+                    x[j] = X[i * row_step + (first + j) * step]
+            total += losses_d(level, MODEL if X == NULL else LOSS, beta, floors[i], columns, x, y + i * WIDTH)
+    return total
+
+
+# The sum over all rows, blocks added in their order.
+cdef double sum_of_losses(double beta, const double* floors, const real* X, Py_ssize_t row_step, Py_ssize_t step,
+                          const real* F, Py_ssize_t n, const real* G, Py_ssize_t m, Py_ssize_t ld,
+                          Team team) except? -1:
+    cdef Py_ssize_t blocks = (n + HEIGHT - 1) // HEIGHT, b
+    cdef Py_ssize_t size = (HEIGHT + 1) * WIDTH + (HEIGHT * ld + 7) // 8 * 8
+    cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * m * ld // THREAD_WORK)
+    cdef double* scratch = <double*>team.reserve((n_threads * size + ld * m + blocks) * sizeof(double))
+    cdef double* H = scratch + n_threads * size
+    cdef double* sums = H + ld * m
+    cdef double total = 0
+    with nogil:
+        transpose_in_double(H, G, m, ld, n_threads)
+        for b in prange(blocks, schedule="dynamic", chunksize=1, num_threads=n_threads):
+            sums[b] = loss_of_rows(level, beta, floors + b * HEIGHT, X + b * HEIGHT * row_step if X != NULL else X,
+                                   row_step, step, F + b * HEIGHT * ld, min(<Py_ssize_t>HEIGHT, n - b * HEIGHT), ld,
+                                   H, m, scratch + threadid() * size)
+        for b in range(blocks):
+            total += sums[b]
+    return total
+
+
+# Sum of d(x, y) over all entries, y = max(its row's floor, F G.T).
+# Bytes: X once; G.T in double, ld m numbers, for every 16 rows, from cache.
+def dense_divergence(const real[:, :] X, const real[:, ::1] F, const real[:, ::1] G, double beta,
+                     const double[::1] floors, Team team not None):
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        return 0.0
+    return sum_of_losses(beta, &floors[0], &X[0, 0], X.strides[0] // <Py_ssize_t>sizeof(real),
+                         X.strides[1] // <Py_ssize_t>sizeof(real), &F[0, 0], F.shape[0],
+                         &G[0, 0], G.shape[0], F.shape[1], team)
+
+
+# Sum of d(0, y) over all entries, y = max(its row's floor, F G.T): y^beta / beta for beta > 0.
+# Bytes: as above without X.
+def model_divergence(const real[:, ::1] F, const real[:, ::1] G, double beta, const double[::1] floors,
+                     Team team not None):
+    if F.shape[0] == 0 or G.shape[0] == 0:
+        return 0.0
+    return sum_of_losses(beta, &floors[0], <const real*>NULL, 0, 0, &F[0, 0], F.shape[0], &G[0, 0], G.shape[0],
+                         F.shape[1], team)
+
+
+# Sum of d(x, y) - d(0, y) over the stored entries of X in CSR, y = max(its row's floor, F_i . G_j); of d(x, y) for
+# beta <= 0. Bytes: the stored entries, a row of G for each.
+def csr_divergence(const real[::1] data, const index[::1] indices, const index[::1] indptr, const real[:, ::1] F,
+                   const real[:, ::1] G, double beta, const double[::1] floors, Team team not None):
+    cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], blocks = (n + TILE - 1) // TILE, b, size = 2 * WIDTH
+    cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + data.shape[0] * ld // THREAD_WORK)
+    cdef double* scratch = <double*>team.reserve((n_threads * size + blocks) * sizeof(double))
+    cdef double* sums = scratch + n_threads * size
+    cdef double total = 0
+    if data.shape[0] == 0:
+        return 0.0
+    for b in prange(blocks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
+        sums[b] = excess_of_rows(level, beta, &floors[0], &data[0], &indices[0], &indptr[0], &F[0, 0], &G[0, 0], ld,
+                                 b * TILE, min(n, (b + 1) * TILE), scratch + threadid() * size)
+    for b in range(blocks):
+        total += sums[b]
+    return total
+
+
+cdef double excess_of_rows(int level, double beta, const double* floors, const real* data, const index* indices,
+                           const index* indptr, const real* F, const real* G, Py_ssize_t ld,
+                           Py_ssize_t first, Py_ssize_t end, double* scratch) noexcept nogil:
+    cdef double* x = scratch
+    cdef double* y = scratch + WIDTH
+    cdef double total = 0
+    cdef Py_ssize_t i, count = 0
+    cdef index p
+    for i in range(first, end):
+        for p in range(indptr[i], indptr[i + 1]):
+            x[count] = data[p]
+            y[count] = max(floors[i], dot(F + i * ld, G + indices[p] * ld, ld))
+            count += 1
+            if count == WIDTH:
+                total += losses_d(level, EXCESS, beta, 0, count, x, y)
+                count = 0
+    return total + losses_d(level, EXCESS, beta, 0, count, x, y)
+
+
+# The inner product of k numbers, in double and in four chains.
+cdef inline double dot(const real* a, const real* b, Py_ssize_t k) noexcept nogil:
+    cdef double s0 = 0, s1 = 0, s2 = 0, s3 = 0
+    cdef Py_ssize_t c = 0
+    while c + 4 <= k:
+        s0 += <double>a[c] * <double>b[c]
+        s1 += <double>a[c + 1] * <double>b[c + 1]
+        s2 += <double>a[c + 2] * <double>b[c + 2]
+        s3 += <double>a[c + 3] * <double>b[c + 3]
+        c += 4
+    while c < k:
+        s0 += <double>a[c] * <double>b[c]
+        c += 1
+    return (s0 + s1) + (s2 + s3)
+
+
+# sums_c += the sum of the rows of F, in double; blocks of rows added in their order. Bytes: F once.
+def factor_sums(double[::1] sums, const real[:, ::1] F, Team team not None):
+    cdef Py_ssize_t n = F.shape[0], k = sums.shape[0], ld = F.shape[1], block = 1024, b, c
+    cdef Py_ssize_t blocks = (n + block - 1) // block
+    cdef int n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k // THREAD_WORK)
+    cdef double* parts = <double*>team.reserve(blocks * k * sizeof(double))
+    if n == 0:
+        return
+    for b in prange(blocks, nogil=True, schedule="static", num_threads=n_threads):
+        sum_rows(parts + b * k, &F[b * block, 0], min(block, n - b * block), k, ld)
+    for b in range(blocks):
+        for c in range(k):
+            sums[c] += parts[b * k + c]
+
+
+cdef void sum_rows(double* sums, const real* F, Py_ssize_t rows, Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
+    cdef Py_ssize_t i, c
+    memset(sums, 0, k * sizeof(double))
+    for i in range(rows):
+        for c in range(k):
+            sums[c] += F[i * ld + c]

@@ -1,0 +1,428 @@
+/* Elementary functions of vectors, for one precision at one instruction-set level (see variant.h). */
+
+#define NMF_BITS(v) ((NMF_NAME(bits))(v))
+#define NMF_FROM_BITS(v) ((NMF_NAME(full))(v))
+/* a in lanes where the condition holds, b in the others */
+#if defined(__GNUC__)
+#define NMF_SELECT(condition, a, b) NMF_FROM_BITS(((condition) & NMF_BITS(a)) | (~(condition) & NMF_BITS(b)))
+#else
+#define NMF_SELECT(condition, a, b) ((condition) ? (a) : (b))
+#endif
+#define NMF_LOAD(array, p) (*(const NMF_NAME(full) *)((array) + (p) * NMF_FULL))
+#define NMF_STORE(array, p) (*(NMF_NAME(full) *)((array) + (p) * NMF_FULL))
+#if NMF_SIZE == 4
+#define NMF_TINY FLT_MIN
+#define NMF_HUGE FLT_MAX
+#else
+#define NMF_TINY DBL_MIN
+#define NMF_HUGE DBL_MAX
+#endif
+
+/* All lanes the same. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(splat)(NMF_REAL a)
+{
+    return a - (NMF_NAME(full)){0};
+}
+
+/* The sum of all lanes, in halves. */
+static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(lane_sum)(NMF_NAME(full) v)
+{
+#if NMF_LEVEL == 2 && NMF_SIZE == 4
+    return _mm512_reduce_add_ps((__m512)v);
+#elif NMF_LEVEL == 2
+    return _mm512_reduce_add_pd((__m512d)v);
+#else
+    NMF_REAL lanes[NMF_FULL];
+    *(NMF_NAME(full) *)lanes = v;
+    for (int half = NMF_FULL / 2; half > 0; half /= 2)
+        NMF_UNROLL for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    return lanes[0];
+#endif
+}
+
+/* The larger of each pair; b where a is NaN. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(larger)(NMF_NAME(full) a, NMF_NAME(full) b)
+{
+#if NMF_LEVEL == 2 && NMF_SIZE == 4
+    return (NMF_NAME(full))_mm512_max_ps((__m512)a, (__m512)b);
+#elif NMF_LEVEL == 2
+    return (NMF_NAME(full))_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif NMF_LEVEL == 1 && NMF_SIZE == 4
+    return (NMF_NAME(full))_mm256_max_ps((__m256)a, (__m256)b);
+#elif NMF_LEVEL == 1
+    return (NMF_NAME(full))_mm256_max_pd((__m256d)a, (__m256d)b);
+#else
+    return NMF_SELECT(a > b, a, b);
+#endif
+}
+
+/* 1 / y for normal y, within an ulp or two: AVX-512 has approximations good to 14 bits, each step doubles them. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(reciprocal)(NMF_NAME(full) y)
+{
+#if NMF_LEVEL == 2 && NMF_SIZE == 4
+    const NMF_NAME(full) r = (NMF_NAME(full))_mm512_rcp14_ps((__m512)y);
+    return r + r * (1 - y * r);
+#elif NMF_LEVEL == 2
+    NMF_NAME(full) r = (NMF_NAME(full))_mm512_rcp14_pd((__m512d)y);
+    r += r * (1 - y * r);
+    return r + r * (1 - y * r);
+#else
+    return 1 / y;
+#endif
+}
+
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(root)(NMF_NAME(full) y)
+{
+#if NMF_LEVEL == 2 && NMF_SIZE == 4
+    return (NMF_NAME(full))_mm512_sqrt_ps((__m512)y);
+#elif NMF_LEVEL == 2
+    return (NMF_NAME(full))_mm512_sqrt_pd((__m512d)y);
+#elif NMF_LEVEL == 1 && NMF_SIZE == 4
+    return (NMF_NAME(full))_mm256_sqrt_ps((__m256)y);
+#elif NMF_LEVEL == 1
+    return (NMF_NAME(full))_mm256_sqrt_pd((__m256d)y);
+#else
+    NMF_REAL lanes[NMF_FULL];
+    *(NMF_NAME(full) *)lanes = y;
+    for (int i = 0; i < NMF_FULL; i++)
+        lanes[i] = (NMF_REAL)sqrt(lanes[i]);
+    return *(const NMF_NAME(full) *)lanes;
+#endif
+}
+
+/* log t for normal t > 0. With t = 2^e m, m between 1 / sqrt 2 and sqrt 2, it is e log 2 + 2 artanh(s) with
+ * s = (m - 1) / (m + 1), at most 0.172; so few terms of the series do. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(logarithm)(NMF_NAME(full) t)
+{
+#if !defined(__GNUC__)
+    return (NMF_REAL)log(t);
+#else
+#if NMF_SIZE == 4
+    const NMF_NAME(bits) u = NMF_BITS(t) + (0x3f800000 - 0x3f3504f3);
+    const NMF_NAME(full) e = __builtin_convertvector((u >> 23) - 127, NMF_NAME(full));
+    const NMF_NAME(full) f = NMF_FROM_BITS((u & 0x007fffff) + 0x3f3504f3) - 1;
+    const NMF_NAME(full) s = f / (2 + f), z = s * s;
+    const NMF_NAME(full) tail = z * (1.0f / 3 + z * (1.0f / 5 + z * (1.0f / 7 + z * (1.0f / 9))));
+    return e * 0.693147180559945309f + (2 * s + 2 * s * tail);
+#else
+    const NMF_NAME(bits) u = NMF_BITS(t) + (0x3ff0000000000000 - 0x3fe6a09e667f3bcd);
+    /* a small integer becomes a number by way of the bits of 1.5 * 2^52 */
+    const NMF_NAME(full) e = NMF_FROM_BITS((u >> 52) - 1023 + 0x4338000000000000) - 6755399441055744.0;
+    const NMF_NAME(full) f = NMF_FROM_BITS((u & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd) - 1;
+    const NMF_NAME(full) s = f / (2 + f), z = s * s;
+    NMF_NAME(full) tail = NMF_NAME(splat)(1.0 / 21);
+    NMF_UNROLL16 for (int i = 19; i >= 3; i -= 2) tail = tail * z + 1.0 / i;
+    return e * 0.693147180559945309417 + (2 * s + 2 * s * (tail * z));
+#endif
+#endif
+}
+
+/* exp v, cut off where it would not be a normal number: 2^n exp(r) with |r| at most log(2) / 2, by its series. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(exponential)(NMF_NAME(full) v)
+{
+#if !defined(__GNUC__)
+    return (NMF_REAL)exp(v);
+#else
+#if NMF_SIZE == 4
+    const NMF_REAL most = 87, round = 12582912.0f, high = 0.693359375f, low = -2.12194440e-4f;
+    const int terms = 7, shift = 23;
+#else
+    const NMF_REAL most = 708, round = 6755399441055744.0, high = 0.693147180369123816490, low = 1.90821492927058770002e-10;
+    const int terms = 13, shift = 52;
+#endif
+    v = NMF_NAME(larger)(v, NMF_NAME(splat)(-most));
+    v = -NMF_NAME(larger)(-v, NMF_NAME(splat)(-most));
+    const NMF_NAME(full) shifted = v * (NMF_REAL)1.44269504088896340736 + round, n = shifted - round;
+    const NMF_NAME(full) r = (v - n * high) - n * low;
+    NMF_NAME(full) sum = NMF_NAME(splat)(1);
+    NMF_UNROLL16 for (int i = terms; i >= 1; i--) sum = sum * r * ((NMF_REAL)1 / i) + 1;
+    return NMF_FROM_BITS(NMF_BITS(sum) + (NMF_BITS(shifted) << shift));
+#endif
+}
+
+/* y^power: by roots where that does. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(power)(NMF_NAME(full) y, NMF_REAL power)
+{
+    if (power == (NMF_REAL)0.5)
+        return NMF_NAME(root)(y);
+    if (power == (NMF_REAL)1.5)
+        return y * NMF_NAME(root)(y);
+    return NMF_NAME(exponential)(power * NMF_NAME(logarithm)(y));
+}
+
+/* Both halves of the gradient of the beta-divergence for a vector of entries with y at least `floor`: T = x y^(beta - 2)
+ * and, in place, y becomes y^(beta - 1) (for beta = 1, where it is 1, y stays). Of NMF_MODEL only the second; x and T are
+ * not touched. Returns what the entries add to the divergence, up to what x alone adds: both halves, only the second's
+ * (NMF_MODEL) or only the first's (NMF_EXCESS); of beta = 0 and 1, which need a logarithm, only with `measure`. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(split_vector)(int part, int measure, NMF_REAL beta,
+                                                                   NMF_NAME(full) floor, const NMF_REAL *x, NMF_REAL *y,
+                                                                   NMF_REAL *T)
+{
+    const NMF_NAME(full) zero = {0}, model = NMF_NAME(larger)(NMF_LOAD(y, 0), floor);
+    NMF_NAME(full) down = model, worth = zero;
+    if (beta == 1) {
+        const NMF_NAME(full) ratio = NMF_LOAD(x, 0) * NMF_NAME(reciprocal)(model);
+        NMF_STORE(T, 0) = ratio;
+        if (measure)
+            worth = NMF_LOAD(x, 0) * (NMF_NAME(logarithm)(NMF_NAME(larger)(ratio, NMF_NAME(splat)(NMF_TINY))) - 1);
+        if (part == NMF_LOSS)
+            worth += model;
+        return worth;
+    }
+    if (beta == 0)
+        down = NMF_NAME(reciprocal)(model);
+    else if (beta == (NMF_REAL)0.5)
+        down = NMF_NAME(reciprocal)(NMF_NAME(root)(model));
+    else if (beta != 2)
+        down = NMF_NAME(power)(model, beta - 1);
+    NMF_STORE(y, 0) = down;
+    if (part != NMF_EXCESS && beta != 0)
+        worth = model * down * (1 / beta);
+    if (part == NMF_MODEL)
+        return worth;
+    NMF_NAME(full) up = NMF_LOAD(x, 0);
+    if (beta == (NMF_REAL)1.5)
+        up *= NMF_NAME(reciprocal)(down);
+    else if (beta != 2)
+        up *= down * NMF_NAME(reciprocal)(model);
+    NMF_STORE(T, 0) = up;
+    if (beta == 0) {
+        if (measure)
+            worth = NMF_NAME(logarithm)(model) + model * up;
+        return worth;
+    }
+    return worth - model * up * (1 / (beta - 1));
+}
+
+static NMF_TARGET void NMF_NAME(split)(int part, double beta, double floor, ptrdiff_t count, const NMF_REAL *x, NMF_REAL *y,
+                                       NMF_REAL *T, double *sum)
+{
+    const NMF_NAME(full) least = NMF_NAME(splat)((NMF_REAL)floor);
+    const int measure = sum != NULL;
+    NMF_NAME(full) total = {0};
+    ptrdiff_t p = 0;
+    for (; p + NMF_FULL <= count; p += NMF_FULL)
+        total += NMF_NAME(split_vector)(part, measure, (NMF_REAL)beta, least, x + p, y + p, T + p);
+    double rest = 0;
+    if (p < count) {
+        /* Lanes beyond the last entry: 0 in X, 1 in the model. */
+        NMF_REAL last[3][NMF_FULL], worth[NMF_FULL];
+        for (ptrdiff_t i = 0; i < NMF_FULL; i++) {
+            last[0][i] = p + i < count && part != NMF_MODEL ? x[p + i] : 0;
+            last[1][i] = p + i < count ? y[p + i] : 1;
+        }
+        NMF_STORE(worth, 0) = NMF_NAME(split_vector)(part, measure, (NMF_REAL)beta, least, last[0], last[1], last[2]);
+        memcpy(y + p, last[1], (count - p) * sizeof(NMF_REAL));
+        if (part != NMF_MODEL)
+            memcpy(T + p, last[2], (count - p) * sizeof(NMF_REAL));
+        for (ptrdiff_t i = 0; i < count - p; i++)
+            rest += worth[i];
+    }
+    if (measure)
+        *sum += NMF_NAME(lane_sum)(total) + rest;
+}
+
+/* The first few numbers of an array, a vector at most, and zeros. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(load_some)(const NMF_REAL *from, ptrdiff_t count)
+{
+    if (count >= NMF_FULL)
+        return NMF_LOAD(from, 0);
+#if NMF_LEVEL == 2 && NMF_SIZE == 4
+    return (NMF_NAME(full))_mm512_maskz_loadu_ps((__mmask16)((1 << count) - 1), from);
+#elif NMF_LEVEL == 2
+    return (NMF_NAME(full))_mm512_maskz_loadu_pd((__mmask8)((1 << count) - 1), from);
+#else
+    NMF_REAL lanes[NMF_FULL] = {0};
+    for (ptrdiff_t i = 0; i < count; i++)
+        lanes[i] = from[i];
+    return *(const NMF_NAME(full) *)lanes;
+#endif
+}
+
+/* y_p = F[rows[p]] . B[indices[p]], rows of `width` numbers, ld apart, for `count` entries; `readable` indices may be looked
+ * at ahead. A vector of entries together: their products are added up in pairs of vectors until one holds all the sums. */
+#define NMF_DOTS(name, index)                                                                                          \
+    static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(name##_vector)(const int chunks, ptrdiff_t width, ptrdiff_t entries, ptrdiff_t readable,\
+                                                                        const int32_t *rows, const index *indices,     \
+                                                                        const NMF_REAL *F, const NMF_REAL *B, ptrdiff_t ld)\
+    {                                                                                                                  \
+        NMF_NAME(full) sums[NMF_FULL / 2];                                                                             \
+        NMF_UNROLL16 for (int i = 0; i < NMF_FULL / 2; i++)                                                            \
+        {                                                                                                              \
+            NMF_NAME(full) pair[2];                                                                                    \
+            NMF_UNROLL for (int j = 0; j < 2; j++)                                                                     \
+            {                                                                                                          \
+                const ptrdiff_t e = i + j * (NMF_FULL / 2), one = e < entries ? e : 0;                                 \
+                const NMF_REAL *f = F + (ptrdiff_t)rows[one] * ld, *b = B + (ptrdiff_t)indices[one] * ld;              \
+                if (e + NMF_FULL < readable) {                                                                         \
+                    const char *soon = (const char *)(B + (ptrdiff_t)indices[e + NMF_FULL] * ld);                      \
+                    NMF_PREFETCH(soon);                                                                                \
+                    NMF_PREFETCH(soon + 64);                                                                           \
+                }                                                                                                      \
+                pair[j] = (NMF_NAME(full)){0};                                                                         \
+                if (chunks >= 0)                                                                                       \
+                    NMF_UNROLL for (int c = 0; c < chunks; c++) pair[j] += NMF_LOAD(f, c) * NMF_LOAD(b, c);            \
+                else                                                                                                   \
+                    NMF_UNROLL1 for (ptrdiff_t c = 0; c < width / NMF_FULL; c++) pair[j] += NMF_LOAD(f, c) * NMF_LOAD(b, c);\
+                const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                    \
+                if (done < width)                                                                                      \
+                    pair[j] += NMF_NAME(load_some)(f + done, width - done) * NMF_NAME(load_some)(b + done, width - done);\
+            }                                                                                                          \
+            sums[i] = NMF_LOW(pair[0], pair[1]) + NMF_HIGH(pair[0], pair[1]);                                          \
+        }                                                                                                              \
+        NMF_UNROLL for (int half = NMF_FULL / 4; half > 0; half /= 2)                                                  \
+            NMF_UNROLL for (int i = 0; i < half; i++)                                                                  \
+                sums[i] = NMF_LOW(sums[i], sums[i + half]) + NMF_HIGH(sums[i], sums[i + half]);                        \
+        return sums[0];                                                                                                \
+    }                                                                                                                  \
+    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_chunks)(const int chunks, ptrdiff_t width, ptrdiff_t count,      \
+                                                              ptrdiff_t readable, const int32_t *rows,                 \
+                                                              const index *indices, const NMF_REAL *F,                 \
+                                                              const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *y)            \
+    {                                                                                                                  \
+        ptrdiff_t p = 0;                                                                                               \
+        for (; p + NMF_FULL <= count; p += NMF_FULL) {                                                                 \
+            NMF_STORE(y + p, 0) = NMF_NAME(name##_vector)(chunks, width, NMF_FULL, readable - p, rows + p, indices + p, F, B, ld);\
+        }                                                                                                              \
+        if (p < count) {                                                                                               \
+            const NMF_NAME(full) last = NMF_NAME(name##_vector)(chunks, width, count - p, readable - p, rows + p, indices + p, F, B, ld);\
+            memcpy(y + p, &last, (count - p) * sizeof(NMF_REAL));                                                      \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static NMF_TARGET void NMF_NAME(name)(ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable, const int32_t *rows,   \
+                                          const index *indices, const NMF_REAL *F, const NMF_REAL *B, ptrdiff_t ld,    \
+                                          NMF_REAL *y)                                                                 \
+    {                                                                                                                  \
+        switch (width / NMF_FULL) {                                                                                    \
+        case 1: NMF_NAME(name##_chunks)(1, width, count, readable, rows, indices, F, B, ld, y); break;                 \
+        case 2: NMF_NAME(name##_chunks)(2, width, count, readable, rows, indices, F, B, ld, y); break;                 \
+        case 3: NMF_NAME(name##_chunks)(3, width, count, readable, rows, indices, F, B, ld, y); break;                 \
+        default: NMF_NAME(name##_chunks)(-1, width, count, readable, rows, indices, F, B, ld, y); break;               \
+        }                                                                                                              \
+    }
+NMF_DOTS(dots_i, int32_t)
+NMF_DOTS(dots_l, int64_t)
+#undef NMF_DOTS
+
+/* A length that overflowed is as large as it can be. */
+static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(finite)(NMF_REAL length)
+{
+    return length < NMF_HUGE ? length : NMF_HUGE;
+}
+
+/* A multiplicative update of k numbers, where free is 1 and not 0:
+ *
+ *     f <- f (numerator / slope)^exponent,   slope = denominator + l1 + l2 f,
+ *
+ * 0 if it would fall below the normal numbers, before ratios of such become infinite, or if its share of the row's model,
+ * sums f, would fall below `share`: updates only approach zeros. `guard` stands for a vanishing slope.
+ * Returns the squared length of the steps that the slopes and curvatures of the coordinates tell, each at most the way to
+ * zero. A curvature is estimated as sums slope / (sums . f), which is exact where the component stands alone. */
+static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_REAL *numerator, const NMF_REAL *denominator,
+                                            const NMF_REAL *sums, const NMF_REAL *free, NMF_REAL l1, NMF_REAL l2,
+                                            NMF_REAL exponent, NMF_REAL guard, NMF_REAL share)
+{
+    const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(NMF_TINY);
+    NMF_NAME(full) size = zero, length = zero;
+    NMF_REAL lanes[NMF_FULL];
+    for (ptrdiff_t c = 0; c < k; c += NMF_FULL)
+        size += NMF_NAME(load_some)(sums + c, k - c) * NMF_NAME(load_some)(f + c, k - c);
+    const NMF_REAL total = NMF_NAME(lane_sum)(size), inverse = total > NMF_TINY ? 1 / total : 0;
+    size = zero;
+    for (ptrdiff_t c = 0; c < k; c += NMF_FULL) {
+        const NMF_NAME(full) old = NMF_NAME(load_some)(f + c, k - c), up = NMF_NAME(load_some)(numerator + c, k - c);
+        const NMF_NAME(full) slope = NMF_NAME(load_some)(denominator + c, k - c) + l1 + l2 * old;
+        const NMF_NAME(full) moves = NMF_NAME(load_some)(free + c, k - c), weight = NMF_NAME(load_some)(sums + c, k - c);
+        const NMF_NAME(full) curvature = slope * weight * inverse + l2;
+        const NMF_NAME(full) step = NMF_NAME(larger)((up - slope) / NMF_NAME(larger)(curvature, least), -old);
+        length += NMF_SELECT(curvature > least, step * step * curvature, zero) * moves;
+        NMF_NAME(full) ratio = up / NMF_SELECT(slope > least, slope, NMF_NAME(splat)(guard));
+        if (exponent == (NMF_REAL)0.5)
+            ratio = NMF_NAME(root)(ratio);
+        else if (exponent != 1)
+            ratio = NMF_SELECT(ratio > least, NMF_NAME(power)(NMF_NAME(larger)(ratio, least), exponent), zero);
+        const NMF_NAME(full) new = old * ratio, kept = NMF_SELECT(moves > zero, NMF_SELECT(new > least, new, zero), old);
+        NMF_STORE(lanes, 0) = kept;
+        memcpy(f + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
+        size += weight * kept;
+    }
+    const NMF_REAL cut = share * NMF_NAME(lane_sum)(size);
+    if (share > 0)
+        for (ptrdiff_t c = 0; c < k; c++)
+            if (free[c] > 0 && sums[c] * f[c] < cut)
+                f[c] = 0;
+    return NMF_NAME(finite)(NMF_NAME(lane_sum)(length));
+}
+
+#if NMF_SIZE == 8
+/* exp(v) - 1 with as many digits: near zero by the series. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(growth)(NMF_NAME(full) v)
+{
+    NMF_NAME(full) sum = {0};
+    NMF_UNROLL16 for (int i = 14; i >= 2; i--) sum = (sum + 1) * v * (1.0 / i);
+    sum = (sum + 1) * v;
+#if defined(__GNUC__)
+    return NMF_SELECT((v < 0.35) & (v > -0.35), sum, NMF_NAME(exponential)(v) - 1);
+#else
+    return expm1(v);
+#endif
+}
+
+/* The beta-divergence d(x, y) for y > 0: what losses/beta.py says, in the same way. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(loss)(double beta, NMF_NAME(full) x, NMF_NAME(full) y)
+{
+    const NMF_NAME(full) zero = {0};
+    if (beta == 2)
+        return (x - y) * (x - y) * 0.5;
+    const NMF_NAME(full) ratio = x / y, logarithm = NMF_NAME(logarithm)(NMF_NAME(larger)(ratio, NMF_NAME(splat)(DBL_MIN)));
+    if (beta == 1)
+        return x * logarithm - x + y;
+    if (beta == 0)
+        return ratio - 1 - logarithm;
+    const double p = beta < 0.5 ? beta : beta - 1;
+    const NMF_NAME(full) change = NMF_NAME(growth)(p * logarithm) * (1 / p);
+    const NMF_NAME(full) general = beta < 0.5 ? (1 - ratio + change) * (1 / (beta - 1)) : (ratio * change + 1 - ratio) * (1 / beta);
+    return NMF_NAME(power)(y, beta) * NMF_SELECT(x > zero, general, NMF_NAME(splat)(1 / beta));
+}
+
+/* d(x, y) with y at least `floor`, NMF_MODEL: d(0, y), NMF_EXCESS: their difference, by which stored entries change the
+ * divergence of the model alone (d(x, y) itself where zeros are not allowed). */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(loss_part)(int part, double beta, NMF_NAME(full) x, NMF_NAME(full) y,
+                                                                NMF_NAME(full) floor)
+{
+    y = NMF_NAME(larger)(y, floor);
+    if (part == NMF_MODEL)
+        return NMF_NAME(power)(y, beta) * (1 / beta);
+    if (part == NMF_LOSS || beta <= 0)
+        return NMF_NAME(loss)(beta, x, y);
+    if (beta == 2)
+        return x * (0.5 * x - y);
+    if (beta == 1)
+        return NMF_NAME(loss)(beta, x, y) - y;
+    return NMF_NAME(loss)(beta, x, y) - NMF_NAME(power)(y, beta) * (1 / beta);
+}
+
+/* The sum of a part over so many numbers; for NMF_MODEL x is not read. */
+static NMF_TARGET double NMF_NAME(losses)(int part, double beta, double floor, ptrdiff_t count, const double *x,
+                                          const double *y)
+{
+    const NMF_NAME(full) least = NMF_NAME(splat)(floor);
+    NMF_NAME(full) sum = {0};
+    ptrdiff_t p = 0;
+    for (; p < count / NMF_FULL; p++)
+        sum += NMF_NAME(loss_part)(part, beta, part == NMF_MODEL ? least : NMF_LOAD(x, p), NMF_LOAD(y, p), least);
+    double total = NMF_NAME(lane_sum)(sum), last[2][NMF_FULL];
+    const ptrdiff_t rest = count - p * NMF_FULL;
+    if (rest > 0) {
+        for (ptrdiff_t i = 0; i < NMF_FULL; i++) {
+            last[0][i] = i < rest && part != NMF_MODEL ? x[p * NMF_FULL + i] : 1;
+            last[1][i] = i < rest ? y[p * NMF_FULL + i] : 1;
+        }
+        sum = NMF_NAME(loss_part)(part, beta, NMF_LOAD(last[0], 0), NMF_LOAD(last[1], 0), least);
+        *(NMF_NAME(full) *)last[0] = sum;
+        for (ptrdiff_t i = 0; i < rest; i++)
+            total += last[0][i];
+    }
+    return total;
+}
+#endif

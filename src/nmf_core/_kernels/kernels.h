@@ -1,0 +1,225 @@
+/* The kernels that C says better than Cython: products of matrices, elementary functions, coordinate steps.
+ *
+ * The functions proper are in the templates that variant.h names, compiled once per precision and instruction-set level.
+ * What follows them picks the variant of a level.
+ */
+#ifndef NMF_KERNELS_H
+#define NMF_KERNELS_H
+
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "simd.h"
+#if NMF_LEVELS == 3
+#include <immintrin.h>
+#endif
+
+enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
+/* Parts of a loss: see elementary_template.h. */
+enum { NMF_LOSS = 0, NMF_MODEL = 1, NMF_EXCESS = 2 };
+/* How the rows of a tile lie in vectors: see newton_template.h. */
+enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
+
+/* Inner dimension handled at once: 256 rows of a skinny factor stay in the first two cache levels. */
+#define NMF_DEPTH 256
+/* Entries between a prefetched factor row and its use; past a row's end they are the next row's, in the same stripe:
+ * a prefetch of what another thread is writing would take it away from there. */
+#define NMF_AHEAD 12
+
+#if defined(__GNUC__)
+#define NMF_PREFETCH(p) __builtin_prefetch(p)
+#define NMF_UNROLL _Pragma("GCC unroll 8")
+#define NMF_VECTOR(real, bytes) real __attribute__((vector_size(bytes), aligned(sizeof(real)), may_alias))
+#define NMF_LANES(bytes, real) ((bytes) / (int)sizeof(real))
+#define NMF_UNROLL16 _Pragma("GCC unroll 16")
+#define NMF_UNROLL1 _Pragma("GCC unroll 1")
+/* max(v, 0); a NaN becomes 0 */
+#define NMF_POSITIVE(v, bits) ((__typeof__(v))(((v) > 0) & (bits)(v)))
+#if __GNUC__ >= 12 || defined(__clang__)
+#define NMF_SHUFFLE __builtin_shufflevector
+#endif
+#else
+#define NMF_UNROLL16
+#define NMF_UNROLL1
+#define NMF_POSITIVE(v, bits) ((v) > 0 ? (v) : 0)
+/* No vector types: a "vector" is one number, and the same loops stay correct. */
+#define NMF_PREFETCH(p)
+#define NMF_UNROLL
+#define NMF_VECTOR(real, bytes) real
+#define NMF_LANES(bytes, real) 1
+#endif
+
+/* What coordinate steps for the Kullback-Leibler divergence need besides a tile of rows: see newton_template.h. Pointers to
+ * numbers are untyped: the functions that use them know the precision. */
+typedef struct {
+    ptrdiff_t k, ld, n_order;
+    const int *order;      /* the components to update, in this order */
+    const void *G;         /* (columns, ld), the fixed factor */
+    const void *sums;      /* k, what each component adds to the divergence by its size: sum of G's column, l1 penalty */
+    const void *start;     /* rows from which to go */
+    const void *before;    /* the improved rows of the last time, for extrapolation */
+    const void *scale;     /* ld */
+    void *F;               /* takes the rows */
+    void *N;               /* or NULL: no extrapolation */
+    const void *floors;    /* for every row, the least that its model counts as */
+    double l2, beta, tol;
+    int max_sweeps, careful, measure;
+} nmf_newton;
+
+#define NMF_JOIN2(a, b, c) a##_##b##c
+#define NMF_JOIN(a, b, c) NMF_JOIN2(a, b, c)
+
+#define NMF_REAL float
+#define NMF_SIZE 4
+#define NMF_INTEGER int32_t
+#define NMF_TAG f
+#define NMF_LEVEL 0
+#include "variant.h"
+#if NMF_LEVELS == 3
+#define NMF_LEVEL 1
+#include "variant.h"
+#define NMF_LEVEL 2
+#include "variant.h"
+#endif
+#undef NMF_REAL
+#undef NMF_SIZE
+#undef NMF_INTEGER
+#undef NMF_TAG
+
+#define NMF_REAL double
+#define NMF_SIZE 8
+#define NMF_INTEGER int64_t
+#define NMF_TAG d
+#define NMF_LEVEL 0
+#include "variant.h"
+#if NMF_LEVELS == 3
+#define NMF_LEVEL 1
+#include "variant.h"
+#define NMF_LEVEL 2
+#include "variant.h"
+#endif
+#undef NMF_REAL
+#undef NMF_SIZE
+#undef NMF_INTEGER
+#undef NMF_TAG
+
+/* Rows of less than 32 bytes are too narrow for the halves of AVX-512: AVX2 has vectors of 16. */
+#if NMF_LEVELS == 3
+#define NMF_PICK(function, tag, level, bytes, ...)                                                                     \
+    do {                                                                                                               \
+        if ((level) == 2 && (bytes) >= 32)                                                                             \
+            function##_##tag##2(__VA_ARGS__);                                                                          \
+        else if ((level) > 0)                                                                                          \
+            function##_##tag##1(__VA_ARGS__);                                                                          \
+        else                                                                                                           \
+            function##_##tag##0(__VA_ARGS__);                                                                          \
+    } while (0)
+#else
+#define NMF_PICK(function, tag, level, bytes, ...) function##_##tag##0(__VA_ARGS__)
+#endif
+
+#if NMF_LEVELS == 3
+#define NMF_RETURN(function, tag, level, ...)                                                                          \
+    return (level) == 2 ? function##_##tag##2(__VA_ARGS__)                                                             \
+           : (level) == 1 ? function##_##tag##1(__VA_ARGS__) : function##_##tag##0(__VA_ARGS__)
+#else
+#define NMF_RETURN(function, tag, level, ...) return function##_##tag##0(__VA_ARGS__)
+#endif
+
+#define NMF_DISPATCH(tag, real)                                                                                        \
+    static inline void product_##tag(int level, int mode, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n, const real *A, \
+                                     ptrdiff_t row_step, ptrdiff_t step, const real *B, ptrdiff_t ldb, real *C,        \
+                                     ptrdiff_t ldc)                                                                    \
+    {                                                                                                                  \
+        NMF_PICK(product, tag, level, width * (int)sizeof(real), mode, rows, width, n, A, row_step, step, B, ldb, C, ldc); \
+    }                                                                                                                  \
+    static inline void descend_##tag(int level, ptrdiff_t count, ptrdiff_t k, const int *order, const real *A, real *P, \
+                                     const real *Q, real l1, real *V, const real *active)                              \
+    {                                                                                                                  \
+        NMF_PICK(descend, tag, level, 64, count, k, order, A, P, Q, l1, V, active);                                    \
+    }                                                                                                                  \
+    static inline void transpose_##tag(int level, ptrdiff_t rows, ptrdiff_t columns, const real *from, ptrdiff_t ldf,  \
+                                       real *to, ptrdiff_t ldt)                                                        \
+    {                                                                                                                  \
+        NMF_PICK(transpose, tag, level, 64, rows, columns, from, ldf, to, ldt);                                        \
+    } \
+    static inline void extrapolate_##tag(int level, ptrdiff_t rows, ptrdiff_t ld, real beta, real least,               \
+                                         const real *scale, const real *before, real *N, real *F)                      \
+    {                                                                                                                  \
+        NMF_PICK(extrapolate, tag, level, ld * (int)sizeof(real) % 64 ? 16 : 64, rows, ld, beta, least, scale, before, N, F); \
+    }
+
+#define NMF_DISPATCH_CSR(tag, real, itag, index)                                                                       \
+    static inline void gather_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,             \
+                                             const index *indices, const index *begin, const index *end,               \
+                                             const real *B, ptrdiff_t ldb, real *C, ptrdiff_t ldc)                     \
+    {                                                                                                                  \
+        NMF_PICK(gather_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, B, ldb, C, ldc); \
+    }                                                                                                                  \
+    static inline void scatter_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,            \
+                                              const index *indices, const index *begin, const index *end,              \
+                                              const real *F, ptrdiff_t ldf, real *S, ptrdiff_t lds)                    \
+    {                                                                                                                  \
+        NMF_PICK(scatter_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, F, ldf, S, lds); \
+    }
+
+static inline double losses_d(int level, int part, double beta, double floor, ptrdiff_t count, const double *x,
+                              const double *y)
+{
+    NMF_RETURN(losses, d, level, part, beta, floor, count, x, y);
+}
+
+#define NMF_DISPATCH_LOSS(tag, real)                                                                                 \
+    /* Numbers in a vector. */                                                                                         \
+    static inline int lanes_##tag(int level)                                                                           \
+    {                                                                                                                  \
+        return level == 2 ? NMF_LANES(64, real) : level == 1 ? NMF_LANES(32, real) : NMF_LANES(16, real);              \
+    }                                                                                                                  \
+    static inline void split_##tag(int level, int part, double beta, double floor, ptrdiff_t count, const real *x,     \
+                                   real *y, real *T, double *sum)                                                      \
+    {                                                                                                                  \
+        NMF_PICK(split, tag, level, 64, part, beta, floor, count, x, y, T, sum);                                       \
+    }                                                                                                                  \
+    static inline double multiply_##tag(int level, ptrdiff_t k, real *f, const real *numerator, const real *denominator, \
+                                        const real *sums, const real *free, real l1, real l2, real exponent, real guard, \
+                                        real share)                                                                    \
+    {                                                                                                                  \
+        NMF_RETURN(multiply, tag, level, k, f, numerator, denominator, sums, free, l1, l2, exponent, guard, share);    \
+    }                                                                                                                  \
+    static inline void newton_dense_##tag(int level, int across, const nmf_newton *job, const real *X,                 \
+                                          ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t m, const real *H, ptrdiff_t ldh, \
+                                          ptrdiff_t first, ptrdiff_t rows, real *scratch, double *report)              \
+    {                                                                                                                  \
+        NMF_PICK(newton_dense, tag, level, 64, across, job, X, row_step, step, m, H, ldh, first, rows, scratch, report); \
+    }
+
+#define NMF_DISPATCH_LOSS_CSR(tag, real, itag, index)                                                                \
+    static inline void dots_##tag##_##itag(int level, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,            \
+                                           const int32_t *rows, const index *indices, const real *F, const real *B,    \
+                                           ptrdiff_t ld, real *y)                                                      \
+    {                                                                                                                  \
+        NMF_PICK(dots_##itag, tag, level, 64, width, count, readable, rows, indices, F, B, ld, y);                     \
+    }                                                                                                                  \
+    static inline void newton_csr_##tag##_##itag(int level, int across, const nmf_newton *job, const real *data,       \
+                                                 const index *indices, const index *indptr, const index *rows,         \
+                                                 ptrdiff_t count, real *scratch, double *report)                       \
+    {                                                                                                                  \
+        NMF_PICK(newton_csr_##itag, tag, level, 64, across, job, data, indices, indptr, rows, count, scratch, report); \
+    }
+
+NMF_DISPATCH(f, float)
+NMF_DISPATCH(d, double)
+NMF_DISPATCH_CSR(f, float, i, int32_t)
+NMF_DISPATCH_CSR(f, float, l, int64_t)
+NMF_DISPATCH_CSR(d, double, i, int32_t)
+NMF_DISPATCH_CSR(d, double, l, int64_t)
+NMF_DISPATCH_LOSS(f, float)
+NMF_DISPATCH_LOSS(d, double)
+NMF_DISPATCH_LOSS_CSR(f, float, i, int32_t)
+NMF_DISPATCH_LOSS_CSR(f, float, l, int64_t)
+NMF_DISPATCH_LOSS_CSR(d, double, i, int32_t)
+NMF_DISPATCH_LOSS_CSR(d, double, l, int64_t)
+
+#endif

@@ -1,0 +1,137 @@
+"""Fits of beta-divergences by the two halves of their gradients."""
+
+import math
+
+import numpy as np
+
+from nmf_core import _core
+from nmf_core.data import BetaStep, factor_array
+from nmf_core.problem import Problem, model_floors
+from nmf_core.solvers.fit import ROUNDING, Fit, Momentum, Side, component_sums, gauge
+
+
+class BetaFit(Fit):
+    """A pass over X improves W and adds up the halves of the gradient from which H is improved.
+
+    A pass can tell the divergence of the W that it starts from, not of the one that it makes. So an iteration improves
+    H from the statistics of the last pass, then goes through X: that tells what the pair is worth, and makes the W of
+    the next iteration, which waits in `spare`. The first W is made before the first iteration: updates alternate, W
+    then H.
+
+    Attributes
+    ----------
+    S : ndarray of shape (2 m, ld), or (m + 1, ld) for the Kullback-Leibler divergence
+        Statistics of the waiting W: numerators above, denominators below.
+    """
+
+    upright = True
+
+    def __init__(
+        self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float
+    ) -> None:
+        super().__init__(problem, W, Ht, k, method, team, start)
+        self.beta = problem.loss.beta
+        m = self.data.shape[1]
+        self.S = factor_array(m + (1 if self.beta == 1 else m), k, self.data.dtype)
+        self.constant = problem.loss.constant(self.data)
+        self.mass = problem.loss.mass(self.data)
+        self.floors = model_floors(self.data, self.beta, by_itself=len(Ht.order) == 0)
+        W.spare = np.empty_like(W.F)
+        if len(W.order) == len(Ht.order) == k:
+            self.rescale()
+        # The pair to go back to when extrapolation has failed.
+        self.last: tuple[np.ndarray, np.ndarray] | None = None
+
+    def rescale(self) -> None:
+        """Bring a start that is a thousand times too large or too small to the size of X: its powers may overflow."""
+        W, Ht = self.sides
+        model = float(component_sums(W.F, self.k, self.team) @ component_sums(Ht.F, self.k, self.team))
+        total = self.data.sum()
+        if total > 0 and model > 0 and not 1e-3 < model / total < 1e3:
+            W.F *= W.F.dtype.type(total / model)
+
+    @property
+    def current(self) -> tuple[np.ndarray, np.ndarray]:
+        W, Ht = self.sides
+        return W.F, Ht.F
+
+    @property
+    def noise(self) -> float:
+        return ROUNDING[self.data.dtype.name] * self.mass
+
+    def prepare(self) -> None:
+        self.next_W(0.0)
+        self.initial = self.measure(False)[0] + self.problem.penalties(*self.current)
+
+    def accelerate(self, momentum: Momentum) -> None:
+        super().accelerate(momentum)
+        W, Ht = self.sides
+        self.last = np.empty_like(W.F), np.empty_like(Ht.F)
+
+    def step(self, side: Side, beta: float = 0.0, max_sweeps: int = 1, tol: float = 0.0) -> BetaStep:
+        """How a factor is improved, extrapolated by beta."""
+        W, Ht = self.sides
+        partner = Ht if side is W else W
+        sums = component_sums(partner.F, self.k, self.team) if partner.sums is None else partner.sums
+        sizes, side.partner_sizes = side.partner_sizes, sums**2
+        scale = np.ones(self.k, dtype=side.F.dtype)
+        if beta:  # components that are held fixed keep their scale
+            scale[side.order] = gauge(sizes, side.partner_sizes)[side.order]
+        return BetaStep(
+            side.F, side.plain, scale, sums.astype(side.F.dtype), side.order, side.penalty.l1, side.penalty.l2, beta,
+            max_sweeps, tol, self.beta, self.problem.loss.exponent, self.floors,
+        )  # fmt: skip
+
+    def next_W(self, beta: float) -> None:
+        """Go through X: what the pair is worth, the next W, extrapolated by beta, and its statistics."""
+        W, Ht = self.sides
+        self.S[:] = 0
+        plain = W.plain if self.momentum is not None else None
+        self.data.improve_beta(W.spare, plain, self.S, self.report, Ht.F, self.step(W, beta), self.team)
+
+    def iterate(self) -> None:
+        self.report[:] = 0
+        self.advance(0.0)
+        self.record(False)
+
+    def iterate_accelerated(self) -> None:
+        """Extrapolate both factors whenever they have been improved; the objective is that of the extrapolated pair."""
+        assert self.momentum is not None
+        assert self.last is not None
+        for kept, F in zip(self.last, self.current, strict=True):
+            kept[:] = F
+        divergence = self.divergence
+        self.report[:] = 0
+        self.advance(self.momentum.beta)
+        self.record(True)
+        if self.succeeded(divergence):
+            return
+        for kept, side in zip(self.last, self.sides, strict=True):
+            side.F[:] = kept
+            side.plain[:] = kept
+        self.next_W(0.0)
+
+    def advance(self, beta: float) -> None:
+        """The next pair: the waiting W, and H from its statistics."""
+        W, Ht = self.sides
+        W.F, W.spare = W.spare, W.F
+        m = self.data.shape[1]
+        plain = Ht.plain if self.momentum is not None else None
+        s = self.step(Ht, beta)
+        _core.factor_beta_pass(
+            Ht.F, plain, self.report, self.S[:m], self.S[m:], s.start, s.before, s.scale, s.sums, s.order, s.l1, s.l2,
+            s.beta, s.loss_beta, s.exponent, self.team,
+        )  # fmt: skip
+        self.report[3] = 0
+        self.next_W(beta)
+
+    def improve_rows(self, max_sweeps: int, tol: float) -> None:
+        W, Ht = self.sides
+        self.data.improve_beta(W.F, None, None, self.report, Ht.F, self.step(W, 0.0, max_sweeps, tol), self.team)
+
+    def measure(self, extrapolated: bool) -> tuple[float, float]:
+        """The last pass has told the divergence up to a constant."""
+        divergence = float(self.report[3]) + self.constant
+        if math.isnan(divergence):  # powers of a start that is far too large have overflowed
+            divergence = math.inf
+        return max(0.0, divergence), math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0

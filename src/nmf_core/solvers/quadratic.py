@@ -1,0 +1,111 @@
+"""Fits of a quadratic loss: Gram matrices and products with X say all."""
+
+import math
+
+import numpy as np
+
+from nmf_core import _core
+from nmf_core.data import Step, factor_array
+from nmf_core.problem import Problem
+from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, SMALL, AlternatingFit, Momentum, Side, gauge, gram
+
+
+class QuadraticFit(AlternatingFit):
+    """A pass over X improves the blocked factor and adds up the statistics from which the other one is improved.
+
+    Attributes
+    ----------
+    grams : dict of Side to ndarray of shape (k, k)
+        ``F.T @ F`` of both factors, up to date.
+    S : ndarray of shape (m + k, ld)
+        Statistics of the blocked factor: ``A.T @ F`` above, ``F.T @ F`` below.
+    """
+
+    def __init__(
+        self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float
+    ) -> None:
+        super().__init__(problem, W, Ht, k, method, team, start)
+        self.grams = {side: gram(side.F, k, team) if side.gram is None else side.gram for side in self.sides}
+        self.norm = self.data.squared_norm()
+        self.S = factor_array(len(self.other.F) + k, k, self.data.dtype)
+        self.gram_array = factor_array(k, k, self.data.dtype)
+
+    @property
+    def noise(self) -> float:
+        return ROUNDING[self.data.dtype.name] * self.norm
+
+    def prepare(self) -> None:
+        if self.method == _core.METHODS["mu"]:  # whose rule looks at it, as scikit-learn's
+            self.initial = self.problem.objective(*self.current, self.team)
+        if self.data.transposed:
+            self.take_statistics()
+
+    def accelerate(self, momentum: Momentum) -> None:
+        super().accelerate(momentum)
+        n, m = self.data.shape
+        # Small data count as dense, so that every way to store them gives the same iterates up to rounding.
+        entries = n * m if n * m <= SMALL else self.data.n_stored
+        for side in self.sides:
+            # A sweep costs rows k^2 multiplications, the products of a pass 2 entries k: together as much as these.
+            worth = 2 * entries / (len(side.F) * self.k)
+            self.sweeps[side] = max(1, min(MAX_SWEEPS, round(worth)))
+
+    def improve(
+        self,
+        side: Side,
+        to: np.ndarray,
+        plain: np.ndarray | None = None,
+        before: np.ndarray | None = None,
+        beta: float = 0.0,
+        max_sweeps: int = 1,
+        tol: float = 0.0,
+    ) -> None:
+        """Improve the blocked factor in a pass over X, the other one from the statistics of the blocked one."""
+        partner = self.other if side is self.blocked else self.blocked
+        sizes, side.partner_sizes = side.partner_sizes, self.grams[partner].diagonal().copy()
+        scale = np.ones_like(sizes)
+        if beta:  # components that are held fixed keep their scale
+            scale[side.order] = gauge(sizes, side.partner_sizes)[side.order]
+        step = Step(
+            side.F, side.F if before is None else before, scale, side.penalty.shift(self.grams[partner]), side.order,
+            self.method, side.penalty.l1, beta, max_sweeps, tol,
+        )  # fmt: skip
+        if side is self.blocked:
+            self.S[:] = 0
+            self.data.improve(to, plain, self.S, self.report, partner.F, step, self.team)
+            self.grams[side] = self.S[-self.k :, : self.k]
+        else:
+            self.gram_array[:] = 0
+            cross = self.S[: -self.k]
+            _core.factor_pass(to, plain, self.gram_array, self.report, cross, *step, self.team)
+            self.grams[side] = self.gram_array[:, : self.k]
+
+    def take_statistics(self) -> None:
+        """Statistics of the blocked factor as it is."""
+        self.improve(self.blocked, self.blocked.F, max_sweeps=0)
+
+    def undone(self) -> None:
+        Ht = self.sides[1]
+        self.grams[Ht] = gram(Ht.F, self.k, self.team)
+        if self.data.transposed:
+            self.take_statistics()
+
+    def improve_rows(self, max_sweeps: int, tol: float) -> None:
+        side, other = self.blocked, self.other
+        if self.data.transposed:
+            self.take_statistics()
+            self.improve(other, other.F, max_sweeps=max_sweeps, tol=tol)
+            return
+        shifted = side.penalty.shift(self.grams[other])
+        l1 = side.penalty.l1
+        step = Step(side.F, side.F, shifted[0], shifted, side.order, self.method, l1, 0.0, max_sweeps, tol)
+        self.data.improve(side.F, None, None, self.report, other.F, step, self.team)
+        self.grams[side] = gram(side.F, self.k, self.team)
+
+    def measure(self, extrapolated: bool) -> tuple[float, float]:
+        """From ||X||^2 - 2 <X G, F> + <F.T F, G.T G>, whose parts are there."""
+        W, Ht = self.sides
+        gram_H = gram(Ht.plain, self.k, self.team) if extrapolated else self.grams[Ht]
+        model = float(np.einsum("ij,ij->", self.grams[W], gram_H, dtype=np.float64))
+        divergence = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
+        return divergence, math.sqrt(float(self.report[0]) / model) if model != 0 else 0.0

