@@ -110,10 +110,12 @@ def compressed(X, stored, index, n_stripes, n_groups, rng):
     arrays = {
         "indices": np.nonzero(stored)[1],
         "indptr": indptr,
-        "bounds": np.sort(rng.integers(0, m + 1, n_stripes - 1)),
+        "bounds": np.sort(rng.integers(0, m + 1, n_stripes - 1), kind="stable"),
         "splits": np.zeros((n_stripes - 1, n)),
         "groups": np.unique([0, *(n // 64 * 64 * np.arange(n_groups) // n_groups // 64 * 64), n]),
-        "rows": np.concatenate([a + np.argsort(-np.diff(indptr[a : b + 1])) for a, b in pairwise(windows)]),
+        "rows": np.concatenate(
+            [a + np.argsort(-np.diff(indptr[a : b + 1]), kind="stable") for a, b in pairwise(windows)]
+        ),
         "windows": windows,
     }
     arrays = {name: array.astype(index) for name, array in arrays.items()}
@@ -466,7 +468,7 @@ def test_same_bits_in_any_windows(dtype):
     expected = run(_core, "csr_newton", values, _core.Team())["F"]
     lengths = np.diff(values["indptr"])
     for windows in ([0, 300], [0, 1, 2, 150, 300], range(301)):
-        rows = [a + np.argsort(-lengths[a:b]) for a, b in pairwise(windows)]
+        rows = [a + np.argsort(-lengths[a:b], kind="stable") for a, b in pairwise(windows)]
         values |= {"windows": np.array(windows, dtype=np.int32), "rows": np.concatenate(rows).astype(np.int32)}
         np.testing.assert_array_equal(run(_core, "csr_newton", values, _core.Team(2))["F"], expected)
 

@@ -208,9 +208,12 @@ static NMF_TARGET void NMF_NAME(split)(int part, double beta, double floor, ptrd
         /* Lanes beyond the last entry: 0 in X, 1 in the model. */
         NMF_REAL last[3][NMF_FULL], worth[NMF_FULL];
         for (ptrdiff_t i = 0; i < NMF_FULL; i++) {
-            last[0][i] = p + i < count && part != NMF_MODEL ? x[p + i] : 0;
-            last[1][i] = p + i < count ? y[p + i] : 1;
+            last[0][i] = 0;
+            last[1][i] = 1;
         }
+        if (part != NMF_MODEL)
+            memcpy(last[0], x + p, (count - p) * sizeof(NMF_REAL));
+        memcpy(last[1], y + p, (count - p) * sizeof(NMF_REAL));
         NMF_STORE(worth, 0) = NMF_NAME(split_vector)(part, measure, (NMF_REAL)beta, least, last[0], last[1], last[2]);
         memcpy(y + p, last[1], (count - p) * sizeof(NMF_REAL));
         if (part != NMF_MODEL)
