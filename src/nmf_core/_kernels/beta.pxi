@@ -9,8 +9,7 @@ cdef extern from "kernels.h" nogil:
     void split_f(int level, int part, double beta, double floor, Py_ssize_t count, const float* x, float* y, float* T,
                  double* sum)
     void split_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, double* y,
-                 double* T,
-                 double* sum)
+                 double* T, double* sum)
     void dots_f_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
                   const int32_t* indices, const float* F, const float* B, Py_ssize_t ld, float* y)
     void dots_f_l(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
@@ -35,8 +34,7 @@ cdef enum:
 
 
 cdef inline void split(int level, int part, double beta, double floor, Py_ssize_t count, const real* x, real* y,
-                       real* T,
-                       double* total) noexcept nogil:
+                       real* T, double* total) noexcept nogil:
     """T = x y^(beta - 2), and y becomes y^(beta - 1); total gains the divergence, up to a constant of x."""
     if real is float:
         split_f(level, part, beta, floor, count, x, y, T, total)
@@ -114,8 +112,8 @@ cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssi
 # The same for stored entries of rows f of F, begin[r] to end[r] of each: only x y^(beta - 2), taken through G into the
 # numerator or, for the statistics, through F into S. Rows that follow each other in memory are taken together.
 cdef void split_stored(const Job* job, index* _, const real* F, const real* floors, const index* begin,
-                       const index* end, Py_ssize_t rows,
-                       real* numerator, real* S, double* total, real* scratch) noexcept nogil:
+                       const index* end, Py_ssize_t rows, real* numerator, real* S, double* total,
+                       real* scratch) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, r = 0, now, count, p = begin[0], q, stop, c
     cdef real* Y = scratch
     cdef real* T = Y + CHUNK
@@ -152,8 +150,7 @@ cdef void split_stored(const Job* job, index* _, const real* F, const real* floo
             length = <index>(min(<Py_ssize_t>end[now], stop) - q)
             if S == NULL:
                 gather(job.level, 1, ld, T + count - (stop - q), indices + q, &zero, &length, <const real*>job.G, ld,
-                       part,
-                       ld)
+                       part, ld)
                 for c in range(ld):
                     numerator[now * ld + c] += part[c]
             else:
@@ -189,14 +186,11 @@ cdef inline double model_sum(const Job* job, const real* f) noexcept nogil:
 # gains the divergence of `start`, up to a constant.
 cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* scratch,
                         double* report) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, k = job.k, i, c
+    cdef Py_ssize_t ld = job.ld, i
     cdef real* numerator = scratch + 3 * TILE * SPAN
     cdef real* denominator = numerator + TILE * ld
     cdef real* now = denominator + TILE * ld
-    cdef const real* scale = <const real*>job.scale
     cdef const real* row
-    cdef real* to
-    cdef real* N
     cdef double[TILE] totals
     cdef double[TILE] lengths
     cdef bint[TILE] done
@@ -228,18 +222,19 @@ cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_
             break
     report[2] += running
     for i in range(rows):
-        to = F + (first + i) * ld
-        memcpy(to, now + i * ld, ld * sizeof(real))
-        if job.N == NULL:
-            continue
-        N = <real*>job.N + (first + i) * ld
-        if job.beta != 0:
-            for c in range(ld):
-                now[i * ld + c] = scale[c] if c < k else 0
-            extrapolate(job.level, 1, ld, <real>job.beta, LEAST, now + i * ld,
-                        <const real*>job.before + (first + i) * ld, N, to)
-        else:
-            memcpy(N, to, ld * sizeof(real))
+        memcpy(F + (first + i) * ld, now + i * ld, ld * sizeof(real))
+        extrapolate_row(job, F + (first + i) * ld, NULL if job.N == NULL else <real*>job.N + (first + i) * ld,
+                        <const real*>job.before + (first + i) * ld)
+
+
+# With N it takes the improved row F, which is then extrapolated, job.scale being filled up to ld numbers.
+cdef inline void extrapolate_row(const Job* job, real* F, real* N, const real* before) noexcept nogil:
+    if N == NULL:
+        return
+    if job.beta != 0:
+        extrapolate(job.level, 1, job.ld, <real>job.beta, LEAST, <const real*>job.scale, before, N, F)
+    else:
+        memcpy(N, F, job.ld * sizeof(real))
 
 
 # Statistics of some rows of F: the halves of the gradient of the other factor, `columns` of them from `column` on,

@@ -204,13 +204,14 @@ cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nog
         add_groups(job, parts)
 
 
-# free: 1 for components to update, 0 for others.
-cdef void mark_free(Job* job, real* free) noexcept nogil:
-    cdef Py_ssize_t i
-    memset(free, 0, job.ld * sizeof(real))
+# Two rows of ld numbers: `free`, 1 for components to update and 0 for others, and `scale` filled up with zeros.
+cdef void fill_rows(Job* job, real* rows) noexcept nogil:
+    cdef Py_ssize_t i, ld = job.ld
+    memset(rows, 0, 2 * ld * sizeof(real))
     for i in range(job.n_order):
-        free[job.order[i]] = 1
-    job.free = free
+        rows[job.order[i]] = 1
+    memcpy(rows + ld, job.scale, job.k * sizeof(real))
+    job.free, job.scale = rows, rows + ld
 
 
 # Gt (k x m) = G.T; blocks of rows are dealt out.
@@ -224,7 +225,8 @@ cdef void transpose_factor(Job* job, const real* G, real* Gt) noexcept nogil:
 # Divide the memory, run, and add the blocks' reports in their order.
 cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except -1:
     cdef Py_ssize_t b, n_blocks = (job.n + NARROW - 1) // NARROW
-    cdef size_t threads_bytes, parts_bytes, transposed_bytes = 0, free_bytes = (job.ld * sizeof(real) + 63) // 64 * 64
+    cdef size_t threads_bytes, parts_bytes, transposed_bytes = 0
+    cdef size_t rows_bytes = (2 * job.ld * sizeof(real) + 63) // 64 * 64
     cdef size_t reports_bytes = REPORT * n_blocks * sizeof(double)
     cdef bint lanes
     cdef real* parts
@@ -249,12 +251,12 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
     if job.S != NULL:
         parts_bytes = (job.n_groups * (job.height - job.shared) * job.ld * sizeof(real) + 63) // 64 * 64
     job.F = F
-    job.memory = team.reserve(threads_bytes + parts_bytes + transposed_bytes + free_bytes + reports_bytes)
-    job.report = <double*>(job.memory + threads_bytes + parts_bytes + transposed_bytes + free_bytes)
+    job.memory = team.reserve(threads_bytes + parts_bytes + transposed_bytes + rows_bytes + reports_bytes)
+    job.report = <double*>(job.memory + threads_bytes + parts_bytes + transposed_bytes + rows_bytes)
     parts = <real*>(job.memory + threads_bytes)
     with nogil:
         if job.halves:
-            mark_free(job, <real*>(job.memory + threads_bytes + parts_bytes + transposed_bytes))
+            fill_rows(job, <real*>(job.memory + threads_bytes + parts_bytes + transposed_bytes))
         if whole:
             transpose_factor(job, <const real*>job.G, <real*>(job.memory + threads_bytes + parts_bytes))
         memset(job.report, 0, reports_bytes)
@@ -418,7 +420,6 @@ def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const r
     cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], i
     cdef Py_ssize_t step = ld if denominator.shape[0] > 1 else 0
     cdef double* lengths
-    cdef real* padded
     cdef real[:, ::1] nothing = None
     if n == 0:
         return
@@ -426,30 +427,23 @@ def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const r
     add_loss(&job, sums, l2, loss_beta, exponent)
     job.level = team.level
     lengths = <double*>team.reserve(n * sizeof(double) + 2 * ld * sizeof(real))
-    padded = <real*>(lengths + n)
-    for i in range(ld):
-        padded[i] = scale[i] if i < job.k else 0
-    mark_free(&job, padded + ld)
+    fill_rows(&job, <real*>(lengths + n))
     for i in prange(n, nogil=True, schedule="static", num_threads=<int>min(<Py_ssize_t>team.n_threads,
                                                                            1 + n * ld // THREAD_WORK)):
         lengths[i] = factor_beta_row(&job, &F[i, 0], &start[i, 0], &numerator[i, 0], &denominator[0, 0] + i * step,
-                                     NULL if N is None else &N[i, 0], &before[i, 0], padded)
+                                     NULL if N is None else &N[i, 0], &before[i, 0])
     for i in range(n):
         report[0] += lengths[i]
     report[1] = max(report[1], 1)
 
 
 cdef double factor_beta_row(const Job* job, real* F, const real* start, const real* numerator, const real* denominator,
-                            real* N, const real* before, const real* scale) noexcept nogil:
+                            real* N, const real* before) noexcept nogil:
     cdef double length
     if F != start:
         memcpy(F, start, job.ld * sizeof(real))
     length = multiply(job, F, numerator, denominator, 1.5)
-    if N != NULL:
-        if job.beta != 0:
-            extrapolate(job.level, 1, job.ld, <real>job.beta, LEAST, scale, before, N, F)
-        else:
-            memcpy(N, F, job.ld * sizeof(real))
+    extrapolate_row(job, F, N, before)
     return length
 
 

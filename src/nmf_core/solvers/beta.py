@@ -7,7 +7,7 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import BetaStep, factor_array
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.fit import ROUNDING, Fit, Momentum, Side, component_sums, gauge
+from nmf_core.solvers.fit import ROUNDING, Fit, Momentum, Side, component_sums
 
 
 class BetaFit(Fit):
@@ -73,10 +73,7 @@ class BetaFit(Fit):
         W, Ht = self.sides
         partner = Ht if side is W else W
         sums = component_sums(partner.F, self.k, self.team) if partner.sums is None else partner.sums
-        sizes, side.partner_sizes = side.partner_sizes, sums**2
-        scale = np.ones(self.k, dtype=side.F.dtype)
-        if beta:  # components that are held fixed keep their scale
-            scale[side.order] = gauge(sizes, side.partner_sizes)[side.order]
+        scale = side.rescale(sums**2, beta)
         return BetaStep(
             side.F, side.plain, scale, sums.astype(side.F.dtype), side.order, side.penalty.l1, side.penalty.l2, beta,
             max_sweeps, tol, self.beta, self.problem.loss.exponent, self.floors,

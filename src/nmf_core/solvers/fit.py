@@ -60,6 +60,17 @@ class Side:
         self.gram = gram
         self.sums = sums
 
+    def rescale(self, sizes: np.ndarray, beta: float) -> np.ndarray:
+        """What its components (k,) are to be multiplied by before extrapolation by beta, so that scales compare.
+
+        `sizes` are the squared sizes of the other factor's components now; they are kept for the next time.
+        """
+        last, self.partner_sizes = self.partner_sizes, sizes
+        scale = np.ones(len(sizes), dtype=self.F.dtype)
+        if beta:  # components that are held fixed keep their scale
+            scale[self.order] = _gauge(last, sizes)[self.order]
+        return scale
+
 
 class Momentum:
     """How far to extrapolate: a little farther after every success, less far after a failure.
@@ -323,7 +334,7 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def gauge(sizes_then: np.ndarray, sizes_now: np.ndarray) -> np.ndarray:
+def _gauge(sizes_then: np.ndarray, sizes_now: np.ndarray) -> np.ndarray:
     """What a factor's components have been multiplied by because the other factor's sizes changed.
 
     The scale of a component can move between W and H at no cost. An extrapolation that follows this motion overshoots,

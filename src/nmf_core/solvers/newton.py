@@ -8,7 +8,7 @@ from nmf_core import _core
 from nmf_core.data import NewtonStep
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.base import Solver
-from nmf_core.solvers.fit import ROUNDING, AlternatingFit, Fit, Side, component_sums, gauge
+from nmf_core.solvers.fit import ROUNDING, AlternatingFit, Fit, Side, component_sums
 from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
 
@@ -55,10 +55,7 @@ class NewtonFit(AlternatingFit):
         W, Ht = self.sides
         partner = Ht if side is W else W
         sums = component_sums(partner.F, self.k, self.team) if partner.sums is None else partner.sums
-        sizes, side.partner_sizes = side.partner_sizes, sums**2
-        scale = np.ones(self.k, dtype=side.F.dtype)
-        if beta:  # components that are held fixed keep their scale
-            scale[side.order] = gauge(sizes, side.partner_sizes)[side.order]
+        scale = side.rescale(sums**2, beta)
         step = NewtonStep(
             side.F, side.F if before is None else before, scale, (sums + side.penalty.l1).astype(side.F.dtype),
             side.order, side.penalty.l2, beta, max_sweeps, tol, self.floors[side], self.careful,

@@ -7,7 +7,7 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import Step, factor_array
 from nmf_core.problem import Problem
-from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, SMALL, AlternatingFit, Momentum, Side, gauge, gram
+from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, SMALL, AlternatingFit, Momentum, Side, gram
 
 
 class QuadraticFit(AlternatingFit):
@@ -62,10 +62,7 @@ class QuadraticFit(AlternatingFit):
     ) -> None:
         """Improve the blocked factor in a pass over X, the other one from the statistics of the blocked one."""
         partner = self.other if side is self.blocked else self.blocked
-        sizes, side.partner_sizes = side.partner_sizes, self.grams[partner].diagonal().copy()
-        scale = np.ones_like(sizes)
-        if beta:  # components that are held fixed keep their scale
-            scale[side.order] = gauge(sizes, side.partner_sizes)[side.order]
+        scale = side.rescale(self.grams[partner].diagonal().copy(), beta)
         step = Step(
             side.F, side.F if before is None else before, scale, side.penalty.shift(self.grams[partner]), side.order,
             self.method, side.penalty.l1, beta, max_sweeps, tol,
