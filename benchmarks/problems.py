@@ -120,6 +120,9 @@ def start(name: str, k: int, init: str, dtype: str = "float64", seed: int = 0):
 def objective(X, W, H, loss="frobenius") -> float:
     """The divergence of X and W H in double, without forming W H.
 
+    Entries of W H below `SMALLEST` count as that where X is positive, as in scikit-learn's own error: factors in float32
+    reach zero by rounding where X is tiny, and one such entry would make everything infinite.
+
     Parameters
     ----------
     loss : str or float
@@ -138,16 +141,20 @@ def objective(X, W, H, loss="frobenius") -> float:
             block = slice(i, i + (1 << 20))
             x = entries.data[block].astype(np.float64)
             y = np.einsum("ij,ij->i", W[entries.row[block]], H.T[entries.col[block]])
-            total += float(np.sum(x * np.log(x / y) - x))
+            total += float(np.sum(x * np.log(x / np.maximum(y, SMALLEST)) - x, where=x > 0))
         return total
     total = 0.0
     step = max(1, (1 << 22) // X.shape[1])
     for i in range(0, X.shape[0], step):
         x = X[i : i + step]
-        total += _divergence((x.toarray() if sp.issparse(x) else x).astype(np.float64), W[i : i + step] @ H, beta)
+        x = (x.toarray() if sp.issparse(x) else x).astype(np.float64)
+        y = W[i : i + step] @ H
+        np.maximum(y, SMALLEST, out=y, where=x > 0)
+        total += _divergence(x, y, beta)
     return total
 
 
+SMALLEST = float(np.finfo(np.float32).eps)
 BETAS = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0}
 
 
@@ -163,7 +170,7 @@ def _divergence(x, y, beta) -> float:
     root = np.sqrt(y)
     powers = {0.5: (root, 1 / root), 1.5: (root * y, root)}  # most of the time otherwise
     y_b, y_b1 = powers[beta] if beta in powers else (y**beta, y ** (beta - 1))
-    total = float(np.sum(x**beta)) + (beta - 1) * float(y_b.sum()) - beta * float(np.sum(x * y_b1))
+    total = float(np.sum(x**beta)) + (beta - 1) * float(y_b.sum()) - beta * float(np.sum(x * y_b1, where=x > 0))
     return total / (beta * (beta - 1))
 
 
