@@ -15,35 +15,40 @@ def _status(key):
     return int(line.split()[1]) * 1024
 
 
-def growth(name, dtype, k):
+def growth(name, dtype, k, loss):
     """The most resident memory of this process during a fit less that before it, in bytes."""
     X = problem(name, dtype)
-    nmf_core.factorize(X[:100], min(k, 10), max_iter=2, init="random")  # libraries and thread pools
+    nmf_core.factorize(X[:100], min(k, 10), loss=loss, max_iter=2, init="random")  # libraries and thread pools
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading
     before = _status("VmRSS")
-    nmf_core.factorize(X, k, max_iter=20)
+    nmf_core.factorize(X, k, loss=loss, max_iter=20)
     return _status("VmHWM") - before
 
 
 class Peak:
     """Bytes that a fit needs besides X, in a fresh process."""
 
-    params = (["planted", "planted_sparse", "words_tfidf", "audio_fishin_large"], ["float32", "float64"], [20, 50])
-    param_names = ("problem", "dtype", "k")
+    params = (
+        ["planted", "planted_sparse", "words_tfidf", "debian_words", "pbmc3k", "audio_fishin_large"],
+        ["float32", "float64"],
+        [20, 50],
+        ["frobenius", "kullback-leibler"],
+    )
+    param_names = ("problem", "dtype", "k", "loss")
     unit = "bytes"
     timeout = 600
 
-    def setup(self, name, dtype, k):
+    def setup(self, name, dtype, k, loss):
         if not Path("/proc/self/clear_refs").exists():
             raise NotImplementedError("needs Linux")
         problem(name, dtype)
 
-    def track_peak_over_data(self, name, dtype, k):
-        command = [sys.executable, "-m", "benchmarks.memory", name, dtype, str(k)]
+    def track_peak_over_data(self, name, dtype, k, loss):
+        command = [sys.executable, "-m", "benchmarks.memory", name, dtype, str(k), loss]
         root = Path(__file__).resolve().parents[1]
         return int(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True, timeout=300).stdout)
 
 
 if __name__ == "__main__":
-    print(growth(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    print(growth(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))

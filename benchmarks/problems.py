@@ -120,8 +120,8 @@ def start(name: str, k: int, init: str, dtype: str = "float64", seed: int = 0):
 def objective(X, W, H, loss="frobenius") -> float:
     """The divergence of X and W H in double, without forming W H.
 
-    Entries of W H below `SMALLEST` count as that where X is positive, as in scikit-learn's own error: factors in float32
-    reach zero by rounding where X is tiny, and one such entry would make everything infinite.
+    Entries of W H below `SMALLEST` count as that where X is positive, as in scikit-learn's own error: factors in
+    float32 reach zero by rounding where X is tiny, and one such entry would make everything infinite.
 
     Parameters
     ----------

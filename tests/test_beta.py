@@ -241,6 +241,22 @@ def test_extrapolation_is_ahead_of_plain_updates(loss):
     assert np.prod(ratios) < 1
 
 
+@pytest.mark.parametrize("loss", ["itakura-saito", 0.5])
+def test_full_steps_for_small_beta_save_iterations_and_never_raise_the_objective(loss, monkeypatch):
+    A = DIGITS + 0.1
+    W, H = start(A, 8)
+
+    def fit():
+        return factorize(A, 8, W=W, H=H, loss=loss, solver="mue", max_iter=150, tol=0)
+
+    full = fit()
+    monkeypatch.setattr("nmf_core.solvers.beta.BOLD", 10**9)
+    careful = fit()
+    assert full.objective < careful.objective
+    np.testing.assert_array_equal(full.history.objective[:60], careful.history.objective[:60])
+    assert np.diff(full.history.objective).max() <= 0
+
+
 # --- Kullback-Leibler by coordinate descent
 
 KL = {"loss": "kullback-leibler", "solver": "newton"}

@@ -9,6 +9,11 @@ from nmf_core.data import BetaStep, factor_array
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.fit import ROUNDING, Fit, Momentum, Side, component_sums
 
+# For beta below 1 the exponent that never raises the divergence makes steps half as long as they could nearly always
+# be. Extrapolated steps, which are taken back where they fail, get the full length after so many iterations: from a
+# random start, going far too early ends in worse minima.
+BOLD = 60
+
 
 class BetaFit(Fit):
     """A pass over X improves W and adds up the halves of the gradient from which H is improved.
@@ -74,9 +79,11 @@ class BetaFit(Fit):
         partner = Ht if side is W else W
         sums = component_sums(partner.F, self.k, self.team) if partner.sums is None else partner.sums
         scale = side.rescale(sums**2, beta)
+        bold = beta > 0 and self.beta < 1 and self.iteration > BOLD
+        exponent = 1.0 if bold else self.problem.loss.exponent
         return BetaStep(
             side.F, side.plain, scale, sums.astype(side.F.dtype), side.order, side.penalty.l1, side.penalty.l2, beta,
-            max_sweeps, tol, self.beta, self.problem.loss.exponent, self.floors,
+            max_sweeps, tol, self.beta, exponent, self.floors,
         )  # fmt: skip
 
     def next_W(self, beta: float) -> None:
