@@ -246,3 +246,12 @@ def test_rows_and_columns_of_very_different_sizes(loss, solver, spread):
     A = X * spread ** rng.random((40, 1)) * spread ** rng.random(25)
     for make in CONTAINERS:
         assert_sound(factorize(make(A), K, loss=loss, solver=solver, random_state=0, tol=0, max_iter=40))
+
+
+def test_fits_leave_arithmetic_below_the_normal_numbers_alone():
+    """Kernels let such results become zero; the caller's mode must come back, in every kind of pass."""
+    A = np.random.default_rng(0).random((300, 20), dtype=np.float32)
+    for X in (A, A[:, ::-1].copy(order="F"), sp.csr_array(A * (A > 0.5))):
+        for loss in ("kullback-leibler", 1.5):
+            factorize(X, 3, loss=loss, solver="mu", init="random", max_iter=3, n_threads=1)
+            assert np.float32(1e-38) * np.float32(0.1) > 0
