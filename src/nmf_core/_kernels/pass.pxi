@@ -453,10 +453,12 @@ def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const r
 cdef double factor_beta_row(const Job* job, real* F, const real* start, const real* numerator, const real* denominator,
                             real* N, const real* before) noexcept nogil:
     cdef double length
+    cdef unsigned int mode = flush_underflow()
     if F != start:
         memcpy(F, start, job.ld * sizeof(real))
     length = multiply(job, F, numerator, denominator, 1.5)
     extrapolate_row(job, F, N, before)
+    restore_underflow(mode)
     return length
 
 
