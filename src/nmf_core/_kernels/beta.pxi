@@ -2,6 +2,8 @@
 # through one factor or the other. (Fevotte & Idier 2011, doi:10.1162/NECO_a_00168.)
 
 cdef extern from "kernels.h" nogil:
+    unsigned int flush_underflow "nmf_flush_underflow"()
+    void restore_underflow "nmf_restore_underflow"(unsigned int mode)
     enum:
         LOSS "NMF_LOSS"
         MODEL "NMF_MODEL"
@@ -121,13 +123,14 @@ cdef void split_stored(const Job* job, index* _, const real* F, const real* floo
     cdef int32_t* owners = <int32_t*>(part + ld)
     cdef index zero = 0, length
     cdef const index* indices = <const index*>job.indices
+    cdef unsigned int mode = flush_underflow()
     while True:
         while r < rows and p >= end[r]:
             r += 1
             if r < rows:
                 p = begin[r]
         if r == rows:
-            return
+            break
         now, q, count = r, p, 0
         while True:
             stop = min(<Py_ssize_t>end[r], p + CHUNK - count)
@@ -156,6 +159,7 @@ cdef void split_stored(const Job* job, index* _, const real* F, const real* floo
             else:
                 scatter(job.level, 1, ld, T + count - (stop - q), indices + q, &zero, &length, F + now * ld, ld, S, ld)
             q += length
+    restore_underflow(mode)
 
 
 # A multiplicative update of the row f; returns the squared length of its steps. Components whose share becomes next to
@@ -196,6 +200,7 @@ cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_
     cdef bint[TILE] done
     cdef double length
     cdef int sweep, running = 0
+    cdef unsigned int mode = flush_underflow()
     memcpy(now, <const real*>job.start + first * ld, rows * ld * sizeof(real))
     for i in range(rows):
         done[i] = False
@@ -225,6 +230,7 @@ cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_
         memcpy(F + (first + i) * ld, now + i * ld, ld * sizeof(real))
         extrapolate_row(job, F + (first + i) * ld, NULL if job.N == NULL else <real*>job.N + (first + i) * ld,
                         <const real*>job.before + (first + i) * ld)
+    restore_underflow(mode)
 
 
 # With N it takes the improved row F, which is then extrapolated, job.scale being filled up to ld numbers.
@@ -246,6 +252,7 @@ cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssiz
     cdef real* T = Y + TILE * SPAN
     cdef const real* X = NULL
     cdef bint dense = job.X != NULL
+    cdef unsigned int mode = flush_underflow()
     if dense:
         X = dense_tile(job, F, first, rows, column, columns, T + TILE * SPAN, &ldx)
     product(job.level, SET, rows, columns, job.k, F, ld, 1, <const real*>job.Gt + column, job.m, Y, SPAN)
@@ -256,3 +263,4 @@ cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssiz
         product(job.level, ADD, columns, ld, rows, T, 1, SPAN, F, ld, S + column * ld, ld)
     if job.loss_beta != 1:
         product(job.level, ADD, columns, ld, rows, Y, 1, SPAN, F, ld, S + (job.m + column) * ld, ld)
+    restore_underflow(mode)

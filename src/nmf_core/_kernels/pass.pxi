@@ -5,10 +5,6 @@
 # rows are grouped depends on the shape of the problem only, never on the number of threads, and groups are added in
 # their order: the bits are the same for any number.
 
-cdef extern from "kernels.h" nogil:
-    unsigned int flush_underflow "nmf_flush_underflow"()
-    void restore_underflow "nmf_restore_underflow"(unsigned int mode)
-
 cdef enum:
     COLUMNS = 32             # columns of X whose statistics are one task
     GROUP_ROWS = 256         # at least so many rows a group: what it saves must outweigh adding it up
@@ -25,13 +21,10 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
     cdef Py_ssize_t ld = job.ld
     cdef real* C = <real*>(job.memory + thread * job.thread_bytes)
     cdef const real* cross = C
-    cdef unsigned int mode
     if job.max_sweeps == 0:
         return
     if job.halves:
-        mode = flush_underflow()
         split_improve(job, F, _, first, rows, C, job.report + REPORT * (first // NARROW))
-        restore_underflow(mode)
         return
     if job.cross != NULL:
         cross = <const real*>job.cross + first * ld
@@ -104,7 +97,6 @@ cdef void split_statistics(const Job* job, real* F, index* _, Py_ssize_t first, 
     cdef Py_ssize_t c
     cdef const index* indptr = <const index*>job.indptr
     cdef real* scratch = <real*>(job.memory + thread * job.thread_bytes)
-    cdef unsigned int mode = flush_underflow()
     if job.X != NULL or job.loss_beta != 1:
         for c in range((job.m + SPAN - 1) // SPAN):
             split_columns(job, F + first * job.ld, first, rows, c * SPAN, min(<Py_ssize_t>SPAN, job.m - c * SPAN), S,
@@ -112,7 +104,6 @@ cdef void split_statistics(const Job* job, real* F, index* _, Py_ssize_t first, 
     if job.X == NULL:
         split_stored(job, _, F + first * job.ld, <const real*>job.floors + first, indptr + first, indptr + first + 1,
                      rows, <real*>NULL, S, NULL, scratch)
-    restore_underflow(mode)
 
 
 # A group of rows from beginning to end: each piece is improved and its statistics taken while it is in the cache.
@@ -157,18 +148,15 @@ cdef void add_columns(const Job* job, real* F, index* _, real* parts, Py_ssize_t
     cdef const index* end
     cdef real* S = <real*>job.S
     cdef real* scratch = <real*>(job.memory + thread * job.thread_bytes)
-    cdef unsigned int mode
     if job.halves and (job.X != NULL or t >= job.n_stripes * job.n_groups):
         if job.X == NULL:
             t -= job.n_stripes * job.n_groups
             g = t % job.n_groups
             first, rows, c = job.groups[g], job.groups[g + 1] - job.groups[g], t // job.n_groups * COLUMNS
             S = group_statistics(job, parts, g)
-        mode = flush_underflow()
         for b in range((rows + TILE - 1) // TILE):
             split_columns(job, F + (first + b * TILE) * ld, first + b * TILE, min(<Py_ssize_t>TILE, rows - b * TILE), c,
                           min(<Py_ssize_t>COLUMNS, job.m - c), S, scratch)
-        restore_underflow(mode)
     elif job.X != NULL:
         product(job.level, ADD, min(COLUMNS, job.m - c), ld, rows,
                 <const real*>job.X + first * job.row_step + c * job.step,
@@ -179,10 +167,8 @@ cdef void add_columns(const Job* job, real* F, index* _, real* parts, Py_ssize_t
         begin = <const index*>job.indptr if stripe == 0 else <const index*>job.splits + (stripe - 1) * job.n
         end = <const index*>job.indptr + 1 if stripe == job.n_stripes - 1 else <const index*>job.splits + stripe * job.n
         if job.halves:
-            mode = flush_underflow()
             split_stored(job, _, F + first * ld, <const real*>job.floors + first, begin + first, end + first, rows,
                          <real*>NULL, group_statistics(job, parts, g), NULL, scratch)
-            restore_underflow(mode)
         else:
             scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices, begin + first, end + first,
                     F + first * ld, ld, group_statistics(job, parts, g), ld)

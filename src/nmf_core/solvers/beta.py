@@ -7,7 +7,7 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import BetaStep, factor_array
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.fit import ROUNDING, Fit, Momentum, Side, component_sums
+from nmf_core.solvers.fit import ROUNDING, Fit, Momentum, Side
 
 # For beta below 1 the exponent that never raises the divergence makes steps half as long as they could nearly always
 # be. Extrapolated steps, which are taken back where they fail, get the full length after so many iterations: from a
@@ -50,7 +50,7 @@ class BetaFit(Fit):
     def rescale(self) -> None:
         """Bring a start that is a thousand times too large or too small to the size of X: its powers may overflow."""
         W, Ht = self.sides
-        model = float(component_sums(W.F, self.k, self.team) @ component_sums(Ht.F, self.k, self.team))
+        model = float(self.sums(W) @ self.sums(Ht))
         total = self.data.sum()
         if total > 0 and model > 0 and not 1e-3 < model / total < 1e3:
             W.F *= W.F.dtype.type(total / model)
@@ -77,7 +77,7 @@ class BetaFit(Fit):
         """How a factor is improved, extrapolated by beta."""
         W, Ht = self.sides
         partner = Ht if side is W else W
-        sums = component_sums(partner.F, self.k, self.team) if partner.sums is None else partner.sums
+        sums = self.sums(partner)
         scale = side.rescale(sums**2, beta)
         bold = beta > 0 and self.beta < 1 and self.iteration > BOLD
         exponent = 1.0 if bold else self.problem.loss.exponent

@@ -188,6 +188,10 @@ class Fit(ABC):
         W, Ht = self.sides
         return W.F, Ht.plain
 
+    def sums(self, side: Side) -> np.ndarray:
+        """The sums of a factor's components (k,), in double."""
+        return component_sums(side.F, self.k, self.team) if side.sums is None else side.sums
+
     @property
     @abstractmethod
     def noise(self) -> float:

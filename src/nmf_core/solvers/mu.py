@@ -38,7 +38,8 @@ class MU(Solver):
 class ExtrapolatedMU(MU):
     """Multiplicative updates from an extrapolated pair, which is taken back where the objective has risen.
 
-    Reaches an objective in a fraction of the iterations of plain updates.
+    Reaches an objective in a fraction of the iterations of plain updates. For beta below 1 the exponent of extrapolated
+    updates is 1 after a while (see `nmf_core.solvers.beta`).
 
     References
     ----------

@@ -54,7 +54,7 @@ class NewtonFit(AlternatingFit):
     ) -> None:
         W, Ht = self.sides
         partner = Ht if side is W else W
-        sums = component_sums(partner.F, self.k, self.team) if partner.sums is None else partner.sums
+        sums = self.sums(partner)
         scale = side.rescale(sums**2, beta)
         step = NewtonStep(
             side.F, side.F if before is None else before, scale, (sums + side.penalty.l1).astype(side.F.dtype),
