@@ -4,6 +4,7 @@ Everything is computed in double, for one row after the other or with whole matr
 """
 
 import inspect
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import xlogy
@@ -46,17 +47,31 @@ def pass_values(F, G, S, method, **others):
     return {**values, **others}
 
 
+def for_newton(values):
+    """The same with sums and l2 as Newton steps want them: sums for all rows or for each, an l2 for each."""
+    F, sums = values["F"], np.atleast_2d(values["sums"])
+    padding = ((0, 0), (0, F.shape[1] - sums.shape[1]))
+    return values | {
+        "sums": np.pad(sums, padding).astype(F.dtype),
+        "l2": np.full(len(F), values["l2"], dtype=F.dtype),
+    }
+
+
 # --- steps: one sweep over the components of one row f, in place; the sum of squared scaled steps is returned
 
 
-def hals_step(f, cross, gram, order, l1):
-    """Set one coordinate after the other to its minimiser of f gram f / 2 - (cross - l1) f over f_c >= 0."""
+def hals_step(f, cross, gram, order, l1, lower=None):
+    """Set one coordinate after the other to its minimiser of f gram f / 2 - (cross - l1) f over f_c >= 0.
+
+    Or over f_c >= lower_c, where l1 is for those that are bounded by zero.
+    """
+    lower = np.zeros(len(f)) if lower is None else lower
     length = 0.0
     for c in order:
         curvature = gram[c, c]
-        downhill = cross[c] - l1 - f @ gram[:, c]
+        downhill = cross[c] - (l1 if lower[c] == 0 else 0.0) - f @ gram[:, c]
         if curvature > 0:
-            new = max(0.0, f[c] + downhill / curvature)
+            new = max(lower[c], f[c] + downhill / curvature)
         else:  # no partner: nothing to gain, but a penalty to lose
             new = f[c] if downhill >= 0 else 0.0
         length += (new - f[c]) ** 2 * curvature
@@ -145,13 +160,13 @@ def sweep(report, max_sweeps, tol, step, f, *others):
     report[2] += not done
 
 
-def put(F, N, i, f, before, scale, beta, least=0.0):
-    """Row f into F; or, with N, into N, and into F what lies ahead of it, at least so many times f."""
+def put(F, N, i, f, before, scale, beta, lower=0.0):
+    """Row f into F; or, with N, into N, and into F what lies ahead of it, but not below some bound."""
     k = len(f)
     if N is None:
         F[i, :k] = f
     else:
-        ahead = np.maximum(least * f, f + beta * (f - before[i, :k] * scale))
+        ahead = np.maximum(lower, f + beta * (f - before[i, :k] * scale))
         N[i, :k] = f
         F[i, :k] = ahead
 
@@ -251,7 +266,7 @@ def dense_beta_pass(
         report[3] += np.sum(losses_but_for_a_constant(X[i], model(f[np.newaxis], G[:, :k], floors[i])[0], loss_beta))
         others = X[i], G[:, :k], sums, order, l1, l2, exponent, loss_beta, floors[i]
         sweep(report, max_sweeps, tol, beta_step, f, *others)
-        put(F, N, i, f, before, scale, beta, least=0.25)
+        put(F, N, i, f, before, scale, beta, lower=f / 4)
     if S is not None:
         up, down = (half.T @ F.astype(np.float64) for half in halves(X, model(F, G, floors), loss_beta))
         S[: len(G)] += up.astype(S.dtype)
@@ -277,18 +292,18 @@ def factor_beta_pass(
         f = start[i, :k].astype(np.float64)
         up, down = (half[i if len(half) > 1 else 0, :k].astype(np.float64) for half in (numerator, denominator))
         report[0] += multiplicative_step(f, up, down, sums, order, l1, l2, exponent, loss_beta < 1.5)
-        put(F, N, i, f, before, scale, beta, least=0.25)
+        put(F, N, i, f, before, scale, beta, lower=f / 4)
     report[1] = max(report[1], 1)
 
 
 def dense_newton(
     F, N, report, X, G, start, before, scale, sums, order, l2, beta, max_sweeps, tol, floors, careful, measure
 ):  # fmt: skip
-    k = len(sums)
+    k = len(scale)
     X, G = X.astype(np.float64), G[:, :k].astype(np.float64)
     for i in range(len(F)):
-        f = start[i, :k].astype(np.float64)
-        sweep(report, max_sweeps, tol, newton_step, f, X[i], G, sums, order, l2, floors[i], careful)
+        f, costs = start[i, :k].astype(np.float64), sums[i if len(sums) > 1 else 0, :k].astype(np.float64)
+        sweep(report, max_sweeps, tol, newton_step, f, X[i], G, costs, order, l2[i], floors[i], careful)
         if measure:
             report[3] += np.sum(xlogy(X[i], X[i] / model(f[np.newaxis], G, floors[i])[0]) - X[i])
         put(F, N, i, f, before, scale, beta)
@@ -304,6 +319,43 @@ def csr_newton(
     )  # fmt: skip
 
 
+def observed_hals(
+    F, N, report, data, weights, indices, indptr, bounds, G, start, before, scale, lower, order, l1, l2, amounts, beta,
+    max_sweeps, tol,
+):  # fmt: skip
+    k = len(scale)
+    for i, (x, w, g) in enumerate(known_entries(data, weights, indices, indptr, G[:, :k])):
+        f = start[i, :k].astype(np.float64)
+        gram = (w * g.T) @ g + l2 * amounts[i] * np.eye(k)
+        sweep(report, max_sweeps, tol, hals_step, f, (w * x) @ g, gram, order, l1 * amounts[i], lower)
+        report[3] += np.sum(w * (x - g @ f) ** 2)
+        put(F, N, i, f, before, scale, beta, lower)
+
+
+def observed_mu(
+    F, N, report, data, weights, indices, indptr, bounds, G, start, before, scale, sums, order, l1, l2, beta,
+    max_sweeps, tol, loss_beta, exponent, floors, amounts,
+):  # fmt: skip
+    k = len(sums)
+    for i, (x, w, g) in enumerate(known_entries(data, weights, indices, indptr, G[:, :k])):
+
+        def step(f, x=x, w=w, g=g, amount=amounts[i], floor=floors[i]):
+            up, down = halves(x, model(f[np.newaxis], g, floor)[0], loss_beta)
+            parts = (w * up) @ g, (w * down) @ g
+            return multiplicative_step(f, *parts, sums, order, l1 * amount, l2 * amount, exponent, loss_beta < 1.5)
+
+        f = start[i, :k].astype(np.float64)
+        sweep(report, max_sweeps, tol, step, f)
+        put(F, N, i, f, before, scale, beta, lower=f / 4)
+
+
+def known_entries(data, weights, indices, indptr, G):
+    """Of every row the stored entries, their weights, and the rows of G that belong to them, in double."""
+    weights = np.ones(len(data)) if weights is None else weights
+    for a, b in pairwise(indptr):
+        yield data[a:b].astype(np.float64), weights[a:b].astype(np.float64), G[indices[a:b]].astype(np.float64)
+
+
 def dense_divergence(X, F, G, beta, floors):
     return float(np.sum(losses(X.astype(np.float64), model(F, G, floors), beta)))
 
@@ -316,6 +368,20 @@ def csr_divergence(data, indices, indptr, F, G, beta, floors):
     rows = np.repeat(np.arange(len(F)), np.diff(indptr))
     x, y = data.astype(np.float64), model(F, G, floors)[rows, indices]
     return float(np.sum(losses(x, y, beta) - (y**beta / beta if beta > 0 else 0.0)))
+
+
+def observed_divergence(data, weights, indices, indptr, F, G, beta, floors):
+    rows = np.repeat(np.arange(len(F)), np.diff(indptr))
+    values = losses(data.astype(np.float64), model(F, G, floors)[rows, indices], beta)
+    return float(np.sum(values if weights is None else weights * values))
+
+
+def top_columns(columns, scores, F, G, k, indices, indptr):
+    Y = F[:, :k].astype(np.float64) @ G[:, :k].T.astype(np.float64)
+    for i, (a, b) in enumerate(pairwise(indptr)):
+        left = np.setdiff1d(np.arange(len(G)), indices[a:b])
+        best = left[np.argsort(-Y[i, left], kind="stable")][: columns.shape[1]]
+        columns[i, : len(best)], scores[i, : len(best)] = best, Y[i, best]
 
 
 def factor_sums(sums, F):

@@ -148,7 +148,7 @@ def test_a_component_that_is_zero_and_fixed(loss, solver):
 
 @pytest.mark.parametrize("loss", BETAS)
 def test_components_that_are_all_zero_leave_nothing_to_find(loss):
-    W, n_iter, converged = transform(X, np.zeros((K, 25)), loss=loss)
+    W, n_iter, converged, _ = transform(X, np.zeros((K, 25)), loss=loss)
     assert np.isfinite(W).all()
     assert n_iter >= 1
     assert isinstance(converged, bool)

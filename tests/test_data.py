@@ -59,6 +59,10 @@ def close(actual, expected, dtype):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=PRECISIONS[dtype] * np.abs(expected).max())
 
 
+def newton_step(values):
+    return reference.call(NewtonStep, **reference.for_newton(values))
+
+
 def assert_products(data, A, dtype):
     F, G = factors(data)
     close(data.product(G, TEAM), A @ G.astype(np.float64), dtype)
@@ -203,8 +207,8 @@ def test_nothing_that_a_fit_asks_of_an_array_copies_it(make, dtype):
         data.sum(), data.sums(), data.sums(columns=True), data.squared_norm(), data.sum_of(np.sqrt)
         divergence(data, F, G, 1.0)
         data.improve_beta(F, None, S, values["report"], G, reference.call(BetaStep, **values), TEAM)
-        data.newton(F, None, values["report"], G, reference.call(NewtonStep, **values), TEAM)
-        data.newton(G, None, turned["report"], F, reference.call(NewtonStep, **turned), TEAM, columns=True)
+        data.newton(F, None, values["report"], G, newton_step(values), TEAM)
+        data.newton(G, None, turned["report"], F, newton_step(turned), TEAM, columns=True)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -465,8 +469,7 @@ def test_newton_improves_rows_or_columns(name, upright, columns, dtype):
     moving, fixed = (G, F) if columns else (F, G)
     fixed_before = fixed.copy()
     values = reference.pass_values(moving, fixed, moving, 0, gram=np.zeros((K, K), dtype=dtype))
-    step = reference.call(NewtonStep, **values)
-    data.newton(moving, None, values["report"], fixed, step, TEAM, columns=columns)
+    data.newton(moving, None, values["report"], fixed, newton_step(values), TEAM, columns=columns)
     improved = divergence(data, F, G, 1.0)
     assert improved < before
     assert values["report"][3] + np.sum(reference.model(F, G, 0)) == pytest.approx(improved, rel=1e-5)

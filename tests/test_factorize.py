@@ -31,11 +31,14 @@ def stop(state):
 
 # --- every public parameter changes something or raises
 
+HOLES = np.where(np.arange(X.size).reshape(X.shape) % 7 == 3, np.nan, X)
 
 # parameter: (one call, another), whose outcomes must differ
 CHANGES = {
     "X": ({"X": X}, {"X": 2 * X}),
     "n_components": ({}, {"n_components": 2}),
+    "missing": ({"X": HOLES}, {"X": HOLES, "missing": "nan"}),
+    "weights": ({}, {"weights": 1.0 + X}),
     "loss": ({}, {"loss": "no such loss"}),
     "solver": ({"solver": "hals"}, {"solver": "mu"}),
     "init": ({"init": "random"}, {"init": "nndsvd"}),
@@ -45,6 +48,11 @@ CHANGES = {
     "alpha_W": ({}, {"alpha_W": 0.1}),
     "alpha_H": ({"alpha_W": 0.1}, {"alpha_W": 0.1, "alpha_H": 0.2}),
     "l1_ratio": ({"alpha_W": 0.1}, {"alpha_W": 0.1, "l1_ratio": 0.5}),
+    "alpha_scaling": (
+        {"X": HOLES, "missing": "nan", "alpha_W": 0.1},
+        {"X": HOLES, "missing": "nan", "alpha_W": 0.1, "alpha_scaling": "observed"},
+    ),
+    "biases": ({}, {"biases": True}),
     "tol": ({}, {"tol": 1e-1}),
     "max_iter": ({}, {"max_iter": 7}),
     "time_limit": ({}, {"time_limit": 0.0}),

@@ -13,10 +13,13 @@ beta      multiplicative updates for beta-divergences
 pass      one pass over X: improvement of one factor, statistics for the other
 divergence  what factors are worth, in double
 newton    coordinate steps for the Kullback-Leibler divergence, row by row (C, and who does which rows)
+observed  steps of rows of which only some entries are known, or count more than others (C for those of HALS)
+recommend  the largest entries of a model's rows
 """
 cimport cython
 from cython.parallel cimport prange, threadid
 from libc.float cimport DBL_MIN, FLT_MIN
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -104,4 +107,6 @@ cdef class Team:
 include "_kernels/beta.pxi"
 include "_kernels/pass.pxi"
 include "_kernels/newton.pxi"
+include "_kernels/observed.pxi"
 include "_kernels/divergence.pxi"
+include "_kernels/recommend.pxi"

@@ -15,8 +15,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from nmf_core.factorize import factorize
+from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
 from nmf_core.transform import transform
+from nmf_core.validation import MISSING
 
 try:
     from sklearn.base import _fit_context
@@ -24,7 +26,7 @@ try:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-    from sklearn.utils.validation import check_non_negative, validate_data
+    from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 except ImportError as error:
     raise ImportError(
         "nmf_core.NMF, non_negative_factorization and patch_sklearn need scikit-learn 1.6 or newer: "
@@ -33,6 +35,8 @@ except ImportError as error:
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {
+    "missing": None,
+    "alpha_scaling": "size",
     "n_threads": None,
     "time_limit": None,
     "progress": False,
@@ -40,8 +44,6 @@ EXTRA_PARAMETERS = {
     "transform_tol": None,
     "transform_max_iter": None,
 }
-
-ACCEPTED_DATA: dict[str, Any] = {"accept_sparse": ("csr", "csc"), "dtype": [np.float64, np.float32]}
 
 
 class Solution(NamedTuple):
@@ -63,7 +65,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
                             + n_samples * alpha_H * (l1_ratio * sum(H) + 0.5 * (1 - l1_ratio) * ||H||^2)
 
     Every parameter, attribute, message and warning of scikit-learn's class is there; the parameters from
-    `n_threads` on are additions.
+    `missing` on are additions.
 
     Parameters
     ----------
@@ -94,6 +96,14 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         Print the course of the fit.
     shuffle : bool, default=False
         Visit the components in random order in coordinate descent.
+    missing : {None, "nan", "unstored"}, default=None
+        What is missing, in `fit` and in `transform`. None: nothing, NaN is an error. "nan": NaN in an array or data
+        frame. "unstored": what a sparse X does not store; stored zeros are known to be zero. A start from singular
+        vectors or clusters needs a complete X; None as `init` is "random" then. See :func:`nmf_core.factorize`, which
+        takes weights besides.
+    alpha_scaling : {"size", "observed"}, default="size"
+        Whether the penalties of a row of W and of a column of H grow with the size of X, as in scikit-learn, or with
+        the number of known entries in that row or column.
     n_threads : int or None, default=None
         OpenMP threads; None takes what the process may use. Results don't depend on it.
     time_limit : float or None, default=None
@@ -143,6 +153,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         **scikit_learn.NMF._parameter_constraints,
         "solver": [StrOptions({"auto", *SOLVERS, *ALIASES})],
         "init": [StrOptions({"random", "nndsvd", "nndsvda", "nndsvdar", "kmeans", "custom"}), None],
+        "missing": [StrOptions(set(MISSING)), None],
+        "alpha_scaling": [StrOptions(set(ALPHA_SCALINGS))],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "time_limit": [Interval(Real, 0, None, closed="neither"), None],
         "progress": ["boolean"],
@@ -167,6 +179,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         l1_ratio: float = 0.0,
         verbose: int = 0,
         shuffle: bool = False,
+        missing: str | None = None,
+        alpha_scaling: str = "size",
         n_threads: int | None = None,
         time_limit: float | None = None,
         progress: bool = False,
@@ -188,12 +202,48 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             verbose=verbose,
             shuffle=shuffle,
         )
+        self.missing = missing
+        self.alpha_scaling = alpha_scaling
         self.n_threads = n_threads
         self.time_limit = time_limit
         self.progress = progress
         self.callback = callback
         self.transform_tol = transform_tol
         self.transform_max_iter = transform_max_iter
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "nan"
+        tags.input_tags.sparse = self.missing != "nan"
+        return tags
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Find W of X for the components of the fit, each row on its own, from what is known of it.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Non-negative data.
+
+        Returns
+        -------
+        W : ndarray of shape (n_samples, n_components), dtype of X
+            The transformed data.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data that cannot be used, with scikit-learn's messages.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        W, *_ = self._fit_transform(X, H=self.components_, update_H=False)
+        return W
+
+    def _validated(self, X: Any, reset: bool) -> Any:
+        """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
+        with _hint_at_missing():
+            return validate_data(self, X, reset=reset, **_accepted_data(self.missing))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
@@ -225,7 +275,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         with _unchanged_by_failure(self):
-            X = validate_data(self, X, **ACCEPTED_DATA)
+            X = self._validated(X, reset=True)
             solution = self._solve(X, W, H)
             self.reconstruction_err_ = np.sqrt(2.0 * solution.divergence)
             self.n_components_ = solution.H.shape[0]
@@ -296,6 +346,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             int(self._n_components),
             loss=float(self._beta_loss),
             solver=self.solver,
+            missing=self.missing,
+            alpha_scaling=self.alpha_scaling,
             init=self.init,
             W=W,
             H=H,
@@ -318,17 +370,19 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
     def _project(self, X: Any, H: np.ndarray) -> tuple[Solution, bool]:
         """Find W for the given H, each row on its own; also return whether all rows converged."""
-        W, n_iter, converged = transform(
+        found = transform(
             X,
             H,
             loss=float(self._beta_loss),
+            missing=self.missing,
+            alpha_scaling=self.alpha_scaling,
             alpha_W=self.alpha_W,
             l1_ratio=self.l1_ratio,
             tol=self.tol if self.transform_tol is None else self.transform_tol,
             max_iter=self.transform_max_iter or self.max_iter,
             n_threads=self.n_threads,
         )
-        return Solution(W, H.copy(), n_iter), converged
+        return Solution(found.W, H.copy(), found.n_iter), found.converged
 
 
 @validate_params(  # type: ignore[untyped-decorator]
@@ -358,6 +412,8 @@ def non_negative_factorization(
     random_state: int | np.random.RandomState | None = None,
     verbose: int = 0,
     shuffle: bool = False,
+    missing: str | None = None,
+    alpha_scaling: str = "size",
     n_threads: int | None = None,
     time_limit: float | None = None,
     progress: bool = False,
@@ -400,13 +456,34 @@ def non_negative_factorization(
     parameters = {name: value for name, value in locals().items() if name not in ("X", "W", "H", "update_H")}
     estimator = NMF(**parameters)
     estimator._validate_params()
-    X = check_array(X, **ACCEPTED_DATA)
+    with _hint_at_missing():
+        X = check_array(X, **_accepted_data(missing))
     return estimator._fit_transform(X, W=W, H=H, update_H=update_H)
 
 
 def _as_factor(F: Any, dtype: np.dtype) -> np.ndarray | None:
     """Return a given factor as an array: arrays keep their dtype, which is checked, lists take the data's."""
     return F if F is None or isinstance(F, np.ndarray) else np.asarray(F, dtype=dtype)
+
+
+def _accepted_data(missing: str | None) -> dict[str, Any]:
+    """What X may be, as scikit-learn's checks want to know it."""
+    return {
+        "accept_sparse": False if missing == "nan" else ("csr", "csc"),
+        "dtype": [np.float64, np.float32],
+        "ensure_all_finite": "allow-nan" if missing == "nan" else True,
+    }
+
+
+@contextmanager
+def _hint_at_missing() -> Iterator[None]:
+    """Let scikit-learn's message about NaN say how to have it taken for missing."""
+    try:
+        yield
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        raise ValueError(f"{error}\nmissing='nan' takes NaN in an array for missing entries.") from None
 
 
 @contextmanager

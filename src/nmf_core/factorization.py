@@ -9,19 +9,45 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from nmf_core import _core
 from nmf_core.files import written_whole
 from nmf_core.losses import make_loss
-from nmf_core.problem import History
-from nmf_core.transform import Components, transform
-from nmf_core.validation import Labels
+from nmf_core.problem import Biases, History, padded
+from nmf_core.threads import make_team
+from nmf_core.transform import Components, Transformed, transform
+from nmf_core.validation import (
+    Labels,
+    check_excluded,
+    check_integer,
+    check_matrix,
+    check_places,
+    check_shape,
+    check_threads,
+)
 
 _FORMAT = "nmf_core factorization 1"
+_BLOCK = 1 << 18  # entries of the model that are computed together
 # What zipfile raises besides on an archive whose bytes have changed: unknown versions, false encryption.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+
+
+class Recommendations(NamedTuple):
+    """The best features of some samples, the best first.
+
+    Attributes
+    ----------
+    columns : ndarray of shape (n_rows, n), int64
+        Features, by their numbers from 0; -1 where all others are excluded.
+    scores : ndarray of shape (n_rows, n)
+        What the model expects of them; NaN where there is none.
+    """
+
+    columns: np.ndarray
+    scores: np.ndarray
 
 
 class Summary(dict):
@@ -76,6 +102,8 @@ class Factorization:
         The other arguments of the fit: plain values.
     row_labels, column_labels : tuple of str or None
         Labels of samples and features, if X came with them.
+    biases : Biases or None
+        Mean, biases of samples and biases of features, if they were asked for: the model is their sum and W @ H.
     """
 
     W: np.ndarray
@@ -97,6 +125,7 @@ class Factorization:
     parameters: dict[str, Any]
     row_labels: Labels = None
     column_labels: Labels = None
+    biases: Biases | None = None
 
     @property
     def n_components(self) -> int:
@@ -121,16 +150,21 @@ class Factorization:
         X: Any,
         *,
         W: Any = None,
+        weights: Any = None,
         tol: float = 1e-4,
         max_iter: int = 200,
         n_threads: int | None = None,
     ) -> np.ndarray:
         """W of new samples for these components and the loss of the fit: a row's answer depends on that row alone.
 
+        What is missing is said as for the fit: by NaN, by what is not stored, or by weights.
+
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             New samples.
+        weights : array-like, sparse array or matrix of shape (n_samples, n_features), optional
+            How much every entry counts.
         W : array-like of shape (n_samples, n_components), optional
             Where to start, such as the answer for similar samples. Never modified.
         tol : float
@@ -144,15 +178,140 @@ class Factorization:
         -------
         ndarray of shape (n_samples, n_components)
         """
-        penalties = {name: self.parameters.get(name, 0.0) for name in ("alpha_W", "l1_ratio")}
-        return transform(
-            X, self._components, W=W, loss=self.loss, **penalties, tol=tol, max_iter=max_iter, n_threads=n_threads
-        )[0]
+        return self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads).W
+
+    def _transform(self, X: Any, **how: Any) -> Transformed:
+        same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling")
+        given = {name: self.parameters[name] for name in same if name in self.parameters}
+        return transform(X, self._components, loss=self.loss, **given, **how)
 
     @cached_property
     def _components(self) -> Components:
         """H made ready for `transform`, once."""
-        return Components(self.H, make_loss(self.loss))
+        return Components(self.H, make_loss(self.loss), self.biases)
+
+    def predict(self, rows: Any, columns: Any) -> np.ndarray:
+        """What the model says at some places.
+
+        Parameters
+        ----------
+        rows, columns : int or str, or array-like of them
+            Numbers from 0, or labels if X had labels, of samples and features. Both are broadcast to one shape.
+
+        Returns
+        -------
+        ndarray
+            Of that shape, in the dtype of W.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A place that is not there.
+        """
+        i, j = np.broadcast_arrays(
+            check_places(rows, self.W.shape[0], self.row_labels, "row"),
+            check_places(columns, self.H.shape[1], self.column_labels, "column"),
+        )
+        values = np.empty(i.shape, dtype=self.W.dtype)
+        flat, rows, columns = values.reshape(-1), i.reshape(-1), j.reshape(-1)
+        for first in range(0, len(flat), _BLOCK):
+            here = slice(first, first + _BLOCK)
+            flat[here] = np.einsum("ij,ij->i", self.W[rows[here]], self._Ht[columns[here]])
+            if self.biases is not None:
+                flat[here] += self._bias(rows[here]) + self.biases.columns[columns[here]]
+        return values
+
+    @cached_property
+    def _Ht(self) -> np.ndarray:
+        """H with its columns in memory of their own."""
+        return np.ascontiguousarray(self.H.T)
+
+    def _bias(self, rows: Any) -> Any:
+        """What a model with biases adds for samples, whatever the feature."""
+        return 0.0 if self.biases is None else self.biases.rows[rows] + self._mean
+
+    @property
+    def _mean(self) -> Any:
+        return self.W.dtype.type(0 if self.biases is None else self.biases.mean)
+
+    def recommend(
+        self, rows: Any = None, n: int = 10, *, exclude: Any = None, n_threads: int | None = None
+    ) -> Recommendations:
+        """The features that the model expects most of some samples: what users may like.
+
+        Parameters
+        ----------
+        rows : int or str, or array-like of them, optional
+            Samples, by their numbers from 0 or by their labels if X had labels; by default all.
+        n : int
+            Features of a sample at most.
+        exclude : sparse array or matrix, or array of shape (n_samples, n_features), optional
+            What is not to be recommended: what a sparse one stores, what is neither NaN nor zero in an array. Usually
+            the X of the fit: what a user has rated already.
+        n_threads : int, optional
+            Threads; by default all that are available.
+
+        Returns
+        -------
+        Recommendations
+            The strongest first; of equal ones the first. Only some scores of all features are there at any time.
+        """
+        which = check_places(
+            np.arange(self.W.shape[0]) if rows is None else rows, self.W.shape[0], self.row_labels, "row"
+        )
+        which = np.atleast_1d(which)
+        n = min(check_integer(n, "n", 1), self.H.shape[1])
+        indices, indptr = check_excluded(exclude, (self.W.shape[0], self.H.shape[1]), which)
+        W, Ht = self.W[which], self._Ht
+        if self.biases is not None:  # of the features they are one component more
+            W = np.column_stack([W, np.ones(len(W), dtype=W.dtype)])
+            Ht = np.column_stack([Ht, self.biases.columns])
+        columns = np.full((len(which), n), -1, dtype=np.int64)
+        scores = np.full((len(which), n), -np.inf, dtype=W.dtype)
+        team = make_team(check_threads(n_threads))
+        _core.top_columns(columns, scores, padded(W, W.dtype), padded(Ht, W.dtype), W.shape[1], indices, indptr, team)
+        scores += np.reshape(self._bias(which), (-1, 1))
+        scores[columns < 0] = np.nan
+        return Recommendations(columns, scores)
+
+    def impute(self, X: Any, *, new: bool = False) -> Any:
+        """X with the model's values where it is NaN.
+
+        Parameters
+        ----------
+        X : array or data frame of shape (n_samples, n_features)
+            What was factorized, or with `new` other samples. Not modified.
+        new : bool
+            Whether rows of X are new samples, whose W is found from what is known of them.
+
+        Returns
+        -------
+        ndarray or data frame
+            A copy; known entries are unchanged.
+
+        Raises
+        ------
+        ValueError
+            X is sparse: what it does not store would fill memory. See `predict` and `recommend`.
+        """
+        values = check_matrix(X, missing="nan")[0].copy()
+        if new:
+            found = self._transform(values)
+            W, bias = found.W, 0.0 if found.biases is None else found.biases + self._mean
+        else:
+            check_shape(values.shape, (self.W.shape[0], self.H.shape[1]))
+            W, bias = self.W, self._bias(slice(None))
+        bias = np.broadcast_to(bias, len(W))
+        step = max(1, _BLOCK // values.shape[1])
+        for first in range(0, len(values), step):
+            block = values[first : first + step]
+            model = W[first : first + step] @ self.H
+            if self.biases is not None:
+                model += bias[first : first + step, np.newaxis] + self.biases.columns
+            np.copyto(block, model, where=np.isnan(block), casting="same_kind")
+        if hasattr(X, "columns") and hasattr(X, "index"):
+            return type(X)(values, index=X.index, columns=X.columns)
+        return values
 
     def summary(self) -> Summary:
         """Sizes, quality and cost of the factorization.
@@ -208,6 +367,8 @@ class Factorization:
             "violation": self.history.violation,
             "about": np.array(json.dumps({"format": _FORMAT, **scalars})),
         }
+        if self.biases is not None:
+            arrays.update(bias_mean=self.biases.mean, bias_rows=self.biases.rows, bias_columns=self.biases.columns)
         for name in ("row_labels", "column_labels"):
             if getattr(self, name) is not None:
                 arrays[name] = np.array(getattr(self, name), dtype=np.str_)
@@ -243,7 +404,12 @@ def load(path: str | os.PathLike) -> Factorization:
         if arrays["W"].ndim != 2 or arrays["H"].ndim != 2 or arrays["W"].shape[1] != arrays["H"].shape[0]:
             raise ValueError("shapes of W and H")
         history = History(arrays["seconds"], arrays["objective"], arrays["violation"])
-        return Factorization(W=arrays["W"], H=arrays["H"], history=history, **about, **labels)
+        biases = None
+        if "bias_mean" in arrays:
+            biases = Biases(float(arrays["bias_mean"]), arrays["bias_rows"], arrays["bias_columns"])
+            if biases.rows.shape != arrays["W"].shape[:1] or biases.columns.shape != arrays["H"].shape[1:]:
+                raise ValueError("shapes of biases")
+        return Factorization(W=arrays["W"], H=arrays["H"], history=history, biases=biases, **about, **labels)
     except (*(KeyError, TypeError, ValueError, AttributeError, EOFError), *_DAMAGED) as error:
         raise ValueError(f"{os.fspath(path)} is not a saved factorization, or not a whole one.") from error
 

@@ -8,23 +8,35 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Container
+from nmf_core.data import Container, Partial
 from nmf_core.factorization import Factorization
-from nmf_core.initialization import INITIALIZERS, for_fixed_components, initialize, make_random_state
+from nmf_core.initialization import (
+    FOR_INCOMPLETE,
+    INITIALIZERS,
+    for_fixed_components,
+    initialize,
+    make_random_state,
+    silence_unknown,
+    with_biases,
+)
 from nmf_core.losses import LOSSES, Beta, make_loss
-from nmf_core.penalties import make_penalties
-from nmf_core.problem import Problem, container_for, padded
+from nmf_core.penalties import ALPHA_SCALINGS
+from nmf_core.problem import Biases, Problem, padded, pose
 from nmf_core.progress import progress_bar
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver, solve
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
+    MISSING,
+    check_biases,
     check_callback,
     check_choice,
+    check_enough,
     check_factor,
     check_flag,
     check_given_factors,
     check_handles,
+    check_init,
     check_integer,
     check_loss,
     check_matrix,
@@ -34,7 +46,7 @@ from nmf_core.validation import (
     check_random_state,
     check_threads,
     check_update_H,
-    check_zeros,
+    check_weights,
 )
 
 
@@ -42,6 +54,8 @@ def factorize(
     X: Any,
     n_components: int,
     *,
+    missing: str | None = None,
+    weights: Any = None,
     loss: str | float = "frobenius",
     solver: str = "auto",
     init: str | None = None,
@@ -51,6 +65,8 @@ def factorize(
     alpha_W: float = 0.0,
     alpha_H: float | str = "same",
     l1_ratio: float = 0.0,
+    alpha_scaling: str = "size",
+    biases: bool = False,
     tol: float = 1e-4,
     max_iter: int = 200,
     time_limit: float | None = None,
@@ -65,7 +81,7 @@ def factorize(
 
     Minimises the loss summed over X, plus ``l1_W * sum(W) + l1_H * sum(H) + l2_W / 2 * ||W||^2 + l2_H / 2 * ||H||^2``
     with ``l1_W = n_features * alpha_W * l1_ratio``, ``l2_W = n_features * alpha_W * (1 - l1_ratio)`` and the same for H
-    with n_samples.
+    with n_samples. What is missing does not count: its value, if there is one, never matters.
 
     Parameters
     ----------
@@ -74,6 +90,13 @@ def factorize(
         Arrays in C or Fortran order, memory maps, CSR and CSC are read where they are. Never modified.
     n_components : int
         Number of components k.
+    missing : {None, "nan", "unstored"}
+        What is missing. By default nothing: NaN is an error, and what a sparse X does not store is zero. With "nan",
+        NaN in an array or data frame. With "unstored", what a sparse X does not store; stored zeros are known to be
+        zero. A row or column of which nothing is known gets zeros in W or H.
+    weights : array-like, sparse array or matrix of shape (n_samples, n_features), optional
+        How much every entry counts in the loss, >= 0; 0 means missing, as does what a sparse one does not store.
+        Integers say how often an entry was seen.
     loss : str or float
         "frobenius" (half the squared error), "kullback-leibler" (for counts), "itakura-saito" (for power spectra; X
         must not contain zeros), or a number: the beta-divergence of which these are 2, 1 and 0.
@@ -83,7 +106,8 @@ def factorize(
         first of "hals", "newton" and "mue" that minimises the loss. With nothing of H to update, it is always "auto".
     init : str, optional
         "random", "nndsvd", "nndsvda", "nndsvdar", "kmeans" or "custom" (start from W and H). By default "custom" if W
-        or H is given, else "nndsvda" if k <= min(n_samples, n_features), else "random".
+        or H is given, else "nndsvda" if k <= min(n_samples, n_features), else "random". Where entries are missing or
+        weighted, and with biases, only "random", the default then, and "custom".
     W : array-like of shape (n_samples, k), optional
         Initial W, for a custom start. Never modified.
     H : array-like of shape (k, n_features), optional
@@ -97,6 +121,13 @@ def factorize(
         Strength of the penalty on H, >= 0; "same" is `alpha_W`.
     l1_ratio : float
         Share of the l1 norm in the penalties, from 0 (all l2) to 1.
+    alpha_scaling : {"size", "observed"}
+        Whether the penalty of a row of W grows with n_features and that of a column of H with n_samples, as in
+        scikit-learn, or with the number of known entries in that row or column (the sum of their weights), which suits
+        ratings. The same where nothing is missing.
+    biases : bool
+        Whether X is modelled as a mean plus a bias of the row, a bias of the column and W @ H, for the Frobenius loss.
+        Biases may be negative and are penalized like the squares of W and H; the result has them as `biases`.
     tol : float
         Tolerance: the fit has converged when a sweep's projected gradient steps change W @ H by at most `tol`,
         relatively, and all but "hals" also when ten iterations have lowered the objective by less than `tol` of it. For
@@ -140,22 +171,28 @@ def factorize(
     >>> np.abs(X - result.W @ result.H).max() < 0.01
     True
     """
-    X, row_labels, column_labels = check_matrix(X)
+    if missing is not None:
+        check_choice(missing, "missing", MISSING)
+    X, row_labels, column_labels = check_matrix(X, missing=missing)
+    weights = check_weights(weights, X)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     the_loss = make_loss(check_loss(loss, LOSSES))
-    check_zeros(X, the_loss.beta)
     the_solver = choose_solver(check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES]), the_loss.beta)
     check_handles(the_solver.handles(the_loss.beta), solver, loss)
     mask = check_update_H(update_H, k)
     if not mask.any():
         the_solver = choose_solver("auto", the_loss.beta)
-    init = _resolve_init(init, W, H, k, X.shape, mask)
+    check_biases(check_flag(biases, "biases"), the_solver.name, loss, bool(mask.all()))
+    init = _resolve_init(init, W, H, k, X.shape, mask, missing is None and weights is None and not biases)
     check_penalties(alpha_W, alpha_H, l1_ratio, X.shape)
     check_callback(callback)
     parameters = {
         "alpha_W": float(alpha_W),
         "alpha_H": "same" if isinstance(alpha_H, str) else float(alpha_H),
         "l1_ratio": float(l1_ratio),
+        "alpha_scaling": check_choice(alpha_scaling, "alpha_scaling", ALPHA_SCALINGS),
+        "missing": missing,
+        "weighted": weights is not None,
         "tol": check_number(tol, "tol"),
         "max_iter": check_integer(max_iter, "max_iter", 1),
         "time_limit": None if time_limit is None else check_number(time_limit, "time_limit"),
@@ -169,10 +206,17 @@ def factorize(
     start = time.perf_counter()
     with ExitStack() as stack:
         stack.enter_context(serial_blas())
-        data = container_for(X, the_loss, upright=the_solver.kind(the_loss.beta).upright)
-        penalties = make_penalties(X.shape, alpha_W, alpha_H, l1_ratio)
-        problem = Problem(data, the_loss, *penalties)
-        start_W, start_Ht = _start(data, the_loss, k, init, W, H, mask, random, team)
+        problem = pose(
+            X, the_loss, k, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio,
+            alpha_scaling=alpha_scaling, biases=biases, one_by_one=biases,
+            upright=the_solver.kind(the_loss.beta, True).upright,
+        )  # fmt: skip
+        _check_enough(problem, k)
+        start_W, start_Ht = _start(problem.data, the_loss, k, init, W, H, mask, random, team)
+        silence_unknown(problem.data, start_W, start_Ht, mask)
+        update_W = None
+        if biases:
+            start_W, start_Ht, update_W, mask = with_biases(start_W, start_Ht, k)
         rules: list[Rule] = []
         if time_limit is not None:
             rules.append(TimeLimit(time_limit))
@@ -181,8 +225,9 @@ def factorize(
         if progress:
             rules.append(Callback(stack.enter_context(progress_bar(max_iter))))
         outcome = solve(
-            problem, start_W, start_Ht, k, solver=the_solver, tol=tol, max_iter=max_iter, rules=rules, update_H=mask,
-            acceleration=acceleration, shuffle=random.permutation if shuffle else None, team=team, start=start,
+            problem, start_W, start_Ht, k + problem.n_extra, solver=the_solver, tol=tol, max_iter=max_iter, rules=rules,
+            update_W=update_W, update_H=mask, acceleration=acceleration,
+            shuffle=random.permutation if shuffle else None, team=team, start=start,
         )  # fmt: skip
         divergence = problem.divergence(outcome.W, outcome.Ht, team)
         objective = divergence + problem.penalties(outcome.W, outcome.Ht)
@@ -205,20 +250,31 @@ def factorize(
         init=init,
         n_threads=team.n_threads,
         seconds=time.perf_counter() - start,
-        n_stored=data.n_stored,
-        X_squared_norm=data.squared_norm(),
+        n_stored=problem.data.n_stored,
+        X_squared_norm=problem.X_squared_norm(),
         parameters=parameters,
         row_labels=row_labels,
         column_labels=column_labels,
+        biases=Biases(problem.mean, outcome.W[:, k].copy(), outcome.Ht[:, k + 1].copy()) if biases else None,
     )
 
 
-def _resolve_init(init: str | None, W: Any, H: Any, k: int, shape: tuple[int, int], mask: np.ndarray) -> str:
+def _check_enough(problem: Problem, k: int) -> None:
+    """Warn if no row, or no column, of X has as many known entries as it has numbers to find, and no penalty helps."""
+    data = problem.data
+    if isinstance(data, Partial) and not all(p.l1 or p.l2 for p in (problem.penalty_W, problem.penalty_H)):
+        check_enough(int(min(data.counts().max(), data.counts(columns=True).max())), k)
+
+
+def _resolve_init(
+    init: str | None, W: Any, H: Any, k: int, shape: tuple[int, int], mask: np.ndarray, complete: bool
+) -> str:
     """The name of the start, checked against everything that it has to fit."""
     if init is None:
         given = W is not None or H is not None or not mask.all()
-        init = "custom" if given else "nndsvda" if k <= min(shape) else "random"
+        init = "custom" if given else "nndsvda" if complete and k <= min(shape) else "random"
     check_choice(init, "init", [*INITIALIZERS, "custom"])
+    check_init(init, complete, [*FOR_INCOMPLETE, "custom"])
     check_given_factors(init, W, H, k, shape, mask)
     return init
 
@@ -241,7 +297,9 @@ def _start(
         return padded(W, data.dtype), padded(Ht, data.dtype)
     if not mask.any():
         H = check_factor(H, "H", (k, n_features), data.dtype)
-        return for_fixed_components(data, loss, k, float(H.sum(dtype=np.float64))), padded(H.T, data.dtype)
+        Ht = padded(H.T, data.dtype)
+        masses = data.model_sums(Ht, k, team, columns=data.transposed).sum(axis=1)
+        return for_fixed_components(data, loss, k, masses), Ht
     if W is None or H is None:
         W_start, Ht_start = initialize(data, k, "random", random, team)
     if W is not None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data import Container, factor_array
+from nmf_core.data import Complete, Container, Partial, factor_array
 from nmf_core.losses import Beta
 from nmf_core.problem import padded
 
@@ -52,20 +52,47 @@ def initialize(data: Container, k: int, init: str, rng: np.random.RandomState, t
     return W.astype(data.dtype, copy=False), Ht.astype(data.dtype, copy=False)
 
 
-def for_fixed_components(data: Container, loss: Beta, k: int, mass: float) -> np.ndarray:
+def for_fixed_components(data: Container, loss: Beta, k: int, masses: np.ndarray) -> np.ndarray:
     """A factor array (n_samples, ld) to start from where H is fixed: no row of it depends on another row of X.
 
     Zeros for the Frobenius loss; for others, which may not start there, equal components that have the sum of the row.
-    `mass` is the sum of H.
+    `masses` are the sums of H over what counts of every row, or one for all.
     """
     W = factor_array(_sizes(data)[0], k, data.dtype)
-    if not loss.quadratic and mass > 0:
-        W[:, :k] = (data.sums(columns=data.transposed) / mass)[:, np.newaxis]
+    if not loss.quadratic:
+        sums = data.sums(columns=data.transposed)
+        W[:, :k] = _divide(sums, np.broadcast_to(masses, sums.shape))[:, np.newaxis]
     return W
 
 
-def _mean(data: Container) -> float:
-    return data.sum() / (data.shape[0] * data.shape[1])
+def silence_unknown(data: Container, W: np.ndarray, Ht: np.ndarray, update_H: np.ndarray) -> None:
+    """Let samples and features of which nothing is known have zeros in W (n_samples, ld) and Ht (n_features, ld).
+
+    Both are modified in place, H only in the components to update.
+    """
+    if isinstance(data, Partial):
+        W[data.counts() == 0] = 0
+        Ht[np.ix_(data.counts(columns=True) == 0, np.flatnonzero(update_H))] = 0
+
+
+def with_biases(W: np.ndarray, Ht: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Two components more for biases that start at zero: component k has ones in H, component k + 1 ones in W.
+
+    Returns
+    -------
+    W, Ht : ndarray of shape (n_samples, ld) and (n_features, ld)
+        Factor arrays with k + 2 components.
+    update_W, update_H : ndarray of bool, shape (k + 2,)
+        Which of them are free.
+    """
+    grown = []
+    for F, fixed in ((W, k + 1), (Ht, k)):
+        array = factor_array(len(F), k + 2, F.dtype)
+        array[:, :k] = F[:, :k]
+        array[:, fixed] = 1
+        grown.append(array)
+    components = np.arange(k + 2)
+    return grown[0], grown[1], components != k + 1, components != k
 
 
 def _sizes(data: Container) -> tuple[int, int]:
@@ -75,18 +102,18 @@ def _sizes(data: Container) -> tuple[int, int]:
 
 
 def random(data: Container, k: int, rng: np.random.RandomState, team: Team) -> Factors:
-    """Absolute values of normal numbers, scaled so that W @ H has about the mean of X.
+    """Absolute values of normal numbers, scaled so that W @ H has about the mean of X, of what is known of it.
 
     The numbers are drawn as scikit-learn draws them, H before W: a seed gives the same start.
     """
     n_samples, n_features = _sizes(data)
-    average = np.sqrt(_mean(data) / k)
+    average = np.sqrt(data.level() / k)
     H = average * rng.standard_normal(size=(k, n_features)).astype(data.dtype, copy=False)
     W = average * rng.standard_normal(size=(n_samples, k)).astype(data.dtype, copy=False)
     return np.abs(W), np.abs(H).T
 
 
-def truncated_svd(data: Container, k: int, rng: np.random.RandomState, team: Team) -> tuple[np.ndarray, ...]:
+def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> tuple[np.ndarray, ...]:
     """The k largest singular triplets of X, by a randomised range finder with power iterations.
 
     Parameters
@@ -164,13 +191,13 @@ def _orthonormalize(Y: np.ndarray, columns: int, team: Team) -> None:
     _multiply(Y, columns, vectors * inverse, team)
 
 
-def _times(data: Container, G: np.ndarray, columns: int, team: Team, transpose: bool = False) -> np.ndarray:
+def _times(data: Complete, G: np.ndarray, columns: int, team: Team, transpose: bool = False) -> np.ndarray:
     """X @ G, or X.T @ G, as a factor array, for a factor array G with so many columns."""
     by_rows = transpose == data.transposed
     return data.product(G, team) if by_rows else data.transposed_product(G, columns, team)
 
 
-def nndsvd(data: Container, k: int, rng: np.random.RandomState, team: Team) -> Factors:
+def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
     """Non-negative double singular value decomposition: a start with zeros.
 
     Every singular triplet is replaced by the larger of its positive and its negative part.
@@ -210,25 +237,25 @@ def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
 
-def nndsvda(data: Container, k: int, rng: np.random.RandomState, team: Team) -> Factors:
+def nndsvda(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
     """`nndsvd` with its zeros replaced by the mean of X."""
     W, Ht = nndsvd(data, k, rng, team)
-    mean = _mean(data)
+    mean = data.mean()
     for F in (W, Ht):
         np.copyto(F, mean, where=F == 0)
     return W, Ht
 
 
-def nndsvdar(data: Container, k: int, rng: np.random.RandomState, team: Team) -> Factors:
+def nndsvdar(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
     """`nndsvd` with its zeros replaced by small random numbers, around a hundredth of the mean of X."""
     W, Ht = nndsvd(data, k, rng, team)
-    mean = _mean(data)
+    mean = data.mean()
     W[W == 0] = np.abs(mean * rng.standard_normal(np.count_nonzero(W == 0)) / 100)
     Ht[Ht == 0] = np.abs(mean * rng.standard_normal(np.count_nonzero(Ht == 0)) / 100)
     return W, Ht
 
 
-def kmeans(data: Container, k: int, rng: np.random.RandomState, team: Team) -> Factors:
+def kmeans(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
     """H holds the means of k clusters of samples, W says to which cluster a sample belongs, softened by 0.2.
 
     Clusters by Lloyd's algorithm from k distinct samples, a few iterations; they need not be good, only different.
@@ -257,17 +284,18 @@ def kmeans(data: Container, k: int, rng: np.random.RandomState, team: Team) -> F
     return member + 0.2, centers
 
 
-def _means(data: Container, member: np.ndarray, team: Team) -> np.ndarray:
+def _means(data: Complete, member: np.ndarray, team: Team) -> np.ndarray:
     """The mean of every cluster's samples (n_features, k), in double, zero for an empty one."""
     k = member.shape[1]
     sums = _times(data, padded(member, data.dtype), k, team, transpose=True)[:, :k]
     return sums.astype(np.float64) / np.maximum(member.sum(axis=0), 1)
 
 
-INITIALIZERS: dict[str, Callable[[Container, int, np.random.RandomState, Team], Factors]] = {
+INITIALIZERS: dict[str, Callable[[Any, int, np.random.RandomState, Team], Factors]] = {
     "random": random,
     "nndsvd": nndsvd,
     "nndsvda": nndsvda,
     "nndsvdar": nndsvdar,
     "kmeans": kmeans,
 }
+FOR_INCOMPLETE = ("random",)  # what needs nothing of X but its mean

@@ -1,14 +1,15 @@
 """What is minimised, and the record of minimising it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nmf_core._core import Team
-from nmf_core.data import Container, as_container, factor_array
+from nmf_core.data import Container, Partial, as_container, factor_array
 from nmf_core.losses import Beta
-from nmf_core.penalties import Penalty
-from nmf_core.validation import Matrix
+from nmf_core.penalties import Penalty, make_penalties
+from nmf_core.validation import Matrix, check_known, check_zeros
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,29 @@ class Problem:
         The scalar loss.
     penalty_W, penalty_H : Penalty
         Penalties of the factors.
+    biases : pair of int, optional
+        Two components whose free halves may have any sign: of the first that of W, H's being ones, of the second that
+        of H, W's being ones. Their l2 penalty is that of their factor, without an l1 penalty.
+    mean : float
+        What has been taken from every entry of X, with biases.
     """
 
     data: Container
     loss: Beta
     penalty_W: Penalty = field(default_factory=Penalty)
     penalty_H: Penalty = field(default_factory=Penalty)
+    biases: tuple[int, int] | None = None
+    mean: float = 0.0
+
+    @property
+    def n_extra(self) -> int:
+        """Components besides those of the factorization."""
+        return 0 if self.biases is None else 2
+
+    def X_squared_norm(self) -> float:
+        """||X||_F^2, over what is known."""
+        shift = self.mean**2 * float(self.data.amounts().sum()) if self.mean else 0.0
+        return self.data.squared_norm() + shift
 
     def divergence(self, W: np.ndarray, Ht: np.ndarray, team: Team) -> float:
         """The loss summed over X, computed in double from the factor arrays W and Ht alone."""
@@ -43,6 +61,8 @@ class Problem:
 
     def floors(self) -> np.ndarray:
         """What entries of the model count as at least in a divergence, for every row of the blocked matrix."""
+        if self.biases is not None:
+            return np.full(self.data.shape[0], -np.inf)
         return model_floors(self.data, self.loss.beta).astype(np.float64)
 
     def objective(self, W: np.ndarray, Ht: np.ndarray, team: Team) -> float:
@@ -51,12 +71,62 @@ class Problem:
 
     def penalties(self, W: np.ndarray, Ht: np.ndarray) -> float:
         """The penalties of both factors."""
-        return self.penalty_W.value(W) + self.penalty_H.value(Ht)
+        if self.biases is None:
+            return self.penalty_W.value(W) + self.penalty_H.value(Ht)
+        k = min(self.biases)
+        return sum(
+            penalty.value(F[:, :k]) + replace(penalty, l1=0.0).value(F[:, free : free + 1])
+            for penalty, F, free in zip((self.penalty_W, self.penalty_H), (W, Ht), self.biases, strict=True)
+        )
 
 
-def container_for(X: Matrix, loss: Beta, *, upright: bool, by_rows: bool = False) -> Container:
-    """The container of a validated X that suits the loss; `upright` and `by_rows` as in `as_container`."""
-    return as_container(X, by_rows=by_rows, upright=upright, zeros_matter=loss.beta != 1)
+def container_for(X: Matrix, loss: Beta, **needs: Any) -> Container:
+    """The container of a validated X that suits the loss; `needs` as in `as_container`."""
+    return as_container(X, zeros_matter=loss.beta != 1, **needs)
+
+
+def pose(
+    X: Matrix,
+    loss: Beta,
+    k: int,
+    *,
+    missing: str | None,
+    weights: Matrix | None,
+    alpha_W: float,
+    alpha_H: float | str,
+    l1_ratio: float,
+    alpha_scaling: str,
+    biases: bool = False,
+    mean: float | None = None,
+    **needs: Any,
+) -> Problem:
+    """The problem of a validated X, k components and the arguments of `nmf_core.factorize`.
+
+    Parameters
+    ----------
+    mean : float, optional
+        The mean of a model with biases, if it is known: then H is fixed, too.
+    **needs
+        As in `as_container`.
+
+    Raises
+    ------
+    ValueError
+        Nothing is known of X, or it is zero somewhere, which the loss does not allow.
+    """
+    data = container_for(X, loss, missing=missing, weights=weights, **needs)
+    if isinstance(data, Partial):
+        check_known(data.n_stored)
+    check_zeros(data.data[np.newaxis] if isinstance(data, Partial) else X, loss.beta)
+    shift = 0.0
+    if biases and isinstance(data, Partial):
+        shift = data.mean() if mean is None else mean
+        data = data.shifted(shift)
+    amounts = None
+    if alpha_scaling == "observed" and isinstance(data, Partial):
+        amounts = data.amounts(), data.amounts(columns=True) if alpha_H else None
+    penalties = make_penalties(X.shape, alpha_W, alpha_H, l1_ratio, amounts)
+    return Problem(data, loss, *penalties, biases=(k, k + 1) if biases else None, mean=shift)
 
 
 def model_floors(data: Container, beta: float, *, columns: bool = False, by_itself: bool = False) -> np.ndarray:
@@ -70,9 +140,9 @@ def model_floors(data: Container, beta: float, *, columns: bool = False, by_itse
     digits = min(18.0, (24 if data.dtype == np.float32 else 200) / power)
     least = 10.0 ** -((36 if data.dtype == np.float32 else 300) / power)
     if beta == 1 and not by_itself:
-        means = np.full(data.shape[1 if columns else 0], data.sum() / (data.shape[0] * data.shape[1]))
+        means = np.full(data.shape[1 if columns else 0], data.mean())
     else:
-        means = data.sums(columns=columns) / data.shape[0 if columns else 1]
+        means = data.means(columns=columns)
     return np.maximum(10**-digits * means, least).astype(data.dtype)
 
 
@@ -82,6 +152,24 @@ def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:
     array = factor_array(n, k, dtype)
     array[:, :k] = F
     return array
+
+
+class Biases(NamedTuple):
+    """What a model holds besides W @ H: ``mean + rows[:, numpy.newaxis] + columns``.
+
+    Attributes
+    ----------
+    mean : float
+        The mean of what is known of X.
+    rows : ndarray of shape (n_samples,)
+        How much a sample lies above it.
+    columns : ndarray of shape (n_features,)
+        How much a feature does.
+    """
+
+    mean: float
+    rows: np.ndarray
+    columns: np.ndarray
 
 
 @dataclass

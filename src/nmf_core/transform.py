@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.initialization import for_fixed_components
+from nmf_core.data import Complete
+from nmf_core.initialization import for_fixed_components, with_biases
 from nmf_core.losses import LOSSES, Beta, make_loss
-from nmf_core.penalties import make_penalties
-from nmf_core.problem import Problem, container_for, padded
+from nmf_core.problem import Biases, padded, pose
 from nmf_core.solvers import choose_solver, component_sums, gram, solve
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
+    MISSING,
+    check_choice,
     check_factor,
     check_features,
     check_integer,
@@ -20,8 +22,29 @@ from nmf_core.validation import (
     check_number,
     check_penalties,
     check_threads,
-    check_zeros,
+    check_weights,
 )
+
+
+class Transformed(NamedTuple):
+    """What `transform` has found.
+
+    Attributes
+    ----------
+    W : ndarray of shape (n_samples, n_components)
+        In the dtype of X.
+    n_iter : int
+        The most sweeps that a row has needed.
+    converged : bool
+        Whether every row is done.
+    biases : ndarray of shape (n_samples,) or None
+        Biases of the samples, of a model that has some.
+    """
+
+    W: np.ndarray
+    n_iter: int
+    converged: bool
+    biases: np.ndarray | None
 
 
 class Ready(NamedTuple):
@@ -51,11 +74,14 @@ class Components:
         Components.
     loss : Beta
         The loss.
+    biases : Biases, optional
+        Biases of the features, and the mean, of a model that has some: two more components are ready then.
     """
 
-    def __init__(self, H: Any, loss: Beta) -> None:
+    def __init__(self, H: Any, loss: Beta, biases: Biases | None = None) -> None:
         self.H = check_matrix(H, "H", factor=True)[0]
         self.loss = loss
+        self.biases = biases
         self.ready_for: dict[np.dtype, Ready] = {}
 
     def ready(self, dtype: np.dtype) -> Ready:
@@ -63,6 +89,10 @@ class Components:
         if dtype not in self.ready_for:
             k = self.H.shape[0]
             Ht = padded(check_factor(self.H, "H", self.H.shape, dtype, zeros=True).T, dtype)
+            if self.biases is not None:
+                _, Ht, _, _ = with_biases(Ht, Ht, k)
+                Ht[:, k + 1] = self.biases.columns
+                k += 2
             team = make_team(None)
             quadratic = self.loss.quadratic
             self.ready_for[dtype] = Ready(Ht, gram(Ht, k, team) if quadratic else None, component_sums(Ht, k, team))
@@ -75,12 +105,15 @@ def transform(
     *,
     W: Any = None,
     loss: str | float = "frobenius",
+    missing: str | None = None,
+    weights: Any = None,
     alpha_W: float = 0.0,
     l1_ratio: float = 0.0,
+    alpha_scaling: str = "size",
     tol: float = 1e-4,
     max_iter: int = 200,
     n_threads: int | None = None,
-) -> tuple[np.ndarray, int, bool]:
+) -> Transformed:
     """Minimise the loss of X ~ W @ H, and the penalty of W, over W >= 0.
 
     Every row is a problem of its own, solved in one pass over X: its answer does not depend, to the last bit, on the
@@ -92,13 +125,15 @@ def transform(
     X : array-like or sparse matrix of shape (n_samples, n_features)
         New samples.
     H : array-like of shape (n_components, n_features), or Components
-        Components.
+        Components; given as such they may have biases, and those of the samples are found too.
     W : array-like of shape (n_samples, n_components), optional
         Where to start; by default from zero for the Frobenius loss, otherwise from equal components that have the sum
         of the row. Zeros of multiplicative updates stay. Never modified.
     loss : str or float
         As in `nmf_core.factorize`.
-    alpha_W, l1_ratio : float
+    missing, weights
+        What is missing or counts more, as in `nmf_core.factorize`.
+    alpha_W, l1_ratio, alpha_scaling
         Penalty of W as in `nmf_core.factorize`.
     tol : float
         A row is done when its steps have fallen to `tol` of its first.
@@ -109,36 +144,48 @@ def transform(
 
     Returns
     -------
-    W : ndarray of shape (n_samples, n_components)
-        In the dtype of X.
-    n_iter : int
-        The most sweeps that a row has needed.
-    converged : bool
-        Whether every row is done.
+    Transformed
     """
     start = time.perf_counter()
-    X, _, _ = check_matrix(X)
+    if missing is not None:
+        check_choice(missing, "missing", MISSING)
+    X, _, _ = check_matrix(X, missing=missing)
+    weights = check_weights(weights, X)
     the_loss = make_loss(check_loss(loss, LOSSES))
-    check_zeros(X, the_loss.beta)
     components = H if isinstance(H, Components) else Components(H, the_loss)
-    k, n_features = components.H.shape
+    own, n_features = components.H.shape
+    biases = components.biases
+    k = own if biases is None else own + 2
     check_features(X.shape[1], n_features)
     if W is not None:
-        W = check_factor(W, "W", (X.shape[0], k), X.dtype, zeros=True)
+        W = check_factor(W, "W", (X.shape[0], own), X.dtype, zeros=True)
     check_penalties(alpha_W, 0.0, l1_ratio, X.shape)
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
     team = make_team(check_threads(n_threads))
     Ht, gram_H, sums_H = components.ready(X.dtype)
     solver = choose_solver("auto", the_loss.beta)
     with serial_blas():
-        data = container_for(X, the_loss, upright=solver.kind(the_loss.beta).upright, by_rows=the_loss.quadratic)
-        problem = Problem(data, the_loss, *make_penalties(X.shape, alpha_W, 0.0, l1_ratio))
+        problem = pose(
+            X, the_loss, own, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=0.0, l1_ratio=l1_ratio,
+            alpha_scaling=alpha_scaling, biases=biases is not None, mean=None if biases is None else biases.mean,
+            # whether a row is taken for complete must not depend on the rows beside it
+            one_by_one=missing is not None or weights is not None or biases is not None,
+            upright=solver.kind(the_loss.beta, True).upright, by_rows=the_loss.quadratic,
+        )  # fmt: skip
+        data = problem.data
+        complete = isinstance(data, Complete)
         if W is None:
-            start_W = for_fixed_components(data, the_loss, k, float(sums_H.sum()))
+            masses = np.array([sums_H.sum()]) if complete else data.model_sums(Ht, own, team).sum(axis=1)
+            start_W = for_fixed_components(data, the_loss, own, masses)
         else:
             start_W = padded(W, X.dtype)
+        update_W = None
+        if biases is not None:
+            start_W, _, update_W, _ = with_biases(start_W, start_W[:0], own)
         outcome = solve(
-            problem, start_W, Ht, k, solver=solver, tol=tol, max_iter=max_iter, update_H=np.zeros(k, dtype=bool),
-            team=team, start=start, gram_H=gram_H, sums_H=sums_H, measure=False,
+            problem, start_W, Ht, k, solver=solver, tol=tol, max_iter=max_iter, update_W=update_W,
+            update_H=np.zeros(k, dtype=bool), team=team, start=start, gram_H=gram_H,
+            sums_H=sums_H if complete else None, measure=False,
         )  # fmt: skip
-    return outcome.W[:, :k].copy(), outcome.n_iter, outcome.converged
+    found = None if biases is None else outcome.W[:, own].copy()
+    return Transformed(outcome.W[:, :own].copy(), outcome.n_iter, outcome.converged, found)

@@ -4,12 +4,14 @@ import math
 import numbers
 import os
 import sys
-from collections.abc import Callable, Collection
+import warnings
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
 
 Labels = tuple[str, ...] | None
+MISSING = ("nan", "unstored")
 LARGEST_BETA = 10  # of a beta-divergence: higher powers overflow
 Matrix = Any  # an ndarray, or a CSR or CSC array or matrix
 
@@ -23,7 +25,9 @@ def is_sparse(X: Any) -> bool:
     return sparse is not None and bool(sparse.issparse(X))
 
 
-def check_matrix(X: Any, name: str = "X", *, factor: bool = False) -> tuple[Matrix, Labels, Labels]:
+def check_matrix(
+    X: Any, name: str = "X", *, factor: bool = False, missing: str | None = None
+) -> tuple[Matrix, Labels, Labels]:
     """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
 
     Parameters
@@ -35,6 +39,8 @@ def check_matrix(X: Any, name: str = "X", *, factor: bool = False) -> tuple[Matr
         How messages call it.
     factor : bool
         Whether it is a factor, whose entries may be as small as they like. Data that vanish when squared are refused.
+    missing : {None, "nan", "unstored"}
+        What is missing: with "nan" an array may hold NaN; with "unstored" it must be sparse.
 
     Returns
     -------
@@ -53,7 +59,10 @@ def check_matrix(X: Any, name: str = "X", *, factor: bool = False) -> tuple[Matr
         rows, columns = tuple(map(str, X.index)), tuple(map(str, X.columns))
         X = _frame_values(X, name)
     if isinstance(X, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; masked entries are not supported, fill them first.")
+        raise TypeError(
+            f"{name} is a masked array; masked entries are not supported, fill them first. If they are missing, "
+            f"use {name}.filled(numpy.nan) and missing='nan'."
+        )
     if not is_sparse(X):
         try:
             X = np.asarray(X)
@@ -74,7 +83,14 @@ def check_matrix(X: Any, name: str = "X", *, factor: bool = False) -> tuple[Matr
         X = X.tocsr()
     if is_sparse(X):
         _check_structure(X, name)
-    _check_values(X, name, factor)
+    if missing == "nan" and is_sparse(X):
+        raise ValueError(
+            f"missing='nan' is for arrays, but {name} is sparse: missing='unstored' takes what it does not store for "
+            f"missing, weights of zero what they say."
+        )
+    if missing == "unstored" and not is_sparse(X):
+        raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
+    _check_values(X, name, factor, missing)
     return X, rows, columns
 
 
@@ -103,12 +119,20 @@ def _check_structure(X: Matrix, name: str) -> None:
         raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
 
 
-def _check_values(X: Matrix, name: str, factor: bool) -> None:
-    values = X.data[: X.indptr[-1]] if is_sparse(X) else X
+def _check_values(X: Matrix, name: str, factor: bool, missing: str | None) -> None:
+    values = stored_values(X)
     if values.size == 0:
+        if missing == "unstored":
+            raise ValueError(f"{name} has no known entry: all are missing.")
         return
-    # Two reductions, no temporary: a NaN anywhere makes the minimum NaN.
-    low, high = values.min(), values.max()
+    # Two reductions, no temporary: a NaN anywhere makes the minimum NaN, unless it is passed over.
+    low, high = (
+        (values.min(), values.max())
+        if missing != "nan"
+        else (np.fmin.reduce(values, None), np.fmax.reduce(values, None))
+    )
+    if missing == "nan" and np.isnan(low):
+        raise ValueError(f"{name} has no known entry: all are missing.")
     if low >= 0 and high < np.inf:
         limits = np.finfo(values.dtype)
         square = float(high) * float(high)
@@ -122,14 +146,17 @@ def _check_values(X: Matrix, name: str, factor: bool) -> None:
             )
         return
     bad: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "NaN": np.isnan,
+        "NaN": np.isnan if missing != "nan" else lambda v: np.zeros(v.shape, dtype=bool),
         "infinity": np.isposinf,
         "a negative value": lambda v: v < 0,
     }
     what, test = next((what, test) for what, test in bad.items() if test(values).any())
     row, column = _first(X, test(values))
     value = "" if what == "NaN" else f" ({X[row, column]:g})" if what.startswith("a neg") else ""
-    raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.")
+    hint = ""
+    if what == "NaN" and not factor:
+        hint = " missing='nan' takes NaN for missing entries." if not is_sparse(X) else " Leave out what is missing."
+    raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{hint}")
 
 
 def _first(X: Matrix, found: np.ndarray) -> tuple[int, int]:
@@ -140,6 +167,62 @@ def _first(X: Matrix, found: np.ndarray) -> tuple[int, int]:
     entry = int(found.argmax())
     major, minor = int(np.searchsorted(X.indptr, entry, side="right")) - 1, int(X.indices[entry])
     return (major, minor) if X.format == "csr" else (minor, major)
+
+
+def check_weights(weights: Any, X: Matrix) -> Matrix | None:
+    """None, or weights of the entries of X in its dtype: finite, not negative, and some of a known entry positive."""
+    if weights is None:
+        return None
+    weights, _, _ = check_matrix(weights, "weights", factor=True)
+    if weights.shape != X.shape:
+        raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
+    if weights.dtype != X.dtype:
+        weights = weights.astype(X.dtype)
+    high = weights.max()
+    if high == np.inf or float(high) * float(np.fmax.reduce(stored_values(X), None)) ** 2 > float(
+        np.finfo(X.dtype).max
+    ):
+        raise ValueError(f"weights up to {high:g} are too large for {X.dtype}, the type of X. Scale them down.")
+    return weights
+
+
+def stored_values(X: Matrix) -> np.ndarray:
+    """Entries of an array, or the stored ones of CSR and CSC."""
+    return X.data[: X.indptr[-1]] if is_sparse(X) else X
+
+
+def check_known(n_known: int) -> None:
+    """Whether anything is known at all."""
+    if n_known == 0:
+        raise ValueError("X has no known entry: all are missing or have weight zero.")
+
+
+def check_init(init: str, complete: bool, possible: Collection[str]) -> None:
+    """Whether a start can do with what is known of X."""
+    if not complete and init not in possible:
+        raise ValueError(
+            f"init={init!r} needs a complete X; where entries are missing, weighted or have biases, "
+            f"use one of {', '.join(map(repr, possible))}."
+        )
+
+
+def check_biases(biases: bool, solver: str, loss: Any, all_of_H: bool) -> None:
+    """Whether biases can be found."""
+    if biases and solver != "hals":
+        raise ValueError(f"biases are found by coordinate descent for the Frobenius loss only, got loss={loss!r}.")
+    if biases and not all_of_H:
+        raise ValueError("biases are found with all of H; leave out update_H.")
+
+
+def check_enough(most: int, k: int) -> None:
+    """Warn if every row, or every column, has fewer known entries than components to find from them."""
+    if most < k:
+        warnings.warn(
+            f"n_components={k}, but no row or no column has more than {most} known entries: what is missing is hardly "
+            f"determined. Use fewer components, or alpha_W and alpha_H.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def check_n_components(n_components: Any, shape: tuple[int, int], itemsize: int) -> int:
@@ -250,16 +333,54 @@ def check_callback(callback: Any) -> None:
         raise TypeError(f"callback must be a function of the state or None, got {callback!r}.")
 
 
-def check_shape(shape: tuple[int, ...], factorized: tuple[int, int]) -> None:
+def check_shape(shape: tuple[int, ...], factorized: tuple[int, int], name: str = "X") -> None:
     """Whether X is, by its shape, what was factorized."""
     if tuple(shape) != tuple(factorized):
-        raise ValueError(f"X has shape {tuple(shape)}, but {tuple(factorized)} was factorized.")
+        raise ValueError(f"{name} has shape {tuple(shape)}, but {tuple(factorized)} was factorized.")
 
 
 def check_features(n_features: int, expected: int) -> None:
     """Whether samples have the features of the components."""
     if n_features != expected:
         raise ValueError(f"X has {n_features} features, but H has {expected}.")
+
+
+def check_places(places: Any, n: int, labels: Labels, what: str) -> np.ndarray:
+    """Numbers from 0 to n - 1, or labels, as an array of int64 of the same shape."""
+    array = np.asarray(places)
+    if array.dtype.kind in "US" and labels is not None:
+        number = {label: i for i, label in enumerate(labels)}
+        try:
+            return np.reshape([number[str(label)] for label in array.flat], array.shape).astype(np.int64)
+        except KeyError as error:
+            raise ValueError(f"There is no {what} {error.args[0]!r}.") from None
+    if array.dtype.kind not in "iu":
+        kind = "numbers from 0" if labels is None else "numbers from 0 or labels"
+        raise TypeError(f"A {what} must be given by {kind}, got {places!r}.")
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < n:
+        bad = int(array.min()) if array.min() < 0 else int(array.max())
+        raise ValueError(f"There is no {what} {bad}: they are numbered from 0 to {n - 1}.")
+    return array.astype(np.int64)
+
+
+def check_excluded(exclude: Any, shape: tuple[int, int], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is excluded for some rows: columns in ascending order, and where each row's begin."""
+    if exclude is None:
+        return np.empty(0, dtype=np.int64), np.zeros(len(rows) + 1, dtype=np.int64)
+    if not is_sparse(exclude):
+        array = np.asarray(exclude)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"exclude must be a sparse or dense matrix of numbers, got dtype {array.dtype}.")
+        check_shape(array.shape, shape, "exclude")
+        places = [np.flatnonzero((row != 0) & ~np.isnan(row)) for row in array[rows]]
+        indptr = np.cumsum([0, *map(len, places)], dtype=np.int64)
+        return np.concatenate([np.empty(0, dtype=np.int64), *places]), indptr
+    check_shape(exclude.shape, shape, "exclude")
+    chosen = exclude.tocsr()
+    _check_structure(chosen, "exclude")
+    chosen = chosen[rows]
+    chosen.sort_indices()
+    return chosen.indices.astype(np.int64), chosen.indptr.astype(np.int64)
 
 
 def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
@@ -294,7 +415,7 @@ def check_zeros(X: Matrix, beta: float) -> None:
     if is_sparse(X) and not X.has_canonical_format:  # entries may be in several parts
         X = X.copy()
         X.sum_duplicates()
-    stored = X.data[: X.indptr[-1]] if is_sparse(X) else X
+    stored = stored_values(X)
     if stored.size < X.shape[0] * X.shape[1] or not stored.all():
         raise ValueError(
             "When beta_loss <= 0 and X contains zeros, the solver may diverge. "
@@ -337,3 +458,56 @@ def check_random_state(value: Any) -> Any:
     if not 0 <= int(value) < 2**32:
         raise ValueError(f"random_state must be between 0 and 2**32 - 1, got {value}.")
     return int(value)
+
+
+def check_incomplete(X: Any, missing: str | None) -> tuple[Matrix, str | None]:
+    """A validated X, and what is missing from it once entries are held out.
+
+    That is NaN of an array, even if it is complete so far, or what canonical CSR does not store; or None for any other
+    sparse matrix, of which only weights can tell what is missing.
+    """
+    if missing is not None:
+        check_choice(missing, "missing", MISSING)
+    X, _, _ = check_matrix(X, missing=missing)
+    if not is_sparse(X):
+        return X, "nan"
+    if missing == "unstored":
+        X = X.tocsr()
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+    return X, missing
+
+
+def check_ranks(n_components: Any) -> np.ndarray:
+    """Numbers of components to try: at least one, ascending, each once."""
+    if isinstance(n_components, str) or not isinstance(n_components, Iterable):
+        raise TypeError(f"n_components must be numbers of components such as range(1, 11), got {n_components!r}.")
+    ranks = sorted({check_integer(k, "every number in n_components", 1) for k in n_components})
+    if not ranks:
+        raise ValueError("n_components must hold at least one number of components, but it is empty.")
+    return np.array(ranks)
+
+
+def check_folds(n_folds: Any, n: int, what: str) -> int:
+    """A number of folds of which each gets at least one of n things."""
+    n_folds = check_integer(n_folds, "n_folds", 2)
+    if n_folds > n:
+        raise ValueError(f"X has {n} {what}, too few for {n_folds} folds.")
+    return n_folds
+
+
+def check_free(parameters: Collection[str], blocks: bool) -> None:
+    """Whether the other parameters of a fit leave to cross-validation what it decides on."""
+    for name in ("W", "H", "update_H", "weights"):
+        if name in parameters:
+            raise TypeError(f"{name} cannot be given: cross-validation decides what is fitted, and finds both factors.")
+    if blocks and "biases" in parameters:
+        raise TypeError("biases cannot be given with method='bi-cv'; the other methods know them.")
+
+
+def check_block(n_known: int) -> int:
+    """Whether something is known in a block that is held out."""
+    if n_known == 0:
+        raise ValueError("No entry is known in a block that is held out; use fewer folds or another method.")
+    return n_known

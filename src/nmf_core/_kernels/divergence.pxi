@@ -1,7 +1,8 @@
 # What a pair of factors is worth: divergences, computed in double from X and the factors alone.
 
 cdef extern from "kernels.h" nogil:
-    double losses_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, const double* y)
+    double losses_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, const double* y,
+                    const double* weights)
 
 cdef enum:
     WIDTH = 256  # columns of a tile, or stored entries that are looked at together
@@ -38,7 +39,8 @@ cdef double loss_of_rows(int level, double beta, const double* floors, const rea
             if X != NULL:
                 for j in range(columns):
                     x[j] = X[i * row_step + (first + j) * step]
-            total += losses_d(level, MODEL if X == NULL else LOSS, beta, floors[i], columns, x, y + i * WIDTH)
+            total += losses_d(level, MODEL if X == NULL else LOSS, beta, floors[i], columns, x, y + i * WIDTH,
+                              NULL)
     return total
 
 
@@ -89,7 +91,24 @@ def model_divergence(const real[:, ::1] F, const real[:, ::1] G, double beta, co
 # beta <= 0. Bytes: the stored entries, a row of G for each.
 def csr_divergence(const real[::1] data, const index[::1] indices, const index[::1] indptr, const real[:, ::1] F,
                    const real[:, ::1] G, double beta, const double[::1] floors, Team team not None):
-    cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], blocks = (n + TILE - 1) // TILE, b, size = 2 * WIDTH
+    return sum_of_entries(EXCESS, data, <const real*>NULL, indices, indptr, F, G, beta, floors, team)
+
+
+# Sum of w d(x, y) over the stored entries alone; weights: None for ones. Bytes: the same and the weights.
+def observed_divergence(const real[::1] data, const real[::1] weights, const index[::1] indices,
+                        const index[::1] indptr, const real[:, ::1] F, const real[:, ::1] G, double beta,
+                        const double[::1] floors, Team team not None):
+    cdef const real* shares = NULL
+    if weights is not None and data.shape[0]:
+        shares = &weights[0]
+    return sum_of_entries(LOSS, data, shares, indices, indptr, F, G, beta, floors, team)
+
+
+# The sum over all rows, blocks added in their order.
+cdef double sum_of_entries(int part, const real[::1] data, const real* weights, const index[::1] indices,
+                           const index[::1] indptr, const real[:, ::1] F, const real[:, ::1] G, double beta,
+                           const double[::1] floors, Team team) except? -1:
+    cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], blocks = (n + TILE - 1) // TILE, b, size = 3 * WIDTH
     cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + data.shape[0] * ld // THREAD_WORK)
     cdef double* scratch = <double*>team.reserve((n_threads * size + blocks) * sizeof(double))
     cdef double* sums = scratch + n_threads * size
@@ -97,30 +116,34 @@ def csr_divergence(const real[::1] data, const index[::1] indices, const index[:
     if data.shape[0] == 0:
         return 0.0
     for b in prange(blocks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
-        sums[b] = excess_of_rows(level, beta, &floors[0], &data[0], &indices[0], &indptr[0], &F[0, 0], &G[0, 0], ld,
-                                 b * TILE, min(n, (b + 1) * TILE), scratch + threadid() * size)
+        sums[b] = loss_of_entries(level, part, beta, &floors[0], &data[0], weights, &indices[0], &indptr[0], &F[0, 0],
+                                  &G[0, 0], ld, b * TILE, min(n, (b + 1) * TILE), scratch + threadid() * size)
     for b in range(blocks):
         total += sums[b]
     return total
 
 
-cdef double excess_of_rows(int level, double beta, const double* floors, const real* data, const index* indices,
-                           const index* indptr, const real* F, const real* G, Py_ssize_t ld,
-                           Py_ssize_t first, Py_ssize_t end, double* scratch) noexcept nogil:
+cdef double loss_of_entries(int level, int part, double beta, const double* floors, const real* data,
+                            const real* weights, const index* indices, const index* indptr, const real* F,
+                            const real* G, Py_ssize_t ld, Py_ssize_t first, Py_ssize_t end,
+                            double* scratch) noexcept nogil:
     cdef double* x = scratch
     cdef double* y = scratch + WIDTH
-    cdef double total = 0
+    cdef double* w = NULL if weights == NULL else scratch + 2 * WIDTH
+    cdef double total = 0, least = -INFINITY  # every row has a floor of its own
     cdef Py_ssize_t i, count = 0
     cdef index p
     for i in range(first, end):
         for p in range(indptr[i], indptr[i + 1]):
             x[count] = data[p]
             y[count] = max(floors[i], dot(F + i * ld, G + indices[p] * ld, ld))
+            if w != NULL:
+                w[count] = weights[p]
             count += 1
             if count == WIDTH:
-                total += losses_d(level, EXCESS, beta, 0, count, x, y)
+                total += losses_d(level, part, beta, least, count, x, y, w)
                 count = 0
-    return total + losses_d(level, EXCESS, beta, 0, count, x, y)
+    return total + losses_d(level, part, beta, least, count, x, y, w)
 
 
 # The inner product of k numbers, in double and in four chains.

@@ -407,13 +407,18 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(loss_part)(int part, double
 
 /* The sum of a part over so many numbers; for NMF_MODEL x is not read. */
 static NMF_TARGET double NMF_NAME(losses)(int part, double beta, double floor, ptrdiff_t count, const double *x,
-                                          const double *y)
+                                          const double *y, const double *weights)
 {
     const NMF_NAME(full) least = NMF_NAME(splat)(floor);
     NMF_NAME(full) sum = {0};
     ptrdiff_t p = 0;
-    for (; p < count / NMF_FULL; p++)
-        sum += NMF_NAME(loss_part)(part, beta, part == NMF_MODEL ? least : NMF_LOAD(x, p), NMF_LOAD(y, p), least);
+    for (; p < count / NMF_FULL; p++) {
+        NMF_NAME(full) loss =
+            NMF_NAME(loss_part)(part, beta, part == NMF_MODEL ? least : NMF_LOAD(x, p), NMF_LOAD(y, p), least);
+        if (weights != NULL)
+            loss *= NMF_LOAD(weights, p);
+        sum += loss;
+    }
     double total = NMF_NAME(lane_sum)(sum), last[2][NMF_FULL];
     const ptrdiff_t rest = count - p * NMF_FULL;
     if (rest > 0) {
@@ -424,7 +429,7 @@ static NMF_TARGET double NMF_NAME(losses)(int part, double beta, double floor, p
         sum = NMF_NAME(loss_part)(part, beta, NMF_LOAD(last[0], 0), NMF_LOAD(last[1], 0), least);
         *(NMF_NAME(full) *)last[0] = sum;
         for (ptrdiff_t i = 0; i < rest; i++)
-            total += last[0][i];
+            total += weights == NULL ? last[0][i] : last[0][i] * weights[p * NMF_FULL + i];
     }
     return total;
 }

@@ -41,6 +41,9 @@ static NMF_INLINE void nmf_restore_underflow(unsigned int mode)
 enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
 /* Parts of a loss: see elementary_template.h. */
 enum { NMF_LOSS = 0, NMF_MODEL = 1, NMF_EXCESS = 2 };
+/* Of rows with missing entries so many are swept in step, as long as there are at most NARROW components; their entries
+ * are taken CHUNK by CHUNK: see observed_template.h. */
+enum { NMF_OBSERVED_ROWS = 4, NMF_OBSERVED_NARROW = 64, NMF_OBSERVED_CHUNK = 64 };
 /* How the rows of a tile lie in vectors: see newton_template.h. */
 enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 
@@ -56,6 +59,7 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 #define NMF_VECTOR(real, bytes) real __attribute__((vector_size(bytes), aligned(sizeof(real)), may_alias))
 #define NMF_LANES(bytes, real) ((bytes) / (int)sizeof(real))
 #define NMF_UNROLL16 _Pragma("GCC unroll 16")
+#define NMF_UNROLL24 _Pragma("GCC unroll 24")
 #define NMF_UNROLL1 _Pragma("GCC unroll 1")
 /* max(v, 0); a NaN becomes 0 */
 #define NMF_POSITIVE(v, bits) ((__typeof__(v))(((v) > 0) & (bits)(v)))
@@ -64,6 +68,7 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 #endif
 #else
 #define NMF_UNROLL16
+#define NMF_UNROLL24
 #define NMF_UNROLL1
 #define NMF_POSITIVE(v, bits) ((v) > 0 ? (v) : 0)
 /* No vector types: a "vector" is one number, and the same loops stay correct. */
@@ -79,16 +84,34 @@ typedef struct {
     ptrdiff_t k, ld, n_order;
     const int *order;      /* the components to update, in this order */
     const void *G;         /* (columns, ld), the fixed factor */
-    const void *sums;      /* k, what each component adds to the divergence by its size: sum of G's column, l1 penalty */
+    const void *sums;      /* what each component adds to the divergence by its size: k numbers, for every row or for all */
+    const void *l2;        /* for every row */
     const void *start;     /* rows from which to go */
     const void *before;    /* the improved rows of the last time, for extrapolation */
     const void *scale;     /* ld */
     void *F;               /* takes the rows */
     void *N;               /* or NULL: no extrapolation */
     const void *floors;    /* for every row, the least that its model counts as */
-    double l2, beta, tol;
+    double beta, tol;
+    ptrdiff_t sums_step;   /* from the sums of one row to those of the next, 0 where they are the same for all */
     int max_sweeps, careful, measure;
 } nmf_newton;
+
+/* What coordinate descent on rows with missing entries needs besides their entries: see observed_template.h. */
+typedef struct {
+    ptrdiff_t k, ld, ldb, n_order; /* ldb: k + 1 filled up to whole vectors */
+    const int *order;              /* the components to update, in this order */
+    const void *G;                 /* (columns, ld), the fixed factor */
+    const void *start;             /* rows from which to go */
+    const void *before;            /* the improved rows of the last time, for extrapolation */
+    const void *scale;             /* k */
+    const void *lower;             /* k, bounds of the components: zero, or minus infinity, then without l1 penalty */
+    const void *amounts;           /* for every row, what its penalties are multiplied by */
+    void *F;                       /* takes the rows */
+    void *N;                       /* or NULL: no extrapolation */
+    double l1, l2, beta, tol;
+    int max_sweeps;
+} nmf_observed;
 
 #define NMF_JOIN2(a, b, c) a##_##b##c
 #define NMF_JOIN(a, b, c) NMF_JOIN2(a, b, c)
@@ -188,9 +211,9 @@ typedef struct {
     }
 
 static inline double losses_d(int level, int part, double beta, double floor, ptrdiff_t count, const double *x,
-                              const double *y)
+                              const double *y, const double *weights)
 {
-    NMF_RETURN(losses, d, level, part, beta, floor, count, x, y);
+    NMF_RETURN(losses, d, level, part, beta, floor, count, x, y, weights);
 }
 
 #define NMF_DISPATCH_LOSS(tag, real)                                                                                 \
@@ -229,6 +252,12 @@ static inline double losses_d(int level, int part, double beta, double floor, pt
                                                  ptrdiff_t count, real *scratch, double *report)                       \
     {                                                                                                                  \
         NMF_PICK(newton_csr_##itag, tag, level, 64, across, job, data, indices, indptr, rows, count, scratch, report); \
+    }                                                                                                                  \
+    static inline void observed_hals_##tag##_##itag(int level, const nmf_observed *job, const real *data,              \
+                                                    const real *weights, const index *indices, const index *indptr,   \
+                                                    ptrdiff_t first, ptrdiff_t end, real *scratch, double *report)    \
+    {                                                                                                                  \
+        NMF_PICK(observed_hals_##itag, tag, level, 64, job, data, weights, indices, indptr, first, end, scratch, report); \
     }
 
 NMF_DISPATCH(f, float)

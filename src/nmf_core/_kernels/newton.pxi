@@ -4,17 +4,18 @@
 
 cdef extern from "kernels.h" nogil:
     ctypedef struct nmf_newton:
-        Py_ssize_t k, ld, n_order
+        Py_ssize_t k, ld, n_order, sums_step
         const int* order
         const void* G
         const void* sums
+        const void* l2
         const void* start
         const void* before
         const void* scale
         void* F
         void* N
         const void* floors
-        double l2, beta, tol
+        double beta, tol
         int max_sweeps, careful, measure
     int lanes_f(int level)
     int lanes_d(int level)
@@ -43,24 +44,25 @@ cdef inline Py_ssize_t lanes(int level, real* _) noexcept nogil:
     return lanes_f(level) if real is float else lanes_d(level)
 
 
-# Numbers that a tile of so many vectors needs: x, y and perhaps the factor's columns, w, a buffer of rows.
+# Numbers that a tile of so many vectors needs: x, y and perhaps the factor's columns, w, sums, a buffer of rows.
 cdef inline Py_ssize_t tile_size(Py_ssize_t length, Py_ssize_t columns, Py_ssize_t k, Py_ssize_t ld,
                                  Py_ssize_t width) noexcept nogil:
-    return (length * (2 + columns) + k + (ld + width - 1) // width * width) * width
+    return (length * (2 + columns) + 2 * k + (ld + width - 1) // width * width) * width
 
 
 cdef nmf_newton describe_newton(real[:, ::1] F, real[:, ::1] N, const real[:, ::1] G, const real[:, ::1] start,
-                                const real[:, ::1] before, const real[::1] sums, const int[::1] order, double l2,
-                                double beta, int max_sweeps, double tol, const real[::1] floors,
+                                const real[:, ::1] before, Py_ssize_t k, const real[:, ::1] sums,
+                                const int[::1] order, const real[::1] l2, double beta, int max_sweeps, double tol, const real[::1] floors,
                                 bint careful, bint measure):
     cdef nmf_newton job
-    job.k, job.ld, job.n_order = sums.shape[0], F.shape[1], order.shape[0]
+    job.k, job.ld, job.n_order = k, F.shape[1], order.shape[0]
     job.order = &order[0] if order.shape[0] else NULL
-    job.G, job.sums, job.start, job.before = &G[0, 0], &sums[0], &start[0, 0], &before[0, 0]
+    job.G, job.sums, job.start, job.before = &G[0, 0], &sums[0, 0], &start[0, 0], &before[0, 0]
     job.F = &F[0, 0]
     job.N = NULL if N is None else &N[0, 0]
     job.floors = &floors[0]
-    job.l2, job.beta, job.tol, job.max_sweeps = l2, beta, tol, max_sweeps
+    job.l2, job.sums_step = &l2[0], sums.shape[1] if sums.shape[0] > 1 else 0
+    job.beta, job.tol, job.max_sweeps = beta, tol, max_sweeps
     job.careful, job.measure = careful, measure
     return job
 
@@ -94,15 +96,15 @@ cdef void add_reports(double* total, const double* reports, Py_ssize_t tasks) no
 
 # Every row f of `start` becomes the improved row of F, up to max_sweeps sweeps of steps of its components in `order`:
 # f_c <- max(0, f_c + (q - s) (q / s) / (h + l2 (q / s)^2)) with q = sum_j x_j g_jc / y_j, h = sum_j x_j (g_jc / y_j)^2,
-#     y = max(the row's floor, G f),   s = sums_c + l2 f_c,   sums_c = sum_j g_jc + l1,
+#     y = max(the row's floor, G f),   s = sums_c + l2 f_c,   sums_c = sum_j g_jc + l1, one for every row or for all,
 # not below f_c q / s if `careful`; then N and F are extrapolated as in dense_pass. report as there, but the last
 # number gains sum_j x_j (log(x_j / y_j) - 1), if `measure`. Rows are dealt out; no row depends on another. Bytes: X
 # once (by columns: in blocks of a cache line), G's transpose for every row, from the second cache level.
 def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:, :] X, const real[:, ::1] G,
-                 const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[::1] sums,
-                 const int[::1] order, double l2, double beta, int max_sweeps, double tol, const real[::1] floors,
+                 const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
+                 const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps, double tol, const real[::1] floors,
                  bint careful, bint measure, Team team not None):
-    cdef Py_ssize_t n = F.shape[0], m = X.shape[1], k = sums.shape[0], ld = F.shape[1]
+    cdef Py_ssize_t n = F.shape[0], m = X.shape[1], k = scale.shape[0], ld = F.shape[1]
     cdef int level = team.level, n_threads
     cdef nmf_newton job
     cdef real* memory
@@ -121,7 +123,7 @@ def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[
     size += ldh * width if step != 1 else 0
     cdef Py_ssize_t t, j, tasks = (n + width - 1) // width, blocks = (m + TILE - 1) // TILE
     n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * m * k * STEP_COST // THREAD_WORK)
-    job = describe_newton(F, N, G, start, before, sums, order, l2, beta, max_sweeps, tol, floors, careful,
+    job = describe_newton(F, N, G, start, before, k, sums, order, l2, beta, max_sweeps, tol, floors, careful,
                           measure)
     memory = divide_memory(&job, scale, size * sizeof(real), k * ldh, tasks, &reports, &H, team)
     with nogil:
@@ -142,10 +144,10 @@ def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[
 # each, once.
 def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const index[::1] indices,
                const index[::1] indptr, const index[::1] rows, const index[::1] windows, const real[:, ::1] G,
-               const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[::1] sums,
-               const int[::1] order, double l2, double beta, int max_sweeps, double tol, const real[::1] floors,
+               const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
+               const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps, double tol, const real[::1] floors,
                bint careful, bint measure, Team team not None):
-    cdef Py_ssize_t n = F.shape[0], k = sums.shape[0], ld = F.shape[1], tasks = windows.shape[0] - 1, t, size
+    cdef Py_ssize_t n = F.shape[0], k = scale.shape[0], ld = F.shape[1], tasks = windows.shape[0] - 1, t, size
     cdef int level = team.level, n_threads
     cdef nmf_newton job
     cdef real* memory
@@ -163,7 +165,7 @@ def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::
     long_rows = (longest + width - 1) // width if longest > most else 0
     size = tile_size(max(long_rows, min(longest, most)), min(ld, (k + 3) // 4 * 4), k, ld, width)
     n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + data.shape[0] * k * STEP_COST // THREAD_WORK)
-    job = describe_newton(F, N, G, start, before, sums, order, l2, beta, max_sweeps, tol, floors, careful,
+    job = describe_newton(F, N, G, start, before, k, sums, order, l2, beta, max_sweeps, tol, floors, careful,
                           measure)
     memory = divide_memory(&job, scale, size * sizeof(real), 0, tasks, &reports, &rest, team)
     with nogil:

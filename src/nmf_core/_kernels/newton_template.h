@@ -12,12 +12,12 @@
  */
 
 /* What the loops over the entries of a tile need. x, y: `length` vectors, ACROSS for every row, `stride` numbers apart; g of
- * component c: from H + c * ldh on; w, floor: a row in each lane. */
+ * component c: from H + c * ldh on; w, sums, floor, l2: a row in each lane. */
 typedef struct {
     ptrdiff_t length, stride, ldh;
     const NMF_REAL *x, *H;
-    NMF_REAL *y, *w;
-    NMF_NAME(full) floor;
+    NMF_REAL *y, *w, *sums;
+    NMF_NAME(full) floor, l2;
 } NMF_NAME(newton_tile);
 
 #define NMF_G(h, p) (layout == NMF_SHARED ? NMF_NAME(splat)((h)[p]) : NMF_LOAD(h, p))
@@ -124,9 +124,9 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(newton_sweeps)(const int layout, cons
                                                           const NMF_NAME(newton_tile) *t, double *report)
 {
     const NMF_NAME(full) zero = {0};
-    const NMF_REAL *sums = (const NMF_REAL *)job->sums, *last = NULL;
-    const NMF_REAL l2 = (NMF_REAL)job->l2, goal = (NMF_REAL)(job->tol * job->tol);
+    const NMF_REAL *last = NULL, goal = (NMF_REAL)(job->tol * job->tol);
     NMF_REAL active[NMF_FULL], first[NMF_FULL], lengths[NMF_FULL];
+    const NMF_NAME(full) l2 = t->l2;
     NMF_NAME(full) move = zero, q, h;
     int running = 0;
     for (int s = 0; s < NMF_FULL; s++)
@@ -143,7 +143,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(newton_sweeps)(const int layout, cons
                 NMF_NAME(newton_sums)(layout, 0, t, rows, now, now, move, &q, &h);
             else
                 NMF_NAME(newton_sums)(layout, 1, t, rows, now, last, move, &q, &h);
-            const NMF_NAME(full) w = NMF_LOAD(t->w, c), s = sums[c] + l2 * w, share = q / s;
+            const NMF_NAME(full) w = NMF_LOAD(t->w, c), s = NMF_LOAD(t->sums, c) + l2 * w, share = q / s;
             /* Down to w q / s the divergence is sure to fall, as in a multiplicative update. */
             const NMF_NAME(full) lowest = job->careful ? NMF_SELECT(share < 1, w * share, zero) : zero;
             const NMF_NAME(full) ahead = NMF_NAME(larger)(w + (q - s) * share / (h + l2 * share * share), lowest);
@@ -191,15 +191,19 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(newton_rows)(const int layout, const 
                                                         double *report)
 {
     const ptrdiff_t ld = job->ld, k = job->k;
-    const NMF_REAL *from[NMF_FULL];
-    NMF_REAL floors[NMF_FULL];
+    const NMF_REAL *from[NMF_FULL], *sums[NMF_FULL];
+    NMF_REAL floors[NMF_FULL], l2[NMF_FULL];
     for (ptrdiff_t s = 0; s < NMF_FULL; s++) {
         const ptrdiff_t row = at[s < rows ? s : 0];
         from[s] = (const NMF_REAL *)job->start + row * ld;
+        sums[s] = (const NMF_REAL *)job->sums + row * job->sums_step;
         floors[s] = ((const NMF_REAL *)job->floors)[row];
+        l2[s] = ((const NMF_REAL *)job->l2)[row];
     }
     t->floor = NMF_LOAD(floors, 0);
+    t->l2 = NMF_LOAD(l2, 0);
     NMF_NAME(transpose_rows)(k, from, t->w, NMF_FULL);
+    NMF_NAME(transpose_rows)(k, sums, t->sums, NMF_FULL);
     NMF_NAME(newton_sweeps)(layout, job, rows, t, report);
     memset(buffer, 0, NMF_FULL * ld * sizeof(NMF_REAL));
     NMF_NAME(transpose)(k, NMF_FULL, t->w, NMF_FULL, buffer, ld);
@@ -217,7 +221,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(newton_rows)(const int layout, const 
     }
 }
 
-/* Divide the scratch memory of a tile: x and y of so many vectors, w, a buffer of rows. What follows is free. */
+/* Divide the scratch memory of a tile: x and y of so many vectors, w, sums, a buffer of rows. What follows is free. */
 static NMF_TARGET NMF_INLINE NMF_REAL *NMF_NAME(newton_memory)(const nmf_newton *job, ptrdiff_t length, NMF_REAL *scratch,
                                                                NMF_NAME(newton_tile) *t, NMF_REAL **buffer)
 {
@@ -226,7 +230,8 @@ static NMF_TARGET NMF_INLINE NMF_REAL *NMF_NAME(newton_memory)(const nmf_newton 
     t->x = scratch;
     t->y = scratch + length * NMF_FULL;
     t->w = t->y + length * NMF_FULL;
-    *buffer = t->w + job->k * NMF_FULL;
+    t->sums = t->w + job->k * NMF_FULL;
+    *buffer = t->sums + job->k * NMF_FULL;
     return *buffer + NMF_FULL * ((job->ld + NMF_FULL - 1) / NMF_FULL * NMF_FULL);
 }
 

@@ -6,16 +6,19 @@
 #define NMF_BYTES 64
 #define NMF_TALL 8
 #define NMF_WIDE 4
+#define NMF_OBSERVED_TALL 24
 #elif NMF_LEVEL == 1
 #define NMF_TARGET NMF_AVX2
 #define NMF_BYTES 32
 #define NMF_TALL 4
 #define NMF_WIDE 2
+#define NMF_OBSERVED_TALL 12
 #else
 #define NMF_TARGET
 #define NMF_BYTES 16
 #define NMF_TALL 4
 #define NMF_WIDE 2
+#define NMF_OBSERVED_TALL 12
 #endif
 #define NMF_NAME(f) NMF_JOIN(f, NMF_TAG, NMF_LEVEL)
 #if NMF_LEVEL == 2
@@ -37,11 +40,13 @@ typedef NMF_VECTOR(NMF_REAL, NMF_BYTES / 2) NMF_NAME(half);
 #include "products_template.h"
 #include "elementary_template.h"
 #include "newton_template.h"
+#include "observed_template.h"
 
 #undef NMF_TARGET
 #undef NMF_BYTES
 #undef NMF_TALL
 #undef NMF_WIDE
+#undef NMF_OBSERVED_TALL
 #undef NMF_NAME
 #undef NMF_BELOW
 #undef NMF_FULL

@@ -2,24 +2,49 @@
 
 import numpy as np
 
-from nmf_core.data.base import BetaStep, Container, NewtonStep, Step, factor_array
+from nmf_core.data.base import BetaStep, Complete, Container, NewtonStep, ObservedStep, Partial, Step, factor_array
 from nmf_core.data.dense import Dense
 from nmf_core.validation import Matrix, is_sparse
 
-__all__ = ["BetaStep", "Container", "NewtonStep", "Step", "as_container", "factor_array"]
+__all__ = [
+    "BetaStep",
+    "Complete",
+    "Container",
+    "NewtonStep",
+    "ObservedStep",
+    "Partial",
+    "Step",
+    "as_container",
+    "factor_array",
+]
 
 
 # Share of entries that are not zero up to which going through these alone pays.
 FEW = 0.1
 
 
-def as_container(X: Matrix, *, by_rows: bool = False, upright: bool = False, zeros_matter: bool = True) -> Container:
+def as_container(
+    X: Matrix,
+    *,
+    missing: str | None = None,
+    weights: Matrix | None = None,
+    one_by_one: bool = False,
+    by_rows: bool = False,
+    upright: bool = False,
+    zeros_matter: bool = True,
+) -> Container:
     """The container of a validated X; nothing is copied if the memory allows to read it row by row or column by column.
 
     Parameters
     ----------
     X : ndarray or sparse array or matrix of shape (n_samples, n_features), float32 or float64
         An array stored by columns or in CSC is visited by columns: its container is `transposed`.
+    missing : {None, "nan", "unstored"}
+        What is missing.
+    weights : ndarray, or CSR or CSC array or matrix, of the shape of X, optional
+        How much every entry counts.
+    one_by_one : bool
+        Whether known entries must be held one by one even if nothing is missing, for what only `Partial` ones can do.
     by_rows : bool
         Whether what a pass makes of a row must not depend, to the last bit, on the number of rows: arrays stored by
         columns are copied then, because their products are summed in groups that depend on it; those of CSC are not
@@ -31,6 +56,12 @@ def as_container(X: Matrix, *, by_rows: bool = False, upright: bool = False, zer
         Whether zeros of X are entries like any other, not, as for Kullback-Leibler, of no concern: an array with few
         others becomes sparse then, a small copy.
     """
+    if weights is not None or missing == "unstored" or one_by_one or (missing == "nan" and np.isnan(X.min())):
+        from nmf_core.data.observed import observe  # imports scipy.sparse
+
+        known = observe(X, missing, weights)
+        if one_by_one or missing == "unstored" or known.weights is not None or known.n_stored < X.shape[0] * X.shape[1]:
+            return known
     if not zeros_matter and not is_sparse(X) and np.count_nonzero(X) <= FEW * X.size:
         import scipy.sparse as sp
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nmf_core import _core
 from nmf_core._core import Team
 
 _PAGE = 1 << 21  # bytes of a huge page: rows of a factor are read in any order, and each small page costs a look-up
@@ -90,6 +91,34 @@ class Step(NamedTuple):
         return cls(F, F, gram[0], gram, np.empty(0, dtype=np.int32), max_sweeps=0)
 
 
+class ObservedStep(NamedTuple):
+    """How rows with missing entries are improved by coordinate descent: what the kernel wants to know, in its order.
+
+    Attributes
+    ----------
+    start, before, scale, order, l1, beta, max_sweeps, tol
+        As in `Step`.
+    lower : ndarray of shape (k,)
+        Bounds of the components: zero, or minus infinity, to which the l1 penalty does not apply.
+    l2 : float
+        The l2 penalty.
+    amounts : ndarray of shape (n,)
+        What the penalties of every row are multiplied by.
+    """
+
+    start: np.ndarray
+    before: np.ndarray
+    scale: np.ndarray
+    lower: np.ndarray
+    order: np.ndarray
+    l1: float
+    l2: float
+    amounts: np.ndarray
+    beta: float
+    max_sweeps: int
+    tol: float
+
+
 class NewtonStep(NamedTuple):
     """How rows are improved for the Kullback-Leibler divergence: what its kernels want to know, in their order.
 
@@ -97,10 +126,11 @@ class NewtonStep(NamedTuple):
     ----------
     start, before, scale, order, beta, max_sweeps, tol
         As in `Step`.
-    sums : ndarray of shape (k,)
-        What a component adds to the divergence by its size: the sum of its other factor, plus the l1 penalty.
-    l2 : float
-        The l2 penalty.
+    sums : ndarray of shape (1, ld) or (n, ld)
+        What a component adds to the divergence by its size: the sum of its other factor, plus the l1 penalty; one row
+        for all or one for each.
+    l2 : ndarray of shape (n,)
+        The l2 penalties.
     floors : ndarray of shape (n,)
         For every row, the least that an entry of its model counts as.
     careful : bool
@@ -114,7 +144,7 @@ class NewtonStep(NamedTuple):
     scale: np.ndarray
     sums: np.ndarray
     order: np.ndarray
-    l2: float
+    l2: np.ndarray
     beta: float
     max_sweeps: int
     tol: float
@@ -185,6 +215,27 @@ class Container(ABC):
     def sum(self) -> float:
         """The sum of all entries, in double."""
 
+    @abstractmethod
+    def sums(self, *, columns: bool = False) -> np.ndarray:
+        """The sum of every row, or column, of A, in double."""
+
+    def amounts(self, *, columns: bool = False) -> np.ndarray:
+        """How many entries count in every row, or column, of A, in double."""
+        return np.full(self.shape[1 if columns else 0], float(self.shape[0 if columns else 1]))
+
+    def means(self, *, columns: bool = False) -> np.ndarray:
+        """The mean of every row, or column, of A, in double; zero where nothing counts."""
+        amounts = self.amounts(columns=columns)
+        return np.divide(self.sums(columns=columns), amounts, out=np.zeros_like(amounts), where=amounts > 0)
+
+    def mean(self) -> float:
+        """The mean of the entries that count, in double."""
+        return self.sum() / float(self.amounts().sum())
+
+    def level(self) -> float:
+        """About how large entries are: what those of the model should be at the start."""
+        return self.mean()
+
     def squared_norm(self) -> float:
         """||X||_F^2, in double; X is read for it once."""
         if self._squared_norm is None:
@@ -200,7 +251,59 @@ class Container(ABC):
         """The sum of the squares of all entries, in double: what `squared_norm` keeps."""
 
     @abstractmethod
-    def in_double(self) -> "Container":
+    def newton(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: NewtonStep,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        """Rows, or columns, of A are gone through to improve F for the Kullback-Leibler divergence.
+
+        Parameters
+        ----------
+        F : ndarray of shape (n, ld), or (m, ld) for columns
+            Factor array, the result. Modified in place.
+        N : ndarray like F, or None
+            Takes the improved rows; F is then extrapolated from them. Modified in place.
+        report : ndarray of shape (4,), float64
+            Gains what `improve` adds, but last the sum of x (log(x / y) - 1) over the stored entries, with
+            `step.measure`. Modified in place.
+        G : ndarray of shape (m, ld), or (n, ld) for columns
+            Factor array of the other side.
+        step : NewtonStep
+            How rows are improved.
+        team : Team
+            Who works.
+        columns : bool
+            Whether F belongs to the columns of A.
+        """
+
+    @abstractmethod
+    def model_sums(self, G: np.ndarray, k: int, team: Team, *, columns: bool = False) -> np.ndarray:
+        """What a unit of every component adds to the model of a row, or column, in double.
+
+        The sums of G's first k columns over the entries that count: of shape (1, k) where these are the same for all
+        rows, otherwise (n, k), or (m, k) for columns.
+        """
+
+    @abstractmethod
+    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
+        """The beta-divergence of A and ``F @ G.T``, in double, for factor arrays F (n, ld) and G (m, ld).
+
+        Entries of a row's model below its number in `floors` (n,) count as so large. ``F @ G.T`` is never there whole.
+        """
+
+
+class Complete(Container):
+    """A matrix of which every entry is known and counts the same, so that sums over rows serve all columns."""
+
+    @abstractmethod
+    def in_double(self) -> "Complete":
         """The same matrix in float64."""
 
     @abstractmethod
@@ -267,49 +370,10 @@ class Container(ABC):
             How rows are improved.
         """
 
-    @abstractmethod
-    def newton(
-        self,
-        F: np.ndarray,
-        N: np.ndarray | None,
-        report: np.ndarray,
-        G: np.ndarray,
-        step: NewtonStep,
-        team: Team,
-        *,
-        columns: bool = False,
-    ) -> None:
-        """Rows, or columns, of A are gone through to improve F for the Kullback-Leibler divergence.
-
-        Parameters
-        ----------
-        F : ndarray of shape (n, ld), or (m, ld) for columns
-            Factor array, the result. Modified in place.
-        N : ndarray like F, or None
-            Takes the improved rows; F is then extrapolated from them. Modified in place.
-        report : ndarray of shape (4,), float64
-            Gains what `improve` adds, but last the sum of x (log(x / y) - 1) over the stored entries, with
-            `step.measure`. Modified in place.
-        G : ndarray of shape (m, ld), or (n, ld) for columns
-            Factor array of the other side.
-        step : NewtonStep
-            How rows are improved.
-        team : Team
-            Who works.
-        columns : bool
-            Whether F belongs to the columns of A.
-        """
-
-    @abstractmethod
-    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
-        """The beta-divergence of A and ``F @ G.T``, in double, for factor arrays F (n, ld) and G (m, ld).
-
-        Entries of a row's model below its number in `floors` (n,) count as so large. ``F @ G.T`` is never there whole.
-        """
-
-    @abstractmethod
-    def sums(self, *, columns: bool = False) -> np.ndarray:
-        """The sum of every row, or column, of A, in double."""
+    def model_sums(self, G: np.ndarray, k: int, team: Team, *, columns: bool = False) -> np.ndarray:
+        sums = np.zeros((1, k))
+        _core.factor_sums(sums[0], G, team)
+        return sums
 
     def transposed_product(self, F: np.ndarray, k: int, team: Team) -> np.ndarray:
         """A.T @ F (m, ld) for a factor array F (n, ld) with k columns."""
@@ -317,3 +381,58 @@ class Container(ABC):
         S = aligned_zeros((m + k, F.shape[1]), self.dtype)
         self.improve(F, None, S, np.zeros(4), S[:m], Step.none(F, k), team)
         return S[:m]
+
+
+class Partial(Container):
+    """A matrix of which some entries are known, each perhaps with a weight; the others do not count.
+
+    Attributes
+    ----------
+    data : ndarray of shape (n_stored,)
+        The known entries.
+    """
+
+    data: np.ndarray
+
+    @abstractmethod
+    def counts(self, *, columns: bool = False) -> np.ndarray:
+        """How many entries are known in every row, or column, of A."""
+
+    @abstractmethod
+    def shifted(self, offset: float) -> "Partial":
+        """The same entries less a number, of any sign."""
+
+    @abstractmethod
+    def hals(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: ObservedStep,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        """Improve F by coordinate descent, every row by its own Gram matrix; arguments as in `newton`.
+
+        The last number of the report gains the sum of w (x - y)^2.
+        """
+
+    @abstractmethod
+    def mu(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: BetaStep,
+        amounts: np.ndarray,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        """Improve F by multiplicative updates; arguments as in `newton`, and the amounts of `ObservedStep`.
+
+        The report gains nothing in its last number.
+        """

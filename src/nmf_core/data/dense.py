@@ -6,12 +6,12 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data.base import BetaStep, Container, NewtonStep, Step, aligned_zeros
+from nmf_core.data.base import BetaStep, Complete, NewtonStep, Step, aligned_zeros
 
 _BLOCK_BYTES = 1 << 22
 
 
-class Dense(Container):
+class Dense(Complete):
     """A strided array, read in place as long as its rows are contiguous.
 
     Parameters

@@ -1,13 +1,15 @@
 """Sparse matrices in compressed rows."""
 
+from abc import abstractmethod
 from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data.base import BetaStep, Container, NewtonStep, Step, aligned_zeros
+from nmf_core.data.base import BetaStep, Complete, Container, NewtonStep, Step, aligned_zeros
 from nmf_core.data.dense import Dense
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
@@ -24,8 +26,8 @@ _WINDOW_ENTRIES = 1 << 16
 _SUM_ENTRIES = 1 << 18  # entries, about, whose sums are taken together: they are copied in double
 
 
-class Sparse(Container):
-    """A CSR matrix, read in place; columns that are unsorted or occur twice in a row are mended in a copy.
+class Rows(Container):
+    """Stored entries in compressed rows: CSR, read in place; what is unsorted or occurs twice is mended in a copy.
 
     Parameters
     ----------
@@ -33,12 +35,9 @@ class Sparse(Container):
         The blocked matrix. Explicit zeros are entries like any other.
     transposed : bool
         Whether A is X.T.
-    grouped : bool
-        Whether the statistics of a pass may be summed in groups of rows, which depend on all of A.
     """
 
-    def __init__(self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False, grouped: bool = True) -> None:
-        self.grouped = grouped
+    def __init__(self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False) -> None:
         if not A.has_canonical_format:
             A = A.copy()
             A.sum_duplicates()
@@ -50,10 +49,7 @@ class Sparse(Container):
         index = np.int32 if A.indices.dtype == np.int32 and A.indptr.dtype == np.int32 else np.int64
         self.indices = np.ascontiguousarray(A.indices[: self.n_stored], dtype=index)
         self.indptr = np.ascontiguousarray(A.indptr, dtype=index)
-        self._splits: dict[int, np.ndarray] = {}
-        self._bounds: dict[int, np.ndarray] = {}
         self._windows: tuple[np.ndarray, np.ndarray] | None = None
-        self._columns: Sparse | None = None
 
     def sum(self) -> float:
         return float(self.data.sum(dtype=np.float64))
@@ -61,12 +57,16 @@ class Sparse(Container):
     def sums(self, *, columns: bool = False) -> np.ndarray:
         if columns:
             return self.by_columns().sums()
+        return self.row_sums(self.data)
+
+    def row_sums(self, values: np.ndarray) -> np.ndarray:
+        """The sums (n,) of numbers that belong to the stored entries over every row, in double."""
         sums = np.empty(self.shape[0])
         step = max(1, _SUM_ENTRIES * self.shape[0] // max(1, self.n_stored))
         for first in range(0, self.shape[0], step):
             ends = self.indptr[first : first + step + 1]
             rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
-            entries = self.data[ends[0] : ends[-1]]
+            entries = values[ends[0] : ends[-1]]
             sums[first : first + step] = np.bincount(rows, weights=entries, minlength=len(ends) - 1)
         return sums
 
@@ -76,9 +76,61 @@ class Sparse(Container):
     def sum_of_squares(self) -> float:
         return float(np.einsum("i,i->", self.data, self.data, dtype=np.float64))
 
+    @abstractmethod
+    def by_columns(self) -> Self:
+        """The transposed matrix, as large as this one; made when first wanted."""
+
+    def newton(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: NewtonStep,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        A = self.by_columns() if columns else self
+        rows, windows = A._sorted_rows()
+        _core.csr_newton(F, N, report, A.data, A.indices, A.indptr, rows, windows, G, *step, team)
+
+    def csr(self) -> sp.csr_array:
+        """The same entries for SciPy, sharing memory."""
+        return sp.csr_array((self.data, self.indices, self.indptr), shape=self.shape)
+
+    def _sorted_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """All rows, window by window, the longest of each first, and where the windows begin and end."""
+        if self._windows is None:
+            n = self.shape[0]
+            entries = np.searchsorted(self.indptr, np.arange(0, self.n_stored, _WINDOW_ENTRIES))
+            bounds = np.unique(np.concatenate([np.arange(0, n, _WINDOW_ROWS), entries, [n]]))
+            window = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+            rows = np.lexsort((-np.diff(self.indptr), window))
+            self._windows = rows.astype(self.indices.dtype), bounds.astype(self.indices.dtype)
+        return self._windows
+
+
+class Sparse(Rows, Complete):
+    """A CSR matrix; what is not stored is zero.
+
+    Parameters
+    ----------
+    A, transposed
+        As in `Rows`.
+    grouped : bool
+        Whether the statistics of a pass may be summed in groups of rows, which depend on all of A.
+    """
+
+    def __init__(self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False, grouped: bool = True) -> None:
+        super().__init__(A, transposed=transposed)
+        self.grouped = grouped
+        self._splits: dict[int, np.ndarray] = {}
+        self._bounds: dict[int, np.ndarray] = {}
+        self._transpose: Sparse | None = None
+
     def in_double(self) -> "Sparse":
-        A = sp.csr_array((self.data.astype(np.float64), self.indices, self.indptr), shape=self.shape)
-        return Sparse(A, transposed=self.transposed)
+        return Sparse(self.csr().astype(np.float64), transposed=self.transposed)
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:
         C = aligned_zeros((self.shape[0], G.shape[1]), self.dtype)
@@ -150,38 +202,10 @@ class Sparse(Container):
         groups, splits = self._dealt(S is not None, G, team)
         _core.csr_beta_pass(F, N, S, report, self.data, self.indices, self.indptr, splits, groups, G, *step, team)
 
-    def newton(
-        self,
-        F: np.ndarray,
-        N: np.ndarray | None,
-        report: np.ndarray,
-        G: np.ndarray,
-        step: NewtonStep,
-        team: Team,
-        *,
-        columns: bool = False,
-    ) -> None:
-        A = self.by_columns() if columns else self
-        rows, windows = A._sorted_rows()
-        _core.csr_newton(F, N, report, A.data, A.indices, A.indptr, rows, windows, G, *step, team)
-
     def by_columns(self) -> "Sparse":
-        """The transposed matrix, as large as this one; made when first wanted."""
-        if self._columns is None:
-            A = sp.csr_array((self.data, self.indices, self.indptr), shape=self.shape)
-            self._columns = Sparse(A.T.tocsr(), transposed=not self.transposed)
-        return self._columns
-
-    def _sorted_rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """All rows, window by window, the longest of each first, and where the windows begin and end."""
-        if self._windows is None:
-            n = self.shape[0]
-            entries = np.searchsorted(self.indptr, np.arange(0, self.n_stored, _WINDOW_ENTRIES))
-            bounds = np.unique(np.concatenate([np.arange(0, n, _WINDOW_ROWS), entries, [n]]))
-            window = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-            rows = np.lexsort((-np.diff(self.indptr), window))
-            self._windows = rows.astype(self.indices.dtype), bounds.astype(self.indices.dtype)
-        return self._windows
+        if self._transpose is None:
+            self._transpose = Sparse(self.csr().T.tocsr(), transposed=not self.transposed)
+        return self._transpose
 
     def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
         # What the stored entries change of the divergence that the model alone has from zeros. An almost exact fit,
@@ -198,7 +222,7 @@ class Sparse(Container):
             model = float(_core.model_divergence(F, G, beta, floors, team))
         if excess + model > _CANCELLED * model:
             return excess + model
-        A = sp.csr_array((self.data, self.indices, self.indptr), shape=self.shape)
+        A = self.csr()
         step = max(1, (1 << 22) // (8 * self.shape[1]))
         return sum(
             Dense(A[rows].toarray()).divergence(F[rows], G, beta, floors[rows], team)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmf_core import _core
+from nmf_core.data import Complete
 from nmf_core.problem import History, Problem
 from nmf_core.solvers.fit import Fit, Momentum, NoMomentum, Side
 from nmf_core.stopping import MaxIter, Rule, State
@@ -34,8 +35,8 @@ class Solver(ABC):
         """Whether it minimises this beta-divergence."""
 
     @abstractmethod
-    def kind(self, beta: float) -> type[Fit]:
-        """How it improves the factors for this beta-divergence."""
+    def kind(self, beta: float, complete: bool) -> type[Fit]:
+        """How it improves the factors for this beta-divergence, of data that are `Complete` or not."""
 
     @abstractmethod
     def rules(self, tol: float) -> list[Rule]:
@@ -64,6 +65,7 @@ def solve(
     tol: float,
     max_iter: int,
     rules: Sequence[Rule] = (),
+    update_W: np.ndarray | None = None,
     update_H: np.ndarray | None = None,
     acceleration: bool = True,
     shuffle: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -91,8 +93,8 @@ def solve(
         Iterations at most.
     rules : sequence of Rule
         Further reasons to stop, looked at after the solver's own and before `max_iter`.
-    update_H : ndarray of bool, shape (k,), optional
-        The components of H to update; all by default. With none of them, W is found row by row to the tolerance.
+    update_W, update_H : ndarray of bool, shape (k,), optional
+        The components of W and of H to update; all by default. With none of H, W is found row by row to the tolerance.
     acceleration : bool
         Whether an accelerated solver may be.
     shuffle : callable, optional
@@ -112,12 +114,14 @@ def solve(
         An interrupt from the keyboard is an outcome too, with the factors as they are then.
     """
     everything = np.arange(k, dtype=np.int32)
+    order_W = everything if update_W is None else everything[update_W]
     order_H = everything if update_H is None else everything[update_H]
     sides = (
-        Side(W, k, everything, problem.penalty_W),
+        Side(W, k, order_W, problem.penalty_W),
         Side(Ht, k, order_H, problem.penalty_H, gram_H, sums_H),
     )
-    fit = solver.kind(problem.loss.beta)(problem, *sides, k, solver.method, team, start)
+    kind = solver.kind(problem.loss.beta, isinstance(problem.data, Complete))
+    fit = kind(problem, *sides, k, solver.method, team, start)
     rows_only = len(order_H) == 0
     rules = [*([_RowsDone(fit)] if rows_only else solver.rules(tol)), *rules, MaxIter(max_iter)]
     try:

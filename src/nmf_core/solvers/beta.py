@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import BetaStep, factor_array
+from nmf_core.data import BetaStep, Complete, factor_array
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.fit import ROUNDING, Fit, Momentum, Side
 
@@ -28,6 +28,8 @@ class BetaFit(Fit):
     S : ndarray of shape (2 m, ld), or (m + 1, ld) for the Kullback-Leibler divergence
         Statistics of the waiting W: numerators above, denominators below.
     """
+
+    data: Complete
 
     upright = True
 

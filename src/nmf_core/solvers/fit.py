@@ -3,6 +3,8 @@
 import math
 import time
 from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +42,8 @@ class Side:
         Squared sizes of the other factor's components when this one was last improved.
     gram, sums : ndarray of shape (k, k) and (k,), or None
         ``F.T @ F`` and the sums of F's columns, of a factor that never changes and for which they are known.
+    amounts : ndarray of shape (n,)
+        What the penalties of F's rows are multiplied by.
     """
 
     def __init__(
@@ -59,6 +63,11 @@ class Side:
         self.partner_sizes = np.ones(k, dtype=F.dtype)
         self.gram = gram
         self.sums = sums
+
+    @cached_property
+    def amounts(self) -> np.ndarray:
+        """What the penalties of F's rows are multiplied by."""
+        return self.penalty.amounts_of(len(self.F), self.F.dtype)
 
     def rescale(self, sizes: np.ndarray, beta: float) -> np.ndarray:
         """What its components (k,) are to be multiplied by before extrapolation by beta, so that scales compare.
@@ -148,7 +157,7 @@ class Fit(ABC):
         self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float
     ) -> None:
         self.problem = problem
-        self.data = problem.data
+        self.data: Any = problem.data  # of the class that this kind of fit can handle
         self.sides = W, Ht
         self.blocked, self.other = (Ht, W) if self.data.transposed else (W, Ht)
         self.k = k

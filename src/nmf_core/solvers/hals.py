@@ -3,6 +3,7 @@
 from nmf_core._core import METHODS
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import Fit
+from nmf_core.solvers.observed import ObservedFit
 from nmf_core.solvers.quadratic import QuadraticFit
 from nmf_core.stopping import Rule, SmallViolation
 
@@ -26,8 +27,8 @@ class HALS(Solver):
     def handles(self, beta: float) -> bool:
         return beta == 2
 
-    def kind(self, beta: float) -> type[Fit]:
-        return QuadraticFit
+    def kind(self, beta: float, complete: bool) -> type[Fit]:
+        return QuadraticFit if complete else ObservedFit
 
     def rules(self, tol: float) -> list[Rule]:
         return [SmallViolation(tol)]

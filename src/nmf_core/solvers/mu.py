@@ -4,6 +4,7 @@ from nmf_core._core import METHODS
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.beta import BetaFit
 from nmf_core.solvers.fit import Fit
+from nmf_core.solvers.observed import ObservedFit
 from nmf_core.solvers.quadratic import QuadraticFit
 from nmf_core.stopping import Rule, SmallChange, SmallDecrease, SmallViolation
 
@@ -28,8 +29,8 @@ class MU(Solver):
     def handles(self, beta: float) -> bool:
         return True
 
-    def kind(self, beta: float) -> type[Fit]:
-        return QuadraticFit if beta == 2 else BetaFit
+    def kind(self, beta: float, complete: bool) -> type[Fit]:
+        return ObservedFit if not complete else QuadraticFit if beta == 2 else BetaFit
 
     def rules(self, tol: float) -> list[Rule]:
         return [SmallChange(tol)]
@@ -50,8 +51,8 @@ class ExtrapolatedMU(MU):
     name = "mue"
     accelerated = True
 
-    def kind(self, beta: float) -> type[Fit]:
-        return BetaFit
+    def kind(self, beta: float, complete: bool) -> type[Fit]:
+        return BetaFit if complete else ObservedFit
 
     def rules(self, tol: float) -> list[Rule]:
         return [SmallViolation(tol), SmallDecrease(tol)]

@@ -20,6 +20,8 @@ class NewtonFit(AlternatingFit):
     careful : bool
         Whether steps are cut short so that the objective is sure to fall: in the iteration after one without
         extrapolation that has raised it, and is taken back.
+    last : (Side, ndarray of shape (1, k) or (n, k))
+        The side that was improved last, and what its components added to the model.
     """
 
     guarded = True
@@ -29,6 +31,7 @@ class NewtonFit(AlternatingFit):
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
         self.careful = False
+        self.last: tuple[Side, np.ndarray] | None = None
         self.total = self.data.sum()
         # Entries that nothing explains yet pull with finite force.
         by_itself = len(Ht.order) == 0
@@ -54,14 +57,22 @@ class NewtonFit(AlternatingFit):
     ) -> None:
         W, Ht = self.sides
         partner = Ht if side is W else W
-        sums = self.sums(partner)
-        scale = side.rescale(sums**2, beta)
+        columns = side is not self.blocked
+        if partner.sums is None:
+            sums = self.data.model_sums(partner.F, self.k, self.team, columns=columns)
+        else:
+            sums = partner.sums[np.newaxis]
+        self.last = side, sums
+        sizes = sums[0] if len(sums) == 1 else self.sums(partner)
+        scale = side.rescale(sizes**2, beta)
+        penalty, dtype = side.penalty, side.F.dtype
+        l1 = penalty.l1 if penalty.amounts is None else penalty.l1 * penalty.amounts[:, np.newaxis]
+        costs = (sums + l1).astype(dtype)
         step = NewtonStep(
-            side.F, side.F if before is None else before, scale, (sums + side.penalty.l1).astype(side.F.dtype),
-            side.order, side.penalty.l2, beta, max_sweeps, tol, self.floors[side], self.careful,
-            side is Ht,
+            side.F, side.F if before is None else before, scale, costs, side.order,
+            dtype.type(penalty.l2) * side.amounts, beta, max_sweeps, tol, self.floors[side], self.careful, side is Ht,
         )  # fmt: skip
-        self.data.newton(to, plain, self.report, partner.F, step, self.team, columns=side is not self.blocked)
+        self.data.newton(to, plain, self.report, partner.F, step, self.team, columns=columns)
 
     def succeeded(self, divergence: float) -> bool:
         extrapolated = self.momentum is not None and self.momentum.beta
@@ -78,7 +89,13 @@ class NewtonFit(AlternatingFit):
 
     def measure(self, extrapolated: bool) -> tuple[float, float]:
         """The last pass has summed x (log(x / y) - 1); the sum of the model y is that of the factors' sums."""
-        model = float(np.multiply(*(component_sums(F, self.k, self.team) for F in self.current)).sum())
+        assert self.last is not None
+        side, sums = self.last
+        F = self.current[self.sides.index(side)]
+        if len(sums) == 1:
+            model = float(sums[0] @ component_sums(F, self.k, self.team))
+        else:
+            model = float(np.einsum("ij,ij->", sums, F[:, : self.k], dtype=np.float64))
         divergence = max(0.0, float(self.report[3]) + model)
         return divergence, math.sqrt(float(self.report[0]) / self.total) if self.total else 0.0
 
@@ -104,7 +121,7 @@ class Newton(Solver):
     def handles(self, beta: float) -> bool:
         return beta == 1
 
-    def kind(self, beta: float) -> type[Fit]:
+    def kind(self, beta: float, complete: bool) -> type[Fit]:
         return NewtonFit
 
     def rules(self, tol: float) -> list[Rule]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import Step, factor_array
+from nmf_core.data import Complete, Step, factor_array
 from nmf_core.problem import Problem
 from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, SMALL, AlternatingFit, Momentum, Side, gram
 
@@ -20,6 +20,8 @@ class QuadraticFit(AlternatingFit):
     S : ndarray of shape (m + k, ld)
         Statistics of the blocked factor: ``A.T @ F`` above, ``F.T @ F`` below.
     """
+
+    data: Complete
 
     def __init__(
         self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float

@@ -1,0 +1,200 @@
+# Rows of which only the stored entries are known, each perhaps with a weight: what is not stored does not count. Every
+# row is a problem of its own, with a Gram matrix of its own; the other factor is improved in the same way from the
+# transposed matrix.
+
+cdef extern from "kernels.h" nogil:
+    ctypedef struct nmf_observed:
+        Py_ssize_t k, ld, ldb, n_order
+        const int* order
+        const void* G
+        const void* start
+        const void* before
+        const void* scale
+        const void* lower
+        const void* amounts
+        void* F
+        void* N
+        double l1, l2, beta, tol
+        int max_sweeps
+    enum:
+        OBSERVED_ROWS "NMF_OBSERVED_ROWS"
+        OBSERVED_NARROW "NMF_OBSERVED_NARROW"
+        OBSERVED_CHUNK "NMF_OBSERVED_CHUNK"
+    void observed_hals_f_i(int level, const nmf_observed* job, const float* data, const float* weights,
+                           const int32_t* indices, const int32_t* indptr, Py_ssize_t first, Py_ssize_t end,
+                           float* scratch, double* report)
+    void observed_hals_f_l(int level, const nmf_observed* job, const float* data, const float* weights,
+                           const int64_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
+                           float* scratch, double* report)
+    void observed_hals_d_i(int level, const nmf_observed* job, const double* data, const double* weights,
+                           const int32_t* indices, const int32_t* indptr, Py_ssize_t first, Py_ssize_t end,
+                           double* scratch, double* report)
+    void observed_hals_d_l(int level, const nmf_observed* job, const double* data, const double* weights,
+                           const int64_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
+                           double* scratch, double* report)
+
+
+# Rows f of F improved for F G.T ~ X from `start` on, up to max_sweeps sweeps of
+# f_c <- max(lower_c, f_c - (A f - b + amount l1)_c / A_cc) with A = sum_j w_j g_j g_j.T + amount l2, b = sum_j w_j x_j g_j
+# over the row's entries, l1 only where lower_c is zero; then extrapolated if there is N. amounts: a number for every row.
+# weights: of the entries, or None for ones. bounds: where the tasks, some rows each, begin, and n. report as in
+# dense_pass, but the last number gains the sum of w (x - y)^2.
+# A row's entries of G are gathered once, into the first cache level, and A and b summed there: k^2 / 2 + k
+# multiply-adds an entry. Bytes: the stored entries and a row of G for each, once.
+def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const real[::1] weights,
+                  const index[::1] indices, const index[::1] indptr, const index[::1] bounds, const real[:, ::1] G,
+                  const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[::1] lower,
+                  const int[::1] order, double l1, double l2, const real[::1] amounts, double beta, int max_sweeps,
+                  double tol, Team team not None):
+    cdef Py_ssize_t k = scale.shape[0], ld = F.shape[1], tasks = bounds.shape[0] - 1, t, width, rows, size
+    cdef nmf_observed job
+    cdef double* reports
+    cdef real* scratch
+    cdef int level = team.level, n_threads
+    if F.shape[0] == 0:
+        return
+    width = max(<Py_ssize_t>4, lanes(level, <real*>NULL))
+    job.k, job.ld, job.ldb, job.n_order = k, ld, (k + width) // width * width, order.shape[0]
+    job.order = &order[0] if order.shape[0] else NULL
+    job.G, job.start, job.before, job.scale = &G[0, 0], &start[0, 0], &before[0, 0], &scale[0]
+    job.lower, job.amounts, job.F = &lower[0], &amounts[0], &F[0, 0]
+    job.N = NULL if N is None else &N[0, 0]
+    job.l1, job.l2, job.beta, job.tol, job.max_sweeps = l1, l2, beta, tol, max_sweeps
+    rows = OBSERVED_ROWS if k <= OBSERVED_NARROW else 1
+    size = (rows * (job.ldb + 3) + (1 if weights is None else 2) * OBSERVED_CHUNK) * job.ldb
+    size = (size * <Py_ssize_t>sizeof(real) + 63) // 64 * 64 // <Py_ssize_t>sizeof(real)
+    n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + data.shape[0] * k * k // THREAD_WORK)
+    cdef const real* values = &data[0] if data.shape[0] else NULL
+    cdef const real* shares = NULL
+    if weights is not None and data.shape[0]:
+        shares = &weights[0]
+    cdef const index* starts = &indptr[0]
+    cdef const index* places = &indices[0] if data.shape[0] else starts
+    scratch = <real*>team.reserve(team.n_threads * size * sizeof(real) + REPORT * tasks * sizeof(double))
+    reports = <double*>(scratch + team.n_threads * size)
+    with nogil:
+        memset(reports, 0, REPORT * tasks * sizeof(double))
+        for t in prange(tasks, schedule="dynamic", chunksize=1, num_threads=n_threads):
+            descend_rows(level, &job, values, shares, places, starts, bounds[t], bounds[t + 1],
+                         scratch + threadid() * size, reports + REPORT * t)
+        add_reports(&report[0], reports, tasks)
+
+
+cdef inline void descend_rows(int level, const nmf_observed* job, const real* data, const real* weights,
+                              const index* indices, const index* indptr, Py_ssize_t first, Py_ssize_t end,
+                              real* scratch, double* report) noexcept nogil:
+    if real is float:
+        if index is int32_t:
+            observed_hals_f_i(level, job, data, weights, indices, indptr, first, end, scratch, report)
+        else:
+            observed_hals_f_l(level, job, data, weights, indices, indptr, first, end, scratch, report)
+    else:
+        if index is int32_t:
+            observed_hals_d_i(level, job, data, weights, indices, indptr, first, end, scratch, report)
+        else:
+            observed_hals_d_l(level, job, data, weights, indices, indptr, first, end, scratch, report)
+
+
+# Multiplicative updates of the rows f of F from `start` on, for any beta-divergence of the stored entries:
+# f_c <- f_c (sum_j w_j x_j y_j^(loss_beta - 2) g_jc / (sum_j w_j y_j^(loss_beta - 1) g_jc + amount (l1 + l2 f_c)))^exponent
+# with y = max(the row's floor, G f), up to max_sweeps times; then extrapolated if there is N. sums: of the columns of
+# G. weights, bounds, amounts as above. report as in dense_pass without its last number. Bytes: the stored entries once,
+# a row of G for each three times, the second and third from cache.
+def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const real[::1] weights,
+                const index[::1] indices, const index[::1] indptr, const index[::1] bounds, const real[:, ::1] G,
+                const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[::1] sums,
+                const int[::1] order, double l1, double l2, double beta, int max_sweeps, double tol, double loss_beta,
+                double exponent, const real[::1] floors, const real[::1] amounts, Team team not None):
+    cdef Py_ssize_t ld = F.shape[1], tasks = bounds.shape[0] - 1, t
+    cdef Py_ssize_t size = (2 * CHUNK + 3 * ld) * <Py_ssize_t>sizeof(real) + CHUNK * <Py_ssize_t>sizeof(int32_t)
+    cdef Job job
+    cdef char* memory
+    cdef real[:, ::1] nothing = None
+    cdef int n_threads
+    if F.shape[0] == 0:
+        return
+    job = describe(F, N, nothing, start, before, scale, order, 0, l1, beta, max_sweeps, tol)
+    add_loss(&job, sums, l2, loss_beta, exponent)
+    job.F, job.floors, job.G, job.stored, job.level = &F[0, 0], &floors[0], &G[0, 0], data.shape[0], team.level
+    job.data = <const void*>&data[0] if job.stored else NULL
+    job.indices = <const void*>&indices[0] if job.stored else NULL
+    job.indptr = &indptr[0]
+    cdef const real* shares = NULL
+    if weights is not None and job.stored:
+        shares = &weights[0]
+    size = (size + 63) // 64 * 64
+    n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + 4 * job.stored * ld // THREAD_WORK)
+    memory = team.reserve(team.n_threads * size + 2 * ld * sizeof(double) + REPORT * tasks * sizeof(double))
+    job.report = <double*>(memory + team.n_threads * size)
+    with nogil:
+        fill_rows(&job, <real*>(job.report + REPORT * tasks))
+        memset(job.report, 0, REPORT * tasks * sizeof(double))
+        for t in prange(tasks, schedule="dynamic", chunksize=1, num_threads=n_threads):
+            multiply_rows(job, &F[0, 0], <index*>NULL, shares, &amounts[0], bounds[t], bounds[t + 1],
+                          memory + threadid() * size, job.report + REPORT * t)
+        add_reports(&report[0], job.report, tasks)
+
+
+# The rows of a task; `job` is a copy, because every row has penalties of its own.
+cdef void multiply_rows(Job job, real* F, index* _, const real* weights, const real* amounts, Py_ssize_t first,
+                        Py_ssize_t end, char* memory, double* report) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, i
+    cdef double l1 = job.l1, l2 = job.l2, length, begun
+    cdef int sweep
+    cdef bint running
+    cdef real* f
+    cdef real* numerator = <real*>memory + 2 * CHUNK
+    cdef unsigned int mode = flush_underflow()
+    for i in range(first, end):
+        f = F + i * ld
+        if f != <const real*>job.start + i * ld:
+            memcpy(f, <const real*>job.start + i * ld, ld * sizeof(real))
+        job.l1, job.l2 = l1 * amounts[i], l2 * amounts[i]
+        begun = 0
+        running = False
+        for sweep in range(job.max_sweeps):
+            split_known(&job, f, _, weights, i, numerator, <real*>memory)
+            length = multiply(&job, f, numerator, numerator + ld, 1.5)
+            if sweep == 0:
+                begun = length
+                report[0] += length
+            report[1] = max(report[1], <double>(sweep + 1))
+            running = length > job.tol * job.tol * begun
+            if not running:
+                break
+        report[2] += running
+        extrapolate_row(&job, f, NULL if job.N == NULL else <real*>job.N + i * ld, <const real*>job.before + i * ld)
+    restore_underflow(mode)
+
+
+# Halves of the gradient for row i, ld numbers each, over its stored entries.
+cdef void split_known(const Job* job, const real* f, index* _, const real* weights, Py_ssize_t i, real* numerator,
+                      real* scratch) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, c
+    cdef real* Y = scratch
+    cdef real* T = Y + CHUNK
+    cdef real* part = numerator + 2 * ld
+    cdef int32_t* owners = <int32_t*>(part + ld)
+    cdef const index* indices = <const index*>job.indices
+    cdef index p = (<const index*>job.indptr)[i], end = (<const index*>job.indptr)[i + 1], zero = 0, count
+    memset(numerator, 0, 2 * ld * sizeof(real))
+    memset(owners, 0, CHUNK * sizeof(int32_t))
+    while p < end:
+        count = min(<index>CHUNK, end - p)
+        dots(job.level, ld, count, job.stored - p, owners, indices + p, f, <const real*>job.G, ld, Y)
+        split(job.level, LOSS, job.loss_beta, (<const real*>job.floors)[i], count, <const real*>job.data + p, Y, T,
+              NULL)
+        if job.loss_beta == 1:  # where `split` leaves this half out
+            for c in range(count):
+                Y[c] = 1
+        if weights != NULL:
+            for c in range(count):
+                Y[c] *= weights[p + c]
+                T[c] *= weights[p + c]
+        gather(job.level, 1, ld, T, indices + p, &zero, &count, <const real*>job.G, ld, part, ld)
+        for c in range(ld):
+            numerator[c] += part[c]
+        gather(job.level, 1, ld, Y, indices + p, &zero, &count, <const real*>job.G, ld, part, ld)
+        for c in range(ld):
+            numerator[ld + c] += part[c]
+        p += count

@@ -1,0 +1,226 @@
+/* Coordinate descent on rows of which only some entries are known, for one precision at one instruction-set level (see
+ * variant.h).
+ *
+ * Row f is improved for x ~ f G.T over its known entries: with A = sum_j w_j (g_j, x_j) (g_j, x_j).T, an augmented Gram
+ * matrix, A's leading k x k part is the row's own Gram matrix, its row k the cross product and its last entry the sum of
+ * w x^2. The entries' rows of G are copied side by side into the first cache level, and A is summed from there in
+ * registers, lower triangle only. Several rows are swept in step, because a coordinate step is a chain of dependent
+ * operations: others fill its gaps. What becomes of a row does not depend on the others.
+ */
+
+/* tall rows of A, one vector of columns: A[r, :] += sum_j a_j[r] b_j, accumulators in registers; tall is a literal. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(observed_tile)(const int tall, ptrdiff_t n, const NMF_REAL *a,
+                                                          const NMF_REAL *b, ptrdiff_t ldb, NMF_REAL *A)
+{
+    NMF_NAME(full) sum[NMF_OBSERVED_TALL];
+    NMF_UNROLL24 for (int r = 0; r < tall; r++) sum[r] = *(const NMF_NAME(full) *)(A + r * ldb);
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const NMF_NAME(full) v = *(const NMF_NAME(full) *)(b + j * ldb);
+        NMF_UNROLL24 for (int r = 0; r < tall; r++) sum[r] += a[j * ldb + r] * v;
+    }
+    NMF_UNROLL24 for (int r = 0; r < tall; r++) *(NMF_NAME(full) *)(A + r * ldb) = sum[r];
+}
+
+/* A += a.T b for n rows of ldb numbers: in the columns of every vector the rows from its first one on, up to k. */
+static NMF_TARGET void NMF_NAME(observed_gram)(ptrdiff_t k, ptrdiff_t n, const NMF_REAL *a, const NMF_REAL *b,
+                                               ptrdiff_t ldb, NMF_REAL *A)
+{
+    for (ptrdiff_t c = 0; c <= k; c += NMF_FULL) {
+        ptrdiff_t r = c / 4 * 4;
+        for (; r + NMF_OBSERVED_TALL <= k + 1; r += NMF_OBSERVED_TALL)
+            NMF_NAME(observed_tile)(NMF_OBSERVED_TALL, n, a + r, b + c, ldb, A + r * ldb + c);
+        switch ((k + 1 - r + 3) / 4) {
+#if NMF_OBSERVED_TALL == 24
+        case 6: NMF_NAME(observed_tile)(24, n, a + r, b + c, ldb, A + r * ldb + c); break;
+        case 5: NMF_NAME(observed_tile)(20, n, a + r, b + c, ldb, A + r * ldb + c); break;
+        case 4: NMF_NAME(observed_tile)(16, n, a + r, b + c, ldb, A + r * ldb + c); break;
+#endif
+        case 3: NMF_NAME(observed_tile)(12, n, a + r, b + c, ldb, A + r * ldb + c); break;
+        case 2: NMF_NAME(observed_tile)(8, n, a + r, b + c, ldb, A + r * ldb + c); break;
+        case 1: NMF_NAME(observed_tile)(4, n, a + r, b + c, ldb, A + r * ldb + c); break;
+        default: break;
+        }
+    }
+}
+
+/* A row of G, ld numbers, and behind its first k the entry x; what follows in b is zero already. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(observed_copy)(ptrdiff_t k, ptrdiff_t ld, const NMF_REAL *g, NMF_REAL x,
+                                                          NMF_REAL *b)
+{
+    ptrdiff_t c = 0;
+    for (; c + NMF_FULL <= ld; c += NMF_FULL)
+        *(NMF_NAME(full) *)(b + c) = *(const NMF_NAME(full) *)(g + c);
+#if NMF_LEVEL > 0
+    for (; c + NMF_HALF <= ld; c += NMF_HALF)
+        *(NMF_NAME(half) *)(b + c) = *(const NMF_NAME(half) *)(g + c);
+#endif
+    for (; c < ld; c++)
+        b[c] = g[c];
+    b[k] = x;
+}
+
+/* What the sweeps over a few rows need: of every row its augmented Gram matrix A, ldb x ldb, with penalties on the
+ * diagonal, its gradient a, the row f itself, and 1 / A_cc; of ldb numbers each. */
+typedef struct {
+    const NMF_REAL *A[NMF_OBSERVED_ROWS];
+    NMF_REAL *a[NMF_OBSERVED_ROWS], *f[NMF_OBSERVED_ROWS], *inverse[NMF_OBSERVED_ROWS];
+    NMF_REAL active[NMF_OBSERVED_ROWS], length[NMF_OBSERVED_ROWS];
+} NMF_NAME(observed_rows);
+
+/* One sweep over the coordinates of so many rows. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(observed_sweep)(const int rows, const nmf_observed *job,
+                                                           NMF_NAME(observed_rows) *t)
+{
+    const ptrdiff_t ldb = job->ldb;
+    const NMF_REAL *lower = (const NMF_REAL *)job->lower;
+    const ptrdiff_t end = (job->k + NMF_FULL - 1) / NMF_FULL * NMF_FULL;
+    NMF_UNROLL for (int r = 0; r < rows; r++) t->length[r] = 0;
+    for (ptrdiff_t i = 0; i < job->n_order; i++) {
+        const ptrdiff_t c = job->order[i];
+        NMF_REAL move[NMF_OBSERVED_ROWS];
+        NMF_UNROLL for (int r = 0; r < rows; r++)
+        {
+            const NMF_REAL old = t->f[r][c], ahead = old - t->a[r][c] * t->inverse[r][c];
+            move[r] = ((ahead > lower[c] ? ahead : lower[c]) - old) * t->active[r];
+            t->length[r] += move[r] * move[r] * t->A[r][c * ldb + c];
+            t->f[r][c] = old + move[r];
+        }
+        for (ptrdiff_t v = 0; v < end; v += NMF_FULL)
+            NMF_UNROLL for (int r = 0; r < rows; r++)
+                *(NMF_NAME(full) *)(t->a[r] + v) += move[r] * *(const NMF_NAME(full) *)(t->A[r] + c * ldb + v);
+    }
+}
+
+/* Improve the rows of F from `first` on, as many as are there of the `count` that are swept in step (a literal), their A
+ * one after the other. report: as in improve_tiles, but the last number gains the sums of w (x - y)^2. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, const nmf_observed *job, ptrdiff_t first,
+                                                             ptrdiff_t rows, NMF_REAL *A,
+                                                             NMF_REAL *scratch, double *report)
+{
+    const ptrdiff_t k = job->k, ld = job->ld, ldb = job->ldb;
+    const NMF_REAL *amounts = (const NMF_REAL *)job->amounts, *lower = (const NMF_REAL *)job->lower;
+    const NMF_REAL *scale = (const NMF_REAL *)job->scale;
+    const NMF_REAL goal = (NMF_REAL)(job->tol * job->tol);
+    NMF_REAL begun[NMF_OBSERVED_ROWS];
+    NMF_NAME(observed_rows) t;
+    int running = 0;
+    for (int r = 0; r < count; r++) {
+        /* rows that are not there are copies of the first that never move */
+        const int from = r < rows ? r : 0;
+        const NMF_REAL l1 = (NMF_REAL)job->l1 * amounts[first + from], l2 = (NMF_REAL)job->l2 * amounts[first + from];
+        const NMF_REAL *start = (const NMF_REAL *)job->start + (first + from) * ld;
+        NMF_REAL *own = A + from * ldb * ldb;
+        t.A[r] = own;
+        t.a[r] = scratch + 3 * r * ldb;
+        t.f[r] = t.a[r] + ldb;
+        t.inverse[r] = t.f[r] + ldb;
+        t.active[r] = r < rows;
+        memset(t.a[r], 0, 3 * ldb * sizeof(NMF_REAL));
+        for (ptrdiff_t c = 0; c < k; c++) {
+            if (r < rows)
+                own[c * ldb + c] += l2;
+            t.inverse[r][c] = own[c * ldb + c] > 0 ? 1 / own[c * ldb + c] : 0;
+            t.f[r][c] = start[c];
+            t.a[r][c] = (lower[c] < 0 ? 0 : l1) - own[k * ldb + c];
+        }
+        /* what no entry asks for becomes zero where it costs something */
+        for (ptrdiff_t i = 0; i < job->n_order; i++)
+            if (t.inverse[r][job->order[i]] == 0 && t.a[r][job->order[i]] > 0)
+                t.f[r][job->order[i]] = 0;
+        for (ptrdiff_t c = 0; c < k; c++)
+            for (ptrdiff_t v = 0; v < k; v += NMF_FULL)
+                *(NMF_NAME(full) *)(t.a[r] + v) += t.f[r][c] * *(const NMF_NAME(full) *)(own + c * ldb + v);
+    }
+    for (int sweep = 0; sweep < job->max_sweeps; sweep++) {
+        NMF_NAME(observed_sweep)(count, job, &t);
+        running = 0;
+        for (int r = 0; r < rows; r++) {
+            if (sweep == 0) {
+                begun[r] = t.length[r];
+                report[0] += t.length[r];
+            }
+            if (t.active[r] != 0) {
+                if (t.length[r] <= goal * begun[r])
+                    t.active[r] = 0;
+                else
+                    running++;
+            }
+        }
+        report[1] = report[1] > sweep + 1 ? report[1] : sweep + 1;
+        if (running == 0)
+            break;
+    }
+    report[2] += running;
+    for (int r = 0; r < rows; r++) {
+        const NMF_REAL *own = t.A[r], *f = t.f[r];
+        NMF_REAL *F = (NMF_REAL *)job->F + (first + r) * ld;
+        const double l1 = job->l1 * amounts[first + r], l2 = job->l2 * amounts[first + r];
+        double error = own[k * ldb + k];
+        for (ptrdiff_t c = 0; c < k; c++)
+            error += f[c] * ((double)t.a[r][c] - own[k * ldb + c] - l2 * f[c] - (lower[c] < 0 ? 0 : l1));
+        report[3] += error;
+        memcpy(F, f, k * sizeof(NMF_REAL));
+        if (job->N == NULL)
+            continue;
+        NMF_REAL *N = (NMF_REAL *)job->N + (first + r) * ld;
+        const NMF_REAL *before = (const NMF_REAL *)job->before + (first + r) * ld, beta = (NMF_REAL)job->beta;
+        for (ptrdiff_t c = 0; c < k; c++) {
+            const NMF_REAL ahead = f[c] + beta * (f[c] - before[c] * scale[c]);
+            N[c] = f[c];
+            if (beta != 0)
+                F[c] = ahead > lower[c] ? ahead : lower[c];
+        }
+    }
+}
+
+/* Rows first to end of X in CSR. scratch: augmented Gram matrices and 3 ldb numbers for every row that is swept in step,
+ * and one or, with weights, two buffers of NMF_OBSERVED_CHUNK rows. */
+#define NMF_OBSERVED(name, index)                                                                                      \
+    static NMF_TARGET void NMF_NAME(name)(const nmf_observed *job, const NMF_REAL *data, const NMF_REAL *weights,        \
+                                          const index *indices, const index *indptr, ptrdiff_t first, ptrdiff_t end,   \
+                                          NMF_REAL *scratch, double *report)                                           \
+    {                                                                                                                  \
+        const ptrdiff_t k = job->k, ld = job->ld, ldb = job->ldb;                                                      \
+        const ptrdiff_t count = k <= NMF_OBSERVED_NARROW ? NMF_OBSERVED_ROWS : 1;                                      \
+        const NMF_REAL *G = (const NMF_REAL *)job->G;                                                                  \
+        NMF_REAL *A = scratch, *rows = A + count * ldb * ldb, *b = rows + count * 3 * ldb;                             \
+        NMF_REAL *a = weights == NULL ? b : b + NMF_OBSERVED_CHUNK * ldb;                                              \
+        memset(b, 0, NMF_OBSERVED_CHUNK * ldb * sizeof(NMF_REAL));                                                     \
+        for (; first < end; first += count) {                                                                          \
+            const ptrdiff_t here = end - first < count ? end - first : count;                                          \
+            memset(A, 0, here * ldb * ldb * sizeof(NMF_REAL));                                                         \
+            for (ptrdiff_t r = 0; r < here; r++) {                                                                     \
+                NMF_REAL *own = A + r * ldb * ldb;                                                                     \
+                ptrdiff_t p = indptr[first + r];                                                                       \
+                const ptrdiff_t stop = indptr[first + r + 1];                                                          \
+                while (p < stop) {                                                                                     \
+                    const ptrdiff_t n = stop - p < NMF_OBSERVED_CHUNK ? stop - p : NMF_OBSERVED_CHUNK;                 \
+                    for (ptrdiff_t j = 0; j < n; j++) {                                                                \
+                        if (p + j + NMF_AHEAD < stop) {                                                                \
+                            const char *soon = (const char *)(G + (ptrdiff_t)indices[p + j + NMF_AHEAD] * ld);         \
+                            NMF_PREFETCH(soon);                                                                        \
+                            NMF_PREFETCH(soon + 64);                                                                   \
+                        }                                                                                              \
+                        NMF_NAME(observed_copy)(k, ld, G + (ptrdiff_t)indices[p + j] * ld, data[p + j], b + j * ldb);  \
+                    }                                                                                                  \
+                    for (ptrdiff_t j = 0; weights != NULL && j < n; j++)                                               \
+                        for (ptrdiff_t c = 0; c < ldb; c += NMF_FULL)                                                  \
+                            *(NMF_NAME(full) *)(a + j * ldb + c) =                                                     \
+                                weights[p + j] * *(const NMF_NAME(full) *)(b + j * ldb + c);                           \
+                    NMF_NAME(observed_gram)(k, n, a, b, ldb, own);                                                     \
+                    p += n;                                                                                            \
+                }                                                                                                      \
+                for (ptrdiff_t j = NMF_FULL; j < k; j++) /* the other triangle, as far as no tile has covered it */    \
+                    for (ptrdiff_t c = 0; c < j / NMF_FULL * NMF_FULL; c++)                                            \
+                        own[c * ldb + j] = own[j * ldb + c];                                                           \
+            }                                                                                                          \
+            if (count == 1)                                                                                            \
+                NMF_NAME(observed_improve)(1, job, first, here, A, rows, report);                                      \
+            else                                                                                                       \
+                NMF_NAME(observed_improve)(NMF_OBSERVED_ROWS, job, first, here, A, rows, report);                      \
+        }                                                                                                              \
+    }
+
+NMF_OBSERVED(observed_hals_i, int32_t)
+NMF_OBSERVED(observed_hals_l, int64_t)
+#undef NMF_OBSERVED

@@ -1,0 +1,246 @@
+"""Entries that are known, perhaps with weights; all others are missing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from nmf_core import _core
+from nmf_core._core import Team
+from nmf_core.data.base import BetaStep, NewtonStep, ObservedStep, Partial, aligned_zeros
+from nmf_core.data.sparse import Rows
+
+_BLOCK_ENTRIES = 1 << 20  # entries of a dense matrix that are looked at together
+
+
+class Observed(Rows, Partial):
+    """The known entries of X by rows, and when first wanted by columns: either factor is improved from its own copy.
+
+    Parameters
+    ----------
+    A : CSR array or matrix of shape (n, m), float32 or float64
+        The known entries; explicit zeros are known to be zero.
+    weights : ndarray of shape (n_stored,), optional
+        How often each of them counts, in the order in which A stores them, which must be canonical then; by default
+        once.
+    transposed : bool
+        Whether A is X.T.
+    """
+
+    offset = 0.0  # what has been taken from every entry
+
+    def __init__(
+        self, A: sp.csr_array | sp.csr_matrix, weights: np.ndarray | None = None, *, transposed: bool = False
+    ) -> None:
+        super().__init__(A, transposed=transposed)
+        self.weights = None if weights is None else np.ascontiguousarray(weights, dtype=A.dtype)
+        self._transpose: Observed | None = None
+        self._weighted: np.ndarray | None = None
+        self._ones: np.ndarray | None = None
+
+    def sum(self) -> float:
+        if self.weights is None:
+            return super().sum()
+        return float(np.einsum("i,i->", self.data, self.weights, dtype=np.float64))
+
+    def sums(self, *, columns: bool = False) -> np.ndarray:
+        if columns:
+            return self.by_columns().sums()
+        return self.row_sums(self.weighted())
+
+    def amounts(self, *, columns: bool = False) -> np.ndarray:
+        if columns:
+            return self.by_columns().amounts()
+        return np.diff(self.indptr).astype(np.float64) if self.weights is None else self.row_sums(self.weights)
+
+    def counts(self, *, columns: bool = False) -> np.ndarray:
+        return np.diff((self.by_columns() if columns else self).indptr)
+
+    def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        values = function(self.data.astype(np.float64))
+        return float(values.sum() if self.weights is None else values @ self.weights.astype(np.float64))
+
+    def sum_of_squares(self) -> float:
+        if self.weights is None:
+            return super().sum_of_squares()
+        return float(np.einsum("i,i,i->", self.data, self.data, self.weights, dtype=np.float64))
+
+    def weighted(self) -> np.ndarray:
+        """Every known entry times its weight."""
+        if self.weights is None:
+            return self.data
+        if self._weighted is None:
+            self._weighted = self.data * self.weights
+        return self._weighted
+
+    def shifted(self, offset: float) -> "Observed":
+        A = sp.csr_array((self.data - self.dtype.type(offset), self.indices, self.indptr), shape=self.shape)
+        shifted = Observed(A, self.weights, transposed=self.transposed)
+        shifted.offset = offset
+        return shifted
+
+    def level(self) -> float:
+        if self.offset == 0:
+            return super().level()
+        return float(np.sqrt(self.squared_norm() / self.amounts().sum()))
+
+    def by_columns(self) -> "Observed":
+        if self._transpose is None:
+            columns = self.csr().T.tocsr()
+            weights = None
+            if self.weights is not None:
+                weights = sp.csr_array((self.weights, self.indices, self.indptr), shape=self.shape).T.tocsr().data
+            self._transpose = Observed(columns, weights, transposed=not self.transposed)
+        return self._transpose
+
+    def hals(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: ObservedStep,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        A = self.by_columns() if columns else self
+        _, bounds = A._sorted_rows()
+        _core.observed_hals(F, N, report, A.data, A.weights, A.indices, A.indptr, bounds, G, *step, team)
+
+    def mu(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: BetaStep,
+        amounts: np.ndarray,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        A = self.by_columns() if columns else self
+        _, bounds = A._sorted_rows()
+        _core.observed_mu(F, N, report, A.data, A.weights, A.indices, A.indptr, bounds, G, *step, amounts, team)
+
+    def newton(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: NewtonStep,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        A = self.by_columns() if columns else self
+        rows, windows = A._sorted_rows()
+        # An entry x of weight w pulls like w x; what that is worth differs by a number that no factor changes.
+        _core.csr_newton(F, N, report, A.weighted(), A.indices, A.indptr, rows, windows, G, *step, team)
+        if step.measure and self.weights is not None:
+            report[3] -= float(self.weighted() @ np.log(self.weights, dtype=np.float64))
+
+    def model_sums(self, G: np.ndarray, k: int, team: Team, *, columns: bool = False) -> np.ndarray:
+        A = self.by_columns() if columns else self
+        weights = A.weights
+        if weights is None:
+            if self._ones is None:
+                self._ones = np.ones(self.n_stored, dtype=self.dtype)
+            weights = self._ones
+        C = aligned_zeros((A.shape[0], G.shape[1]), self.dtype)
+        _core.csr_product(C, weights, A.indices, A.indptr, G, team)
+        return C[:, :k].astype(np.float64)
+
+    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
+        return float(
+            _core.observed_divergence(self.data, self.weights, self.indices, self.indptr, F, G, beta, floors, team)
+        )
+
+
+def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
+    """The known entries of a validated X, and how much they count.
+
+    Parameters
+    ----------
+    X : ndarray, or CSR or CSC array or matrix, of shape (n_samples, n_features)
+        Not modified; of CSR with ``missing="unstored"`` and no weights, not even copied.
+    missing : {None, "nan", "unstored"}
+        What is missing besides what has weight zero.
+    weights : ndarray, or CSR or CSC array or matrix, of the shape of X, optional
+        Those of ones are left out.
+    """
+    sparse = sp.issparse(X)
+    if sp.issparse(weights):
+        pattern = _canonical(weights)
+    elif sparse and missing == "unstored":
+        pattern = _canonical(X)
+    else:
+        return _without_ones(*_dense_entries(X, weights))
+    if weights is None:
+        return Observed(pattern)
+    amounts, known = _values_at(weights, pattern)
+    values, stored = _values_at(X, pattern)
+    known &= amounts > 0
+    known &= stored if missing == "unstored" else ~np.isnan(values)
+    ends = np.concatenate([[0], np.cumsum(known)])[pattern.indptr]
+    A = sp.csr_array((values[known], pattern.indices[known], ends.astype(pattern.indices.dtype)), shape=X.shape)
+    return _without_ones(A, amounts[known].astype(X.dtype, copy=False))
+
+
+def _without_ones(A: sp.csr_array, weights: np.ndarray | None) -> Observed:
+    return Observed(A, None if weights is None or (weights == 1).all() else weights)
+
+
+def _canonical(A: Any) -> Any:
+    """A in rows, sorted, every entry once."""
+    A = A.tocsr()
+    if not A.has_canonical_format:
+        A = A.copy()
+        A.sum_duplicates()
+    return A
+
+
+def _dense_entries(X: Any, weights: np.ndarray | None) -> tuple[sp.csr_array, np.ndarray | None]:
+    """All entries that are not NaN and have a weight other than zero, by blocks of rows, and their weights."""
+    n, m = X.shape
+    if sp.issparse(X):
+        X = X.tocsr()
+    step = max(1, _BLOCK_ENTRIES // m)
+    data, indices, counts, amounts = [], [], [], []
+    index = np.int32 if n * m < 2**31 else np.int64
+    for first in range(0, n, step):
+        block = X[first : first + step]
+        if sp.issparse(block):
+            block = block.toarray()
+        known = ~np.isnan(block)
+        if weights is not None:
+            known &= weights[first : first + step] > 0
+            amounts.append(weights[first : first + step][known].astype(X.dtype, copy=False))
+        data.append(block[known])
+        indices.append(np.broadcast_to(np.arange(m, dtype=index), known.shape)[known])
+        counts.append(known.sum(axis=1))
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(index)
+    A = sp.csr_array((np.concatenate(data), np.concatenate(indices), indptr), shape=(n, m))
+    return A, None if weights is None else np.concatenate(amounts)
+
+
+def _values_at(A: Any, pattern: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A's values at the stored places of a canonical CSR matrix, and whether A stores them; zeros where it does not."""
+    rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
+    if not sp.issparse(A):
+        return A[rows, pattern.indices], np.ones(len(rows), dtype=bool)
+    A = _canonical(A)
+    if A is pattern:
+        return A.data, np.ones(len(rows), dtype=bool)
+    # Both lists of places ascend, as numbers from 0 to n m.
+    wanted = rows * pattern.shape[1] + pattern.indices
+    there = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr)) * A.shape[1] + A.indices
+    place = np.searchsorted(there, wanted)
+    stored = place < len(there)
+    stored[stored] = there[place[stored]] == wanted[stored]
+    values = np.zeros(len(wanted), dtype=A.dtype)
+    values[stored] = A.data[place[stored]]
+    return values, stored

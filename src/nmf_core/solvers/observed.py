@@ -1,0 +1,93 @@
+"""Fits of data with missing entries or weights: every row has a subproblem of its own."""
+
+import math
+
+import numpy as np
+
+from nmf_core import _core
+from nmf_core.data import BetaStep, ObservedStep, Partial
+from nmf_core.problem import Problem, model_floors
+from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, AlternatingFit, Momentum, Side
+
+
+class ObservedFit(AlternatingFit):
+    """Rows of X say how to improve W, columns how to improve H, by coordinate descent or multiplicative updates.
+
+    Sums over rows serve one column only where columns know different rows: so X is gone through by rows and by columns
+    in every iteration, and a Gram matrix is added up for every row and every column.
+    """
+
+    data: Partial
+
+    def __init__(
+        self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float
+    ) -> None:
+        super().__init__(problem, W, Ht, k, method, team, start)
+        self.mass = self.data.squared_norm() if self.descends else problem.loss.mass(self.data)
+        self.lower = np.zeros(k, dtype=self.data.dtype)
+        if problem.biases is not None:
+            self.lower[list(problem.biases)] = -np.inf
+        self.floors = {
+            side: model_floors(self.data, problem.loss.beta, columns=side is Ht, by_itself=len(Ht.order) == 0)
+            for side in self.sides
+            if len(side.order)
+        }
+
+    @property
+    def descends(self) -> bool:
+        """Whether by coordinate descent."""
+        return self.method == _core.METHODS["hals"]
+
+    @property
+    def noise(self) -> float:
+        return ROUNDING[self.data.dtype.name] * self.mass
+
+    def prepare(self) -> None:
+        if not self.descends:  # the rule of multiplicative updates looks at it, as scikit-learn's
+            self.initial = self.problem.objective(*self.current, self.team)
+
+    def accelerate(self, momentum: Momentum) -> None:
+        super().accelerate(momentum)
+        if self.descends:  # a sweep costs k^2 a row, its Gram matrix k^2 / 2 an entry
+            self.sweeps = dict.fromkeys(self.sides, MAX_SWEEPS)
+
+    def improve(
+        self,
+        side: Side,
+        to: np.ndarray,
+        plain: np.ndarray | None = None,
+        before: np.ndarray | None = None,
+        beta: float = 0.0,
+        max_sweeps: int = 1,
+        tol: float = 0.0,
+    ) -> None:
+        W, Ht = self.sides
+        partner = Ht if side is W else W
+        sums = self.sums(partner)
+        before = side.F if before is None else before
+        scale, penalty, columns = side.rescale(sums**2, beta), side.penalty, side is Ht
+        if self.descends:
+            step = ObservedStep(
+                side.F, before, scale, self.lower, side.order, penalty.l1, penalty.l2, side.amounts, beta, max_sweeps,
+                tol,
+            )  # fmt: skip
+            self.data.hals(to, plain, self.report, partner.F, step, self.team, columns=columns)
+        else:
+            loss = self.problem.loss
+            half = BetaStep(
+                side.F, before, scale, sums.astype(side.F.dtype), side.order, penalty.l1, penalty.l2, beta, max_sweeps,
+                tol, loss.beta, loss.exponent, self.floors[side],
+            )  # fmt: skip
+            self.data.mu(to, plain, self.report, partner.F, half, side.amounts, self.team, columns=columns)
+
+    def improve_rows(self, max_sweeps: int, tol: float) -> None:
+        W = self.sides[0]
+        self.improve(W, W.F, max_sweeps=max_sweeps, tol=tol)
+
+    def measure(self, extrapolated: bool) -> tuple[float, float]:
+        """Coordinate descent has told the errors of the last rows; those of multiplicative updates are summed."""
+        if self.descends:
+            divergence = max(0.0, float(self.report[3]) / 2)
+        else:
+            divergence = self.problem.divergence(*self.current, self.team)
+        return divergence, math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0
