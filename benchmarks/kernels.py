@@ -65,7 +65,8 @@ class OtherLosses:
             step = BetaStep(F, F, one, sums, order, 0.0, 0.0, 0.0, 1, 0.0, beta, exponent, floors)
             self.call = lambda: self.data.improve_beta(F, None, S, report, G, step, team)
         else:
-            step = NewtonStep(F, F, one, sums, order, 0.0, 0.0, 1, 0.0, floors, False, False)
+            l2 = np.zeros(n, dtype=dtype)
+            step = NewtonStep(F, F, one, sums[np.newaxis], order, l2, 0.0, 1, 0.0, floors, False, False)
             self.call = lambda: self.data.newton(F, None, report, G, step, team)
         self.call()
 

@@ -16,7 +16,8 @@ import scipy.sparse as sp
 import nmf_core
 from nmf_core import cli
 from nmf_core.cli import main
-from nmf_core.io import read_matrix
+from nmf_core.io import read_matrix, read_triplets
+from nmf_core.model_selection import cross_validate_rank
 
 ROWS, COLUMNS = tuple(f"row {i}" for i in range(12)), tuple("abcdefg")
 
@@ -270,6 +271,11 @@ def test_interrupt_with_nothing_to_keep(table, monkeypatch, capsys):
         "fit x.npy -k 2 --solver none",
         "fit x.npy -k 2 --loss manhattan",
         "fit x.npy -k 2 --alpha-H x",
+        "fit x.npy -k 2 --missing zeros",
+        "fit x.npy -k 2 --triplets user item",
+        *(f"rank x.npy --ranks {ranks}" for ranks in ("0-3", "5-2", "x", "2-", "2-9:0", "2,,3", "1-999999999")),
+        "rank x.npy --method guess",
+        "recommend m.npz",
         "walk",
     ],
 )
@@ -280,7 +286,8 @@ def test_wrong_usage(arguments, capsys):
     assert "usage: nmf-core" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", ["--help", "fit --help", "transform --help", "demo --help", "--version"])
+@pytest.mark.parametrize("arguments", ["--help", "fit --help", "transform --help", "rank --help", "recommend --help",
+                                       "demo --help", "--version"])  # fmt: skip
 def test_help(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         run(arguments)
@@ -380,6 +387,7 @@ def test_a_failing_write_leaves_nothing(table, monkeypatch, capsys):
         ("pandas", ["fit", "table.csv", "-k", "2"]),
         ("jinja2", ["fit", "x.npy", "-k", "2", "--report", "page.html"]),
         ("matplotlib", ["fit", "x.npy", "-k", "2", "--report", "page.html"]),
+        ("matplotlib", ["rank", "x.npy", "--plot", "ranks.png"]),
         ("sklearn", ["demo"]),
     ],
 )
@@ -400,3 +408,268 @@ def test_a_fit_needs_no_extras(X):
         "from nmf_core.cli import main; exit(main(['fit', 'x.npy', '-k', '2']))"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=120)
+
+
+# --- missing entries, triplets
+
+
+@pytest.fixture
+def ratings(rng):
+    """Ratings of 40 users as a long table, in ratings.csv."""
+    W, H = rng.gamma(1.0, size=(40, 2)), rng.gamma(1.0, size=(2, 15))
+    users, items = np.nonzero(rng.random((40, 15)) < 0.5)
+    frame = pd.DataFrame(
+        {"item": [f"film {j}" for j in items], "user": [f"{i:03}" for i in users], "rating": (W @ H)[users, items]}
+    )
+    frame = frame.sample(frac=1, random_state=0)
+    frame.to_csv("ratings.csv", index=False)
+    return frame
+
+
+TRIPLETS = ("--triplets", "user", "item", "rating")
+KNOWN = (*TRIPLETS, "--missing", "unstored")
+
+
+@pytest.fixture
+def model(ratings):
+    """A model of the ratings, in ratings.nmf.npz."""
+    assert main(["fit", "ratings.csv", *KNOWN, "-k", "2", "--alpha-W", ".01", "--seed", "0", "-q"]) == 0
+    return nmf_core.load("ratings.nmf.npz")
+
+
+def test_fit_of_triplets(ratings):
+    options = ["-k", "2", "--alpha-W", ".1", "--alpha-scaling", "observed", "--biases", "--seed", "0", "-q"]
+    assert main(["fit", "ratings.csv", *KNOWN, *options, "--report", "page.html"]) == 0
+    f = nmf_core.load("ratings.nmf.npz")
+    X, rows, columns = read_triplets("ratings.csv", ("user", "item", "rating"))
+    assert (f.row_labels, f.column_labels) == (rows, columns)
+    assert rows == tuple(ratings["user"].drop_duplicates())
+    same = {"alpha_W": 0.1, "alpha_scaling": "observed", "missing": "unstored", "biases": True}
+    expected = nmf_core.factorize(X, 2, random_state=0, **same)
+    assert f.parameters == expected.parameters
+    np.testing.assert_array_equal(f.W, expected.W)
+    np.testing.assert_array_equal(f.biases.columns, expected.biases.columns)
+    assert f"{len(ratings)} known entries" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_formats_and_dtype_of_triplets(ratings, model):
+    ratings.to_csv("bare.tsv", sep="\t", index=False, header=False)
+    ratings.to_parquet("r.parquet")
+    same = ["--missing", "unstored", "-k", "2", "--alpha-W", ".01", "--seed", "0", "-q"]
+    assert main(["fit", "bare.tsv", "--triplets", "1", "0", "2", *same, "-o", "a.npz"]) == 0
+    assert main(["fit", "r.parquet", *TRIPLETS, *same, "-o", "b.npz", "--dtype", "float32"]) == 0
+    a, b = nmf_core.load("a.npz"), nmf_core.load("b.npz")
+    assert model.row_labels == a.row_labels == b.row_labels
+    np.testing.assert_allclose(a.W, model.W, rtol=1e-9)
+    assert b.W.dtype == np.float32
+
+
+def test_empty_cells_are_missing_if_asked(table, capsys):
+    table.iloc[2, 3] = table.iloc[4, 0] = np.nan
+    table.to_csv("holes.csv")
+    assert "missing='nan' takes NaN for missing" in failing(capsys, "fit", "holes.csv", "-k", 2)
+    assert "missing='unstored' is for sparse" in failing(capsys, "fit", "holes.csv", "-k", 2, "--missing", "unstored")
+    assert run("fit holes.csv -k 2 --missing nan --seed 0 -q") == 0
+    f = nmf_core.load("holes.nmf.npz")
+    np.testing.assert_array_equal(f.W, nmf_core.factorize(table.to_numpy(), 2, missing="nan", random_state=0).W)
+    assert run("transform holes.nmf.npz holes.csv -o w.npy -q") == 0
+    np.testing.assert_allclose(np.load("w.npy"), f.transform(table.to_numpy()), rtol=1e-9)
+
+
+def test_transform_of_rows_with_holes_by_a_model_of_complete_ones(table, capsys):
+    assert run("fit table.csv -k 2 -q") == 0
+    table.iloc[2, 3] = np.nan
+    table.to_csv("holes.csv")
+    assert "NaN" in failing(capsys, "transform", "table.nmf.npz", "holes.csv")
+    assert run("transform table.nmf.npz holes.csv --missing nan -o w.npy -q") == 0
+    known = np.delete(np.arange(7), 3)
+    f = nmf_core.load("table.nmf.npz")
+    expected = nmf_core.factorize(table.iloc[[2], known].to_numpy(), 2, H=f.H[:, known], update_H=False, tol=1e-9)
+    np.testing.assert_allclose(np.load("w.npy")[2], expected.W[0], rtol=1e-2)
+
+
+def test_transform_of_triplets(ratings, model, capsys):
+    new = ratings[ratings["item"].isin(["film 3", "film 7", "film 1"])]
+    new = new.iloc[::-1]
+    new.to_csv("new.csv", index=False)
+    assert main(["transform", "ratings.nmf.npz", "new.csv", *TRIPLETS, "-q"]) == 0
+    W = read_matrix("new.W.csv")
+    assert W.row_labels == tuple(new["user"].drop_duplicates())
+    user = new["user"].iloc[0]
+    mine = new[new["user"] == user]
+    x = np.full(15, np.nan)
+    x[[model.column_labels.index(item) for item in mine["item"]]] = mine["rating"]
+    known = sp.csr_array(np.nan_to_num(x)[np.newaxis])
+    np.testing.assert_allclose(W.X[0], model.transform(known)[0], rtol=1e-9)
+
+    new.replace("film 3", "film 99").to_csv("new.csv", index=False)
+    assert "a column 'film 99'" in failing(capsys, "transform", "ratings.nmf.npz", "new.csv", *TRIPLETS)
+
+
+def test_bad_triplets_are_one_line(ratings, capsys):
+    fit = ("fit", "ratings.csv", "-k", 2, "--missing", "unstored", "--triplets")
+    assert "no column 'stars'; its first line is item, user, rating" in failing(capsys, *fit, "user", "item", "stars")
+    assert "must end in one of" in failing(capsys, "fit", "x.npy", "-k", 2, *TRIPLETS)
+    whole = Path("ratings.csv").read_text()
+    Path("ratings.csv").write_text(whole[: whole.rindex(",")])
+    assert f"line {len(ratings) + 1}, column rating" in failing(capsys, *fit, *TRIPLETS[1:])
+    pd.concat([ratings, ratings.iloc[[4]]]).to_csv("ratings.csv", index=False)
+    twice = failing(capsys, *fit, *TRIPLETS[1:])
+    assert f"is there twice, in line 6 and line {len(ratings) + 2}" in twice
+    ratings.assign(rating=ratings["rating"] - 10).to_csv("ratings.csv", index=False)
+    assert "negative; add" in failing(capsys, *fit, *TRIPLETS[1:])
+    Path("ratings.csv").write_text("")
+    assert "it is empty" in failing(capsys, *fit, *TRIPLETS[1:])
+
+
+def test_warnings_are_one_line(X):
+    X[np.sort(X, axis=1)[:, [-2]] > X] = np.nan
+    np.save("x.npy", X)
+    done = command("fit", "x.npy", "-k", 5, "--missing", "nan", "--max-iter", 2)
+    assert done.returncode == 0
+    assert done.stderr.startswith("nmf-core: warning: n_components=5, but no row")
+    assert done.stderr.count("\n") == 1
+    assert command("fit", "x.npy", "-k", 5, "--missing", "nan", "--max-iter", 2, "-q").stderr == ""
+
+
+# --- rank
+
+
+def test_rank_prints_the_table_and_both_choices(ratings, capsys):
+    options = ["--alpha-W", ".05", "--alpha-scaling", "observed", "--seed", "0", "--max-iter", "30"]
+    line = ["rank", "ratings.csv", *KNOWN, "--ranks", "1-3", "--folds", "3", *options]
+    assert main([*line, "--jobs", "2"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    X = read_triplets("ratings.csv", ("user", "item", "rating")).X
+    same = {"alpha_W": 0.05, "alpha_scaling": "observed", "missing": "unstored", "max_iter": 30}
+    expected = cross_validate_rank(X, [1, 2, 3], n_folds=3, random_state=0, **same)
+    rows = [words.split() for words in printed.out.splitlines()[1:4]]
+    assert [int(row[0]) for row in rows] == [1, 2, 3]
+    np.testing.assert_allclose([float(row[1]) for row in rows], expected.mean, rtol=1e-5)
+    assert f"smallest error                   {expected.best}\n" in printed.out
+    assert f"within one standard error of it  {expected.best_one_standard_error}\n" in printed.out
+    assert names() == ["ratings.csv"]
+
+    assert main([*line, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [rank["errors"] for rank in said["ranks"]] == expected.errors.tolist()
+    assert [rank["mean"] for rank in said["ranks"]] == expected.mean.tolist()
+    assert (said["best"], said["best_one_standard_error"]) == (expected.best, expected.best_one_standard_error)
+    assert (said["method"], said["loss"], said["written"]) == ("wold", "frobenius", [])
+
+
+@pytest.mark.parametrize("text", ["1-3,5", "1,2,3,5", "1-2,3-5:2,1"])
+def test_ranks(X, text, capsys):
+    np.save("x.npy", X)
+    options = "--method bi-cv --repeats 2 --loss kullback-leibler --seed 1 --max-iter 5 --json"
+    assert run(f"rank x.npy --ranks {text} {options}") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [rank["n_components"] for rank in said["ranks"]] == [1, 2, 3, 5]
+    assert [len(rank["errors"]) for rank in said["ranks"]] == [8] * 4
+    assert (said["method"], said["loss"]) == ("bi-cv", "kullback-leibler")
+
+
+@pytest.mark.parametrize(("name", "start"), [("r.png", b"\x89PNG"), ("r.SVG", b"<?xml"), ("r.pdf", b"%PDF")])
+def test_rank_draws_the_errors(X, name, start, capsys):
+    np.save("x.npy", X)
+    assert run(f"rank x.npy --plot {name} --ranks 1-2 --folds 2 --max-iter 5 --seed 0 -q") == 0
+    assert capsys.readouterr() == ("", "")
+    assert Path(name).read_bytes().startswith(start)
+
+
+def test_bad_arguments_of_rank(X, capsys):
+    np.save("x.npy", X)
+    assert "must end in one of .png" in failing(capsys, "rank", "x.npy", "--plot", "x.jpg")
+    assert "No such folder" in failing(capsys, "rank", "x.npy", "--plot", "nowhere/x.png")
+    assert "n_folds" in failing(capsys, "rank", "x.npy", "--folds", 1)
+    assert "too few for 9 folds" in failing(capsys, "rank", "x.npy", "--folds", 9, "--method", "bi-cv")
+    assert "n_jobs" in failing(capsys, "rank", "x.npy", "--jobs", 0)
+    assert "biases" in failing(capsys, "rank", "x.npy", "--method", "bi-cv", "--biases")
+    assert "sparse" in failing(capsys, "rank", "x.npy", "--missing", "unstored")
+    assert "No such file" in failing(capsys, "rank", "nothing.npy")
+
+
+# --- recommend
+
+
+def lines(printed):
+    return [line.split("\t") for line in printed.out.splitlines()]
+
+
+def test_recommend(ratings, model, capsys):
+    assert run("recommend ratings.nmf.npz 007 -n 3") == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    best = model.recommend("007", 3)
+    assert [label for label, _ in lines(printed)] == [model.column_labels[j] for j in best.columns[0]]
+    np.testing.assert_allclose([float(score) for _, score in lines(printed)], best.scores[0], rtol=1e-5)
+
+    assert run("recommend ratings.nmf.npz 011 007 -n 2 --threads 1") == 0
+    told = lines(capsys.readouterr())
+    assert [line[0] for line in told] == ["011", "011", "007", "007"]
+    assert [line[1] for line in told[2:]] == [model.column_labels[j] for j in best.columns[0, :2]]
+
+    assert run("recommend ratings.nmf.npz 011 007 -n 2 --json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [one["row"] for one in said["recommendations"]] == ["011", "007"]
+    assert [one["column"] for one in said["recommendations"][1]["columns"]] == [line[1] for line in told[2:]]
+    assert said["recommendations"][1]["columns"][0]["score"] == best.scores[0, 0]
+
+
+def test_recommend_without_what_is_excluded(ratings, model, capsys):
+    """By labels, whatever the order in the file; of the others the model knows nothing."""
+    has = set(ratings[ratings["user"] == "007"]["item"])
+    more = pd.DataFrame({"item": ["film 99", "film 1"], "user": ["007", "nobody"], "rating": 1.0})
+    pd.concat([ratings, more]).iloc[::-1].to_csv("has.csv", index=False)
+    assert main(["recommend", "ratings.nmf.npz", "007", "-n", "99", "--exclude", "has.csv", *TRIPLETS]) == 0
+    told = [label for label, _ in lines(capsys.readouterr())]
+    assert sorted(told) == sorted(set(model.column_labels) - has)
+
+    wide = ratings.pivot_table(index="user", columns="item", values="rating")
+    wide.to_csv("wide.csv")
+    assert main(["recommend", "ratings.nmf.npz", "007", "-n", "99", "--exclude", "wide.csv", "--labels", "both"]) == 0
+    assert [label for label, _ in lines(capsys.readouterr())] == told
+    unread = failing(capsys, "recommend", "ratings.nmf.npz", "007", "--exclude", "wide.csv")
+    assert "wide.csv has no labels of rows; --labels says" in unread
+    bare = wide.reindex(index=model.row_labels, columns=model.column_labels).to_numpy()
+    np.save("bare.npy", bare)
+    assert main(["recommend", "ratings.nmf.npz", "007", "-n", "99", "--exclude", "bare.npy"]) == 0
+    assert [label for label, _ in lines(capsys.readouterr())] == told
+
+    wide[:] = 1.0
+    wide.to_csv("all.csv")
+    assert run("recommend ratings.nmf.npz 007 --exclude all.csv --labels both") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_recommend_by_a_model_without_labels(X, capsys):
+    np.save("x.npy", X)
+    assert run("fit x.npy -k 2 -q") == 0
+    assert run("recommend x.nmf.npz 11 -n 1") == 0
+    best = nmf_core.load("x.nmf.npz").recommend(11, 7).columns[0]
+    assert lines(capsys.readouterr())[0][0] == str(best[0])
+    Path("has.csv").write_text(f"user,item,rating\n11,{best[0]},1\n11,{best[2]},0\n12,1,1\n")
+    assert main(["recommend", "x.nmf.npz", "11", "--exclude", "has.csv", *TRIPLETS]) == 0
+    told = [int(label) for label, _ in lines(capsys.readouterr())]
+    assert told == [best[1], *best[3:]]
+    unknown = failing(capsys, "recommend", "x.nmf.npz", "12")
+    assert "x.nmf.npz has no row '12': its rows have no labels, but numbers from 0 to 11" in unknown
+
+
+def test_bad_arguments_of_recommend(ratings, model, X, capsys):
+    recommend = ("recommend", "ratings.nmf.npz")
+    assert "has no row 'nobody'" in failing(capsys, *recommend, "007", "nobody")
+    assert "n must be" in failing(capsys, *recommend, "007", "-n", 0)
+    assert "not a saved factorization" in failing(capsys, "recommend", "ratings.csv", "007")
+    assert "--exclude" in failing(capsys, *recommend, "007", *TRIPLETS)
+    np.save("x.npy", X)
+    wrong = failing(capsys, *recommend, "007", "--exclude", "x.npy")
+    assert "x.npy has 12 rows without labels, but the model has 40" in wrong
+    np.save("words.npy", np.array([["a", "b"]]))
+    assert "is not a matrix of numbers" in failing(capsys, *recommend, "007", "--exclude", "words.npy")
+    np.save("flat.npy", X[0])
+    assert "is not a matrix of numbers" in failing(capsys, *recommend, "007", "--exclude", "flat.npy")
+    swapped = ("--triplets", "item", "user", "rating")
+    wrong = failing(capsys, *recommend, "007", "--exclude", "ratings.csv", *swapped)
+    assert "ratings.csv has no row that the model knows; its first is 'film" in wrong

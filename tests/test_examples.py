@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-SCRIPTS = ("cells", "leukemia", "music", "mutational_signatures", "topics")
+SCRIPTS = ("cells", "inpainting", "leukemia", "music", "mutational_signatures", "recommendation", "topics")
 
 
 def run(script, *options):
@@ -52,7 +52,7 @@ def test_help(script):
     assert all(option in done.stdout for option in ("--data FOLDER", "--quick", "--plot FILE.png", "doi:10."))
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"inpainting"}))
 def test_without_data(script, tmp_path):
     done = run(script, "--data", tmp_path)
     assert done.returncode == 2
@@ -72,6 +72,28 @@ def test_cells(quick):
     [(purity_of_squares, index_of_squares)] = numbers(text, f"Frobenius, counts{figures}")
     assert purity_of_squares < purity
     assert index_of_squares < index
+
+
+@pytest.mark.slow
+def test_inpainting(quick):
+    text = quick("inpainting")
+    lines = ("mean of the image", "mean, then NMF", "NMF of what is left")
+    [[mean]], [[filled]], [[left]] = (numbers(text, rf"  {line} +([\d.]+) dB$") for line in lines)
+    assert mean < filled < left - 3
+    errors = numbers(text, r" +(\d+) components: +([\d.]+) \+- [\d.]+")
+    assert numbers(text, r" +(\d+) components:.*least$") == [[min(errors, key=lambda error: error[1])[0]]]
+
+
+@pytest.mark.slow
+def test_recommendation(quick):
+    text = quick("recommendation")
+    [[means]], [[factors]] = (
+        numbers(text, rf"  {line} +([\d.]+)$") for line in ("means of jokes and people", "non-negative factors")
+    )
+    assert factors < 4.15 < means
+    scores = [score for _, score in numbers(text, r"  joke +(\d+): +([-\d.]+)$")]
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import scipy.io
 import scipy.sparse as sp
 
 from nmf_core.files import written_whole
-from nmf_core.io import check_destination, read_matrix, stem, write_matrix
+from nmf_core.io import check_destination, read_matrix, read_triplets, stem, write_matrix
 
 A = np.array([[1.0, 0.0, 2.5], [0.0, 3.0, 0.25]])
 ROWS, COLUMNS = ("r1", "r2"), ("a", "b", "c")
@@ -190,6 +190,138 @@ def test_bad_arrays(tmp_path, name, arrays):
     np.savez(tmp_path / name, **arrays)
     with pytest.raises(ValueError, match=r"x\.npz: "):
         read_matrix(tmp_path / name)
+
+
+RATINGS = pd.DataFrame({"when": [9, 8, 7, 6], "user": ["u2", "007", "u2", "7"], "item": ["NA", "b", "c", "NA"],
+                        "rating": [5.0, 3.0, 0.0, 1.5]})  # fmt: skip
+NAMES = ("user", "item", "rating")
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("x.csv", lambda path: RATINGS.to_csv(path, index=False)),
+        ("x.csv.gz", lambda path: RATINGS.to_csv(path, index=False)),
+        ("x.TSV", lambda path: RATINGS.to_csv(path, index=False, sep="\t")),
+        ("x.parquet", RATINGS.to_parquet),
+        ("x.parquet", RATINGS.set_index(["user", "item"]).to_parquet),
+        ("x.parquet", RATINGS.astype({"user": "category"}).to_parquet),
+    ],
+)
+def test_triplets(tmp_path, name, save):
+    save(tmp_path / name)
+    X, rows, columns = read_triplets(tmp_path / name, NAMES)
+    assert (X.format, X.dtype, X.nnz) == ("csr", np.float64, 4)
+    np.testing.assert_array_equal(X.toarray(), [[5, 0, 0], [0, 3, 0], [1.5, 0, 0]])
+    assert X.has_canonical_format
+    # in the order in which they come, as text
+    assert (rows, columns) == (("u2", "007", "7"), ("NA", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "labels"),
+    [
+        ("007,a,5\n8,b,3\n", (0, 1, 2), "auto"),
+        ("007,a,5\n8,b,3\n", ("0", "1", "2"), "none"),
+        ("u,i,r\n007,a,5\n8,b,3\n", (0, 1, 2), "auto"),
+        ("\n\nu,i,r\r\n\r\n007,a,5\r\n 8 ,b ,3\r\n", ("u", "i", 2), "auto"),
+        ("\ufeff7,8,9\n5,a,007\n3,b,8\n", ("9", "8", "7"), "columns"),
+        ("\ufeff5,a,007\n3,b,8\n", (2, 1, 0), "auto"),
+        ('u,"a\nb",r,\n007,a,5,\n8,b,3,x\n', ("u", "a\nb", "r"), "auto"),
+    ],
+)
+def test_columns_of_triplets(tmp_path, text, columns, labels):
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8", newline="")
+    X, rows, items = read_triplets(tmp_path / "x.csv", columns, labels)
+    np.testing.assert_array_equal(X.toarray(), [[5, 0], [0, 3]])
+    assert (rows, items) == (("007", "8"), ("a", "b"))
+
+
+def test_triplets_of_numbers(tmp_path):
+    frame = pd.DataFrame({"u": [10, 9], "i": [1, 2], "r": np.array([1, 2], dtype="float32")})
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    frame.to_parquet(tmp_path / "x.parquet")
+    text, table = (read_triplets(tmp_path / name, ("u", "i", "r")) for name in ("x.csv", "x.parquet"))
+    assert text[1:] == table[1:] == (("10", "9"), ("1", "2"))
+    assert (text.X.dtype, table.X.dtype) == (np.float64, np.float32)
+
+
+BAD_TRIPLETS = {
+    "": "it is empty",
+    "u,i,r\n": "names of columns, but no rows",
+    "user,item,stars\n": "no column 'u'; its first line is user, item, stars",
+    "u,i,r,r\na,b,1,2\n": "2 columns 'r'",
+    "u;i;r\na;b;1\n": "no column 'u'",
+    "u,i,r\na,b\n": "3 names of columns, but 2 cells in the next line",
+    "u,i,r\na,b,c,1\n": "3 names of columns, but 4 cells",
+    "u,i,r\na,b,1\na,c,d,1\n": "Expected 3 fields in line 3, saw 4",
+    "u,i,r\na,b,1\na": "line 3, column i: nothing is there",
+    "u,i,r\na,b,1\na,c": "line 3, column r: nothing is there",
+    "u,i,r\n\na,b,1\n \n,c,1\n": "line 5, column u: nothing is there",
+    "u,i,r\na,NA,1\na,b,NA\n": "line 3, column r: nothing is there",
+    'u,i,r\n"a\nb",c,1\na,c,x\n': "line 4, column r: 'x' is not a number",
+    "u,i,r\na,b,1\na,c,-3\na,d,-10\n": "line 3, column r: -3 is negative; add 10 or more to all",
+    "u,i,r\na,b,1\na,c,1e999\n": "line 3, column r: inf is not finite$",
+    "u,i,r\na,b,1\nc,b,2\n\nc,b,2\na,b,3\n": "u c, i b is there twice, in line 3 and line 5; leave one",
+    'u,i,r\n"a,b,1\n': "EOF inside string|unexpected end of data",
+}
+
+
+@pytest.mark.parametrize("text", BAD_TRIPLETS)
+def test_bad_triplets(tmp_path, text):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ValueError, match=BAD_TRIPLETS[text]) as caught:
+        read_triplets(tmp_path / "x.csv", ("u", "i", "r"))
+    assert str(caught.value).startswith(f"{tmp_path / 'x.csv'}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "message"),
+    [
+        ("0,1,2\n0,1,3\n", (0, 1, 2), "may be names or not; labels columns or none says which"),
+        ("a,b,1\n", (0, 1, 3), "no column 3: they are numbered from 0 to 2"),
+        ("a,b,1\n", (0, 2, 2), "in three columns, 0, 2, 2 are fewer"),
+        ("a,b,1\n", (0, 2), "triplets are three columns, got 0, 2"),
+        ("a,b,\nc,d,1\n", (0, 1, 2), "line 1, column 2: nothing"),
+    ],
+)
+def test_bad_columns_of_triplets(tmp_path, text, columns, message):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_triplets(tmp_path / "x.csv", columns)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"item": ["a", None, "b", "c"]}, r"row 1 \(counted from 0\), column item: nothing is there"),
+        ({"rating": ["1", "x", "2", "3"]}, r"row 1 \(counted from 0\), column rating: 'x' is not a number"),
+        ({"rating": pd.Series([1, None, 2, 3], dtype="Int64")}, "row 1 .*, column rating: nothing is there"),
+        ({"user": 1, "item": [2, 3, 4, 3]}, "user 1, item 3 is there twice, in row 1 .* and row 3"),
+        ({"rating": pd.Timestamp(0)}, "column rating holds datetime"),
+    ],
+)
+def test_bad_triplets_in_parquet(tmp_path, changes, message):
+    RATINGS.assign(**changes).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(ValueError, match=message):
+        read_triplets(tmp_path / "x.parquet", NAMES)
+
+
+def test_files_that_hold_no_triplets(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_triplets(tmp_path / "x.csv", NAMES)
+    np.save(tmp_path / "x.npy", A)
+    with pytest.raises(ValueError, match=r"a table of triplets must end in one of \.csv, \.csv\.gz, \.tsv"):
+        read_triplets(tmp_path / "x.npy", NAMES)
+    for name, save in (("x.csv.gz", RATINGS.to_csv), ("x.parquet", RATINGS.to_parquet)):
+        save(tmp_path / name)
+        whole = (tmp_path / name).read_bytes()
+        for part in (whole[: len(whole) // 2], b"\xff" * 200, b""):
+            (tmp_path / name).write_bytes(part)
+            with pytest.raises((ValueError, OSError)) as caught:
+                read_triplets(tmp_path / name, NAMES)
+            assert "\n" not in str(caught.value)
 
 
 def test_names_of_files(tmp_path):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 import nmf_core
 from nmf_core import plotting
+from nmf_core.model_selection import RankSelection
 
 
 def factorized(n, m, k, labelled=False, **options):
@@ -57,6 +58,27 @@ def test_convergence_shows_the_history():
     np.testing.assert_array_equal(upper.lines[0].get_xdata(), np.arange(1, f.n_iter + 1))
     with pytest.raises(ValueError, match="against must be one of 'seconds', 'iterations', got 'time'"):
         plotting.convergence(f, against="time")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "line"),
+    [
+        ({}, "tol", True),
+        ({"max_iter": 3}, "max_iter", True),
+        ({"loss": 1.5, "tol": 1e-3}, "relative change", False),
+        ({"loss": "kullback-leibler", "max_iter": 3}, "max_iter", True),
+        ({"solver": "mu", "tol": 1e-2}, "relative change", False),
+        ({"solver": "mu", "max_iter": 3}, "max_iter", False),
+        ({"tol": 0, "max_iter": 3}, "max_iter", False),
+    ],
+)
+def test_convergence_shows_the_tolerance_of_the_violation_only(options, reason, line):
+    X = np.random.default_rng(0).random((20, 10))
+    f = nmf_core.factorize(X, 2, random_state=0, **options)
+    _, lower = plotting.convergence(f).axes
+    assert lower.get_title(loc="right") == f"stopped by {f.stop_reason}" == f"stopped by {reason}"
+    assert [text.get_text().startswith("tol = ") for text in lower.texts] == [True] * line
+    assert len(lower.lines) == 1 + line
 
 
 def test_pictures_go_where_they_are_told():
@@ -110,6 +132,50 @@ def test_row_error_shows_bars_or_a_histogram():
     X, f = factorized(300, 9, 3)
     ax = plotting.row_error(f, X).axes[0]
     assert sum(bar.get_height() for bar in ax.patches) == 300
+
+
+def test_row_error_of_what_is_known():
+    rng = np.random.default_rng(0)
+    X = rng.random((60, 9))
+    X[rng.random(X.shape) < 0.3] = np.nan
+    X[3] = np.nan
+    f = nmf_core.factorize(X, 2, missing="nan", random_state=0)
+    assert sum(bar.get_height() for bar in plotting.row_error(f, X).axes[0].patches) == 59
+    few = nmf_core.factorize(X[:5], 1, missing="nan", random_state=0)
+    heights = [bar.get_height() for bar in plotting.row_error(few, X[:5]).axes[0].patches]
+    assert [height > 0 for height in heights] == [True, True, True, False, True]
+    weights = np.zeros(X.shape)
+    weights[::2] = 1
+    weighted = nmf_core.factorize(X, 2, missing="nan", weights=weights, random_state=0)
+    ax = plotting.row_error(weighted, X, weights=weights).axes[0]
+    assert sum(bar.get_height() for bar in ax.patches) == 30
+
+
+def selection(errors):
+    return RankSelection(np.arange(2, 2 + len(errors)), np.array(errors, dtype=float), "wold", "frobenius")
+
+
+def test_rank_curve_marks_both_choices():
+    ax = plotting.rank_curve(selection([[4, 6], [1.2, 1.4], [1.1, 1.3], [2, 2]])).axes[0]
+    curve, threshold, best, simplest = (line for line in ax.lines if line.get_marker() not in ("_", "|"))
+    np.testing.assert_array_equal(curve.get_xdata(), [2, 3, 4, 5])
+    np.testing.assert_allclose(curve.get_ydata(), [5, 1.3, 1.2, 2])
+    np.testing.assert_allclose(threshold.get_ydata(), 1.3)
+    assert (best.get_xdata(), simplest.get_xdata()) == (4, 3)
+    bars = ax.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose([bar[:, 1] for bar in bars], [[4, 6], [1.2, 1.4], [1.1, 1.3], [2, 2]])
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["4: smallest error", "3: within one standard error of it"]
+    assert (ax.get_yscale(), ax.get_title(loc="left")) == ("linear", "Error of held-out entries")
+
+
+def test_rank_curve_shows_errors_of_any_size():
+    figure = Figure()
+    ax = figure.add_subplot()
+    assert plotting.rank_curve(selection([[5, 6], [0.01, 0.01], [1e12, 1]]), ax=ax) is figure
+    assert ax.get_yscale() == "log"
+    for errors in ([[0, 0]], [[1, 1], [0, 0]], [[0, 0.1]]):
+        assert plotting.svg(plotting.rank_curve(selection(errors))).startswith(b"<?xml")
 
 
 def test_svg_is_the_same_every_time_and_refers_to_nothing():

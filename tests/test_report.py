@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import nmf_core
 from nmf_core import report
@@ -87,6 +88,40 @@ def test_a_fit_by_another_loss(X, loss):
     text = " ".join(page.texts)
     for word in (str(loss), f.solver, "relative error", "divergence", "Rows described best"):
         assert word in text
+
+
+def test_the_loss_is_named(f, X):
+    assert "3 components; loss: frobenius" in render_report(f)
+    by_number = nmf_core.factorize(X, 1, loss=1.5, max_iter=2)
+    assert "1,200 entries, 1 component; loss: beta-divergence, beta = 1.5" in by_words(render_report(by_number))
+
+
+def by_words(page):
+    return " ".join("".join(Page(page).texts).split())
+
+
+@pytest.mark.parametrize(("container", "biases"), [("array", True), ("sparse", False), ("weights", False)])
+def test_missing_entries(X, container, biases):
+    known = np.random.default_rng(2).random(X.shape) < 0.5
+    known[11] = False
+    data, how = np.where(known, X, np.nan), {"missing": "nan"}
+    if container == "sparse":
+        data, how = sp.csr_array(np.where(known, X, 0)), {"missing": "unstored"}
+    weights = known * 2.0 if container == "weights" else None
+    if weights is not None:
+        data, how = X, {"weights": weights}
+    f = nmf_core.factorize(data, 2, biases=biases, alpha_W=1e-3, random_state=0, **how)
+    f = replace(f, column_labels=tuple(f"feature {j}" for j in range(20)))
+    rendered = render_report(f, data, weights=weights)
+    page, text = Page(rendered), by_words(rendered)
+    assert page.open == []
+    n_known = np.count_nonzero(known)
+    assert f"{n_known:,} known entries ({n_known / 12:.3g} % of all), 2 components" in text
+    assert "both over its known entries" in text
+    assert ("Biases" in page.headings) == biases
+    if biases:
+        highest = int(f.biases.columns.argmax())
+        assert f"feature {highest} ({f.biases.columns[highest]:+.3g})" in text
 
 
 def test_nothing_comes_from_elsewhere(f, X):

@@ -183,7 +183,7 @@ class Factorization:
     def _transform(self, X: Any, **how: Any) -> Transformed:
         same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling")
         given = {name: self.parameters[name] for name in same if name in self.parameters}
-        return transform(X, self._components, loss=self.loss, **given, **how)
+        return transform(X, self._components, loss=self.loss, **{**given, **how})
 
     @cached_property
     def _components(self) -> Components:
@@ -296,7 +296,7 @@ class Factorization:
         """
         values = check_matrix(X, missing="nan")[0].copy()
         if new:
-            found = self._transform(values)
+            found = self._transform(values, missing="nan")
             W, bias = found.W, 0.0 if found.biases is None else found.biases + self._mean
         else:
             check_shape(values.shape, (self.W.shape[0], self.H.shape[1]))

@@ -213,7 +213,8 @@ def factorize(
         )  # fmt: skip
         _check_enough(problem, k)
         start_W, start_Ht = _start(problem.data, the_loss, k, init, W, H, mask, random, team)
-        silence_unknown(problem.data, start_W, start_Ht, mask)
+        silence_unknown(problem.data, start_W, start_Ht, mask, team)
+        free = mask
         update_W = None
         if biases:
             start_W, start_Ht, update_W, mask = with_biases(start_W, start_Ht, k)
@@ -229,6 +230,7 @@ def factorize(
             update_W=update_W, update_H=mask, acceleration=acceleration,
             shuffle=random.permutation if shuffle else None, team=team, start=start,
         )  # fmt: skip
+        silence_unknown(problem.data, outcome.W, outcome.Ht, free, team)
         divergence = problem.divergence(outcome.W, outcome.Ht, team)
         objective = divergence + problem.penalties(outcome.W, outcome.Ht)
         quadratic = the_loss.quadratic

@@ -65,14 +65,17 @@ def for_fixed_components(data: Container, loss: Beta, k: int, masses: np.ndarray
     return W
 
 
-def silence_unknown(data: Container, W: np.ndarray, Ht: np.ndarray, update_H: np.ndarray) -> None:
-    """Let samples and features of which nothing is known have zeros in W (n_samples, ld) and Ht (n_features, ld).
+def silence_unknown(data: Container, W: np.ndarray, Ht: np.ndarray, update_H: np.ndarray, team: Team) -> None:
+    """Put zeros where nothing that is known depends on W (n_samples, ld) or on Ht (n_features, ld).
 
-    Both are modified in place, H only in the components to update.
+    That is a sample or feature of which nothing is known, or a component of it that the other factor does not have
+    there. Both are modified in place, H only in the components to update.
     """
-    if isinstance(data, Partial):
-        W[data.counts() == 0] = 0
-        Ht[np.ix_(data.counts(columns=True) == 0, np.flatnonzero(update_H))] = 0
+    if not isinstance(data, Partial):
+        return
+    k = len(update_H)
+    W[:, :k][data.model_sums(Ht, k, team) == 0] = 0
+    Ht[:, :k][(data.model_sums(W, k, team, columns=True) == 0) & update_H] = 0
 
 
 def with_biases(W: np.ndarray, Ht: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

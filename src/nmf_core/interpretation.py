@@ -1,5 +1,6 @@
 """What a factorization says, in numbers: for pictures, reports and tables."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,15 +58,18 @@ def component_shares(f: Factorization) -> np.ndarray:
     return sums / (sums.sum() or 1.0)
 
 
-def row_errors(f: Factorization, X: Any) -> np.ndarray:
-    """||x_i - w_i H|| / ||x_i|| for every row of X, NaN for a row of zeros.
+def row_errors(f: Factorization, X: Any, weights: Any = None) -> np.ndarray:
+    """||x_i - model_i|| / ||x_i|| for every row of X, over its known entries; NaN where these are zero, or none.
 
     Parameters
     ----------
     f : Factorization
-        The factorization.
+        The factorization. It knows what is missing by NaN, or because it is not stored, and has the biases.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         What was factorized. It is read in blocks of rows; a sparse one stays sparse.
+    weights : array-like or sparse matrix of shape (n_samples, n_features), optional
+        Those of the fit, if it had some: they weigh the squares, and what has weight zero is missing. Without them all
+        known entries count the same.
 
     Returns
     -------
@@ -74,24 +78,78 @@ def row_errors(f: Factorization, X: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        X has another shape.
+        X or weights have another shape.
     """
     X = X.tocsr() if sp.issparse(X) else np.asarray(X)
+    check_shape(X.shape, (f.W.shape[0], f.H.shape[1]))
+    if weights is not None:
+        weights = weights.tocsr() if sp.issparse(weights) else np.asarray(weights)
+        check_shape(weights.shape, X.shape, "weights")
+    missing = f.parameters.get("missing")
+    if missing == "unstored":
+        squares, norms = _stored_squares(f, X, weights)
+    elif missing is None and weights is None and f.biases is None:
+        squares, norms = _complete_squares(f, X)
+    else:
+        squares, norms = _known_squares(f, X, weights)
+    norms[norms == 0] = np.nan
+    return np.sqrt(np.maximum(squares, 0) / norms)
+
+
+def _blocks(f: Factorization) -> Iterator[slice]:
+    """Rows that are looked at together."""
     n, m = f.W.shape[0], f.H.shape[1]
-    check_shape(X.shape, (n, m))
+    step = max(1, BLOCK_ENTRIES // m)
+    return (slice(first, first + step) for first in range(0, n, step))
+
+
+def _complete_squares(f: Factorization, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Squared errors and squared lengths of the rows of complete X, which may be sparse."""
+    squares, norms = np.empty(X.shape[0]), np.empty(X.shape[0])
     H = f.H.astype(np.float64)
     HHt = H @ H.T
-    squares, norms = np.empty(n), np.empty(n)
-    step = max(1, BLOCK_ENTRIES // m)
-    for first in range(0, n, step):
-        block = slice(first, first + step)
+    for block in _blocks(f):
         A, W = X[block].astype(np.float64), f.W[block].astype(np.float64)
         A2 = A.multiply(A) if sp.issparse(A) else A * A
         norms[block] = np.asarray(A2.sum(axis=1)).ravel()
         # ||a - w H||^2 without the residual
         squares[block] = norms[block] + np.einsum("ij,ij->i", W, W @ HHt - 2 * (A @ H.T))
-    norms[norms == 0] = np.nan
-    return np.sqrt(np.maximum(squares, 0) / norms)
+    return squares, norms
+
+
+def _known_squares(f: Factorization, X: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The same where NaN are missing, or entries are weighted, or the model has biases."""
+    squares, norms = np.empty(X.shape[0]), np.empty(X.shape[0])
+    H = f.H.astype(np.float64)
+    for block in _blocks(f):
+        A = _dense(X[block])
+        model = f.W[block].astype(np.float64) @ H
+        if f.biases is not None:
+            model += f.biases.mean + f.biases.rows[block, np.newaxis] + f.biases.columns
+        known = np.ones(A.shape) if weights is None else _dense(weights[block])
+        if f.parameters.get("missing") == "nan":
+            holes = np.isnan(A)
+            A[holes] = known[holes] = 0
+        norms[block] = np.einsum("ij,ij,ij->i", A, A, known)
+        squares[block] = np.einsum("ij,ij,ij->i", A - model, A - model, known)
+    return squares, norms
+
+
+def _stored_squares(f: Factorization, X: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The same where only what sparse X stores is known."""
+    X = X.tocsr(copy=True)
+    X.sum_duplicates()
+    n = X.shape[0]
+    rows = np.repeat(np.arange(n), np.diff(X.indptr))
+    values = X.data.astype(np.float64)
+    residuals = values - f.predict(rows, X.indices)
+    known = np.ones(len(rows)) if weights is None else np.asarray(weights[rows, X.indices], dtype=np.float64).ravel()
+    return np.bincount(rows, known * residuals**2, n), np.bincount(rows, known * values**2, n)
+
+
+def _dense(A: Any) -> np.ndarray:
+    """A copy as an array of float64."""
+    return (A.toarray() if sp.issparse(A) else A).astype(np.float64)
 
 
 def strongest_components(f: Factorization) -> np.ndarray:

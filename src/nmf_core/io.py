@@ -4,9 +4,11 @@ import csv
 import errno
 import gzip
 import os
+import textwrap
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,21 +79,73 @@ def read_matrix(file: str | os.PathLike, labels: str = "auto") -> LabelledMatrix
     ImportError
         It needs pandas (or pyarrow), which is not installed.
     """
-    path, key, ending = _split(file)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not ending:
-        raise ValueError(f"{path}: the name of a matrix must end in one of {', '.join(READERS)}")
-    if key and ending != ".npz":
-        raise ValueError(f"{path}: ::{key} would choose an array of an .npz file, which this is not")
-    path.stat()  # readers differ in what they raise if the file is missing
-    try:
+    path, key, ending = _locate(file, READERS, "a matrix")
+    with _naming(path):
         table = READERS[ending](path, key if ending == ".npz" else labels)
         for what, found, size in zip(("row", "column"), table[1:], table.X.shape, strict=False):
             _check_labels(found, what, size)
+    return table
+
+
+def read_triplets(file: str | os.PathLike, columns: Sequence[str | int], labels: str = "auto") -> LabelledMatrix:
+    """Read a long table, such as of users, items and ratings: a line for every entry of a sparse matrix.
+
+    Users become rows and items columns, in the order in which they first appear. Their labels are text as it stands in
+    the file, without blanks around it: 007 and 7 are two users. Entries that are zero are stored.
+
+    Parameters
+    ----------
+    file : str or path
+        A .csv, .tsv (also .gz) or .parquet file.
+    columns : sequence of three str or int
+        Which columns hold rows, columns and entries: names from the first line, or numbers from 0.
+    labels : {"auto", "both", "rows", "columns", "none"}
+        Whether the first line of text has names, with "both" or "columns", or not. "auto" takes it for names if
+        columns are given by name, or if there is something else than a number where an entry would be.
+
+    Returns
+    -------
+    LabelledMatrix
+        X is a CSR array, of float32 if that is what a .parquet file holds, else of float64.
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    ValueError
+        It isn't such a table, an id or an entry is missing, an entry is negative, or a pair of row and column occurs
+        twice, of which only the user knows which one counts; the message says in which line.
+    ImportError
+        It needs pandas (or pyarrow), which is not installed.
+    """
+    path, _, ending = _locate(file, _TABLES, "a table of triplets")
+    with _naming(path):
+        names = [str(column) for column in columns]
+        if len(names) != 3:
+            raise ValueError(f"triplets are three columns, got {', '.join(names)}")
+        return _sparse(_TABLES[ending](path, names, labels))
+
+
+def _locate(file: str | os.PathLike, endings: Collection[str], what: str) -> tuple[Path, str, str]:
+    """Path, name of an array in it, and ending, which is one of those given, of a file that is there."""
+    path, key, ending = _split(file)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if ending not in endings:
+        raise ValueError(f"{path}: the name of {what} must end in one of {', '.join(endings)}")
+    if key and ending != ".npz":
+        raise ValueError(f"{path}: ::{key} would choose an array of an .npz file, which this is not")
+    path.stat()  # readers differ in what they raise if the file is missing
+    return path, key, ending
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of readers become one line that begins with the name of the file."""
+    try:
+        yield
     except _UNREADABLE as error:
         raise ValueError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from error
-    return table
 
 
 def _split(file: str | os.PathLike) -> tuple[Path, str, str]:
@@ -166,7 +220,7 @@ def _pandas() -> Any:
 def _read_text(path: Path, labels: str) -> LabelledMatrix:
     """Read text with pandas, which sees cells only: it would rename labels, so they are recognised here."""
     pandas = _pandas()
-    separator = "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]] else ","
+    separator = _separator(path)
     header, line = _first_line(path, separator)
     has_header = labels in ("both", "columns") or (labels == "auto" and not all(map(_is_number, header)))
     skipped = line if has_header else 0
@@ -194,10 +248,18 @@ def _read_text(path: Path, labels: str) -> LabelledMatrix:
     return LabelledMatrix(_numbers(frame, rows, columns), rows, columns)
 
 
+def _separator(path: Path) -> str:
+    return "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]] else ","
+
+
+def _open_text(path: Path) -> Any:
+    open_text: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
+    return open_text(path, "rt", newline="", encoding="utf-8-sig")
+
+
 def _first_line(path: Path, separator: str) -> tuple[list[str], int]:
     """Cells of the first line that is not blank, and its number; quoted line breaks do not count."""
-    open_text: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
-    with open_text(path, "rt", newline="", encoding="utf-8-sig") as file:
+    with _open_text(path) as file:
         for number, cells in enumerate(csv.reader(file, delimiter=separator, strict=True), 1):
             if any(cell.strip() for cell in cells):
                 return [cell.strip() for cell in cells], number
@@ -212,12 +274,16 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _read_parquet(path: Path, labels: str) -> LabelledMatrix:
+def _read_frame(path: Path) -> Any:
     pandas = _pandas()
     try:
-        frame = pandas.read_parquet(path)
+        return pandas.read_parquet(path)
     except ImportError as error:
         raise ImportError('Reading .parquet needs pyarrow: pip install "nmf-core[cli]"') from error
+
+
+def _read_parquet(path: Path, labels: str) -> LabelledMatrix:
+    pandas, frame = _pandas(), _read_frame(path)
     rows = None
     if not isinstance(frame.index, pandas.RangeIndex):
         rows = tuple(map(str, frame.index))
@@ -235,16 +301,140 @@ def _numbers(frame: Any, rows: Labels, columns: Labels) -> np.ndarray:
     pandas = _pandas()
     for j, kind in enumerate(frame.dtypes):
         if not pandas.api.types.is_numeric_dtype(kind):
-            cells = frame.iloc[:, j]
-            wrong = (pandas.to_numeric(cells, errors="coerce").isna() & cells.notna()).to_numpy()
             column = columns[j] if columns else j
-            if not wrong.any():
+            i = _first_word(frame.iloc[:, j])
+            if i is None:
                 raise ValueError(f"column {column} holds {kind}, not numbers")
-            i = int(wrong.argmax())
             row = rows[i] if rows else i
-            raise ValueError(f"row {row}, column {column}: {cells.iat[i]!r} is not a number")
+            raise ValueError(f"row {row}, column {column}: {frame.iat[i, j]!r} is not a number")
     single = all(kind == np.float32 for kind in frame.dtypes)
     return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
+
+
+def _first_word(cells: Any) -> int | None:
+    """Where the first cell is that is neither missing nor a number."""
+    wrong = (_pandas().to_numeric(cells, errors="coerce").isna() & cells.notna()).to_numpy()
+    return int(wrong.argmax()) if wrong.any() else None
+
+
+class _Triplets(NamedTuple):
+    """Columns of a table that hold rows, columns and entries, their names, and what messages call its line i."""
+
+    cells: list[Any]
+    names: list[str]
+    place: Callable[[int], str]
+
+
+def _text_triplets(path: Path, names: list[str], labels: str) -> _Triplets:
+    pandas, separator = _pandas(), _separator(path)
+    header, line = _first_line(path, separator)
+    has_header = labels in ("both", "columns") or (labels == "auto" and _is_header(header, names))
+    skipped = line if has_header else 0
+    where = _columns(header, names, has_header)
+    # Ids are read as text, NA among them; as categories, which are smaller, pandas makes numbers of them.
+    kinds: dict[int, Any] = dict.fromkeys(where[:2], str)
+    try:
+        frame = pandas.read_csv(
+            path, sep=separator, header=None, skiprows=skipped, low_memory=False, dtype=kinds, keep_default_na=False,
+            na_values={where[2]: ["", "NA", "NaN", "nan"]},
+        )  # fmt: skip
+    except pandas.errors.EmptyDataError:
+        raise ValueError("it has names of columns, but no rows") from None
+    if frame.shape[1] != len(header):
+        raise ValueError(f"{len(header)} names of columns, but {frame.shape[1]} cells in the next line")
+    return _Triplets([frame[j] for j in where], names, lambda i: f"line {_line_number(path, separator, skipped, i)}")
+
+
+def _is_header(first: list[str], names: list[str]) -> bool:
+    """Whether the first line has names of columns, if columns are given by these names or numbers."""
+    if not all(name.isdecimal() and int(name) < len(first) for name in names):
+        return True
+    cells = [first[int(name)] for name in names]
+    if cells == names:
+        line = ", ".join(first)
+        raise ValueError(f"the first line, {line}, may be names or not; labels columns or none says which")
+    return cells[2] != "" and not _is_number(cells[2])
+
+
+def _columns(header: list[str], names: list[str], has_names: bool) -> list[int]:
+    """The numbers of the columns of these names, or of these numbers from 0."""
+    found = []
+    for name in names:
+        if has_names and header.count(name) > 1:
+            raise ValueError(f"it has {header.count(name)} columns {name!r}")
+        if has_names and name in header:
+            found.append(header.index(name))
+        elif not name.isdecimal():
+            first = textwrap.shorten(", ".join(header), 200)
+            raise ValueError(f"it has no column {name!r}; its first line is {first}")
+        elif int(name) < len(header):
+            found.append(int(name))
+        else:
+            raise ValueError(f"it has no column {name}: they are numbered from 0 to {len(header) - 1}")
+    if len(set(found)) < len(found):
+        raise ValueError(f"triplets are in three columns, {', '.join(names)} are fewer")
+    return found
+
+
+def _line_number(path: Path, separator: str, skipped: int, i: int) -> int:
+    """The line on which row i ends, after some lines that were skipped; blank lines are no rows."""
+    with _open_text(path) as file:
+        reader = csv.reader(file, delimiter=separator)
+        for number, cells in enumerate(reader):
+            if number >= skipped and (len(cells) > 1 or "".join(cells).strip()):
+                i -= 1
+            if i < 0:
+                break
+        return reader.line_num
+
+
+def _parquet_triplets(path: Path, names: list[str], _: str) -> _Triplets:
+    frame = _read_frame(path)
+    if not isinstance(frame.index, _pandas().RangeIndex):
+        frame = frame.reset_index()
+    header = list(map(str, frame.columns))
+    where = _columns(header, names, True)
+    return _Triplets([frame.iloc[:, j] for j in where], names, lambda i: f"row {i} (counted from 0)")
+
+
+def _sparse(table: _Triplets) -> LabelledMatrix:
+    """The matrix in CSR, once every triplet is whole and there once."""
+    (row_cells, column_cells, cells), names, place = table
+    if len(cells) == 0:
+        raise ValueError("it has no rows")
+    (rows, row_labels), (columns, column_labels) = _numbered(row_cells), _numbered(column_cells)
+    if (word := None if _pandas().api.types.is_numeric_dtype(cells.dtype) else _first_word(cells)) is not None:
+        raise ValueError(f"{place(word)}, column {names[2]}: {cells.iat[word]!r} is not a number")
+    values = _numbers(cells.to_frame(), None, (names[2],))[:, 0]
+    for j, wrong in enumerate((rows < 0, columns < 0, np.isnan(values))):
+        if wrong.any():
+            raise ValueError(f"{place(int(wrong.argmax()))}, column {names[j]}: nothing is there")
+    if not (values.min() >= 0 and values.max() < np.inf):
+        i = int(np.argmax((values < 0) | (values == np.inf)))
+        hint = f"; add {-values.min():g} or more to all, so that none is" if np.isfinite(values[i]) else ""
+        wrong = "negative" if values[i] < 0 else "not finite"
+        raise ValueError(f"{place(i)}, column {names[2]}: {values[i]:g} is {wrong}{hint}")
+    n, m = len(row_labels), len(column_labels)
+    pairs = rows * m + columns
+    order = np.argsort(pairs, kind="stable")
+    again = np.flatnonzero(pairs[order[1:]] == pairs[order[:-1]])
+    if len(again):
+        p = again[order[again + 1].argmin()]
+        first, second = order[p], order[p + 1]
+        pair = f"{names[0]} {row_labels[rows[first]]}, {names[1]} {column_labels[columns[first]]}"
+        raise ValueError(f"{pair} is there twice, in {place(first)} and {place(second)}; leave one of them")
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
+    X = sp.csr_array((values[order], columns[order], indptr), shape=(n, m))
+    return LabelledMatrix(X, row_labels, column_labels)
+
+
+def _numbered(ids: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Numbers of ids by first appearance, -1 for what is missing or empty, and their labels."""
+    pandas = _pandas()
+    codes, found = pandas.factorize(ids)
+    # Blanks around ids can make them the same.
+    merged, labels = pandas.factorize(pandas.Series([str(label).strip() or None for label in found], dtype=object))
+    return np.append(merged, -1)[codes].astype(np.int64), tuple(labels)
 
 
 READERS: dict[str, Callable[[Path, Any], LabelledMatrix]] = {
@@ -257,6 +447,15 @@ READERS: dict[str, Callable[[Path, Any], LabelledMatrix]] = {
     ".tsv": _read_text,
     ".tsv.gz": _read_text,
     ".parquet": _read_parquet,
+}
+
+
+_TABLES: dict[str, Callable[[Path, list[str], str], _Triplets]] = {
+    ".csv": _text_triplets,
+    ".csv.gz": _text_triplets,
+    ".tsv": _text_triplets,
+    ".tsv.gz": _text_triplets,
+    ".parquet": _parquet_triplets,
 }
 
 

@@ -19,6 +19,9 @@ from nmf_core.interpretation import (
     row_errors,
     strongest_features,
 )
+from nmf_core.model_selection import RankSelection
+from nmf_core.solvers import SOLVERS
+from nmf_core.stopping import SmallViolation
 from nmf_core.validation import check_choice
 
 try:
@@ -90,7 +93,9 @@ def _axes(ax: Axes | None) -> tuple[Any, Axes]:
 
 @_styled
 def convergence(f: Factorization, *, against: str = "seconds", axes: tuple[Axes, Axes] | None = None) -> Figure:
-    """The course of the fit: objective, and violation of the optimality conditions.
+    """The course of the fit: objective, violation of the optimality conditions, and what stopped it.
+
+    The line at `tol` is there if a small violation could have stopped the fit, and nothing else of that tolerance has.
 
     Parameters
     ----------
@@ -116,8 +121,10 @@ def convergence(f: Factorization, *, against: str = "seconds", axes: tuple[Axes,
     upper.ticklabel_format(axis="y", useOffset=False)
     if np.any(history.violation > 0):
         lower.set_yscale("log", nonpositive="mask")
-    tol = f.parameters.get("tol")
-    if tol:
+    lower.set_title(f"stopped by {f.stop_reason}", loc="right", color=QUIET, fontsize=8, fontweight="normal")
+    tol = f.parameters.get("tol", 0.0)
+    rules = SOLVERS[f.solver].rules(tol) if tol and f.solver in SOLVERS else []
+    if f.stop_reason != "relative change" and any(isinstance(rule, SmallViolation) for rule in rules):
         lower.axhline(tol, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
         lower.annotate(f"tol = {tol:g}", (0, tol), (4, 3), xycoords=("axes fraction", "data"),
                        textcoords="offset points", color=QUIET, fontsize=8)  # fmt: skip
@@ -227,8 +234,8 @@ def factor_heatmap(f: Factorization, factor: str = "W", ax: Axes | None = None) 
 
 
 @_styled
-def row_error(f: Factorization, X: Any, ax: Axes | None = None) -> Figure:
-    """How well every row of X is described: its error relative to its length.
+def row_error(f: Factorization, X: Any, ax: Axes | None = None, *, weights: Any = None) -> Figure:
+    """How well every row of X is described: its error relative to its length, over what is known of it.
 
     A few rows are bars with labels, many a histogram with the median.
 
@@ -240,8 +247,10 @@ def row_error(f: Factorization, X: Any, ax: Axes | None = None) -> Figure:
         What was factorized.
     ax : Axes, optional
         Where to draw; by default in a new figure.
+    weights : array-like or sparse matrix of shape (n_samples, n_features), optional
+        Those of the fit, if it had some.
     """
-    errors = row_errors(f, X)
+    errors = row_errors(f, X, weights)
     figure, ax = _axes(ax)
     ax.set_title("Error by row")
     if len(errors) <= LABELLED:
@@ -260,6 +269,38 @@ def row_error(f: Factorization, X: Any, ax: Axes | None = None) -> Figure:
         ax.axvline(median, color=RUST, linewidth=1.4)
         ax.annotate(f"median {median:.3g}", (median, 1), (-4, -9), xycoords=("data", "axes fraction"),
                     textcoords="offset points", ha="right", color=RUST, fontsize=8)  # fmt: skip
+    return figure
+
+
+@_styled
+def rank_curve(selection: RankSelection, ax: Axes | None = None) -> Figure:
+    """The mean error of held-out entries by number of components, with standard errors and the two choices.
+
+    Parameters
+    ----------
+    selection : RankSelection
+        What `nmf_core.model_selection.cross_validate_rank` has found.
+    ax : Axes, optional
+        Where to draw; by default in a new figure.
+    """
+    figure, ax = _axes(ax)
+    ranks, mean = selection.n_components, selection.mean
+    ax.errorbar(ranks, mean, selection.standard_error, color=BLUE, marker="o", markersize=4, elinewidth=1, capsize=2.5)
+    ax.axhline(selection.threshold, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    for choice, marker, label in (
+        (selection.best, "o", "smallest error"),
+        (selection.best_one_standard_error, "s", "within one standard error of it"),
+    ):
+        size = 8 if marker == "o" else 13
+        ax.plot(choice, mean[ranks == choice], marker, color=RUST, markersize=size, linestyle="",
+                markerfacecolor=RUST if marker == "o" else "none", label=f"{choice}: {label}", zorder=3)  # fmt: skip
+    if mean.max() > 100 * mean.min() > 0:
+        ax.set_yscale("log", nonpositive="mask")
+    ax.legend(frameon=False)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("components")
+    ax.set_ylabel("mean loss of a held-out entry")
+    ax.set_title("Error of held-out entries")
     return figure
 
 

@@ -51,6 +51,7 @@ def render_report(
     f: Factorization,
     X: Any = None,
     *,
+    weights: Any = None,
     title: str = "Non-negative matrix factorization",
     captions: Sequence[str] | None = None,
     tables: Mapping[str, Rows] | None = None,
@@ -63,6 +64,8 @@ def render_report(
         The factorization.
     X : array-like or sparse matrix of shape (n_samples, n_features), optional
         What was factorized; without it the errors by row are left out.
+    weights : array-like or sparse matrix of shape (n_samples, n_features), optional
+        Those of the fit, if it had some: for the errors by row.
     title : str
         Heading of the page.
     captions : sequence of str, optional
@@ -82,24 +85,53 @@ def render_report(
         title=title,
         f=f,
         summary=f.summary(),
-        pictures=_pictures(f, X),
+        entries=_entries(f),
+        partial=_is_partial(f),
+        loss=f.loss if isinstance(f.loss, str) else f"beta-divergence, beta = {f.loss:g}",
+        pictures=_pictures(f, X, weights),
         components=_components(f, captions),
         n_left_out=max(0, f.n_components - MOST_COMPONENTS),
-        extremes={} if X is None else _extremes(f, row_errors(f, X)),
+        extremes={} if X is None else _extremes(f, row_errors(f, X, weights)),
         tables=tables or {},
         facts={
             "Result": _words(f.summary()),
             "Parameters": _words(all_parameters(f)),
+            **_biases(f),
             "Versions": _versions(),
         },
     )
 
 
-def _pictures(f: Factorization, X: Any) -> list[tuple[str, str]]:
+def _entries(f: Factorization) -> str:
+    """How many entries the fit has seen."""
+    if not _is_partial(f):
+        return f"{f.n_stored:,} entries"
+    return f"{f.n_stored:,} known entries ({100 * f.n_stored / (f.W.shape[0] * f.H.shape[1]):.3g} % of all)"
+
+
+def _is_partial(f: Factorization) -> bool:
+    """Whether entries may have been missing."""
+    return f.parameters.get("missing") is not None or bool(f.parameters.get("weighted"))
+
+
+def _biases(f: Factorization) -> dict[str, dict[str, str]]:
+    """Mean, ranges of biases, and features with the largest and the smallest, of a model that has some."""
+    if f.biases is None:
+        return {}
+    mean, rows, columns = f.biases
+    facts = {"mean": f"{mean:.4g}"}
+    for what, values in (("samples", rows), ("features", columns)):
+        facts[what] = f"{values.min():+.3g} to {values.max():+.3g}"
+    for what, j in (("highest", columns.argmax()), ("lowest", columns.argmin())):
+        facts[f"{what} feature"] = f"{_cut(label_of(f.column_labels, int(j)))} ({columns[j]:+.3g})"
+    return {"Biases": facts}
+
+
+def _pictures(f: Factorization, X: Any, weights: Any) -> list[tuple[str, str]]:
     """(description, data URI) of every picture."""
     figures = [("Objective and violation by time", plotting.convergence(f))]
     if X is not None:
-        figures.append(("Error of every row", plotting.row_error(f, X)))
+        figures.append(("Error of every row", plotting.row_error(f, X, weights=weights)))
     figures.append(("Heat map of W", plotting.factor_heatmap(f, "W")))
     figures.append(("Heat map of H", plotting.factor_heatmap(f, "H")))
     return [

@@ -177,11 +177,10 @@ def check_weights(weights: Any, X: Matrix) -> Matrix | None:
     if weights.shape != X.shape:
         raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
     if weights.dtype != X.dtype:
-        weights = weights.astype(X.dtype)
-    high = weights.max()
-    if high == np.inf or float(high) * float(np.fmax.reduce(stored_values(X), None)) ** 2 > float(
-        np.finfo(X.dtype).max
-    ):
+        with np.errstate(over="ignore"):
+            weights = weights.astype(X.dtype)
+    high, largest = (float(np.fmax.reduce(stored_values(A), None, initial=0)) for A in (weights, X))
+    if high * max(1.0, largest) ** 2 > float(np.finfo(X.dtype).max):
         raise ValueError(f"weights up to {high:g} are too large for {X.dtype}, the type of X. Scale them down.")
     return weights
 
@@ -209,7 +208,9 @@ def check_init(init: str, complete: bool, possible: Collection[str]) -> None:
 def check_biases(biases: bool, solver: str, loss: Any, all_of_H: bool) -> None:
     """Whether biases can be found."""
     if biases and solver != "hals":
-        raise ValueError(f"biases are found by coordinate descent for the Frobenius loss only, got loss={loss!r}.")
+        raise ValueError(
+            f"biases are found by solver 'hals' for the Frobenius loss only, got solver={solver!r}, loss={loss!r}."
+        )
     if biases and not all_of_H:
         raise ValueError("biases are found with all of H; leave out update_H.")
 
@@ -348,7 +349,9 @@ def check_features(n_features: int, expected: int) -> None:
 def check_places(places: Any, n: int, labels: Labels, what: str) -> np.ndarray:
     """Numbers from 0 to n - 1, or labels, as an array of int64 of the same shape."""
     array = np.asarray(places)
-    if array.dtype.kind in "US" and labels is not None:
+    if array.size == 0:
+        return np.zeros(array.shape, dtype=np.int64)
+    if labels is not None and all(isinstance(place, str) for place in array.flat):
         number = {label: i for i, label in enumerate(labels)}
         try:
             return np.reshape([number[str(label)] for label in array.flat], array.shape).astype(np.int64)
@@ -357,7 +360,7 @@ def check_places(places: Any, n: int, labels: Labels, what: str) -> np.ndarray:
     if array.dtype.kind not in "iu":
         kind = "numbers from 0" if labels is None else "numbers from 0 or labels"
         raise TypeError(f"A {what} must be given by {kind}, got {places!r}.")
-    if array.size and not 0 <= int(array.min()) <= int(array.max()) < n:
+    if not 0 <= int(array.min()) <= int(array.max()) < n:
         bad = int(array.min()) if array.min() < 0 else int(array.max())
         raise ValueError(f"There is no {what} {bad}: they are numbered from 0 to {n - 1}.")
     return array.astype(np.int64)
@@ -379,7 +382,7 @@ def check_excluded(exclude: Any, shape: tuple[int, int], rows: np.ndarray) -> tu
     chosen = exclude.tocsr()
     _check_structure(chosen, "exclude")
     chosen = chosen[rows]
-    chosen.sort_indices()
+    chosen.sum_duplicates()
     return chosen.indices.astype(np.int64), chosen.indptr.astype(np.int64)
 
 

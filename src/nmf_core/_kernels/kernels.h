@@ -99,13 +99,13 @@ typedef struct {
 
 /* What coordinate descent on rows with missing entries needs besides their entries: see observed_template.h. */
 typedef struct {
-    ptrdiff_t k, ld, ldb, n_order; /* ldb: k + 1 filled up to whole vectors */
+    ptrdiff_t k, ld, ldb, n_order; /* ldb: k + 1, or ld, filled up to whole vectors */
     const int *order;              /* the components to update, in this order */
     const void *G;                 /* (columns, ld), the fixed factor */
     const void *start;             /* rows from which to go */
     const void *before;            /* the improved rows of the last time, for extrapolation */
-    const void *scale;             /* k */
-    const void *lower;             /* k, bounds of the components: zero, or minus infinity, then without l1 penalty */
+    const void *scale;             /* ldb */
+    const void *lower;             /* ldb, bounds of the components: zero, or minus infinity, then without l1 penalty */
     const void *amounts;           /* for every row, what its penalties are multiplied by */
     void *F;                       /* takes the rows */
     void *N;                       /* or NULL: no extrapolation */

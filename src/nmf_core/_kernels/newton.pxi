@@ -52,8 +52,8 @@ cdef inline Py_ssize_t tile_size(Py_ssize_t length, Py_ssize_t columns, Py_ssize
 
 cdef nmf_newton describe_newton(real[:, ::1] F, real[:, ::1] N, const real[:, ::1] G, const real[:, ::1] start,
                                 const real[:, ::1] before, Py_ssize_t k, const real[:, ::1] sums,
-                                const int[::1] order, const real[::1] l2, double beta, int max_sweeps, double tol, const real[::1] floors,
-                                bint careful, bint measure):
+                                const int[::1] order, const real[::1] l2, double beta, int max_sweeps, double tol,
+                                const real[::1] floors, bint careful, bint measure):
     cdef nmf_newton job
     job.k, job.ld, job.n_order = k, F.shape[1], order.shape[0]
     job.order = &order[0] if order.shape[0] else NULL
@@ -102,8 +102,8 @@ cdef void add_reports(double* total, const double* reports, Py_ssize_t tasks) no
 # once (by columns: in blocks of a cache line), G's transpose for every row, from the second cache level.
 def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:, :] X, const real[:, ::1] G,
                  const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
-                 const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps, double tol, const real[::1] floors,
-                 bint careful, bint measure, Team team not None):
+                 const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps,
+                 double tol, const real[::1] floors, bint careful, bint measure, Team team not None):
     cdef Py_ssize_t n = F.shape[0], m = X.shape[1], k = scale.shape[0], ld = F.shape[1]
     cdef int level = team.level, n_threads
     cdef nmf_newton job
@@ -145,8 +145,8 @@ def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[
 def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const index[::1] indices,
                const index[::1] indptr, const index[::1] rows, const index[::1] windows, const real[:, ::1] G,
                const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
-               const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps, double tol, const real[::1] floors,
-               bint careful, bint measure, Team team not None):
+               const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps,
+               double tol, const real[::1] floors, bint careful, bint measure, Team team not None):
     cdef Py_ssize_t n = F.shape[0], k = scale.shape[0], ld = F.shape[1], tasks = windows.shape[0] - 1, t, size
     cdef int level = team.level, n_threads
     cdef nmf_newton job

@@ -35,11 +35,11 @@ cdef extern from "kernels.h" nogil:
 
 
 # Rows f of F improved for F G.T ~ X from `start` on, up to max_sweeps sweeps of
-# f_c <- max(lower_c, f_c - (A f - b + amount l1)_c / A_cc) with A = sum_j w_j g_j g_j.T + amount l2, b = sum_j w_j x_j g_j
-# over the row's entries, l1 only where lower_c is zero; then extrapolated if there is N. amounts: a number for every row.
-# weights: of the entries, or None for ones. bounds: where the tasks, some rows each, begin, and n. report as in
-# dense_pass, but the last number gains the sum of w (x - y)^2.
-# A row's entries of G are gathered once, into the first cache level, and A and b summed there: k^2 / 2 + k
+#     f_c <- max(lower_c, f_c - (A f - b + amount l1)_c / A_cc),  l1 only where lower_c is zero,
+#     A = sum_j w_j g_j g_j.T + amount l2,  b = sum_j w_j x_j g_j  over the row's entries;
+# then extrapolated if there is N. amounts: a number for every row. weights: of the entries, or None for ones. bounds:
+# where the tasks, some rows each, begin, and n. report as in dense_pass, but the last number gains the sum of
+# w (x - y)^2. A row's entries of G are gathered once, into the first cache level, and A and b summed there: k^2 / 2 + k
 # multiply-adds an entry. Bytes: the stored entries and a row of G for each, once.
 def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const real[::1] weights,
                   const index[::1] indices, const index[::1] indptr, const index[::1] bounds, const real[:, ::1] G,
@@ -50,14 +50,16 @@ def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real
     cdef nmf_observed job
     cdef double* reports
     cdef real* scratch
+    cdef real* padded
     cdef int level = team.level, n_threads
     if F.shape[0] == 0:
         return
     width = max(<Py_ssize_t>4, lanes(level, <real*>NULL))
-    job.k, job.ld, job.ldb, job.n_order = k, ld, (k + width) // width * width, order.shape[0]
+    job.k, job.ld, job.n_order = k, ld, order.shape[0]
+    job.ldb = (max(k + 1, ld) + width - 1) // width * width
     job.order = &order[0] if order.shape[0] else NULL
-    job.G, job.start, job.before, job.scale = &G[0, 0], &start[0, 0], &before[0, 0], &scale[0]
-    job.lower, job.amounts, job.F = &lower[0], &amounts[0], &F[0, 0]
+    job.G, job.start, job.before = &G[0, 0], &start[0, 0], &before[0, 0]
+    job.amounts, job.F = &amounts[0], &F[0, 0]
     job.N = NULL if N is None else &N[0, 0]
     job.l1, job.l2, job.beta, job.tol, job.max_sweeps = l1, l2, beta, tol, max_sweeps
     rows = OBSERVED_ROWS if k <= OBSERVED_NARROW else 1
@@ -70,9 +72,15 @@ def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real
         shares = &weights[0]
     cdef const index* starts = &indptr[0]
     cdef const index* places = &indices[0] if data.shape[0] else starts
-    scratch = <real*>team.reserve(team.n_threads * size * sizeof(real) + REPORT * tasks * sizeof(double))
-    reports = <double*>(scratch + team.n_threads * size)
+    scratch = <real*>team.reserve((team.n_threads * size + 2 * job.ldb) * sizeof(real)
+                                  + REPORT * tasks * sizeof(double))
+    padded = scratch + team.n_threads * size
+    reports = <double*>(padded + 2 * job.ldb)
+    job.scale, job.lower = padded, padded + job.ldb
     with nogil:
+        memset(padded, 0, 2 * job.ldb * sizeof(real))
+        memcpy(padded, &scale[0], k * sizeof(real))
+        memcpy(padded + job.ldb, &lower[0], k * sizeof(real))
         memset(reports, 0, REPORT * tasks * sizeof(double))
         for t in prange(tasks, schedule="dynamic", chunksize=1, num_threads=n_threads):
             descend_rows(level, &job, values, shares, places, starts, bounds[t], bounds[t + 1],
@@ -96,7 +104,8 @@ cdef inline void descend_rows(int level, const nmf_observed* job, const real* da
 
 
 # Multiplicative updates of the rows f of F from `start` on, for any beta-divergence of the stored entries:
-# f_c <- f_c (sum_j w_j x_j y_j^(loss_beta - 2) g_jc / (sum_j w_j y_j^(loss_beta - 1) g_jc + amount (l1 + l2 f_c)))^exponent
+#     f_c <- f_c (sum_j w_j x_j y_j^(loss_beta - 2) g_jc / (sum_j w_j y_j^(loss_beta - 1) g_jc
+#                                                           + amount (l1 + l2 f_c)))^exponent
 # with y = max(the row's floor, G f), up to max_sweeps times; then extrapolated if there is N. sums: of the columns of
 # G. weights, bounds, amounts as above. report as in dense_pass without its last number. Bytes: the stored entries once,
 # a row of G for each three times, the second and third from cache.

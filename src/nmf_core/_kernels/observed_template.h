@@ -21,43 +21,31 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_tile)(const int tall, ptrdif
     NMF_UNROLL24 for (int r = 0; r < tall; r++) *(NMF_NAME(full) *)(A + r * ldb) = sum[r];
 }
 
+#define NMF_OBSERVED_CASE(tall)                                                                                        \
+    case tall: NMF_NAME(observed_tile)(tall, n, a + r, b + c, ldb, A + r * ldb + c); break;
+
 /* A += a.T b for n rows of ldb numbers: in the columns of every vector the rows from its first one on, up to k. */
 static NMF_TARGET void NMF_NAME(observed_gram)(ptrdiff_t k, ptrdiff_t n, const NMF_REAL *a, const NMF_REAL *b,
                                                ptrdiff_t ldb, NMF_REAL *A)
 {
     for (ptrdiff_t c = 0; c <= k; c += NMF_FULL) {
-        ptrdiff_t r = c / 4 * 4;
+        ptrdiff_t r = c;
         for (; r + NMF_OBSERVED_TALL <= k + 1; r += NMF_OBSERVED_TALL)
             NMF_NAME(observed_tile)(NMF_OBSERVED_TALL, n, a + r, b + c, ldb, A + r * ldb + c);
-        switch ((k + 1 - r + 3) / 4) {
+        switch (k + 1 - r) {
+            NMF_OBSERVED_CASE(1) NMF_OBSERVED_CASE(2) NMF_OBSERVED_CASE(3) NMF_OBSERVED_CASE(4)
+            NMF_OBSERVED_CASE(5) NMF_OBSERVED_CASE(6) NMF_OBSERVED_CASE(7) NMF_OBSERVED_CASE(8)
+            NMF_OBSERVED_CASE(9) NMF_OBSERVED_CASE(10) NMF_OBSERVED_CASE(11)
 #if NMF_OBSERVED_TALL == 24
-        case 6: NMF_NAME(observed_tile)(24, n, a + r, b + c, ldb, A + r * ldb + c); break;
-        case 5: NMF_NAME(observed_tile)(20, n, a + r, b + c, ldb, A + r * ldb + c); break;
-        case 4: NMF_NAME(observed_tile)(16, n, a + r, b + c, ldb, A + r * ldb + c); break;
+            NMF_OBSERVED_CASE(12) NMF_OBSERVED_CASE(13) NMF_OBSERVED_CASE(14) NMF_OBSERVED_CASE(15)
+            NMF_OBSERVED_CASE(16) NMF_OBSERVED_CASE(17) NMF_OBSERVED_CASE(18) NMF_OBSERVED_CASE(19)
+            NMF_OBSERVED_CASE(20) NMF_OBSERVED_CASE(21) NMF_OBSERVED_CASE(22) NMF_OBSERVED_CASE(23)
 #endif
-        case 3: NMF_NAME(observed_tile)(12, n, a + r, b + c, ldb, A + r * ldb + c); break;
-        case 2: NMF_NAME(observed_tile)(8, n, a + r, b + c, ldb, A + r * ldb + c); break;
-        case 1: NMF_NAME(observed_tile)(4, n, a + r, b + c, ldb, A + r * ldb + c); break;
         default: break;
         }
     }
 }
-
-/* A row of G, ld numbers, and behind its first k the entry x; what follows in b is zero already. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(observed_copy)(ptrdiff_t k, ptrdiff_t ld, const NMF_REAL *g, NMF_REAL x,
-                                                          NMF_REAL *b)
-{
-    ptrdiff_t c = 0;
-    for (; c + NMF_FULL <= ld; c += NMF_FULL)
-        *(NMF_NAME(full) *)(b + c) = *(const NMF_NAME(full) *)(g + c);
-#if NMF_LEVEL > 0
-    for (; c + NMF_HALF <= ld; c += NMF_HALF)
-        *(NMF_NAME(half) *)(b + c) = *(const NMF_NAME(half) *)(g + c);
-#endif
-    for (; c < ld; c++)
-        b[c] = g[c];
-    b[k] = x;
-}
+#undef NMF_OBSERVED_CASE
 
 /* What the sweeps over a few rows need: of every row its augmented Gram matrix A, ldb x ldb, with penalties on the
  * diagonal, its gradient a, the row f itself, and 1 / A_cc; of ldb numbers each. */
@@ -101,7 +89,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
     const NMF_REAL *amounts = (const NMF_REAL *)job->amounts, *lower = (const NMF_REAL *)job->lower;
     const NMF_REAL *scale = (const NMF_REAL *)job->scale;
     const NMF_REAL goal = (NMF_REAL)(job->tol * job->tol);
-    NMF_REAL begun[NMF_OBSERVED_ROWS];
+    NMF_REAL begun[NMF_OBSERVED_ROWS] = {0};
     NMF_NAME(observed_rows) t;
     int running = 0;
     for (int r = 0; r < count; r++) {
@@ -162,20 +150,60 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
         memcpy(F, f, k * sizeof(NMF_REAL));
         if (job->N == NULL)
             continue;
-        NMF_REAL *N = (NMF_REAL *)job->N + (first + r) * ld;
-        const NMF_REAL *before = (const NMF_REAL *)job->before + (first + r) * ld, beta = (NMF_REAL)job->beta;
-        for (ptrdiff_t c = 0; c < k; c++) {
-            const NMF_REAL ahead = f[c] + beta * (f[c] - before[c] * scale[c]);
-            N[c] = f[c];
-            if (beta != 0)
-                F[c] = ahead > lower[c] ? ahead : lower[c];
+        /* N may be `before`. Whole vectors: of a loop over numbers compilers make several versions that round differently. */
+        memcpy(t.a[r], (const NMF_REAL *)job->before + (first + r) * ld, k * sizeof(NMF_REAL));
+        memcpy((NMF_REAL *)job->N + (first + r) * ld, f, k * sizeof(NMF_REAL));
+        if (job->beta == 0)
+            continue;
+        for (ptrdiff_t v = 0; v < ldb; v += NMF_FULL) {
+            const NMF_NAME(full) now = *(const NMF_NAME(full) *)(f + v);
+            const NMF_NAME(full) was = *(const NMF_NAME(full) *)(t.a[r] + v) * *(const NMF_NAME(full) *)(scale + v);
+            *(NMF_NAME(full) *)(t.a[r] + v) = NMF_NAME(larger)(now + (NMF_REAL)job->beta * (now - was),
+                                                              *(const NMF_NAME(full) *)(lower + v));
         }
+        memcpy(F, t.a[r], k * sizeof(NMF_REAL));
     }
 }
+
+/* What a row of G has beyond its full vectors. */
+#if NMF_LEVEL > 0
+#define NMF_OBSERVED_REST(b, g)                                                                                        \
+    if (c + NMF_HALF <= ld) {                                                                                          \
+        *(NMF_NAME(half) *)(b + c) = *(const NMF_NAME(half) *)(g + c);                                                 \
+        c += NMF_HALF;                                                                                                 \
+    }                                                                                                                  \
+    for (; c < ld; c++)                                                                                                \
+        b[c] = g[c];
+#else
+#define NMF_OBSERVED_REST(b, g)                                                                                        \
+    for (; c < ld; c++)                                                                                                \
+        b[c] = g[c];
+#endif
 
 /* Rows first to end of X in CSR. scratch: augmented Gram matrices and 3 ldb numbers for every row that is swept in step,
  * and one or, with weights, two buffers of NMF_OBSERVED_CHUNK rows. */
 #define NMF_OBSERVED(name, index)                                                                                      \
+    /* Rows of G, ld numbers, side by side in b, and behind the first k of each the entry; what follows is zero already. \
+     * Of the `known` indices those after the first n are looked at to have their rows ready. */                       \
+    static NMF_TARGET void NMF_NAME(name##_gather)(ptrdiff_t k, ptrdiff_t ld, ptrdiff_t ldb, ptrdiff_t n,                \
+                                                   ptrdiff_t known, const NMF_REAL *data, const index *indices,        \
+                                                   const NMF_REAL *G, NMF_REAL *b)                                     \
+    {                                                                                                                  \
+        const ptrdiff_t full = ld / NMF_FULL * NMF_FULL;                                                               \
+        for (ptrdiff_t j = 0; j < n; j++, b += ldb) {                                                                  \
+            const NMF_REAL *g = G + (ptrdiff_t)indices[j] * ld;                                                        \
+            if (j + NMF_AHEAD < known) {                                                                               \
+                const char *soon = (const char *)(G + (ptrdiff_t)indices[j + NMF_AHEAD] * ld);                         \
+                NMF_PREFETCH(soon);                                                                                    \
+                NMF_PREFETCH(soon + 64);                                                                               \
+            }                                                                                                          \
+            ptrdiff_t c = 0;                                                                                           \
+            for (; c < full; c += NMF_FULL)                                                                            \
+                *(NMF_NAME(full) *)(b + c) = *(const NMF_NAME(full) *)(g + c);                                         \
+            NMF_OBSERVED_REST(b, g)                                                                                    \
+            b[k] = data[j];                                                                                            \
+        }                                                                                                              \
+    }                                                                                                                  \
     static NMF_TARGET void NMF_NAME(name)(const nmf_observed *job, const NMF_REAL *data, const NMF_REAL *weights,        \
                                           const index *indices, const index *indptr, ptrdiff_t first, ptrdiff_t end,   \
                                           NMF_REAL *scratch, double *report)                                           \
@@ -195,14 +223,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
                 const ptrdiff_t stop = indptr[first + r + 1];                                                          \
                 while (p < stop) {                                                                                     \
                     const ptrdiff_t n = stop - p < NMF_OBSERVED_CHUNK ? stop - p : NMF_OBSERVED_CHUNK;                 \
-                    for (ptrdiff_t j = 0; j < n; j++) {                                                                \
-                        if (p + j + NMF_AHEAD < stop) {                                                                \
-                            const char *soon = (const char *)(G + (ptrdiff_t)indices[p + j + NMF_AHEAD] * ld);         \
-                            NMF_PREFETCH(soon);                                                                        \
-                            NMF_PREFETCH(soon + 64);                                                                   \
-                        }                                                                                              \
-                        NMF_NAME(observed_copy)(k, ld, G + (ptrdiff_t)indices[p + j] * ld, data[p + j], b + j * ldb);  \
-                    }                                                                                                  \
+                    NMF_NAME(name##_gather)(k, ld, ldb, n, stop - p, data + p, indices + p, G, b);                     \
                     for (ptrdiff_t j = 0; weights != NULL && j < n; j++)                                               \
                         for (ptrdiff_t c = 0; c < ldb; c += NMF_FULL)                                                  \
                             *(NMF_NAME(full) *)(a + j * ldb + c) =                                                     \
@@ -224,3 +245,4 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
 NMF_OBSERVED(observed_hals_i, int32_t)
 NMF_OBSERVED(observed_hals_l, int64_t)
 #undef NMF_OBSERVED
+#undef NMF_OBSERVED_REST

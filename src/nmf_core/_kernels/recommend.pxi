@@ -2,9 +2,9 @@
 
 
 # For every row f of F the largest entries of f G.T and their columns, the largest first and of equal ones the first,
-# without the columns excluded for the row: indices, ascending, from indptr[i] to indptr[i + 1]. Of each row of `columns`
-# and `scores`, as many as are there are set. In tiles of 16 rows and 256 columns, which stay in the first cache level.
-# Bytes: G's transpose, k m numbers, for every 16 rows, from cache.
+# without the columns excluded for the row: indices, ascending, from indptr[i] to indptr[i + 1]. Of each row of
+# `columns` and `scores`, as many as are there are set. In tiles of 16 rows and 256 columns, which stay in the first
+# cache level. Bytes: G's transpose, k m numbers, for every 16 rows, from cache.
 def top_columns(int64_t[:, ::1] columns, real[:, ::1] scores, const real[:, ::1] F, const real[:, ::1] G, Py_ssize_t k,
                 const int64_t[::1] indices, const int64_t[::1] indptr, Team team not None):
     cdef Py_ssize_t n = F.shape[0], m = G.shape[0], ld = F.shape[1], blocks = (n + HEIGHT - 1) // HEIGHT, b

@@ -180,7 +180,7 @@ def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
     else:
         return _without_ones(*_dense_entries(X, weights))
     if weights is None:
-        return Observed(pattern)
+        return Observed(_narrow(pattern))
     amounts, known = _values_at(weights, pattern)
     values, stored = _values_at(X, pattern)
     known &= amounts > 0
@@ -190,13 +190,22 @@ def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
     return _without_ones(A, amounts[known].astype(X.dtype, copy=False))
 
 
+def _narrow(A: Any) -> Any:
+    """A with indices of 32 bits if they do: they are read twice an iteration, and there will be two copies."""
+    if A.indices.dtype == np.int32 or max(*A.shape, A.nnz) >= 2**31:
+        return A
+    return sp.csr_array((A.data, A.indices.astype(np.int32), A.indptr.astype(np.int32)), shape=A.shape)
+
+
 def _without_ones(A: sp.csr_array, weights: np.ndarray | None) -> Observed:
-    return Observed(A, None if weights is None or (weights == 1).all() else weights)
+    return Observed(_narrow(A), None if weights is None or (weights == 1).all() else weights)
 
 
 def _canonical(A: Any) -> Any:
-    """A in rows, sorted, every entry once."""
+    """A in rows, sorted, every entry once, in arrays that are no longer than they must be."""
     A = A.tocsr()
+    if len(A.data) > A.nnz:
+        A = sp.csr_array((A.data[: A.nnz], A.indices[: A.nnz], A.indptr), shape=A.shape)
     if not A.has_canonical_format:
         A = A.copy()
         A.sum_duplicates()

@@ -185,11 +185,11 @@ class Fit(ABC):
 
     @property
     def W(self) -> np.ndarray:
-        return _read_only(self.current[0][:, : self.k])
+        return _read_only(self.current[0][:, : self.k - self.problem.n_extra])
 
     @property
     def H(self) -> np.ndarray:
-        return _read_only(self.current[1][:, : self.k].T)
+        return _read_only(self.current[1][:, : self.k - self.problem.n_extra].T)
 
     @property
     def current(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,431 @@
+"""How many components: the error of entries that a fit has not seen.
+
+The error of those it has seen always falls with more components, the other rises when they describe noise.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from itertools import product
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nmf_core.divergence import beta_divergence
+from nmf_core.factorization import Factorization
+from nmf_core.factorize import factorize
+from nmf_core.initialization import make_random_state
+from nmf_core.losses import LOSSES, make_loss
+from nmf_core.threads import available_threads
+from nmf_core.validation import (
+    Matrix,
+    check_block,
+    check_choice,
+    check_flag,
+    check_folds,
+    check_free,
+    check_incomplete,
+    check_integer,
+    check_loss,
+    check_number,
+    check_random_state,
+    check_ranks,
+)
+
+# The least that a held-out entry's model counts as, in units of their mean: as in `beta_divergence`.
+_FLOOR = 1e-18
+
+
+class Holdout(NamedTuple):
+    """A matrix without some of its entries, and these.
+
+    Attributes
+    ----------
+    X : ndarray or CSR array or matrix of shape (n_samples, n_features)
+        What is left, float32 if all was, else float64.
+    missing : {"nan", "unstored"} or None
+        What `nmf_core.factorize` must be told about it.
+    weights : ndarray of shape (n_samples, n_features) or None
+        Weights for `nmf_core.factorize`, where nothing else tells what is missing: zero where an entry of a sparse X
+        is held out whose zeros are known, one elsewhere. They are dense, for nearly all are ones.
+    rows, columns : ndarray of int, shape (n_held_out,)
+        Where the entries were, row by row.
+    values : ndarray of shape (n_held_out,)
+        What they were.
+    """
+
+    X: Matrix
+    missing: str | None
+    weights: np.ndarray | None
+    rows: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+
+
+def holdout_entries(X: Any, fraction: float = 0.1, random_state: Any = None, *, missing: str | None = None) -> Holdout:
+    """Hold out known entries, drawn at random, to see how well a fit of the others predicts them.
+
+    Parameters
+    ----------
+    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+        Non-negative. Never modified.
+    fraction : float
+        Share of the known entries to hold out; at least one is, and at least one stays.
+    random_state : int, RandomState, Generator or None
+        Source of randomness.
+    missing : {None, "nan", "unstored"}
+        What is missing from X, as in `nmf_core.factorize`. With "unstored", stored zeros are known entries.
+
+    Returns
+    -------
+    Holdout
+        Its `X` is a copy with NaN where entries were, of a sparse X with ``missing="unstored"`` one that does not
+        store them, and any other sparse X itself, with weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not what it must be, or fewer than two entries are known.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> from nmf_core.model_selection import holdout_entries
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.random((40, 3)) @ rng.random((3, 30))
+    >>> train = holdout_entries(X, 0.1, random_state=0)
+    >>> f = nmf_core.factorize(train.X, 3, missing=train.missing, weights=train.weights, random_state=0)
+    >>> errors = f.predict(train.rows, train.columns) - train.values
+    >>> bool(np.sqrt(np.mean(errors**2)) < 0.02 * X.std())
+    True
+    """
+    X, missing = check_incomplete(X, missing)
+    n = _n_known(X, missing)
+    check_folds(2, n, "known entries")
+    held = np.arange(n) < np.clip(round(check_number(fraction, "fraction", high=1.0) * n), 1, n - 1)
+    _generator(random_state).shuffle(held)
+    return _without(X, missing, held)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RankSelection:
+    """Errors of held-out entries by number of components.
+
+    Attributes
+    ----------
+    n_components : ndarray of int, shape (n_ranks,)
+        The numbers of components that were tried, in ascending order.
+    errors : ndarray of float64, shape (n_ranks, n_fits)
+        The mean loss of a held-out entry, the same entries in a column; for the Frobenius loss half the mean squared
+        error.
+    method : str
+        How entries were held out.
+    loss : str or float
+        The loss: a name, or the beta of a beta-divergence.
+    """
+
+    n_components: np.ndarray
+    errors: np.ndarray
+    method: str
+    loss: str | float
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean error (n_ranks,)."""
+        return self.errors.mean(axis=1)
+
+    @property
+    def standard_error(self) -> np.ndarray:
+        """The standard error (n_ranks,) of the mean, as if fits were independent."""
+        return self.errors.std(axis=1, ddof=1) / np.sqrt(self.errors.shape[1])
+
+    @property
+    def best(self) -> int:
+        """The number of components with the smallest mean error."""
+        return int(self.n_components[self.mean.argmin()])
+
+    @property
+    def threshold(self) -> float:
+        """The smallest mean error plus its standard error."""
+        lowest = self.mean.argmin()
+        return float(self.mean[lowest] + self.standard_error[lowest])
+
+    @property
+    def best_one_standard_error(self) -> int:
+        """The smallest number of components with a mean error of at most the `threshold`."""
+        return int(self.n_components[np.argmax(self.mean <= self.threshold)])
+
+    @property
+    def table(self) -> Any:
+        """A data frame, or a dict of arrays if pandas is not installed, with a row for every number of components.
+
+        Its columns are n_components, mean, standard_error, n_folds (the number of fits), and minimum and
+        one_standard_error, which say whether this is the best, by either rule.
+        """
+        columns = {
+            "n_components": self.n_components,
+            "mean": self.mean,
+            "standard_error": self.standard_error,
+            "n_folds": np.full(len(self.n_components), self.errors.shape[1]),
+            "minimum": self.n_components == self.best,
+            "one_standard_error": self.n_components == self.best_one_standard_error,
+        }
+        if importlib.util.find_spec("pandas") is None:
+            return columns
+        import pandas
+
+        return pandas.DataFrame(columns)
+
+    def __repr__(self) -> str:
+        rows = zip(self.n_components, self.mean, self.standard_error, strict=True)
+        return "\n".join([
+            f"<RankSelection by {self.method}, {self.loss} loss:",
+            f"{'n_components':>12}  {'mean':>12}  {'standard error':>14}",
+            *(f"{k:>12}  {mean:>12.6g}  {standard_error:>14.2g}" for k, mean, standard_error in rows),
+            f"best {self.best}, within one standard error {self.best_one_standard_error}>",
+        ])  # fmt: skip
+
+
+def cross_validate_rank(
+    X: Any,
+    n_components: Iterable[int] = range(1, 11),
+    *,
+    method: str = "wold",
+    n_folds: int | None = None,
+    n_repeats: int = 1,
+    loss: str | float = "frobenius",
+    missing: str | None = None,
+    warm_start: bool = False,
+    n_jobs: int = 1,
+    random_state: Any = None,
+    progress: bool = False,
+    **parameters: Any,
+) -> RankSelection:
+    """Compare numbers of components by the error of entries that were held out.
+
+    Parameters
+    ----------
+    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+        As for `nmf_core.factorize`. Never modified.
+    n_components : iterable of int
+        The numbers of components to try.
+    method : {"wold", "imputation", "bi-cv"}
+        "wold" deals the known entries to folds; each is missing once, and predicted by a fit of the others [1]_.
+        "imputation" does so with random parts of the same size, drawn anew for every fit [2]_. "bi-cv" deals rows and
+        columns to groups; each block, the rows of a group in the columns of one, is predicted by a fit of what is
+        neither in its rows nor in its columns, and these rows' and columns' own W and H for that [3]_. It is the one
+        for large sparse data whose zeros are known: others have to hold all of them one by one.
+    n_folds : int, optional
+        Folds of entries, by default 5, or groups of rows and of columns, by default 2, which makes 4 blocks.
+    n_repeats : int
+        How often to deal.
+    loss : str or float
+        As in `nmf_core.factorize`, for fits and errors. What a model takes for zero counts as in
+        `nmf_core.beta_divergence`: next to it.
+    missing : {None, "nan", "unstored"}
+        What is missing from X, as in `nmf_core.factorize`.
+    warm_start : bool
+        Whether a fit begins with the factors of the one before, of fewer components, and small random new ones. That
+        saves about a third of the time, but keeps bad minima, too: of 54 planted ranks one was missed, none by fits
+        that start afresh.
+    n_jobs : int
+        Fits at a time, in threads that share X; -1 for as many as there are processors for. If more than 1, each
+        uses one thread. The result does not depend on it.
+    random_state : int, RandomState, Generator or None
+        Source of randomness of folds, which are the same for all numbers of components, and of starts.
+    progress : bool
+        Show a progress bar (needs tqdm).
+    **parameters
+        Other arguments of `nmf_core.factorize`. An `alpha_W` of a thousandth to a hundredth of the mean of X, for the
+        Frobenius loss, keeps a fit from predicting anything at all where it is hardly determined.
+
+    Returns
+    -------
+    RankSelection
+        The errors, and the numbers of components that they suggest.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not what it must be; the message names it.
+
+    References
+    ----------
+    .. [1] S. Wold (1978), "Cross-validatory estimation of the number of components in factor and principal components
+       models", doi:10.1080/00401706.1978.10489693.
+    .. [2] X. Lin and P. C. Boutros (2020), "Optimization and expansion of non-negative matrix factorization",
+       doi:10.1186/s12859-019-3312-5.
+    .. [3] A. B. Owen and P. O. Perry (2009), "Bi-cross-validation of the SVD and the nonnegative matrix factorization",
+       doi:10.1214/08-AOAS227.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nmf_core.model_selection import cross_validate_rank
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.gamma(1, size=(60, 3)) @ rng.gamma(1, size=(3, 40)) * rng.gamma(50, 0.02, size=(60, 40))
+    >>> cross_validate_rank(X, range(1, 6), random_state=0).best
+    3
+    """
+    hold_out, error = METHODS[check_choice(method, "method", METHODS)]
+    ranks = check_ranks(n_components)
+    check_free(parameters, blocks=method == "bi-cv")
+    check_loss(loss, LOSSES)
+    n_repeats = check_integer(n_repeats, "n_repeats", 1)
+    n_jobs = available_threads() if n_jobs == -1 else check_integer(n_jobs, "n_jobs", 1)
+    watched = _progress_bar(check_flag(progress, "progress"))
+    check_flag(warm_start, "warm_start")
+    X, incomplete = check_incomplete(X, missing)
+    if method == "bi-cv":
+        n_folds = check_folds(2 if n_folds is None else n_folds, min(X.shape), "rows or columns")
+        n_deals, n_parts = n_repeats, n_folds**2
+    else:
+        n_folds = check_folds(5 if n_folds is None else n_folds, _n_known(X, incomplete), "known entries")
+        n_deals, n_parts = (n_repeats, n_folds) if method == "wold" else (n_repeats * n_folds, 1)
+        missing = incomplete
+    seeds = _generator(random_state).integers(2**32, size=n_deals).tolist()
+    parameters = {"loss": loss, "n_threads": None if n_jobs == 1 else 1, **parameters}
+
+    held_out, lock = lru_cache(maxsize=2)(partial(hold_out, X, missing, n_folds)), Lock()
+
+    def run(task: tuple[tuple[int, int], tuple[int, ...]]) -> list[float]:
+        fold, ks = task
+        with lock:  # once for all numbers of components
+            data = held_out(*fold)
+        found, f = [], None
+        for k in ks:
+            rng = np.random.default_rng(fold)
+            given = parameters if f is None else {**parameters, **_grown(f, k, rng)}
+            value, f = error(data, k, random_state=rng, **given)
+            found.append(value)
+        return found
+
+    in_turn = [tuple(ranks.tolist())] if warm_start else [(k,) for k in ranks.tolist()]
+    tasks = list(product(product(seeds, range(n_parts)), in_turn))
+    executor = ThreadPoolExecutor(n_jobs)
+    try:
+        errors = list(watched(executor.map(run, tasks), total=len(tasks)))
+    finally:
+        executor.shutdown(cancel_futures=True)
+    return RankSelection(ranks, np.reshape(errors, (-1, len(ranks))).T.copy(), method, make_loss(loss).name)
+
+
+def _grown(f: Factorization, k: int, rng: np.random.Generator) -> dict[str, Any]:
+    """A start for k components: those of f, and new ones that together make a tenth of its model."""
+    n, m, new = len(f.W), f.H.shape[1], k - f.n_components
+    level = np.sqrt(0.1 * (f.W.sum(axis=0) @ f.H.sum(axis=1)) / (n * m * new))
+    W, H = (level * rng.random(shape) * 2 for shape in ((n, new), (new, m)))
+    return {"init": None, "W": np.hstack([f.W, W.astype(f.W.dtype)]), "H": np.vstack([f.H, H.astype(f.H.dtype)])}
+
+
+def _hold_out_entries(X: Matrix, missing: str | None, n_folds: int, seed: int, part: int) -> Holdout:
+    """X without a fold of its known entries."""
+    return _without(X, missing, _dealt(_n_known(X, missing), n_folds, np.random.default_rng(seed)) == part)
+
+
+def _entry_error(train: Holdout, k: int, **parameters: Any) -> tuple[float, Factorization]:
+    """The mean loss of entries that are predicted by a fit of the others, and that fit."""
+    f = factorize(train.X, k, missing=train.missing, weights=train.weights, **parameters)
+    return _mean_loss(f, *train[3:]), f
+
+
+def _hold_out_block(X: Matrix, missing: str | None, n_folds: int, seed: int, part: int) -> tuple[Any, ...]:
+    """`missing`, and A, B, C, D of X = [[A, B], [C, D]] up to order: A is a group of rows in a group of columns."""
+    rng = np.random.default_rng(seed)
+    rows, columns = (_dealt(n, n_folds, rng) == i for n, i in zip(X.shape, divmod(part, n_folds), strict=True))
+    return missing, *(X[np.ix_(i, j)] for i, j in product((rows, ~rows), (columns, ~columns)))
+
+
+def _block_error(held_out: tuple[Any, ...], k: int, **parameters: Any) -> tuple[float, Factorization]:
+    """The mean loss of A, predicted by a fit of D, and from B and C; and that fit."""
+    missing, A, B, C, D = held_out
+    f = factorize(D, k, missing=missing, **parameters)
+    n_threads = parameters["n_threads"]
+    W, H = f.transform(B, n_threads=n_threads), _transposed(f).transform(C.T, n_threads=n_threads).T
+    if missing is None:
+        return beta_divergence(A, W, H, f.loss, n_threads=n_threads) / (A.shape[0] * A.shape[1]), f
+    everything = np.ones(check_block(_n_known(A, missing)), dtype=bool)
+    return _mean_loss(replace(f, W=W, H=H), *_places(A, missing, everything)), f
+
+
+# How to hold something out, and its mean loss for a number of components.
+METHODS: dict[str, tuple[Callable[..., Any], Callable[..., tuple[float, Factorization]]]] = {
+    "wold": (_hold_out_entries, _entry_error),
+    "imputation": (_hold_out_entries, _entry_error),
+    "bi-cv": (_hold_out_block, _block_error),
+}
+
+
+def _transposed(f: Factorization) -> Factorization:
+    """The factorization of the transpose."""
+    alpha_W, alpha_H = f.parameters["alpha_W"], f.parameters["alpha_H"]
+    penalties = {"alpha_W": alpha_W if alpha_H == "same" else alpha_H, "alpha_H": alpha_W}
+    return replace(f, W=f.H.T, H=f.W.T, parameters={**f.parameters, **penalties})
+
+
+def _mean_loss(f: Factorization, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> float:
+    """The mean loss of entries of X, in double."""
+    loss = make_loss(f.loss)
+    x, y = values.astype(np.float64), f.predict(rows, columns).astype(np.float64)
+    if not loss.quadratic:
+        y = np.maximum(y, _FLOOR * x.mean() or _FLOOR)
+    return float(loss.value(x, y).mean())
+
+
+def _dealt(n: int, n_groups: int, rng: np.random.Generator) -> np.ndarray:
+    """The group (n,) of each of n things, dealt at random: sizes of groups differ by one at most."""
+    groups = np.resize(np.arange(n_groups, dtype=np.min_scalar_type(n_groups)), n)
+    rng.shuffle(groups)
+    return groups
+
+
+def _n_known(X: Matrix, missing: str | None) -> int:
+    """How many entries are known."""
+    if missing == "unstored":
+        return int(X.nnz)
+    return int(np.count_nonzero(~np.isnan(X))) if missing == "nan" else X.shape[0] * X.shape[1]
+
+
+def _places(X: Matrix, missing: str | None, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and values of those known entries that are chosen; `chosen` (n_known,) goes row by row."""
+    if missing == "unstored":
+        rows = np.searchsorted(X.indptr, np.flatnonzero(chosen), side="right") - 1
+        return rows, X.indices[chosen], X.data[chosen]
+    places = ~np.isnan(X) if missing == "nan" else np.ones(X.shape, dtype=bool)
+    places[places] = chosen
+    rows, columns = np.nonzero(places)
+    return rows, columns, np.asarray(X[rows, columns]).ravel()
+
+
+def _without(X: Matrix, missing: str | None, held: np.ndarray) -> Holdout:
+    """X without those known entries that are held out; X and `missing` are from `check_incomplete`."""
+    places = rows, columns, _ = _places(X, missing, held)
+    weights = None
+    if missing == "unstored":
+        indptr = np.concatenate([[0], np.cumsum(~held)])[X.indptr].astype(X.indptr.dtype)
+        X = type(X)((X.data[~held], X.indices[~held], indptr), shape=X.shape)
+    elif missing == "nan":
+        X = X.copy(order="K")
+        X[rows, columns] = np.nan
+    else:
+        weights = np.ones(X.shape, dtype=X.dtype)
+        weights[rows, columns] = 0
+    return Holdout(X, missing, weights, *places)
+
+
+def _generator(random_state: Any) -> np.random.Generator:
+    return np.random.default_rng(make_random_state(check_random_state(random_state)).randint(2**32, dtype=np.uint64))
+
+
+def _progress_bar(shown: bool) -> Callable[..., Iterable[list[float]]]:
+    """What counts results as they come."""
+    if not shown:
+        return lambda results, total: results
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError('A progress bar needs tqdm: pip install "nmf-core[cli]"') from error
+    return partial(tqdm, unit="fit", desc="nmf")
