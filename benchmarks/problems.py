@@ -73,9 +73,32 @@ def planted_sparse(n=5000, m=2000, density=0.02):
     return X
 
 
+def planted_ratings(n=20000, m=5000, k=20, entries=2_000_000, noise=0.3, seed=0):
+    """Ratings with k planted components at distinct random places.
+
+    Returns
+    -------
+    train : csr_array of shape (n, m), float32
+    test : tuple of ndarray
+        Rows, columns and values of the tenth that is held out.
+    """
+    rng = np.random.default_rng(seed)
+    W, H = rng.gamma(1.0, size=(n, k)), rng.gamma(1.0, size=(k, m))
+    rows, columns = np.divmod(rng.choice(n * m, entries, replace=False, shuffle=False), m)
+    values = np.zeros(entries)
+    for w, h in zip(W.T, H, strict=True):
+        values += w[rows] * h[columns]
+    values = values * (3.5 / k) + noise * rng.standard_normal(entries)
+    values = np.maximum(values, 0).astype(np.float32)
+    held_out = rng.random(entries) < 0.1
+    train = sp.coo_array((values[~held_out], (rows[~held_out], columns[~held_out])), shape=(n, m))
+    return sp.csr_array(train), (rows[held_out], columns[held_out], values[held_out])
+
+
 PROBLEMS = {
     "planted": planted,
     "planted_sparse": planted_sparse,
+    "planted_ratings": lambda: planted_ratings()[0],  # what is not stored is missing
     "digits": digits,
     "words_tfidf": lambda: tfidf(_load("debian_words")),
     "bigrams_tfidf": lambda: tfidf(_load("debian_bigrams")),

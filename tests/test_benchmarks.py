@@ -1,6 +1,7 @@
 """What the benchmarks themselves compute: the objective, the starts and the time to an objective."""
 
 import importlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -85,3 +86,29 @@ def test_time_to_an_objective_is_interpolated(benchmark, monkeypatch):
     monkeypatch.setattr(compare, "objective", lambda X, W, H: 100.0)
     assert compare.time_to(None, 1, None, None, 1, goal=15.0, most=4) == pytest.approx(3.0)
     assert compare.time_to(None, 1, None, None, 1, goal=5.0, most=4) == float("inf")
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="the baseline is compiled by gcc")
+@pytest.mark.parametrize(("inner", "tol", "start"), [(1, 0.0, "zero"), (3, 0.0, "random")])
+def test_ccdpp_does_what_its_formulas_say(benchmark, inner, tol, start):
+    """Against every component fitted to the residual of the others, with whole matrices."""
+    recommendation = benchmark("recommendation")
+    rng = np.random.default_rng(0)
+    known = rng.random((60, 40)) < 0.2
+    known[5] = known[:, 7] = False
+    X = np.where(known, rng.random((60, 40)) + 0.5, 0).astype(np.float32)
+    run = recommendation.ccdpp(sp.csr_array(X), 4, 0.01, inner=inner, tol=tol, start=start, seed=1)
+    draws = np.random.default_rng(1)
+    size = 2 * (X[known].mean() / 4) ** 0.5
+    H = size * draws.random((4, 40), dtype=np.float32).astype(np.float64)
+    W = size * draws.random((4, 60), dtype=np.float32) if start == "random" else np.zeros((4, 60))
+    W = W.astype(np.float64)
+    for _ in range(8):
+        for t in range(4):
+            rest = known * (X - W.T @ H + np.outer(W[t], H[t]))
+            for _ in range(inner):
+                W[t] = np.maximum(rest @ H[t], 0) / np.maximum(0.01 * known.sum(axis=1) + known @ H[t] ** 2, 1e-30)
+                H[t] = np.maximum(W[t] @ rest, 0) / np.maximum(0.01 * known.sum(axis=0) + W[t] ** 2 @ known, 1e-30)
+        _, W_found, H_found = next(run)
+        np.testing.assert_allclose(W_found.T, W, atol=2e-3)
+        np.testing.assert_allclose(H_found, H, atol=2e-3)
