@@ -14,8 +14,7 @@ import scipy.io
 import scipy.sparse as sp
 
 import nmf_core
-from nmf_core import cli
-from nmf_core.cli import main
+from nmf_core.cli import commands, main
 from nmf_core.io import read_matrix, read_triplets
 from nmf_core.model_selection import cross_validate_rank
 
@@ -244,7 +243,7 @@ def test_interrupt_keeps_the_factors_so_far(table, monkeypatch, capsys):
         if state.iteration == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "factorize", functools.partial(nmf_core.factorize, callback=interrupt))
+    monkeypatch.setattr(commands, "factorize", functools.partial(nmf_core.factorize, callback=interrupt))
     assert run("fit table.csv -k 2 --tol 0") == 0
     printed = capsys.readouterr()
     assert printed.err.startswith("nmf-core: interrupted after ")
@@ -255,7 +254,7 @@ def test_interrupt_with_nothing_to_keep(table, monkeypatch, capsys):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "read_matrix", interrupted)
+    monkeypatch.setattr(commands, "read_matrix", interrupted)
     assert run("fit table.csv -k 2") == 130
     assert capsys.readouterr().err == "nmf-core: interrupted\n"
     assert names() == ["table.csv"]
@@ -343,7 +342,7 @@ def test_bad_numbers(arguments, table, capsys):
 
 
 def test_bad_destinations_are_found_before_the_work(table, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "read_matrix", None)
+    monkeypatch.setattr(commands, "read_matrix", None)
     Path("folder").mkdir()
     Path("m.npz").touch()
     fit = ("fit", "table.csv", "-k", 2)

@@ -1,0 +1,268 @@
+"""What the commands do."""
+
+import argparse
+import importlib.util
+import inspect
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from nmf_core import __version__
+from nmf_core.factorization import Factorization, Summary, load
+from nmf_core.factorize import factorize
+from nmf_core.files import written_whole
+from nmf_core.interpretation import all_parameters, component_names, label_of
+from nmf_core.io import (
+    WRITABLE,
+    LabelledMatrix,
+    check_destination,
+    read_matrix,
+    read_triplets,
+    stem,
+    write_matrix,
+)
+from nmf_core.model_selection import RankSelection, cross_validate_rank
+from nmf_core.validation import Labels
+
+PICTURES = (".png", ".svg", ".pdf")
+
+DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(factorize).parameters.items()}
+
+
+def note(text: str) -> None:
+    """Say something on standard error."""
+    print(f"nmf-core: {text}", file=sys.stderr)
+
+
+def fit(options: argparse.Namespace) -> int:
+    """Factorize the matrix in a file and write the model."""
+    model = options.output or Path(f"{stem(options.file)}.nmf.npz")
+    base = model.name.removesuffix(".npz").removesuffix(".nmf")
+    factors = [model.with_name(f"{base}.{name}.{options.factors}") for name in "WH"] if options.factors else []
+    written = [path for path in (model, *factors, options.report) if path]
+    _check_outputs(written, options.file)
+    if options.report:
+        from nmf_core import report  # what it lacks should be known before the work
+    table = _read(options)
+    parameters = {name: getattr(options, name) for name in DEFAULTS if name in vars(options)}
+    f = factorize(table.X, options.components, progress=_shows_progress(options), **parameters)
+    f = replace(f, row_labels=table.row_labels, column_labels=table.column_labels)
+    if f.stop_reason == "interrupted":
+        note(f"interrupted after {f.n_iter} iterations; keeping the factors so far")
+    f.save(model)
+    if factors:
+        write_matrix(factors[0], f.W, f.row_labels, component_names(f))
+        write_matrix(factors[1], f.H, component_names(f), f.column_labels)
+    if options.report:
+        report.write_report(options.report, f, table.X, title=Path(options.file).name)
+    more = {"file": options.file, "parameters": all_parameters(f), "written": list(map(str, written))}
+    _tell(options, f.summary(), more)
+    return 0
+
+
+def transform(options: argparse.Namespace) -> int:
+    """Find W of the rows in a file for the components of a model."""
+    path = options.output or Path(f"{stem(options.file)}.W.csv")
+    if path.suffix.lower() not in WRITABLE:
+        raise ValueError(f"{path}: the name of W's file must end in one of {', '.join(WRITABLE)}")
+    _check_outputs([path], options.file, options.model)
+    f = load(options.model)
+    if options.missing:
+        f = replace(f, parameters={**f.parameters, "missing": options.missing})
+    table = _read(options)
+    X = _widened(table, f) if options.triplets else _in_order(table, f)
+    W = f.transform(X, n_threads=options.threads)
+    write_matrix(path, W, table.row_labels, component_names(f))
+    summary = Summary(n_samples=W.shape[0], n_features=f.H.shape[1], n_components=f.n_components)
+    _tell(options, summary, {"file": options.file, "model": options.model, "written": [str(path)]})
+    return 0
+
+
+def rank(options: argparse.Namespace) -> int:
+    """Compare numbers of components by the error of entries that are held out."""
+    if options.plot and options.plot.suffix.lower() not in PICTURES:
+        raise ValueError(f"{options.plot}: the name of a picture must end in one of {', '.join(PICTURES)}")
+    _check_outputs([options.plot] if options.plot else [], options.file)
+    if options.plot:
+        from nmf_core import plotting  # what it lacks should be known before the work
+    table = _read(options)
+    # What is not said is left to cross-validation, which knows better what goes together.
+    given = {
+        name: getattr(options, name)
+        for name, default in DEFAULTS.items()
+        if name in vars(options) and getattr(options, name) != default
+    }
+    selection = cross_validate_rank(
+        table.X, options.ranks, method=options.method, n_folds=options.folds, n_repeats=options.repeats,
+        n_jobs=options.jobs, progress=_shows_progress(options), **given,
+    )  # fmt: skip
+    if options.plot:
+        with written_whole(options.plot) as draft:
+            picture = options.plot.suffix.lower().removeprefix(".")
+            figure = plotting.rank_curve(selection)
+            if picture == "svg":
+                draft.write_bytes(plotting.svg(figure))
+            else:
+                figure.savefig(draft, format=picture, dpi=200)
+    _tell_ranks(options, selection)
+    return 0
+
+
+def recommend(options: argparse.Namespace) -> int:
+    """Tell the columns that rows should like best."""
+    if options.triplets and options.file is None:
+        raise ValueError("--triplets says how to read the file of --exclude, which is not there")
+    f = load(options.model)
+    n = f.W.shape[0]
+    users = _places(options.users, f.row_labels, n)
+    if (users < 0).any():
+        unknown = options.users[int(users.argmin())]
+        hint = f": its rows have no labels, but numbers from 0 to {n - 1}" if f.row_labels is None else ""
+        raise ValueError(f"{options.model} has no row {unknown!r}{hint}")
+    exclude = None if options.file is None else _excluded(_read(options), f, options)
+    found = f.recommend(users, options.n, exclude=exclude, n_threads=options.threads)
+    told = [
+        [(label_of(f.column_labels, j), float(score)) for j, score in zip(*row, strict=True) if j >= 0]
+        for row in zip(found.columns, found.scores, strict=True)
+    ]
+    if options.json:
+        lists = [
+            {"row": user, "columns": [{"column": label, "score": score} for label, score in best]}
+            for user, best in zip(options.users, told, strict=True)
+        ]
+        print(json.dumps({"version": __version__, "model": options.model, "recommendations": lists}, indent=2))
+        return 0
+    for user, best in zip(options.users, told, strict=True):
+        for label, score in best:
+            print(*([user] if len(told) > 1 else []), label, f"{score:.6g}", sep="\t")
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Show what the library does."""
+    _check_outputs([options.report])
+    from nmf_core.demo import run
+
+    run(options.components, seed=options.seed, n_threads=options.threads, report=options.report)
+    return 0
+
+
+def _read(options: argparse.Namespace) -> LabelledMatrix:
+    if options.triplets:
+        table = read_triplets(options.file, options.triplets, options.labels)
+    else:
+        table = read_matrix(options.file, options.labels)
+    if options.dtype and table.X.dtype.kind in "fiub":
+        with np.errstate(over="ignore"):  # an infinity is reported with its place
+            return table._replace(X=table.X.astype(options.dtype))
+    return table
+
+
+def _shows_progress(options: argparse.Namespace) -> bool:
+    return not options.quiet and sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
+
+
+def _in_order(table: LabelledMatrix, f: Factorization) -> Any:
+    """X with its columns in the order of the model's, where both have labels."""
+    if table.column_labels is None or f.column_labels is None or table.column_labels == f.column_labels:
+        return table.X
+    place = {label: j for j, label in enumerate(table.column_labels)}
+    for label in f.column_labels:
+        if label not in place:
+            raise ValueError(f"X has no column {label!r}, which the model needs.")
+    _places(table.column_labels, f.column_labels, len(f.column_labels), strict=True)
+    return table.X[:, [place[label] for label in f.column_labels]]
+
+
+def _widened(table: LabelledMatrix, f: Factorization) -> Any:
+    """X of triplets with the columns of the model, also with those of which it stores nothing."""
+    n, m = table.X.shape[0], f.H.shape[1]
+    columns = _places(table.column_labels, f.column_labels, m, strict=True)
+    X = sp.csr_array((table.X.data, columns[table.X.indices], table.X.indptr), shape=(n, m))
+    X.sort_indices()
+    return X
+
+
+def _places(labels: Labels, known: Labels, n: int, *, strict: bool = False) -> np.ndarray:
+    """Where labels are among those of a model, which are numbers from 0 to n - 1 if it has none; -1 where not."""
+    place = {label: i for i, label in enumerate(map(str, range(n)) if known is None else known)}
+    places = np.array([place.get(label, -1) for label in labels or ()], dtype=np.int64)
+    if strict and (places < 0).any():
+        unknown = (labels or ())[int(places.argmin())]
+        raise ValueError(f"X has a column {unknown!r}, which the model does not know.")
+    return places
+
+
+def _tell_ranks(options: argparse.Namespace, selection: RankSelection) -> None:
+    best, simplest = selection.best, selection.best_one_standard_error
+    rows = list(zip(selection.n_components.tolist(), selection.mean.tolist(), selection.standard_error.tolist(),
+                    strict=True))  # fmt: skip
+    written = [str(options.plot)] if options.plot else []
+    about = {"file": options.file, "method": selection.method, "loss": selection.loss}
+    if options.json:
+        ranks = [
+            {"n_components": k, "mean": mean, "standard_error": spread, "errors": errors}
+            for (k, mean, spread), errors in zip(rows, selection.errors.tolist(), strict=True)
+        ]
+        chosen = {"best": best, "best_one_standard_error": simplest}
+        print(json.dumps({"version": __version__, **about, "ranks": ranks, **chosen, "written": written}, indent=2))
+    elif not options.quiet:
+        print(f"{'components':>10}  {'mean error':>12}  {'standard error':>14}")
+        for k, mean, spread in rows:
+            print(f"{k:>10}  {mean:>12.6g}  {spread:>14.2g}")
+        print()
+        chosen = {"smallest error": best, "within one standard error of it": simplest}
+        print(Summary(**about, **chosen, **({"written": written[0]} if written else {})))
+
+
+def _excluded(table: LabelledMatrix, f: Factorization, options: argparse.Namespace) -> Any:
+    """What a file stores, in the rows and columns of the model; what the model does not know is left out.
+
+    They are matched by labels where the model has some, and always for triplets; by number if the file has no labels.
+    """
+    X, shape = table.X, (f.W.shape[0], f.H.shape[1])
+    if X.ndim != 2 or X.dtype.kind not in "fiub":
+        raise ValueError(f"{options.file} is not a matrix of numbers, but {X.ndim} dimensions of {X.dtype}")
+    places = []
+    bare = table.row_labels is None and table.column_labels is None
+    for what, labels, known, size, wanted in zip(
+        ("row", "column"), table[1:], (f.row_labels, f.column_labels), X.shape, shape, strict=True
+    ):
+        if labels is not None and (known is not None or options.triplets):
+            places.append(_places(labels, known, wanted))
+            if places[-1].max() < 0:
+                raise ValueError(f"{options.file} has no {what} that the model knows; its first is {labels[0]!r}")
+        elif known is not None and not bare:
+            raise ValueError(f"{options.file} has no labels of {what}s; --labels says where labels are")
+        elif size != wanted:
+            raise ValueError(f"{options.file} has {size} {what}s without labels, but the model has {wanted}")
+        else:
+            places.append(np.arange(size))
+    stored = sp.coo_array(X)
+    rows, columns = places[0][stored.row], places[1][stored.col]
+    known = (rows >= 0) & (columns >= 0) & ~np.isnan(stored.data)
+    return sp.csr_array((np.ones(known.sum()), (rows[known], columns[known])), shape=shape)
+
+
+def _check_outputs(paths: Sequence[Path], *inputs: str) -> None:
+    """Whether all files can be written, none in place of another or of an input, before the work is done."""
+    taken = {Path(name.rpartition("::")[0] or name).resolve() for name in inputs}
+    for path in paths:
+        check_destination(path)
+        if path.resolve() in taken:
+            raise ValueError(f"{path} would be written over a file that is read or written too")
+        taken.add(path.resolve())
+
+
+def _tell(options: argparse.Namespace, summary: Summary, more: dict[str, Any]) -> None:
+    """Print what was done, as text or as JSON."""
+    if options.json:
+        print(json.dumps({"version": __version__, **more, **summary}, indent=2))
+    elif not options.quiet:
+        print(Summary(file=more["file"], **summary, written=", ".join(more["written"])))

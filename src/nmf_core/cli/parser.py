@@ -1,0 +1,224 @@
+"""What may stand behind ``nmf-core``."""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nmf_core import __version__
+from nmf_core.cli import commands
+from nmf_core.cli.commands import DEFAULTS, PICTURES
+from nmf_core.initialization import INITIALIZERS
+from nmf_core.io import LABELS, READERS, WRITABLE
+from nmf_core.losses import LOSSES
+from nmf_core.model_selection import METHODS
+from nmf_core.penalties import ALPHA_SCALINGS
+from nmf_core.solvers import ALIASES, SOLVERS
+from nmf_core.validation import MISSING
+
+FILES = f"""\
+FILE ends in one of {", ".join(READERS)}.
+Of several arrays in an .npz file, FILE.npz::NAME is read; row_labels and column_labels are its labels.
+With --triplets FILE is a .csv, .tsv or .parquet file with a line for every entry that is stored, such as a rating:
+three columns by their names, or by their numbers from 0. Rows and columns are in the order in which they come; no
+pair may come twice.
+
+"""
+
+# More numbers of components than this are a mistake.
+MOST_RANKS = 1000
+
+EXIT_CODES = "Exit status: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage."
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; `command` of what it returns is a function in `commands`."""
+    parser = argparse.ArgumentParser(
+        prog="nmf-core", description="Non-negative matrix factorization: X ~ W H.", epilog=EXIT_CODES
+    )
+    parser.add_argument("--version", action="version", version=f"nmf-core {__version__}")
+    subparsers = parser.add_subparsers(title="commands", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str, epilog: str = "") -> Any:
+        added = subparsers.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"{epilog}{EXIT_CODES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(command=run)
+        return added
+
+    _add_fit(command("fit", commands.fit, "factorize the matrix in a file", FILES))
+    _add_transform(command("transform", commands.transform, "find W of new rows for the components of a model", FILES))
+    _add_rank(
+        command("rank", commands.rank, "compare numbers of components by the error of entries that are held out", FILES)
+    )
+    _add_recommend(
+        command("recommend", commands.recommend, "tell the columns that rows, such as users, should like best")
+    )
+    _add_demo(command("demo", commands.demo, "find the topics of 6,000 Debian packages"))
+    return parser
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
+    parser.add_argument("-k", "--components", type=int, required=True, metavar="N", help="number of components")
+    _add_factorization(parser.add_argument_group("the factorization"))
+    _add_input(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="MODEL",
+        help="model file (default: FILE's name with .nmf.npz, here)",
+    )
+    output.add_argument(
+        "--factors",
+        choices=["csv", "npy"],
+        help="write W and H too, beside the model (labels are in csv only)",
+    )
+    output.add_argument("--report", type=Path, metavar="HTML", help="write a page with pictures of the result")
+    _add_verbosity(output)
+
+
+def _add_factorization(group: Any) -> None:
+    def option(flag: str, name: str, kind: Any, text: str, **others: Any) -> None:
+        default = DEFAULTS[name]
+        shown = "" if default is None else f" (default: {default})"
+        group.add_argument(flag, dest=name, type=kind, default=default, help=f"{text}{shown}", **others)
+
+    option("--loss", "loss", _loss, f"what is minimised: {', '.join(LOSSES)}, or a beta", metavar="LOSS")
+    option("--missing", "missing", str, "what is missing: empty cells, or what a sparse X does not store (default: "
+           "nothing)", choices=MISSING)  # fmt: skip
+    option("--solver", "solver", str, "how", choices=["auto", *SOLVERS, *ALIASES])
+    option("--init", "init", str, "where it starts (default: nndsvda if it can)", choices=list(INITIALIZERS))
+    option("--alpha-W", "alpha_W", float, "strength of the penalty on W", metavar="A")
+    option("--alpha-H", "alpha_H", _number_or_same, "strength of the penalty on H", metavar="A")
+    option("--l1-ratio", "l1_ratio", float, "share of l1 in the penalties, 0 to 1", metavar="R")
+    option("--alpha-scaling", "alpha_scaling", str, "penalties grow with the size of X, or with the number of known "
+           "entries in a row or column", choices=ALPHA_SCALINGS)  # fmt: skip
+    group.add_argument("--biases", action="store_true", help="model a mean and biases of rows and columns, too")
+    option("--tol", "tol", float, "tolerance of the stopping rule", metavar="T")
+    option("--max-iter", "max_iter", int, "iterations at most", metavar="N")
+    option("--time-limit", "time_limit", float, "seconds after which no iteration starts", metavar="S")
+    option("--seed", "random_state", int, "seed of a random start", metavar="N")
+    option("--threads", "n_threads", int, "threads (default: all that are available)", metavar="N")
+
+
+def _add_transform(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="model file written by fit")
+    parser.add_argument("file", metavar="FILE", help="rows with the features of the model")
+    parser.add_argument("--missing", choices=MISSING, help="what is missing, as in fit (default: as for the model)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all that are available)")
+    _add_input(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "-o", "--output", type=Path, metavar="W",
+        help=f"file for W, {', '.join(WRITABLE)} (default: FILE's name with .W.csv, here)",
+    )  # fmt: skip
+    _add_verbosity(output)
+
+
+def _add_rank(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
+    parser.add_argument(
+        "--ranks", type=_ranks, default="1-10", metavar="RANKS",
+        help="numbers of components to try, such as 2-12, 2-12:2 or 2,4,8 (default: %(default)s)",
+    )  # fmt: skip
+    held_out = parser.add_argument_group("what is held out")
+    held_out.add_argument(
+        "--method", choices=list(METHODS), default="wold",
+        help="entries in folds, blocks of rows and columns, or entries at random (default: %(default)s)",
+    )  # fmt: skip
+    held_out.add_argument("--folds", type=int, metavar="N", help="parts (default: 5, of bi-cv 2 by 2)")
+    held_out.add_argument("--repeats", type=int, default=1, metavar="N", help="how often (default: %(default)s)")
+    held_out.add_argument("--jobs", type=int, default=1, metavar="N", help="fits at a time, -1: as many as processors")
+    _add_factorization(parser.add_argument_group("every factorization"))
+    _add_input(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("--plot", type=Path, metavar="PICTURE", help=f"draw the errors, {', '.join(PICTURES)}")
+    _add_verbosity(output)
+
+
+def _add_recommend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="model file written by fit")
+    parser.add_argument(
+        "users", nargs="+", metavar="USER",
+        help="label of a row of the fit, or its number from 0 if rows have no labels",
+    )  # fmt: skip
+    parser.add_argument("-n", type=int, default=10, metavar="N", help="columns of a row at most (default: 10)")
+    parser.add_argument(
+        "--exclude", dest="file", metavar="FILE", help="what is not recommended: what rows have already"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all that are available)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of labels and scores with tabs between")
+    _add_input(parser, dtype=False)
+    parser.epilog = f"""\
+Prints a line for every column: the row's label if there are several rows, the column's label, and the score.
+--exclude names a file as fit reads it; its labels are matched with those of the model, and those that the model does
+not know are passed over.
+
+{EXIT_CODES}"""
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-k", "--components", type=int, default=20, metavar="N", help="topics (default: 20)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random start (default: 0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all that are available)")
+    parser.add_argument(
+        "--report", type=Path, default=Path("nmf-core-demo.html"), metavar="HTML",
+        help="where the page with pictures goes (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> None:
+    reading = parser.add_argument_group("input")
+    reading.add_argument(
+        "--labels",
+        choices=LABELS,
+        default="auto",
+        help="which labels .csv and .tsv have (default: by looking)",
+    )
+    reading.add_argument(
+        "--triplets",
+        nargs=3,
+        metavar=("ROW", "COLUMN", "ENTRY"),
+        help="columns of a long table, such as user item rating",
+    )
+    if dtype:
+        reading.add_argument("--dtype", choices=["float32", "float64"], help="compute in this (default: as in FILE)")
+    else:
+        parser.set_defaults(dtype=None)
+
+
+def _add_verbosity(output: Any) -> None:
+    output.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors, show no progress")
+    output.add_argument("--json", action="store_true", help="print a summary as JSON instead of text")
+
+
+def _loss(text: str) -> float | str:
+    return text if text in LOSSES else float(text)
+
+
+def _number_or_same(text: str) -> float | str:
+    return text if text == "same" else float(text)
+
+
+def _ranks(text: str) -> list[int]:
+    """Numbers of components: single ones, ranges with both ends, and ranges with a step, separated by commas."""
+    ranks: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?\s*", part)
+        if found is None:
+            raise argparse.ArgumentTypeError(f"{part!r} is not like 5, 2-12 or 2-12:2")
+        first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)
+        if not (1 <= first <= last and step >= 1):
+            raise argparse.ArgumentTypeError(f"{part!r} does not count up from 1 or more")
+        if len(ranks) + len(range(first, last + 1, step)) > MOST_RANKS:
+            raise argparse.ArgumentTypeError(f"{text!r} are more than {MOST_RANKS} numbers")
+        ranks += range(first, last + 1, step)
+    return ranks
