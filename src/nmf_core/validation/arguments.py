@@ -1,0 +1,275 @@
+"""Checks of arguments: numbers, choices, and what goes together."""
+
+import math
+import numbers
+import os
+import warnings
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import numpy as np
+
+from nmf_core.validation.matrices import (
+    MISSING,
+    Labels,
+    Matrix,
+    check_matrix,
+    is_sparse,
+)
+
+LARGEST_BETA = 10  # of a beta-divergence: higher powers overflow
+
+
+def check_init(init: str, complete: bool, possible: Collection[str]) -> None:
+    """Whether a start can do with what is known of X."""
+    if not complete and init not in possible:
+        raise ValueError(
+            f"init={init!r} needs a complete X; where entries are missing, weighted or have biases, "
+            f"use one of {', '.join(map(repr, possible))}."
+        )
+
+
+def check_biases(biases: bool, solver: str, loss: Any, all_of_H: bool) -> None:
+    """Whether biases can be found."""
+    if biases and solver != "hals":
+        raise ValueError(
+            f"biases are found by solver 'hals' for the Frobenius loss only, got solver={solver!r}, loss={loss!r}."
+        )
+    if biases and not all_of_H:
+        raise ValueError("biases are found with all of H; leave out update_H.")
+
+
+def check_enough(most: int, k: int) -> None:
+    """Warn if every row, or every column, has fewer known entries than components to find from them."""
+    if most < k:
+        warnings.warn(
+            f"n_components={k}, but no row or no column has more than {most} known entries: what is missing is hardly "
+            f"determined. Use fewer components, or alpha_W and alpha_H.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def check_n_components(n_components: Any, shape: tuple[int, int], itemsize: int) -> int:
+    """A number of components that makes sense for a matrix of this shape."""
+    k = check_integer(n_components, "n_components", 1)
+    n, m = shape
+    if k > max(n * m, 1000):
+        raise ValueError(f"n_components={k} is more than X has entries ({n} x {m}).")
+    wanted = (n + m) * k * itemsize
+    memory = _physical_memory()
+    if wanted > memory:
+        raise ValueError(
+            f"n_components={k} is too large: the factors alone would take {wanted / 2**30:.0f} GiB of this machine's "
+            f"{memory / 2**30:.0f} GiB of memory."
+        )
+    return k
+
+
+def _physical_memory() -> float:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def check_given_factors(init: str, W: Any, H: Any, k: int, shape: tuple[int, int], mask: np.ndarray) -> None:
+    """Whether the given factors are what the start and the fixed part of H ask for."""
+    if not mask.all() and H is None:
+        raise ValueError("update_H holds components of H fixed, so H must be given.")
+    if not mask.any() and W is not None:
+        raise ValueError("W is given, but with update_H=False it is found from X and H alone; leave it out.")
+    if init == "custom":
+        if W is None and H is None:
+            raise ValueError("init='custom' needs W or H.")
+    elif W is not None or H is not None:
+        raise ValueError(f"W and H are starting points only with init='custom', got init={init!r}.")
+    if init.startswith("nndsvd") and k > min(shape):
+        raise ValueError(f"init = '{init}' can only be used when n_components <= min(n_samples, n_features)")
+    if init == "kmeans" and k > shape[0]:
+        raise ValueError(
+            f"init='kmeans' makes n_components clusters, but n_components={k} is more than the {shape[0]} samples."
+        )
+
+
+def check_update_H(update_H: Any, k: int) -> np.ndarray:
+    """A boolean mask (k,) of the components of H to update."""
+    if isinstance(update_H, (bool, np.bool_)):
+        return np.full(k, bool(update_H))
+    try:
+        mask = np.asarray(update_H)
+    except ValueError:  # ragged
+        mask = np.empty(0)
+    if mask.dtype != bool or mask.shape != (k,):
+        raise ValueError(
+            f"update_H must be True, False or a boolean array with one entry for each of the {k} components, "
+            f"got {update_H!r}."
+        )
+    return mask
+
+
+def check_penalties(alpha_W: Any, alpha_H: Any, l1_ratio: Any, shape: tuple[int, int]) -> None:
+    """Strengths of penalties that stay finite when they are scaled by the size of X."""
+    if isinstance(alpha_H, str) and alpha_H != "same":
+        raise ValueError(f"alpha_H must be 'same' or a number of at least 0, got {alpha_H!r}.")
+    alpha_W = check_number(alpha_W, "alpha_W")
+    alpha_H = alpha_W if isinstance(alpha_H, str) else check_number(alpha_H, "alpha_H")
+    for name, strength in (("alpha_W", alpha_W * shape[1]), ("alpha_H", alpha_H * shape[0])):
+        if strength == float("inf"):
+            raise ValueError(f"{name} is too large: times the size of X it overflows.")
+    check_number(l1_ratio, "l1_ratio", high=1.0)
+
+
+def check_threads(n_threads: Any) -> int | None:
+    """None, or a number of threads from 1 to 1024."""
+    if n_threads is None:
+        return None
+    return check_integer(n_threads, "n_threads", 1, 1024)
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
+def check_callback(callback: Any) -> None:
+    """None or something to call."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a function of the state or None, got {callback!r}.")
+
+
+def check_places(places: Any, n: int, labels: Labels, what: str) -> np.ndarray:
+    """Numbers from 0 to n - 1, or labels, as an array of int64 of the same shape."""
+    array = np.asarray(places)
+    if array.size == 0:
+        return np.zeros(array.shape, dtype=np.int64)
+    if labels is not None and all(isinstance(place, str) for place in array.flat):
+        number = {label: i for i, label in enumerate(labels)}
+        try:
+            return np.reshape([number[str(label)] for label in array.flat], array.shape).astype(np.int64)
+        except KeyError as error:
+            raise ValueError(f"There is no {what} {error.args[0]!r}.") from None
+    if array.dtype.kind not in "iu":
+        kind = "numbers from 0" if labels is None else "numbers from 0 or labels"
+        raise TypeError(f"A {what} must be given by {kind}, got {places!r}.")
+    if not 0 <= int(array.min()) <= int(array.max()) < n:
+        bad = int(array.min()) if array.min() < 0 else int(array.max())
+        raise ValueError(f"There is no {what} {bad}: they are numbered from 0 to {n - 1}.")
+    return array.astype(np.int64)
+
+
+def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
+    """One of the given strings."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+    return value
+
+
+def check_loss(loss: Any, names: Collection[str], name: str = "loss") -> str | float:
+    """The name of a loss, or the beta of a beta-divergence."""
+    if isinstance(loss, str):
+        return check_choice(loss, name, names)
+    number: Any = loss
+    if isinstance(loss, (bool, np.bool_)) or not isinstance(loss, numbers.Real) or not abs(number) <= LARGEST_BETA:
+        choices = ", ".join(map(repr, names))
+        limit = f"from -{LARGEST_BETA} to {LARGEST_BETA}, the beta of a beta-divergence"
+        raise ValueError(f"{name} must be one of {choices} or a number {limit}; got {loss!r}.")
+    return float(loss)
+
+
+def check_handles(handles: bool, solver: str, loss: Any) -> None:
+    """Whether a solver minimises a loss."""
+    if not handles:
+        raise ValueError(f"solver={solver!r} does not minimise loss={loss!r}; solver='auto' and 'mu' do.")
+
+
+def check_integer(value: Any, name: str, low: int, high: int | None = None) -> int:
+    """An integer of at least `low` and at most `high`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    number = int(value)
+    if number < low:
+        raise ValueError(f"{name} must be at least {low}, got {value}.")
+    if high is not None and number > high:
+        raise ValueError(f"{name} must be at most {high}, got {value}.")
+    return number
+
+
+def check_number(value: Any, name: str, low: float = 0.0, high: float = float("inf")) -> float:
+    """A finite real number between `low` and `high`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}.")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not low <= number <= high or number == math.inf:
+        above = f" and at most {high:g}" if high < math.inf else ""
+        raise ValueError(f"{name} must be a finite number of at least {low:g}{above}, got {value!r}.")
+    return number
+
+
+def check_random_state(value: Any) -> Any:
+    """None, an integer seed from 0 to 2**32 - 1, a RandomState or a Generator."""
+    if value is None or isinstance(value, (np.random.RandomState, np.random.Generator)):
+        return value
+    if not isinstance(value, numbers.Integral) or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"random_state must be None, an integer, a RandomState or a Generator, got {value!r}.")
+    if not 0 <= int(value) < 2**32:
+        raise ValueError(f"random_state must be between 0 and 2**32 - 1, got {value}.")
+    return int(value)
+
+
+def check_incomplete(X: Any, missing: str | None) -> tuple[Matrix, str | None]:
+    """A validated X, and what is missing from it once entries are held out.
+
+    That is NaN of an array, even if it is complete so far, or what canonical CSR does not store; or None for any other
+    sparse matrix, of which only weights can tell what is missing.
+    """
+    if missing is not None:
+        check_choice(missing, "missing", MISSING)
+    X, _, _ = check_matrix(X, missing=missing)
+    if not is_sparse(X):
+        return X, "nan"
+    if missing == "unstored":
+        X = X.tocsr()
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+    return X, missing
+
+
+def check_ranks(n_components: Any) -> np.ndarray:
+    """Numbers of components to try: at least one, ascending, each once."""
+    if isinstance(n_components, str) or not isinstance(n_components, Iterable):
+        raise TypeError(f"n_components must be numbers of components such as range(1, 11), got {n_components!r}.")
+    ranks = sorted({check_integer(k, "every number in n_components", 1) for k in n_components})
+    if not ranks:
+        raise ValueError("n_components must hold at least one number of components, but it is empty.")
+    return np.array(ranks)
+
+
+def check_folds(n_folds: Any, n: int, what: str) -> int:
+    """A number of folds of which each gets at least one of n things."""
+    n_folds = check_integer(n_folds, "n_folds", 2)
+    if n_folds > n:
+        raise ValueError(f"X has {n} {what}, too few for {n_folds} folds.")
+    return n_folds
+
+
+def check_free(parameters: Collection[str], blocks: bool) -> None:
+    """Whether the other parameters of a fit leave to cross-validation what it decides on."""
+    for name in ("W", "H", "update_H", "weights"):
+        if name in parameters:
+            raise TypeError(f"{name} cannot be given: cross-validation decides what is fitted, and finds both factors.")
+    if blocks and "biases" in parameters:
+        raise TypeError("biases cannot be given with method='bi-cv'; the other methods know them.")
+
+
+def check_block(n_known: int) -> int:
+    """Whether something is known in a block that is held out."""
+    if n_known == 0:
+        raise ValueError("No entry is known in a block that is held out; use fewer folds or another method.")
+    return n_known

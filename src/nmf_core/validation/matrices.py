@@ -1,0 +1,258 @@
+"""Checks of matrices: data, factors, weights, and what is known of them."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Labels = tuple[str, ...] | None
+
+Matrix = Any  # an ndarray, or a CSR or CSC array or matrix
+
+MISSING = ("nan", "unstored")
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether X is a sparse array or matrix of SciPy.
+
+    Whoever has one has imported scipy.sparse; importing it here would take half of the time of importing nmf_core.
+    """
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(X))
+
+
+def check_matrix(
+    X: Any, name: str = "X", *, factor: bool = False, missing: str | None = None
+) -> tuple[Matrix, Labels, Labels]:
+    """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
+
+    Parameters
+    ----------
+    X : ndarray, array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+        Float32 and float64 are kept; integers, booleans and other floats become float64. CSR and CSC are kept, other
+        sparse formats become CSR. Never modified.
+    name : str
+        How messages call it.
+    factor : bool
+        Whether it is a factor, whose entries may be as small as they like. Data that vanish when squared are refused.
+    missing : {None, "nan", "unstored"}
+        What is missing: with "nan" an array may hold NaN; with "unstored" it must be sparse.
+
+    Returns
+    -------
+    X : ndarray or CSR or CSC array or matrix
+    row_labels, column_labels : tuple of str or None
+
+    Raises
+    ------
+    TypeError
+        Not numeric: strings, objects, complex numbers, masked arrays.
+    ValueError
+        Not two-dimensional, empty, or an entry that is NaN, infinite or negative (the first is named).
+    """
+    rows = columns = None
+    if hasattr(X, "columns") and hasattr(X, "index") and hasattr(X, "to_numpy"):  # a pandas data frame
+        rows, columns = tuple(map(str, X.index)), tuple(map(str, X.columns))
+        X = _frame_values(X, name)
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} is a masked array; masked entries are not supported, fill them first. If they are missing, "
+            f"use {name}.filled(numpy.nan) and missing='nan'."
+        )
+    if not is_sparse(X):
+        try:
+            X = np.asarray(X)
+        except ValueError as error:
+            raise ValueError(f"{name} is not a matrix: {error}") from None
+    if X.dtype.kind not in "fiub":
+        kind = {"c": "complex numbers", "O": "Python objects", "U": "strings", "S": "strings"}.get(
+            X.dtype.kind, f"dtype {X.dtype}"
+        )
+        raise TypeError(f"{name} must hold real numbers, but it holds {kind}.")
+    if X.ndim != 2:
+        raise ValueError(f"{name} must be a matrix with 2 dimensions, but it has {X.ndim}.")
+    if 0 in X.shape:
+        raise ValueError(f"{name} is empty: its shape is {X.shape[0]} x {X.shape[1]}.")
+    if X.dtype not in (np.float32, np.float64) or not X.dtype.isnative:
+        X = X.astype(np.float32 if X.dtype == np.dtype(np.float32).newbyteorder() else np.float64)
+    if is_sparse(X) and X.format not in ("csr", "csc"):
+        X = X.tocsr()
+    if is_sparse(X):
+        _check_structure(X, name)
+    if missing == "nan" and is_sparse(X):
+        raise ValueError(
+            f"missing='nan' is for arrays, but {name} is sparse: missing='unstored' takes what it does not store for "
+            f"missing, weights of zero what they say."
+        )
+    if missing == "unstored" and not is_sparse(X):
+        raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
+    _check_values(X, name, factor, missing)
+    return X, rows, columns
+
+
+def _frame_values(frame: Any, name: str) -> Matrix:
+    """The values of a pandas data frame; nullable and Arrow columns become plain floats."""
+    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") not in "fiub":
+            raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
+    if hasattr(frame, "sparse"):
+        return frame.sparse.to_coo().tocsr()
+    if any(not isinstance(dtype, np.dtype) for dtype in frame.dtypes):
+        single = all(dtype.kind == "f" and dtype.itemsize == 4 for dtype in frame.dtypes)
+        return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
+    return frame.to_numpy()
+
+
+def _check_structure(X: Matrix, name: str) -> None:
+    """CSR and CSC built by hand can point outside themselves; kernels trust them afterwards."""
+    n, m = X.shape if X.format == "csr" else X.shape[::-1]
+    stored = min(len(X.data), len(X.indices))
+    ascending = (X.indptr[1:] >= X.indptr[:-1]).all()
+    if len(X.indptr) != n + 1 or X.indptr[0] != 0 or X.indptr[-1] > stored or not ascending:
+        raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: its indptr does not fit its data.")
+    used = X.indices[: X.indptr[-1]]
+    if len(used) and (used.min() < 0 or used.max() >= m):
+        raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
+
+
+def _check_values(X: Matrix, name: str, factor: bool, missing: str | None) -> None:
+    values = stored_values(X)
+    if values.size == 0:
+        if missing == "unstored":
+            raise ValueError(f"{name} has no known entry: all are missing.")
+        return
+    # Two reductions, no temporary: a NaN anywhere makes the minimum NaN, unless it is passed over.
+    low, high = (
+        (values.min(), values.max())
+        if missing != "nan"
+        else (np.fmin.reduce(values, None), np.fmax.reduce(values, None))
+    )
+    if missing == "nan" and np.isnan(low):
+        raise ValueError(f"{name} has no known entry: all are missing.")
+    if low >= 0 and high < np.inf:
+        limits = np.finfo(values.dtype)
+        square = float(high) * float(high)
+        if square * values.size > float(limits.max):
+            raise ValueError(
+                f"{name} is too large for {values.dtype}: squares of entries up to {high:g} overflow. Scale it down."
+            )
+        if not factor and high > 0 and square < float(limits.tiny):
+            raise ValueError(
+                f"{name} is too small for {values.dtype}: squares of entries up to {high:g} vanish. Scale it up."
+            )
+        return
+    bad: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "NaN": np.isnan if missing != "nan" else lambda v: np.zeros(v.shape, dtype=bool),
+        "infinity": np.isposinf,
+        "a negative value": lambda v: v < 0,
+    }
+    what, test = next((what, test) for what, test in bad.items() if test(values).any())
+    row, column = _first(X, test(values))
+    value = "" if what == "NaN" else f" ({X[row, column]:g})" if what.startswith("a neg") else ""
+    hint = ""
+    if what == "NaN" and not factor:
+        hint = " missing='nan' takes NaN for missing entries." if not is_sparse(X) else " Leave out what is missing."
+    raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{hint}")
+
+
+def _first(X: Matrix, found: np.ndarray) -> tuple[int, int]:
+    """Row and column of the first entry found, in the order in which X is stored."""
+    if not is_sparse(X):
+        row, column = np.unravel_index(int(found.argmax()), X.shape)
+        return int(row), int(column)
+    entry = int(found.argmax())
+    major, minor = int(np.searchsorted(X.indptr, entry, side="right")) - 1, int(X.indices[entry])
+    return (major, minor) if X.format == "csr" else (minor, major)
+
+
+def stored_values(X: Matrix) -> np.ndarray:
+    """Entries of an array, or the stored ones of CSR and CSC."""
+    return X.data[: X.indptr[-1]] if is_sparse(X) else X
+
+
+def check_weights(weights: Any, X: Matrix) -> Matrix | None:
+    """None, or weights of the entries of X in its dtype: finite, not negative, and some of a known entry positive."""
+    if weights is None:
+        return None
+    weights, _, _ = check_matrix(weights, "weights", factor=True)
+    if weights.shape != X.shape:
+        raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
+    if weights.dtype != X.dtype:
+        with np.errstate(over="ignore"):
+            weights = weights.astype(X.dtype)
+    high, largest = (float(np.fmax.reduce(stored_values(A), None, initial=0)) for A in (weights, X))
+    if high * max(1.0, largest) ** 2 > float(np.finfo(X.dtype).max):
+        raise ValueError(f"weights up to {high:g} are too large for {X.dtype}, the type of X. Scale them down.")
+    return weights
+
+
+def check_zeros(X: Matrix, beta: float) -> None:
+    """A beta-divergence with beta <= 0 is infinite where X is zero."""
+    if beta > 0:
+        return
+    if is_sparse(X) and not X.has_canonical_format:  # entries may be in several parts
+        X = X.copy()
+        X.sum_duplicates()
+    stored = stored_values(X)
+    if stored.size < X.shape[0] * X.shape[1] or not stored.all():
+        raise ValueError(
+            "When beta_loss <= 0 and X contains zeros, the solver may diverge. "
+            "Please add small values to X, or use a positive beta_loss."
+        )
+
+
+def check_known(n_known: int) -> None:
+    """Whether anything is known at all."""
+    if n_known == 0:
+        raise ValueError("X has no known entry: all are missing or have weight zero.")
+
+
+def check_factor(F: Any, name: str, shape: tuple[int, int], dtype: np.dtype, *, zeros: bool = False) -> np.ndarray:
+    """A given factor: finite, non-negative, of this shape and converted to this dtype; all zero only if `zeros`."""
+    array, _, _ = check_matrix(F, name, factor=True)
+    if is_sparse(array):
+        array = array.toarray()
+    if array.shape != shape:
+        raise ValueError(
+            f"{name} has shape {array.shape[0]} x {array.shape[1]}, but {shape[0]} x {shape[1]} is needed."
+        )
+    if not zeros and not array.any():
+        raise ValueError(f"{name} is full of zeros.")
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype, copy=False)
+    if np.isinf(converted.max()):
+        raise ValueError(f"{name} is too large for {np.dtype(dtype)}, the type of X (up to {array.max():g}).")
+    return converted
+
+
+def check_excluded(exclude: Any, shape: tuple[int, int], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is excluded for some rows: columns in ascending order, and where each row's begin."""
+    if exclude is None:
+        return np.empty(0, dtype=np.int64), np.zeros(len(rows) + 1, dtype=np.int64)
+    if not is_sparse(exclude):
+        array = np.asarray(exclude)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"exclude must be a sparse or dense matrix of numbers, got dtype {array.dtype}.")
+        check_shape(array.shape, shape, "exclude")
+        places = [np.flatnonzero((row != 0) & ~np.isnan(row)) for row in array[rows]]
+        indptr = np.cumsum([0, *map(len, places)], dtype=np.int64)
+        return np.concatenate([np.empty(0, dtype=np.int64), *places]), indptr
+    check_shape(exclude.shape, shape, "exclude")
+    chosen = exclude.tocsr()
+    _check_structure(chosen, "exclude")
+    chosen = chosen[rows]
+    chosen.sum_duplicates()
+    return chosen.indices.astype(np.int64), chosen.indptr.astype(np.int64)
+
+
+def check_shape(shape: tuple[int, ...], factorized: tuple[int, int], name: str = "X") -> None:
+    """Whether X is, by its shape, what was factorized."""
+    if tuple(shape) != tuple(factorized):
+        raise ValueError(f"{name} has shape {tuple(shape)}, but {tuple(factorized)} was factorized.")
+
+
+def check_features(n_features: int, expected: int) -> None:
+    """Whether samples have the features of the components."""
+    if n_features != expected:
+        raise ValueError(f"X has {n_features} features, but H has {expected}.")
