@@ -45,7 +45,9 @@ from nmf_core.model_selection import cross_validate_rank, holdout_entries
 LANES, PLACE = 16, 4  # as in ccdpp.c
 INNER_TOL = 0.1  # where a component may be alternated at more than once; 0.03 and 0.2 are no better
 PATIENCE = 50  # iterations without a new lowest error, after which a run ends
-FLAGS = ("-std=c99", "-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC")
+# Not -ffast-math: a library that is linked with it makes numbers below the normal ones zero in the whole process.
+MATH = ("-fassociative-math", "-fno-math-errno", "-fno-signed-zeros", "-fno-trapping-math", "-ffinite-math-only")
+FLAGS = ("-std=c99", "-O3", "-march=native", *MATH, "-fopenmp", "-shared", "-fPIC")
 
 
 def rmse(test, W, H):

@@ -405,3 +405,90 @@ def test_threads_do_not_change_the_result():
     expected, *others = (NMF(3, n_threads=n, random_state=0, **LOOSE).fit_transform(X) for n in (1, 2, 3))
     for other in others:
         np.testing.assert_array_equal(other, expected)
+
+
+# --- missing entries
+
+
+def holes(X, share=0.2, seed=1):
+    return np.where(np.random.default_rng(seed).random(X.shape) < share, np.nan, X)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"solver": "auto", "beta_loss": "kullback-leibler"}, {"solver": "mu"}])
+@pytest.mark.parametrize("scaling", ["size", "observed"])
+def test_missing_entries_are_those_of_factorize(parameters, scaling):
+    X = holes(counts())
+    fit = {"alpha_W": 1e-3, "alpha_scaling": scaling, "missing": "nan", "random_state": 0, "max_iter": 300}
+    model = NMF(3, **fit, **parameters)
+    W = model.fit_transform(X)
+    loss = {"loss": parameters.get("beta_loss", "frobenius"), "solver": parameters.get("solver", "hals")}
+    expected = factorize(X, 3, **fit, **loss)
+    np.testing.assert_array_equal(W, expected.W)
+    np.testing.assert_array_equal(model.components_, expected.H)
+    assert model.reconstruction_err_ == np.sqrt(2 * expected.divergence)
+    np.testing.assert_array_equal(
+        model.set_params(transform_tol=1e-5, transform_max_iter=500).transform(X[:4]),
+        expected.transform(X[:4], tol=1e-5, max_iter=500),
+    )
+
+
+def test_what_is_not_stored_may_be_missing():
+    X = counts()
+    stored = sp.csr_array(np.where(np.isnan(holes(X)), 0, X))
+    known = np.where(stored.toarray() == 0, np.nan, stored.toarray())
+    one, other = (
+        NMF(3, missing=missing, random_state=0, alpha_W=1e-3, max_iter=1000).fit(A)
+        for missing, A in (("unstored", stored), ("nan", known))
+    )
+    np.testing.assert_array_equal(one.components_, other.components_)
+    np.testing.assert_array_equal(one.transform(stored), other.transform(known))
+    zeros = NMF(3, random_state=0, init="random", alpha_W=1e-3).fit(stored)
+    assert np.abs(zeros.components_ - one.components_).max() > 0.1
+
+
+@pytest.mark.parametrize("missing", [None, "nan", "unstored"])
+def test_tags_say_whether_nan_may_be_there(missing):
+    tags = NMF(missing=missing).__sklearn_tags__().input_tags
+    assert tags.allow_nan == (missing == "nan")
+    assert tags.sparse == (missing != "nan")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda X: NMF(2).fit(X),
+        lambda X: NMF(2, missing="unstored").fit(X),
+        lambda X: NMF(2).fit(np.ones((3, X.shape[1]))).transform(X),
+        lambda X: non_negative_factorization(X, n_components=2),
+    ],
+)
+def test_nan_that_is_not_asked_for_is_an_error_that_says_what_to_do(call):
+    with pytest.raises(ValueError, match=r"(?s)contains NaN.*missing='nan'"):
+        call(holes(counts()))
+
+
+@pytest.mark.parametrize(
+    ("options", "X", "message"),
+    [
+        ({"missing": "nan", "init": "nndsvd"}, holes(counts()), "complete X"),
+        ({"missing": "nan"}, sp.csr_array(counts()), "[Ss]parse"),
+        ({"missing": "unstored"}, counts(), "for sparse X"),
+        ({"missing": "nan"}, -holes(counts()), "[Nn]egative"),
+        ({"missing": "nan"}, np.full((4, 3), np.nan), "known"),
+        ({"missing": "masked"}, counts(), "missing"),
+        ({"alpha_scaling": "rows"}, counts(), "alpha_scaling"),
+    ],
+)
+def test_missing_entries_of_the_wrong_kind(options, X, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        NMF(2, **options).fit(X)
+
+
+def test_the_function_takes_missing_entries_too():
+    X = holes(counts())
+    W, H, _ = non_negative_factorization(X, n_components=3, missing="nan", alpha_W=1e-3, random_state=0)
+    model = NMF(3, missing="nan", alpha_W=1e-3, random_state=0).fit(X)
+    np.testing.assert_array_equal(H, model.components_)
+    W_new, _, _ = non_negative_factorization(X, H=H, update_H=False, missing="nan", alpha_W=1e-3, n_components=3)
+    np.testing.assert_array_equal(W_new, model.transform(X))
+    assert W.shape == W_new.shape

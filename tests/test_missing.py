@@ -92,7 +92,6 @@ def test_conditions_of_optimality_hold_at_convergence(loss, solver, penalty, wei
     assert result.converged
     residual = missing.kkt(X, weights, result.W, result.H, BETAS[loss], **regularization)
     assert residual < (1e-4 if result.stop_reason == "tol" else 5e-3)
-    assert (result.stop_reason == "tol") >= (solver == "hals")
 
 
 @every_descent

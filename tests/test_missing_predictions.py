@@ -161,7 +161,7 @@ def test_a_callback_sees_the_factors_of_the_model():
 def test_biases_are_optimal():
     """Gradients vanish, of factors as far as they may."""
     penalty = {"alpha_W": 0.01, "alpha_H": 0.02, "l1_ratio": 0.3, "alpha_scaling": "observed"}
-    result = factorize(X, K, weights=WEIGHTS, biases=True, random_state=0, tol=1e-8, max_iter=20000, **penalty)
+    result = factorize(X, K, weights=WEIGHTS, biases=True, random_state=0, tol=1e-14, max_iter=20000, **penalty)
     residual = WEIGHTS * (missing.model(result) - X)
     (l1_W, l2_W), (l1_H, l2_H) = missing.strengths(WEIGHTS, **penalty)
     assert result.converged

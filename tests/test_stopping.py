@@ -137,7 +137,7 @@ WATCHED = {
 @pytest.mark.parametrize("name", SOLVERS)
 class TestRulesOfASolver:
     def test_mean_convergence(self, name):
-        rules = SOLVERS[name].rules(1e-4)
+        rules = SOLVERS[name].rules(1e-4, True)
         assert {rule.reason for rule in rules} == WATCHED[name]
         assert all(rule.converged for rule in rules)
 
@@ -145,9 +145,9 @@ class TestRulesOfASolver:
         falling = np.linspace(10, 1, 20)
         for violation, over in ((1e-4, "tol" in WATCHED[name]), (1.001e-4, False)):
             shown = state(20, objectives=falling, violation=violation)
-            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4)) is over
+            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4, True)) is over
 
     def test_little_progress(self, name):
         for last, over in ((1 - 1e-5, "relative change" in WATCHED[name]), (0.9, False)):
             shown = state(20, objectives=[4.0, *np.linspace(1, last, 19)])
-            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4)) is over
+            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4, True)) is over

@@ -130,8 +130,9 @@ def factorize(
         Biases may be negative and are penalized like the squares of W and H; the result has them as `biases`.
     tol : float
         Tolerance: the fit has converged when a sweep's projected gradient steps change W @ H by at most `tol`,
-        relatively, and all but "hals" also when ten iterations have lowered the objective by less than `tol` of it. For
-        "mu", only when ten iterations have lowered the error, its square root, by less than `tol` of the first error.
+        relatively, and, but for "hals" and a complete X, also when ten iterations have lowered the objective by less
+        than `tol` of it. For "mu", only when ten iterations have lowered the error, its square root, by less than
+        `tol` of the first error.
     max_iter : int
         Iterations at most.
     time_limit : float, optional

@@ -39,8 +39,8 @@ class Solver(ABC):
         """How it improves the factors for this beta-divergence, of data that are `Complete` or not."""
 
     @abstractmethod
-    def rules(self, tol: float) -> list[Rule]:
-        """The rules that mean convergence for this solver."""
+    def rules(self, tol: float, complete: bool) -> list[Rule]:
+        """The rules that mean convergence for this solver, of data that are `Complete` or not."""
 
 
 @dataclass
@@ -120,10 +120,10 @@ def solve(
         Side(W, k, order_W, problem.penalty_W),
         Side(Ht, k, order_H, problem.penalty_H, gram_H, sums_H),
     )
-    kind = solver.kind(problem.loss.beta, isinstance(problem.data, Complete))
-    fit = kind(problem, *sides, k, solver.method, team, start)
+    complete = isinstance(problem.data, Complete)
+    fit = solver.kind(problem.loss.beta, complete)(problem, *sides, k, solver.method, team, start)
     rows_only = len(order_H) == 0
-    rules = [*([_RowsDone(fit)] if rows_only else solver.rules(tol)), *rules, MaxIter(max_iter)]
+    rules = [*([_RowsDone(fit)] if rows_only else solver.rules(tol, complete)), *rules, MaxIter(max_iter)]
     try:
         if solver.accelerated and not rows_only and (acceleration or fit.guarded):
             fit.accelerate(Momentum() if acceleration else NoMomentum())

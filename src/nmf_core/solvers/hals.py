@@ -5,7 +5,7 @@ from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import Fit
 from nmf_core.solvers.observed import ObservedFit
 from nmf_core.solvers.quadratic import QuadraticFit
-from nmf_core.stopping import Rule, SmallViolation
+from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
 
 class HALS(Solver):
@@ -30,5 +30,6 @@ class HALS(Solver):
     def kind(self, beta: float, complete: bool) -> type[Fit]:
         return QuadraticFit if complete else ObservedFit
 
-    def rules(self, tol: float) -> list[Rule]:
-        return [SmallViolation(tol)]
+    def rules(self, tol: float, complete: bool) -> list[Rule]:
+        # Where entries are missing there are directions in which the objective is all but flat.
+        return [SmallViolation(tol)] if complete else [SmallViolation(tol), SmallDecrease(tol)]

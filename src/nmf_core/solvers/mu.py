@@ -32,7 +32,7 @@ class MU(Solver):
     def kind(self, beta: float, complete: bool) -> type[Fit]:
         return ObservedFit if not complete else QuadraticFit if beta == 2 else BetaFit
 
-    def rules(self, tol: float) -> list[Rule]:
+    def rules(self, tol: float, complete: bool) -> list[Rule]:
         return [SmallChange(tol)]
 
 
@@ -54,5 +54,5 @@ class ExtrapolatedMU(MU):
     def kind(self, beta: float, complete: bool) -> type[Fit]:
         return BetaFit if complete else ObservedFit
 
-    def rules(self, tol: float) -> list[Rule]:
+    def rules(self, tol: float, complete: bool) -> list[Rule]:
         return [SmallViolation(tol), SmallDecrease(tol)]

@@ -124,5 +124,5 @@ class Newton(Solver):
     def kind(self, beta: float, complete: bool) -> type[Fit]:
         return NewtonFit
 
-    def rules(self, tol: float) -> list[Rule]:
+    def rules(self, tol: float, complete: bool) -> list[Rule]:
         return [SmallViolation(tol), SmallDecrease(tol)]
