@@ -7,6 +7,7 @@ import inspect
 from itertools import pairwise
 
 import numpy as np
+from scipy.optimize import nnls
 from scipy.special import xlogy
 
 from nmf_core._core import METHODS
@@ -445,3 +446,11 @@ def kkt_residual(X, W, H, **regularization):
         steps = np.minimum(F, gradient / np.where(curvature > 0, curvature, 1.0))
         total += np.sum(steps**2 * curvature)
     return float(np.sqrt(total) / np.linalg.norm(W @ H))
+
+
+def nnls_bpp(Z, cross, gram, max_steps):
+    """Least squares with f >= 0 for every row, by SciPy; nothing is left unsolved."""
+    root = np.linalg.cholesky(np.asarray(gram, dtype=np.float64)).T
+    for z, c in zip(Z, cross, strict=True):
+        z[:] = nnls(root, np.linalg.solve(root.T, np.asarray(c, dtype=np.float64)))[0]
+    return 0

@@ -15,7 +15,7 @@ LAYERS = [
     {"model_selection"},
     {"patching"},
     {"estimators"},
-    {"factorize", "factorization", "transform", "divergence", "progress", "variants"},
+    {"factorize", "factorization", "transform", "divergence", "least_squares", "progress", "variants"},
     {"solvers"},
     {"initialization", "stopping"},
     {"problem"},

@@ -9,6 +9,7 @@ from nmf_core.threads import show_config  # isort: split
 from nmf_core.divergence import beta_divergence
 from nmf_core.factorization import Factorization, load
 from nmf_core.factorize import factorize
+from nmf_core.least_squares import nnls
 from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "factorize",
     "is_patched",
     "load",
+    "nnls",
     "non_negative_factorization",
     "patch_sklearn",
     "show_config",

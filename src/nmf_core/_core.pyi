@@ -272,6 +272,13 @@ def csr_divergence(
     floors: NDArray[np.float64],
     team: Team,
 ) -> float: ...
+def nnls_bpp(
+    Z: NDArray[Any],
+    cross: NDArray[Any],
+    gram: NDArray[Any],
+    max_steps: int,
+    team: Team,
+) -> int: ...
 def observed_divergence(
     data: NDArray[Any],
     weights: NDArray[Any] | None,

@@ -216,6 +216,13 @@ static inline double losses_d(int level, int part, double beta, double floor, pt
     NMF_RETURN(losses, d, level, part, beta, floor, count, x, y, weights);
 }
 
+#define NMF_DISPATCH_BPP(tag, real)                                                                                    \
+    static inline int bpp_rows_##tag(int level, ptrdiff_t k, ptrdiff_t rows, const real *gram, const real *b,          \
+                                     int max_steps, real *x, real *m, real *scratch)                                   \
+    {                                                                                                                  \
+        NMF_RETURN(bpp_rows, tag, level, k, rows, gram, b, max_steps, x, m, scratch);                                  \
+    }
+
 #define NMF_DISPATCH_LOSS(tag, real)                                                                                 \
     /* Numbers in a vector. */                                                                                         \
     static inline int lanes_##tag(int level)                                                                           \
@@ -266,6 +273,8 @@ NMF_DISPATCH_CSR(f, float, i, int32_t)
 NMF_DISPATCH_CSR(f, float, l, int64_t)
 NMF_DISPATCH_CSR(d, double, i, int32_t)
 NMF_DISPATCH_CSR(d, double, l, int64_t)
+NMF_DISPATCH_BPP(f, float)
+NMF_DISPATCH_BPP(d, double)
 NMF_DISPATCH_LOSS(f, float)
 NMF_DISPATCH_LOSS(d, double)
 NMF_DISPATCH_LOSS_CSR(f, float, i, int32_t)

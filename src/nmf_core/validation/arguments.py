@@ -50,6 +50,31 @@ def check_enough(most: int, k: int) -> None:
         )
 
 
+def check_given(pair: dict[str, Any], other: dict[str, Any]) -> None:
+    """Whether all of one pair of arguments is given and nothing of the other."""
+    given = [[value is not None for value in names.values()] for names in (pair, other)]
+    if sorted(map(tuple, given)) != [(False, False), (True, True)]:
+        raise ValueError(f"Either {' and '.join(pair)} must be given or {' and '.join(other)}.")
+
+
+def check_same_rows(n: int, other: int) -> None:
+    """Whether A and B have as many rows."""
+    if n != other:
+        raise ValueError(f"A has {n} rows, but B has {other} rows.")
+
+
+def check_gram(gram: np.ndarray, cross: np.ndarray) -> None:
+    """Whether there are normal equations of this Gram matrix and these right-hand sides."""
+    k = len(cross)
+    if gram.shape != (k, k):
+        raise ValueError(f"gram has shape {gram.shape}, but cross, of {k} rows, needs {(k, k)}.")
+    if not np.isfinite(gram).all() or not np.isfinite(cross).all():
+        raise ValueError("products of A and B overflow. Scale them down.")
+    high = np.abs(gram).max()
+    if np.abs(gram - gram.T).max() > 1e-3 * high or (gram.diagonal() < 0).any():
+        raise ValueError("gram is not a Gram matrix: it must be symmetric, its diagonal not negative.")
+
+
 def check_n_components(n_components: Any, shape: tuple[int, int], itemsize: int) -> int:
     """A number of components that makes sense for a matrix of this shape."""
     k = check_integer(n_components, "n_components", 1)

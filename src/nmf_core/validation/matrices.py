@@ -23,7 +23,7 @@ def is_sparse(X: Any) -> bool:
 
 
 def check_matrix(
-    X: Any, name: str = "X", *, factor: bool = False, missing: str | None = None
+    X: Any, name: str = "X", *, factor: bool = False, missing: str | None = None, signed: bool = False
 ) -> tuple[Matrix, Labels, Labels]:
     """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
 
@@ -38,6 +38,8 @@ def check_matrix(
         Whether it is a factor, whose entries may be as small as they like. Data that vanish when squared are refused.
     missing : {None, "nan", "unstored"}
         What is missing: with "nan" an array may hold NaN; with "unstored" it must be sparse.
+    signed : bool
+        Whether it may be negative, too.
 
     Returns
     -------
@@ -87,7 +89,7 @@ def check_matrix(
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
-    _check_values(X, name, factor, missing)
+    _check_values(X, name, factor, missing, signed)
     return X, rows, columns
 
 
@@ -116,7 +118,7 @@ def _check_structure(X: Matrix, name: str) -> None:
         raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
 
 
-def _check_values(X: Matrix, name: str, factor: bool, missing: str | None) -> None:
+def _check_values(X: Matrix, name: str, factor: bool, missing: str | None, signed: bool) -> None:
     values = stored_values(X)
     if values.size == 0:
         if missing == "unstored":
@@ -130,6 +132,8 @@ def _check_values(X: Matrix, name: str, factor: bool, missing: str | None) -> No
     )
     if missing == "nan" and np.isnan(low):
         raise ValueError(f"{name} has no known entry: all are missing.")
+    if signed and -np.inf < low and high < np.inf:
+        return
     if low >= 0 and high < np.inf:
         limits = np.finfo(values.dtype)
         square = float(high) * float(high)
@@ -144,7 +148,7 @@ def _check_values(X: Matrix, name: str, factor: bool, missing: str | None) -> No
         return
     bad: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "NaN": np.isnan if missing != "nan" else lambda v: np.zeros(v.shape, dtype=bool),
-        "infinity": np.isposinf,
+        "infinity": np.isinf,
         "a negative value": lambda v: v < 0,
     }
     what, test = next((what, test) for what, test in bad.items() if test(values).any())

@@ -1,0 +1,133 @@
+"""Non-negative least squares with many right-hand sides."""
+
+from typing import Any
+
+import numpy as np
+
+from nmf_core import _core
+from nmf_core.data import Step
+from nmf_core.problem import padded
+from nmf_core.threads import make_team, serial_blas
+from nmf_core.validation import (
+    check_choice,
+    check_given,
+    check_gram,
+    check_integer,
+    check_matrix,
+    check_number,
+    check_same_rows,
+    check_threads,
+)
+
+SOLVERS = ("bpp", "cd")
+
+
+def nnls(
+    A: Any = None,
+    B: Any = None,
+    *,
+    gram: Any = None,
+    cross: Any = None,
+    solver: str = "bpp",
+    alpha: float = 0.0,
+    l1_ratio: float = 0.0,
+    tol: float = 1e-10,
+    max_iter: int = 10_000,
+    n_threads: int | None = None,
+) -> np.ndarray:
+    """Find Z >= 0 with A @ Z ~ B, column by column.
+
+    Minimises ``||A @ Z - B||_F^2 / 2 + alpha * l1_ratio * sum(Z) + alpha * (1 - l1_ratio) / 2 * ||Z||_F^2``, from A and
+    B or from the normal equations alone.
+
+    Parameters
+    ----------
+    A : array-like or sparse matrix of shape (n, k), optional
+        Finite, of any sign.
+    B : array-like or sparse matrix of shape (n, p), optional
+        Right-hand sides. A vector (n,) is one of them.
+    gram : array-like of shape (k, k), optional
+        ``A.T @ A``, instead of A and B.
+    cross : array-like of shape (k, p), optional
+        ``A.T @ B``, instead of A and B.
+    solver : {"bpp", "cd"}
+        Block principal pivoting, exact up to rounding after a few factorizations [1]_, or coordinate descent, which is
+        faster where a rough answer does, or for many unknowns.
+    alpha, l1_ratio : float
+        Strength of the penalty, and the share of the l1 norm in it.
+    tol : float
+        Coordinate descent ends for a column when the length of a sweep's steps has fallen to `tol` of its first.
+    max_iter : int
+        Sweeps of coordinate descent at most.
+    n_threads : int, optional
+        Threads; by default all that are available. The result is the same to the last bit for any number.
+
+    Returns
+    -------
+    ndarray of shape (k, p), or (k,) for a vector B
+        In float32 if everything is, else in float64. Where columns of A depend on each other there are many answers;
+        this is one of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not what it must be, or not all of A and B, or of gram and cross, are given.
+
+    References
+    ----------
+    .. [1] J. Kim and H. Park (2011), "Fast nonnegative matrix factorization: an active-set-like method and
+       comparisons", doi:10.1137/110821172.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> A = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
+    >>> nmf_core.nnls(A, np.array([1.0, 0.0, -1.0]))
+    array([0.5, 0. ])
+    """
+    check_choice(solver, "solver", SOLVERS)
+    alpha, l1_ratio = check_number(alpha, "alpha"), check_number(l1_ratio, "l1_ratio", high=1.0)
+    tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
+    team = make_team(check_threads(n_threads))
+    check_given({"A": A, "B": B}, {"gram": gram, "cross": cross})
+    given = B if gram is None else cross
+    vector = np.ndim(given) == 1
+    if vector:
+        given = np.asarray(given)[:, np.newaxis]
+    if gram is None:
+        A, B = (check_matrix(M, name, signed=True)[0] for M, name in ((A, "A"), (given, "B")))
+        check_same_rows(A.shape[0], B.shape[0])
+        gram, cross = (_dense(A.T @ M) for M in (A, B))
+    else:
+        gram, cross = (check_matrix(M, name, signed=True)[0] for M, name in ((gram, "gram"), (given, "cross")))
+        gram, cross = _dense(gram), _dense(cross)
+    check_gram(gram, cross)
+    dtype = np.result_type(gram, cross)
+    gram = gram.astype(dtype) + dtype.type(alpha * (1 - l1_ratio)) * np.eye(len(gram), dtype=dtype)
+    # Ones on the diagonal: then all unknowns are of one size. One that no column asks for stays zero.
+    sizes = np.sqrt(gram.diagonal())
+    scale = np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    gram = gram * scale * scale[:, np.newaxis]
+    np.fill_diagonal(gram, 1)
+    right = np.ascontiguousarray((cross.T - dtype.type(alpha * l1_ratio)) * scale, dtype=dtype)
+    Z = np.zeros_like(right)
+    with serial_blas():
+        unsolved = solver == "bpp" and _core.nnls_bpp(Z, right, gram, 3 * len(gram) + 50, team)
+        if solver == "cd" or unsolved:
+            _descend(Z, right, gram, tol, max_iter, team)
+    Z *= scale
+    return Z[0] if vector else np.ascontiguousarray(Z.T)
+
+
+def _dense(M: Any) -> np.ndarray:
+    return np.asarray(getattr(M, "toarray", lambda: M)())
+
+
+def _descend(Z: np.ndarray, cross: np.ndarray, gram: np.ndarray, tol: float, max_iter: int, team: _core.Team) -> None:
+    """Improve the rows of Z by coordinate descent, in place."""
+    k = len(gram)
+    F = padded(Z, Z.dtype)
+    order = np.arange(k, dtype=np.int32)
+    step = Step(F, F, gram[0], gram, order, _core.METHODS["hals"], max_sweeps=max_iter, tol=tol)
+    _core.factor_pass(F, None, None, np.zeros(4), padded(cross, Z.dtype), *step, team)
+    Z[:] = F[:, :k]
