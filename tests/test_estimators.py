@@ -442,7 +442,7 @@ def test_what_is_not_stored_may_be_missing():
     )
     np.testing.assert_array_equal(one.components_, other.components_)
     np.testing.assert_array_equal(one.transform(stored), other.transform(known))
-    zeros = NMF(3, random_state=0, init="random", alpha_W=1e-3).fit(stored)
+    zeros = NMF(3, random_state=0, init="random", alpha_W=1e-3, max_iter=1000).fit(stored)
     assert np.abs(zeros.components_ - one.components_).max() > 0.1
 
 
