@@ -575,3 +575,130 @@ def test_filled_samples_do_not_depend_on_each_other():
 def test_what_cannot_be_filled(A, new, kind, message):
     with pytest.raises(kind, match=message):
         MODELS["plain"].impute(A, new=new)
+
+
+# --- what a reviewer stumbled over
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler"])
+def test_long_columns_are_added_up_in_double(loss, dtype):
+    """Large entries first: a sum in float32 would lose the small ones."""
+    rng = np.random.default_rng(0)
+    size = np.where(np.arange(300_000) < 8_000, 30.0, 1.0)[:, np.newaxis]
+    A = size * np.where(size > 1, [1.0, 1.0], [1.0, 3.0]) * rng.gamma(20, 0.05, (300_000, 2))
+    given = {"loss": loss, "random_state": 0, "max_iter": 30}
+    exact = factorize(A, 1, init="random", **given)
+    f = factorize(sp.csr_array(A.astype(dtype)), 1, missing="unstored", **given)
+    assert f.objective == pytest.approx(exact.objective, rel=1e-5)
+    assert f.history.objective[-2] == pytest.approx(exact.history.objective[-2], rel=1e-4)
+    assert f.H[0, 1] / f.H[0, 0] == pytest.approx(exact.H[0, 1] / exact.H[0, 0], rel=1e-4)
+
+
+@pytest.mark.parametrize("noise", [0, 1e-4])
+def test_close_fits_in_float32_are_as_close_as_without_holes(noise):
+    rng = np.random.default_rng(0)
+    A = rng.gamma(1, size=(100, 4)) @ rng.gamma(1, size=(4, 60)) * (1 + noise * rng.standard_normal((100, 60)))
+    holes = A.copy()
+    holes[0, 0] = np.nan
+    given = {"init": "random", "random_state": 0, "max_iter": 2000, "tol": 1e-6}
+    single = factorize(holes.astype(np.float32), 4, missing="nan", **given)
+    double = factorize(holes, 4, missing="nan", **given)
+    assert single.objective <= 1.1 * double.objective + 1e-9 * np.sum(A**2)
+    assert single.history.objective[-2] == pytest.approx(single.objective, rel=0.2)
+
+
+@pytest.mark.parametrize("how", ["nan", "weights"])
+@pytest.mark.parametrize("side", ["W", "H"])
+def test_a_component_may_start_from_zero_on_one_side(how, side):
+    f = factorize(X, K, random_state=0)
+    rng = np.random.default_rng(1)
+    W, H = (np.hstack([f.W, rng.random((36, 1))]), np.vstack([f.H, rng.random((1, 25))]))
+    (W[:, -1] if side == "W" else H[-1])[:] = 0
+    expected = factorize(X, K + 1, W=W, H=H).objective
+    weights = np.full(X.shape, 2.0)
+    holes = X.copy()
+    holes[0, 0] = np.nan
+    given = {"missing": "nan"} if how == "nan" else {"weights": weights}
+    f = factorize(holes if how == "nan" else X, K + 1, W=W, H=H, **given)
+    assert f.objective <= 2.1 * expected
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1, 1e10])
+def test_units_of_weights_do_not_matter_to_kullback_leibler_in_float32(scale):
+    rng = np.random.default_rng(0)
+    A, weights = noisy(40, 30, 3) + 0.1, (1 + rng.random((40, 30))) * scale
+    f = factorize(A.astype(np.float32), 3, weights=weights, loss="kullback-leibler", random_state=0)
+    g = factorize(A, 3, weights=weights / scale, loss="kullback-leibler", random_state=0)
+    assert f.objective == pytest.approx(g.objective * scale, rel=0.01)
+    assert f.history.objective[-2] == pytest.approx(f.objective, rel=0.01)
+
+
+@pytest.mark.parametrize("value", [np.nan, -999.0, np.inf])
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("frame", [False, True])
+def test_anything_may_stand_where_the_weight_is_zero(value, make, frame):
+    A = np.where(KNOWN, X, value)
+    given = {"weights": make(KNOWN.astype(float)), "random_state": 0}
+    f = factorize(pd.DataFrame(A) if frame else A, K, **given)
+    g = factorize(X, K, **given)
+    np.testing.assert_array_equal(f.W, g.W)
+    assert f.row_labels == (tuple(map(str, range(36))) if frame else None)
+    np.testing.assert_array_equal(f.transform(A, weights=KNOWN), g.transform(X, weights=KNOWN))
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_nobody_is_an_answer_too(biases):
+    """A new sample of which nothing is known is zeros, alone as beside others."""
+    holes = np.where(KNOWN, X, np.nan)
+    f = factorize(holes, K, missing="nan", random_state=0, biases=biases)
+    alone = f.transform(np.full((1, 25), np.nan))
+    np.testing.assert_array_equal(alone, np.zeros((1, K)))
+    np.testing.assert_array_equal(f.transform(np.vstack([holes[:2], np.full((1, 25), np.nan)]))[2:], alone)
+    model = f.impute(np.full((1, 25), np.nan), new=True)
+    np.testing.assert_allclose(model[0], f.biases.mean + f.biases.columns if biases else 0)
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_new_samples_get_recommendations(biases):
+    holes = np.where(KNOWN, X, np.nan)
+    f = factorize(holes, K, missing="nan", random_state=0, biases=biases)
+    new = holes[5:9]
+    best = f.recommend(new=new, n=4, exclude=new)
+    scores = np.where(np.isnan(new), f.impute(new, new=True), -np.inf)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :4]
+    np.testing.assert_array_equal(best.columns, order)
+    np.testing.assert_allclose(best.scores, np.take_along_axis(scores, order, axis=1))
+    np.testing.assert_array_equal(f.recommend([2], 4, new=new, exclude=new).columns, best.columns[2:3])
+    with pytest.raises(ValueError, match="no row 4"):
+        f.recommend(4, new=new)
+    with pytest.raises(ValueError, match="2 dimensions"):
+        f.recommend([[0, 1], [2, 3]])
+
+
+def test_labels_must_be_those_of_the_fit():
+    frame = pd.DataFrame(np.where(KNOWN, X, np.nan), [f"s{i}" for i in range(36)], [f"f{j}" for j in range(25)])
+    f = factorize(frame, K, missing="nan", random_state=0)
+    backwards = frame[frame.columns[::-1]]
+    for call in (lambda: f.transform(backwards), lambda: f.impute(backwards), lambda: f.impute(frame[::-1])):
+        with pytest.raises(ValueError, match="another order"):
+            call()
+    with pytest.raises(ValueError, match="not those of the fit"):
+        f.impute(frame.rename(columns={"f0": "g0"}))
+    f.impute(frame[:3], new=True)
+
+
+def test_labels_that_occur_twice_name_nobody():
+    frame = pd.DataFrame(X, ["a"] * 36)
+    f = factorize(frame, K, random_state=0)
+    with pytest.raises(ValueError, match="two rows 'a'"):
+        f.predict("a", 0)
+    assert f.predict(3, 0) == (f.W @ f.H)[3, 0]
+
+
+def test_zeros_that_are_known_are_excluded():
+    A = X.copy()
+    A[0, 3] = 0
+    A[0, 4] = np.nan
+    f = factorize(A, K, missing="nan", random_state=0)
+    assert f.recommend(0, 25, exclude=A).columns[0, :2].tolist() == [4, -1]

@@ -42,7 +42,7 @@ def with_value(value):
 # what is wrong: X, parameters, kind of error, parts of the message
 WRONG = {
     "NaN that is not said to be missing": (HOLED, {}, ValueError, "X", "NaN", "row", "column", "missing='nan'"),
-    "NaN with weights": (HOLED, {"weights": KNOWN}, ValueError, "X", "NaN", "missing='nan'"),
+    "NaN that has a weight": (HOLED, {"weights": ONES}, ValueError, "X", "NaN", "missing='nan'"),
     "data frame with NaN": (pd.DataFrame(HOLED), {}, ValueError, "X", "NaN", "missing='nan'"),
     "a mask": (np.ma.masked_invalid(HOLED), {}, TypeError, "X", "masked", "missing='nan'"),
     "a mask for missing": (np.ma.masked_invalid(HOLED), {"missing": "nan"}, TypeError, "X", "masked", "missing='nan'"),
@@ -170,7 +170,6 @@ TRANSFORMED = {
     "NaN that is not said to be missing": (None, HOLED, {}, ValueError, "X", "NaN"),
     "unstored in an array": ("unstored", X, {}, ValueError, "missing='unstored'", "sparse"),
     "NaN in sparse": ("nan", sp.csr_array(X), {}, ValueError, "missing='nan'", "sparse"),
-    "all missing": ("nan", np.full((2, 11), np.nan), {}, ValueError, "X", "no known"),
     "negative": ("nan", changed(HOLED, -1.0), {}, ValueError, "X", "negative", "4", "7"),
     "weights of another shape": (None, X, {"weights": ONES[:3]}, ValueError, "weights", "(3, 11)", "(14, 11)"),
     "negative weights": ("nan", HOLED, {"weights": changed(ONES, -1.0)}, ValueError, "weights", "negative"),

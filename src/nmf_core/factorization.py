@@ -23,6 +23,8 @@ from nmf_core.validation import (
     Labels,
     check_excluded,
     check_integer,
+    check_labels,
+    check_list,
     check_matrix,
     check_places,
     check_shape,
@@ -181,6 +183,8 @@ class Factorization:
         return self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads).W
 
     def _transform(self, X: Any, **how: Any) -> Transformed:
+        if hasattr(X, "columns"):
+            check_labels(tuple(map(str, X.columns)), self.column_labels, "columns of X")
         same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling")
         given = {name: self.parameters[name] for name in same if name in self.parameters}
         return transform(X, self._components, loss=self.loss, **{**given, **how})
@@ -235,7 +239,7 @@ class Factorization:
         return self.W.dtype.type(0 if self.biases is None else self.biases.mean)
 
     def recommend(
-        self, rows: Any = None, n: int = 10, *, exclude: Any = None, n_threads: int | None = None
+        self, rows: Any = None, n: int = 10, *, new: Any = None, exclude: Any = None, n_threads: int | None = None
     ) -> Recommendations:
         """The features that the model expects most of some samples: what users may like.
 
@@ -243,6 +247,8 @@ class Factorization:
         ----------
         rows : int or str, or array-like of them, optional
             Samples, by their numbers from 0 or by their labels if X had labels; by default all.
+        new : array-like or sparse matrix of shape (n_rows, n_features), optional
+            What is known of new samples, of which `rows` and `exclude` are then: their W is found first.
         n : int
             Features of a sample at most.
         exclude : sparse array or matrix, or array of shape (n_samples, n_features), optional
@@ -256,13 +262,18 @@ class Factorization:
         Recommendations
             The strongest first; of equal ones the first. Only some scores of all features are there at any time.
         """
-        which = check_places(
-            np.arange(self.W.shape[0]) if rows is None else rows, self.W.shape[0], self.row_labels, "row"
-        )
-        which = np.atleast_1d(which)
-        n = min(check_integer(n, "n", 1), self.H.shape[1])
-        indices, indptr = check_excluded(exclude, (self.W.shape[0], self.H.shape[1]), which)
-        W, Ht = self.W[which], self._Ht
+        n_samples, n_features = self.W.shape[0], self.H.shape[1]
+        labels, coefficients, biases = self.row_labels, self.W, self._bias(slice(None))
+        if new is not None:
+            found = self._transform(new, n_threads=n_threads)
+            n_samples, labels, coefficients = len(found.W), None, found.W
+            biases = 0.0 if found.biases is None else found.biases + self._mean
+        rows = np.arange(n_samples) if rows is None else rows
+        which = np.atleast_1d(check_places(rows, n_samples, labels, "row"))
+        check_list(which, "rows")
+        n = min(check_integer(n, "n", 1), n_features)
+        indices, indptr = check_excluded(exclude, (n_samples, n_features), which)
+        W, Ht = coefficients[which], self._Ht
         if self.biases is not None:  # of the features they are one component more
             W = np.column_stack([W, np.ones(len(W), dtype=W.dtype)])
             Ht = np.column_stack([Ht, self.biases.columns])
@@ -270,7 +281,7 @@ class Factorization:
         scores = np.full((len(which), n), -np.inf, dtype=W.dtype)
         team = make_team(check_threads(n_threads))
         _core.top_columns(columns, scores, padded(W, W.dtype), padded(Ht, W.dtype), W.shape[1], indices, indptr, team)
-        scores += np.reshape(self._bias(which), (-1, 1))
+        scores += np.broadcast_to(biases, n_samples)[which, np.newaxis].astype(scores.dtype)
         scores[columns < 0] = np.nan
         return Recommendations(columns, scores)
 
@@ -294,12 +305,15 @@ class Factorization:
         ValueError
             X is sparse: what it does not store would fill memory. See `predict` and `recommend`.
         """
-        values = check_matrix(X, missing="nan")[0].copy()
+        values, row_labels, column_labels = check_matrix(X, missing="nan")
+        values = values.copy()
+        check_labels(column_labels, self.column_labels, "columns of X")
         if new:
             found = self._transform(values, missing="nan")
             W, bias = found.W, 0.0 if found.biases is None else found.biases + self._mean
         else:
             check_shape(values.shape, (self.W.shape[0], self.H.shape[1]))
+            check_labels(row_labels, self.row_labels, "rows of X")
             W, bias = self.W, self._bias(slice(None))
         bias = np.broadcast_to(bias, len(W))
         step = max(1, _BLOCK // values.shape[1])

@@ -47,6 +47,7 @@ from nmf_core.validation import (
     check_threads,
     check_update_H,
     check_weights,
+    without_weightless,
 )
 
 
@@ -174,7 +175,7 @@ def factorize(
     """
     if missing is not None:
         check_choice(missing, "missing", MISSING)
-    X, row_labels, column_labels = check_matrix(X, missing=missing)
+    X, row_labels, column_labels = check_matrix(without_weightless(X, weights), missing=missing)
     weights = check_weights(weights, X)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     the_loss = make_loss(check_loss(loss, LOSSES))
@@ -214,7 +215,7 @@ def factorize(
         )  # fmt: skip
         _check_enough(problem, k)
         start_W, start_Ht = _start(problem.data, the_loss, k, init, W, H, mask, random, team)
-        silence_unknown(problem.data, start_W, start_Ht, mask, team)
+        silence_unknown(problem.data, start_W, start_Ht, mask)
         free = mask
         update_W = None
         if biases:

@@ -65,17 +65,24 @@ def for_fixed_components(data: Container, loss: Beta, k: int, masses: np.ndarray
     return W
 
 
-def silence_unknown(data: Container, W: np.ndarray, Ht: np.ndarray, update_H: np.ndarray, team: Team) -> None:
-    """Put zeros where nothing that is known depends on W (n_samples, ld) or on Ht (n_features, ld).
+def silence_unknown(
+    data: Container, W: np.ndarray, Ht: np.ndarray, update_H: np.ndarray, team: Team | None = None
+) -> None:
+    """Put zeros in W (n_samples, ld) and Ht (n_features, ld) for samples and features of which nothing is known.
 
-    That is a sample or feature of which nothing is known, or a component of it that the other factor does not have
-    there. Both are modified in place, H only in the components to update.
+    With a team to find them, also in components of a sample or feature that the other factor has nowhere in what is
+    known of it: nothing known depends on them. Not before a fit, which may find use for them. Both are modified in
+    place, H only in the components to update.
     """
     if not isinstance(data, Partial):
         return
     k = len(update_H)
-    W[:, :k][data.model_sums(Ht, k, team) == 0] = 0
-    Ht[:, :k][(data.model_sums(W, k, team, columns=True) == 0) & update_H] = 0
+    idle = [(data.counts(columns=columns) == 0)[:, np.newaxis] for columns in (False, True)]
+    if team is not None:
+        idle[0] = data.model_sums(Ht, k, team) == 0
+        idle[1] = data.model_sums(W, k, team, columns=True) == 0
+    W[:, :k][np.broadcast_to(idle[0], (len(W), k))] = 0
+    Ht[:, :k][idle[1] & update_H] = 0
 
 
 def with_biases(W: np.ndarray, Ht: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -33,6 +33,7 @@ from nmf_core.validation import (
     check_number,
     check_random_state,
     check_ranks,
+    check_room,
 )
 
 # The least that a held-out entry's model counts as, in units of their mean: as in `beta_divergence`.
@@ -411,6 +412,7 @@ def _without(X: Matrix, missing: str | None, held: np.ndarray) -> Holdout:
         X = X.copy(order="K")
         X[rows, columns] = np.nan
     else:
+        check_room(X.shape, X.dtype.itemsize, "method='bi-cv' does not; missing='unstored' takes them for unknown.")
         weights = np.ones(X.shape, dtype=X.dtype)
         weights[rows, columns] = 0
     return Holdout(X, missing, weights, *places)

@@ -98,6 +98,7 @@ def pose(
     alpha_scaling: str,
     biases: bool = False,
     mean: float | None = None,
+    nothing_known: bool = False,
     **needs: Any,
 ) -> Problem:
     """The problem of a validated X, k components and the arguments of `nmf_core.factorize`.
@@ -106,6 +107,8 @@ def pose(
     ----------
     mean : float, optional
         The mean of a model with biases, if it is known: then H is fixed, too.
+    nothing_known : bool
+        Whether X may be missing altogether.
     **needs
         As in `as_container`.
 
@@ -115,7 +118,7 @@ def pose(
         Nothing is known of X, or it is zero somewhere, which the loss does not allow.
     """
     data = container_for(X, loss, missing=missing, weights=weights, **needs)
-    if isinstance(data, Partial):
+    if isinstance(data, Partial) and not nothing_known:
         check_known(data.n_stored)
     check_zeros(data.data[np.newaxis] if isinstance(data, Partial) else X, loss.beta)
     shift = 0.0

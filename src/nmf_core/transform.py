@@ -23,6 +23,7 @@ from nmf_core.validation import (
     check_penalties,
     check_threads,
     check_weights,
+    without_weightless,
 )
 
 
@@ -149,7 +150,7 @@ def transform(
     start = time.perf_counter()
     if missing is not None:
         check_choice(missing, "missing", MISSING)
-    X, _, _ = check_matrix(X, missing=missing)
+    X, _, _ = check_matrix(without_weightless(X, weights), missing=missing)
     weights = check_weights(weights, X)
     the_loss = make_loss(check_loss(loss, LOSSES))
     components = H if isinstance(H, Components) else Components(H, the_loss)
@@ -169,7 +170,7 @@ def transform(
             X, the_loss, own, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=0.0, l1_ratio=l1_ratio,
             alpha_scaling=alpha_scaling, biases=biases is not None, mean=None if biases is None else biases.mean,
             # whether a row is taken for complete must not depend on the rows beside it
-            one_by_one=missing is not None or weights is not None or biases is not None,
+            nothing_known=True, one_by_one=missing is not None or weights is not None or biases is not None,
             upright=solver.kind(the_loss.beta, True).upright, by_rows=the_loss.quadratic,
         )  # fmt: skip
         data = problem.data

@@ -42,8 +42,8 @@ enum { NMF_SET = 0, NMF_ADD = 1, NMF_SUBTRACT = 2 };
 /* Parts of a loss: see elementary_template.h. */
 enum { NMF_LOSS = 0, NMF_MODEL = 1, NMF_EXCESS = 2 };
 /* Of rows with missing entries so many are swept in step, as long as there are at most NARROW components; their entries
- * are taken CHUNK by CHUNK: see observed_template.h. */
-enum { NMF_OBSERVED_ROWS = 4, NMF_OBSERVED_NARROW = 64, NMF_OBSERVED_CHUNK = 64 };
+ * are taken CHUNK by CHUNK, and from LONG on added up in double: see observed_template.h. */
+enum { NMF_OBSERVED_ROWS = 4, NMF_OBSERVED_NARROW = 64, NMF_OBSERVED_CHUNK = 64, NMF_OBSERVED_LONG = 1024 };
 /* How the rows of a tile lie in vectors: see newton_template.h. */
 enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 

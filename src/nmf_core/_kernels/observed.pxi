@@ -64,6 +64,7 @@ def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real
     job.l1, job.l2, job.beta, job.tol, job.max_sweeps = l1, l2, beta, tol, max_sweeps
     rows = OBSERVED_ROWS if k <= OBSERVED_NARROW else 1
     size = (rows * (job.ldb + 3) + (1 if weights is None else 2) * OBSERVED_CHUNK) * job.ldb
+    size += job.ldb * job.ldb * <Py_ssize_t>(sizeof(double) // sizeof(real))
     size = (size * <Py_ssize_t>sizeof(real) + 63) // 64 * 64 // <Py_ssize_t>sizeof(real)
     n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + data.shape[0] * k * k // THREAD_WORK)
     cdef const real* values = &data[0] if data.shape[0] else NULL

@@ -21,6 +21,15 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_tile)(const int tall, ptrdif
     NMF_UNROLL24 for (int r = 0; r < tall; r++) *(NMF_NAME(full) *)(A + r * ldb) = sum[r];
 }
 
+/* Of long rows parts are added up in double: total (+)= own, which begins again from zero or takes the end. */
+static NMF_TARGET void NMF_NAME(observed_carry)(ptrdiff_t size, int is_first, int is_last, double *total, NMF_REAL *own)
+{
+    for (ptrdiff_t i = 0; i < size; i++) {
+        total[i] = (is_first ? 0 : total[i]) + own[i];
+        own[i] = is_last ? (NMF_REAL)total[i] : 0;
+    }
+}
+
 #define NMF_OBSERVED_CASE(tall)                                                                                        \
     case tall: NMF_NAME(observed_tile)(tall, n, a + r, b + c, ldb, A + r * ldb + c); break;
 
@@ -181,7 +190,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
 #endif
 
 /* Rows first to end of X in CSR. scratch: augmented Gram matrices and 3 ldb numbers for every row that is swept in step,
- * and one or, with weights, two buffers of NMF_OBSERVED_CHUNK rows. */
+ * one or, with weights, two buffers of NMF_OBSERVED_CHUNK rows, and ldb^2 doubles. */
 #define NMF_OBSERVED(name, index)                                                                                      \
     /* Rows of G, ld numbers, side by side in b, and behind the first k of each the entry; what follows is zero already. \
      * Of the `known` indices those after the first n are looked at to have their rows ready. */                       \
@@ -213,6 +222,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
         const NMF_REAL *G = (const NMF_REAL *)job->G;                                                                  \
         NMF_REAL *A = scratch, *rows = A + count * ldb * ldb, *b = rows + count * 3 * ldb;                             \
         NMF_REAL *a = weights == NULL ? b : b + NMF_OBSERVED_CHUNK * ldb;                                              \
+        double *total = (double *)(a + NMF_OBSERVED_CHUNK * ldb);                                                      \
         memset(b, 0, NMF_OBSERVED_CHUNK * ldb * sizeof(NMF_REAL));                                                     \
         for (; first < end; first += count) {                                                                          \
             const ptrdiff_t here = end - first < count ? end - first : count;                                          \
@@ -220,7 +230,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
             for (ptrdiff_t r = 0; r < here; r++) {                                                                     \
                 NMF_REAL *own = A + r * ldb * ldb;                                                                     \
                 ptrdiff_t p = indptr[first + r];                                                                       \
-                const ptrdiff_t stop = indptr[first + r + 1];                                                          \
+                const ptrdiff_t begin = p, stop = indptr[first + r + 1];                                               \
                 while (p < stop) {                                                                                     \
                     const ptrdiff_t n = stop - p < NMF_OBSERVED_CHUNK ? stop - p : NMF_OBSERVED_CHUNK;                 \
                     NMF_NAME(name##_gather)(k, ld, ldb, n, stop - p, data + p, indices + p, G, b);                     \
@@ -230,6 +240,8 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
                                 weights[p + j] * *(const NMF_NAME(full) *)(b + j * ldb + c);                           \
                     NMF_NAME(observed_gram)(k, n, a, b, ldb, own);                                                     \
                     p += n;                                                                                            \
+                    if ((p - begin) % NMF_OBSERVED_LONG == 0 || (p == stop && p - begin > NMF_OBSERVED_LONG))          \
+                        NMF_NAME(observed_carry)(ldb * ldb, p - begin <= NMF_OBSERVED_LONG, p == stop, total, own);    \
                 }                                                                                                      \
                 for (ptrdiff_t j = NMF_FULL; j < k; j++) /* the other triangle, as far as no tile has covered it */    \
                     for (ptrdiff_t c = 0; c < j / NMF_FULL * NMF_FULL; c++)                                            \

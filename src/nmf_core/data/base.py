@@ -390,9 +390,12 @@ class Partial(Container):
     ----------
     data : ndarray of shape (n_stored,)
         The known entries.
+    weights : ndarray of shape (n_stored,) or None
+        How much each of them counts; None if all count once.
     """
 
     data: np.ndarray
+    weights: np.ndarray | None
 
     @abstractmethod
     def counts(self, *, columns: bool = False) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Entries that are known, perhaps with weights; all others are missing."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from nmf_core.data.base import BetaStep, NewtonStep, ObservedStep, Partial, alig
 from nmf_core.data.sparse import Rows
 
 _BLOCK_ENTRIES = 1 << 18  # entries that are looked at together
+_LONG = 1 << 12  # entries of a row that are added up in the precision of the data
 
 
 class Observed(Rows, Partial):
@@ -138,22 +138,26 @@ class Observed(Rows, Partial):
     ) -> None:
         A = self.by_columns() if columns else self
         rows, windows = A._sorted_rows()
-        # An entry x of weight w pulls like w x; what that is worth differs by a number that no factor changes.
+        # An entry x of weight w pulls like w x; what that is worth is another question, see `NewtonFit.measure`.
         _core.csr_newton(F, N, report, A.weighted(), A.indices, A.indptr, rows, windows, G, *step, team)
-        if step.measure and self.weights is not None:
-            report[3] -= float(self.weighted() @ np.log(self.weights, dtype=np.float64))
 
     def model_sums(self, G: np.ndarray, k: int, team: Team, *, columns: bool = False) -> np.ndarray:
         A = self.by_columns() if columns else self
-        C = aligned_zeros((A.shape[0], G.shape[1]), self.dtype)
-        # By blocks of rows: ones for all entries at a time would be half as large as the data.
-        bounds = np.unique(np.searchsorted(A.indptr, np.arange(0, A.n_stored, _BLOCK_ENTRIES)))
-        for first, end in itertools.pairwise([*bounds, A.shape[0]]):
-            entries = slice(A.indptr[first], A.indptr[end])
-            indptr = A.indptr[first : end + 1] - entries.start
-            weights = np.ones(indptr[-1], dtype=self.dtype) if A.weights is None else A.weights[entries]
-            _core.csr_product(C[first:end], weights, A.indices[entries], indptr, G, team)
-        return C[:, :k].astype(np.float64)
+        sums = np.zeros((A.shape[0], k))
+        # By blocks of entries: ones for all at a time would be half as large as the data. Long rows are cut, and their
+        # parts added up in double.
+        for first in range(0, A.n_stored, _BLOCK_ENTRIES):
+            end = min(A.n_stored, first + _BLOCK_ENTRIES)
+            rows = slice(*(np.searchsorted(A.indptr, [first, end - 1], side="right") - [1, 0]))
+            ends = A.indptr[rows.start : rows.stop + 1].clip(first, end)
+            cuts = np.union1d(ends, np.arange(first, end, _LONG, dtype=ends.dtype))
+            weights = np.ones(end - first, dtype=self.dtype) if A.weights is None else A.weights[first:end]
+            C = aligned_zeros((len(cuts) - 1, G.shape[1]), self.dtype)
+            _core.csr_product(C, weights, A.indices[first:end], cuts - cuts[0], G, team)
+            owner = np.searchsorted(A.indptr, cuts[:-1], side="right") - 1
+            starts = np.flatnonzero(np.diff(owner, prepend=-1))
+            sums[owner[starts]] += np.add.reduceat(C[:, :k], starts, axis=0, dtype=np.float64)
+        return sums
 
     def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
         return float(

@@ -304,6 +304,10 @@ class AlternatingFit(Fit):
             A row is done when its step has fallen to `tol` of its first.
         """
 
+    def improve_rows(self, max_sweeps: int, tol: float) -> None:
+        W = self.sides[0]
+        self.improve(W, W.F, max_sweeps=max_sweeps, tol=tol)
+
     def undone(self) -> None:
         """Bring what belongs to the factors up to date after both have become those of the last iteration again."""
 

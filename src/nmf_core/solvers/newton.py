@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import NewtonStep
+from nmf_core.data import NewtonStep, Partial
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import ROUNDING, AlternatingFit, Fit, Side, component_sums
@@ -83,12 +83,14 @@ class NewtonFit(AlternatingFit):
         self.objectives[-1], self.divergence = self.objectives[-2], divergence
         return False
 
-    def improve_rows(self, max_sweeps: int, tol: float) -> None:
-        W = self.sides[0]
-        self.improve(W, W.F, max_sweeps=max_sweeps, tol=tol)
-
     def measure(self, extrapolated: bool) -> tuple[float, float]:
-        """The last pass has summed x (log(x / y) - 1); the sum of the model y is that of the factors' sums."""
+        """The last pass has summed x (log(x / y) - 1); the sum of the model y is that of the factors' sums.
+
+        With weights, x has been multiplied by them: the sum would be that of something else.
+        """
+        if isinstance(self.data, Partial) and self.data.weights is not None:
+            divergence = self.problem.divergence(*self.current, self.team)
+            return divergence, math.sqrt(float(self.report[0]) / self.total) if self.total else 0.0
         assert self.last is not None
         side, sums = self.last
         F = self.current[self.sides.index(side)]

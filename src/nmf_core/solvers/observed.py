@@ -9,6 +9,9 @@ from nmf_core.data import BetaStep, ObservedStep, Partial
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, AlternatingFit, Momentum, Side
 
+# What coordinate descent tells of the divergence is trusted down to so many times its rounding.
+_DOUBTFUL = 1e4
+
 
 class ObservedFit(AlternatingFit):
     """Rows of X say how to improve W, columns how to improve H, by coordinate descent or multiplicative updates.
@@ -80,14 +83,10 @@ class ObservedFit(AlternatingFit):
             )  # fmt: skip
             self.data.mu(to, plain, self.report, partner.F, half, side.amounts, self.team, columns=columns)
 
-    def improve_rows(self, max_sweeps: int, tol: float) -> None:
-        W = self.sides[0]
-        self.improve(W, W.F, max_sweeps=max_sweeps, tol=tol)
-
     def measure(self, extrapolated: bool) -> tuple[float, float]:
         """Coordinate descent has told the errors of the last rows; those of multiplicative updates are summed."""
-        if self.descends:
-            divergence = max(0.0, float(self.report[3]) / 2)
-        else:
+        divergence = max(0.0, float(self.report[3]) / 2) if self.descends else 0.0
+        # The errors are small differences of large numbers, and their roundings add up like random ones.
+        if divergence <= _DOUBTFUL * self.noise / math.sqrt(len(self.current[1])):
             divergence = self.problem.divergence(*self.current, self.team)
         return divergence, math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0

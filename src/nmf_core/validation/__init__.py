@@ -17,6 +17,7 @@ from nmf_core.validation.arguments import (
     check_incomplete,
     check_init,
     check_integer,
+    check_list,
     check_loss,
     check_n_components,
     check_number,
@@ -24,6 +25,7 @@ from nmf_core.validation.arguments import (
     check_places,
     check_random_state,
     check_ranks,
+    check_room,
     check_same_rows,
     check_threads,
     check_update_H,
@@ -36,12 +38,14 @@ from nmf_core.validation.matrices import (
     check_factor,
     check_features,
     check_known,
+    check_labels,
     check_matrix,
     check_shape,
     check_weights,
     check_zeros,
     is_sparse,
     stored_values,
+    without_weightless,
 )
 
 __all__ = [
@@ -68,6 +72,8 @@ __all__ = [
     "check_init",
     "check_integer",
     "check_known",
+    "check_labels",
+    "check_list",
     "check_loss",
     "check_matrix",
     "check_n_components",
@@ -76,6 +82,7 @@ __all__ = [
     "check_places",
     "check_random_state",
     "check_ranks",
+    "check_room",
     "check_same_rows",
     "check_shape",
     "check_threads",
@@ -84,4 +91,5 @@ __all__ = [
     "check_zeros",
     "is_sparse",
     "stored_values",
+    "without_weightless",
 ]

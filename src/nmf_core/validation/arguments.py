@@ -172,6 +172,9 @@ def check_places(places: Any, n: int, labels: Labels, what: str) -> np.ndarray:
         return np.zeros(array.shape, dtype=np.int64)
     if labels is not None and all(isinstance(place, str) for place in array.flat):
         number = {label: i for i, label in enumerate(labels)}
+        if len(number) < len(labels):
+            twice = next(label for i, label in enumerate(labels) if number[label] != i)
+            raise ValueError(f"There are two {what}s {twice!r}: give numbers from 0 instead of labels.")
         try:
             return np.reshape([number[str(label)] for label in array.flat], array.shape).astype(np.int64)
         except KeyError as error:
@@ -181,8 +184,25 @@ def check_places(places: Any, n: int, labels: Labels, what: str) -> np.ndarray:
         raise TypeError(f"A {what} must be given by {kind}, got {places!r}.")
     if not 0 <= int(array.min()) <= int(array.max()) < n:
         bad = int(array.min()) if array.min() < 0 else int(array.max())
-        raise ValueError(f"There is no {what} {bad}: they are numbered from 0 to {n - 1}.")
+        hint = "" if labels is None else f"; labels are text, such as {labels[0]!r}"
+        raise ValueError(f"There is no {what} {bad}: they are numbered from 0 to {n - 1}{hint}.")
     return array.astype(np.int64)
+
+
+def check_list(places: np.ndarray, name: str) -> None:
+    """Whether places stand in a row."""
+    if places.ndim != 1:
+        raise ValueError(f"{name} must be one or a list, got an array with {places.ndim} dimensions.")
+
+
+def check_room(shape: tuple[int, int], itemsize: int, hint: str) -> None:
+    """Whether all entries of a sparse matrix can be held one by one, in less than the memory of this machine."""
+    wanted, memory = 6 * shape[0] * shape[1] * (itemsize + 4), _physical_memory()
+    if wanted > memory:
+        raise ValueError(
+            f"zeros of a sparse X of {shape[0]} x {shape[1]} are known entries, too: to hold all of them would take "
+            f"{wanted / 2**30:.0f} GiB of this machine's {memory / 2**30:.0f} GiB of memory. {hint}"
+        )
 
 
 def check_choice(value: Any, name: str, choices: Collection[str]) -> str:

@@ -23,7 +23,13 @@ def is_sparse(X: Any) -> bool:
 
 
 def check_matrix(
-    X: Any, name: str = "X", *, factor: bool = False, missing: str | None = None, signed: bool = False
+    X: Any,
+    name: str = "X",
+    *,
+    factor: bool = False,
+    missing: str | None = None,
+    signed: bool = False,
+    squared: bool = True,
 ) -> tuple[Matrix, Labels, Labels]:
     """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
 
@@ -40,6 +46,8 @@ def check_matrix(
         What is missing: with "nan" an array may hold NaN; with "unstored" it must be sparse.
     signed : bool
         Whether it may be negative, too.
+    squared : bool
+        Whether it must not overflow when it is squared.
 
     Returns
     -------
@@ -89,7 +97,7 @@ def check_matrix(
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
-    _check_values(X, name, factor, missing, signed)
+    _check_values(X, name, factor, missing, signed, squared)
     return X, rows, columns
 
 
@@ -118,11 +126,9 @@ def _check_structure(X: Matrix, name: str) -> None:
         raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
 
 
-def _check_values(X: Matrix, name: str, factor: bool, missing: str | None, signed: bool) -> None:
+def _check_values(X: Matrix, name: str, factor: bool, missing: str | None, signed: bool, squared: bool) -> None:
     values = stored_values(X)
     if values.size == 0:
-        if missing == "unstored":
-            raise ValueError(f"{name} has no known entry: all are missing.")
         return
     # Two reductions, no temporary: a NaN anywhere makes the minimum NaN, unless it is passed over.
     low, high = (
@@ -131,8 +137,8 @@ def _check_values(X: Matrix, name: str, factor: bool, missing: str | None, signe
         else (np.fmin.reduce(values, None), np.fmax.reduce(values, None))
     )
     if missing == "nan" and np.isnan(low):
-        raise ValueError(f"{name} has no known entry: all are missing.")
-    if signed and -np.inf < low and high < np.inf:
+        return
+    if (signed and -np.inf < low and high < np.inf) or (not squared and low >= 0 and high < np.inf):
         return
     if low >= 0 and high < np.inf:
         limits = np.finfo(values.dtype)
@@ -148,7 +154,7 @@ def _check_values(X: Matrix, name: str, factor: bool, missing: str | None, signe
         return
     bad: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "NaN": np.isnan if missing != "nan" else lambda v: np.zeros(v.shape, dtype=bool),
-        "infinity": np.isinf,
+        "infinity": np.isinf if signed else np.isposinf,
         "a negative value": lambda v: v < 0,
     }
     what, test = next((what, test) for what, test in bad.items() if test(values).any())
@@ -175,11 +181,40 @@ def stored_values(X: Matrix) -> np.ndarray:
     return X.data[: X.indptr[-1]] if is_sparse(X) else X
 
 
+def without_weightless(X: Any, weights: Any) -> Any:
+    """X with zeros where entries have weight zero: whatever stands there does not matter, not even to checks."""
+    if weights is None or is_sparse(X):
+        return X
+    weights, _, _ = check_matrix(weights, "weights", squared=False)
+    if weights.shape != np.shape(X):
+        return X  # an error that others tell
+    counts = weights > 0 if not is_sparse(weights) else np.zeros(weights.shape, dtype=bool)
+    if is_sparse(weights):  # whose operators bring it into order, in place
+        stored = stored_values(weights)
+        major, minor = np.repeat(np.arange(len(weights.indptr) - 1), np.diff(weights.indptr)), weights.indices
+        places = (major[stored > 0], minor[: len(stored)][stored > 0])
+        counts[places if weights.format == "csr" else places[::-1]] = True
+    if counts.all():
+        return X
+    return X.where(counts, 0) if hasattr(X, "where") else np.where(counts, X, np.zeros((), dtype=np.asarray(X).dtype))
+
+
+def check_labels(given: Labels, expected: Labels, what: str) -> None:
+    """Whether labels are, where both are there, those that are expected, in their order."""
+    if given is None or expected is None or given == expected:
+        return
+    same = sorted(given) == sorted(expected)
+    raise ValueError(
+        f"{what} are not those of the fit{', but in another order: sort them alike' if same else ''} "
+        f"({', '.join(given[:3])}, ... instead of {', '.join(expected[:3])}, ...)."
+    )
+
+
 def check_weights(weights: Any, X: Matrix) -> Matrix | None:
     """None, or weights of the entries of X in its dtype: finite, not negative, and some of a known entry positive."""
     if weights is None:
         return None
-    weights, _, _ = check_matrix(weights, "weights", factor=True)
+    weights, _, _ = check_matrix(weights, "weights", squared=False)
     if weights.shape != X.shape:
         raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
     if weights.dtype != X.dtype:
@@ -239,7 +274,10 @@ def check_excluded(exclude: Any, shape: tuple[int, int], rows: np.ndarray) -> tu
         if array.dtype.kind not in "fiub":
             raise TypeError(f"exclude must be a sparse or dense matrix of numbers, got dtype {array.dtype}.")
         check_shape(array.shape, shape, "exclude")
-        places = [np.flatnonzero((row != 0) & ~np.isnan(row)) for row in array[rows]]
+        # where something is NaN the others are known, zeros too
+        holes = np.isnan(array)
+        known = ~holes if holes.any() else array != 0
+        places = [np.flatnonzero(row) for row in known[rows]]
         indptr = np.cumsum([0, *map(len, places)], dtype=np.int64)
         return np.concatenate([np.empty(0, dtype=np.int64), *places]), indptr
     check_shape(exclude.shape, shape, "exclude")
