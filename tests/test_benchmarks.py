@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import nmf_core
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -112,3 +114,9 @@ def test_ccdpp_does_what_its_formulas_say(benchmark, inner, tol, start):
         _, W_found, H_found = next(run)
         np.testing.assert_allclose(W_found.T, W, atol=2e-3)
         np.testing.assert_allclose(H_found, H, atol=2e-3)
+
+
+def test_grouped_least_squares_are_least_squares(benchmark):
+    least_squares = benchmark("least_squares")
+    A, B = least_squares.problem(6)
+    np.testing.assert_allclose(least_squares.grouped(A, B[:, :50]), nmf_core.nnls(A, B[:, :50]), atol=1e-10)
