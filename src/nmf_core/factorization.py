@@ -217,12 +217,14 @@ class Factorization:
             check_places(columns, self.H.shape[1], self.column_labels, "column"),
         )
         values = np.empty(i.shape, dtype=self.W.dtype)
+        W, offsets = self._samples()
         flat, rows, columns = values.reshape(-1), i.reshape(-1), j.reshape(-1)
         for first in range(0, len(flat), _BLOCK):
             here = slice(first, first + _BLOCK)
-            flat[here] = np.einsum("ij,ij->i", self.W[rows[here]], self._Ht[columns[here]])
+            flat[here] = np.einsum("ij,ij->i", W[rows[here]], self._Ht[columns[here]])
             if self.biases is not None:
-                flat[here] += self._bias(rows[here]) + self.biases.columns[columns[here]]
+                flat[here] += self.biases.columns[columns[here]]
+                flat[here] += offsets[rows[here]]
         return values
 
     @cached_property
@@ -230,13 +232,13 @@ class Factorization:
         """H with its columns in memory of their own."""
         return np.ascontiguousarray(self.H.T)
 
-    def _bias(self, rows: Any) -> Any:
-        """What a model with biases adds for samples, whatever the feature."""
-        return 0.0 if self.biases is None else self.biases.rows[rows] + self._mean
-
-    @property
-    def _mean(self) -> Any:
-        return self.W.dtype.type(0 if self.biases is None else self.biases.mean)
+    def _samples(self, new: Any = None, **how: Any) -> tuple[np.ndarray, np.ndarray]:
+        """W (n, k) and what the model adds in every row (n,), of the samples of the fit or of new ones."""
+        found = None if new is None else self._transform(new, **how)
+        W = self.W if found is None else found.W
+        if self.biases is None:
+            return W, np.zeros(len(W), dtype=W.dtype)
+        return W, (self.biases.rows if found is None else found.biases) + W.dtype.type(self.biases.mean)
 
     def recommend(
         self, rows: Any = None, n: int = 10, *, new: Any = None, exclude: Any = None, n_threads: int | None = None
@@ -262,18 +264,15 @@ class Factorization:
         Recommendations
             The strongest first; of equal ones the first. Only some scores of all features are there at any time.
         """
-        n_samples, n_features = self.W.shape[0], self.H.shape[1]
-        labels, coefficients, biases = self.row_labels, self.W, self._bias(slice(None))
-        if new is not None:
-            found = self._transform(new, n_threads=n_threads)
-            n_samples, labels, coefficients = len(found.W), None, found.W
-            biases = 0.0 if found.biases is None else found.biases + self._mean
+        n_features = self.H.shape[1]
+        samples, offsets = self._samples(new, n_threads=n_threads)
+        n_samples, labels = len(samples), self.row_labels if new is None else None
         rows = np.arange(n_samples) if rows is None else rows
         which = np.atleast_1d(check_places(rows, n_samples, labels, "row"))
         check_list(which, "rows")
         n = min(check_integer(n, "n", 1), n_features)
         indices, indptr = check_excluded(exclude, (n_samples, n_features), which)
-        W, Ht = coefficients[which], self._Ht
+        W, Ht = samples[which], self._Ht
         if self.biases is not None:  # of the features they are one component more
             W = np.column_stack([W, np.ones(len(W), dtype=W.dtype)])
             Ht = np.column_stack([Ht, self.biases.columns])
@@ -281,7 +280,7 @@ class Factorization:
         scores = np.full((len(which), n), -np.inf, dtype=W.dtype)
         team = make_team(check_threads(n_threads))
         _core.top_columns(columns, scores, padded(W, W.dtype), padded(Ht, W.dtype), W.shape[1], indices, indptr, team)
-        scores += np.broadcast_to(biases, n_samples)[which, np.newaxis].astype(scores.dtype)
+        scores += offsets[which, np.newaxis]
         scores[columns < 0] = np.nan
         return Recommendations(columns, scores)
 
@@ -308,20 +307,16 @@ class Factorization:
         values, row_labels, column_labels = check_matrix(X, missing="nan")
         values = values.copy()
         check_labels(column_labels, self.column_labels, "columns of X")
-        if new:
-            found = self._transform(values, missing="nan")
-            W, bias = found.W, 0.0 if found.biases is None else found.biases + self._mean
-        else:
+        if not new:
             check_shape(values.shape, (self.W.shape[0], self.H.shape[1]))
             check_labels(row_labels, self.row_labels, "rows of X")
-            W, bias = self.W, self._bias(slice(None))
-        bias = np.broadcast_to(bias, len(W))
+        W, offsets = self._samples(values if new else None, missing="nan")
         step = max(1, _BLOCK // values.shape[1])
         for first in range(0, len(values), step):
             block = values[first : first + step]
             model = W[first : first + step] @ self.H
             if self.biases is not None:
-                model += bias[first : first + step, np.newaxis] + self.biases.columns
+                model += offsets[first : first + step, np.newaxis] + self.biases.columns
             np.copyto(block, model, where=np.isnan(block), casting="same_kind")
         if hasattr(X, "columns") and hasattr(X, "index"):
             return type(X)(values, index=X.index, columns=X.columns)
