@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -181,12 +182,21 @@ def _in_order(table: LabelledMatrix, f: Factorization) -> Any:
 
 
 def _widened(table: LabelledMatrix, f: Factorization) -> Any:
-    """X of triplets with the columns of the model, also with those of which it stores nothing."""
-    n, m = table.X.shape[0], f.H.shape[1]
-    columns = _places(table.column_labels, f.column_labels, m, strict=True)
-    X = sp.csr_array((table.X.data, columns[table.X.indices], table.X.indptr), shape=(n, m))
-    X.sort_indices()
-    return X
+    """X of triplets with the columns of the model, also with those of which it stores nothing.
+
+    Columns that the model does not know, such as new items, are passed over.
+    """
+    columns = _places(table.column_labels, f.column_labels, f.H.shape[1])
+    unknown = int(np.count_nonzero(columns < 0))
+    if unknown == len(columns):
+        raise ValueError("X has no column that the model knows.")
+    if unknown:
+        text = f"{unknown} of {len(columns)} columns are passed over: the model does not know them"
+        warnings.warn(text, stacklevel=2)
+    X = table.X.tocoo()
+    known = columns[X.col] >= 0
+    shape = (X.shape[0], f.H.shape[1])
+    return sp.csr_array((X.data[known], (X.row[known], columns[X.col[known]])), shape=shape)
 
 
 def _places(labels: Labels, known: Labels, n: int, *, strict: bool = False) -> np.ndarray:
