@@ -185,6 +185,11 @@ def problem(
         values |= {array: values[array].astype(np.int64) for array in ("indices", "indptr")}
     elif name == "factor_sums":
         values["sums"] = rng.random(k)
+    elif name == "nnls_bpp":
+        A = rng.standard_normal((4 * k + 5, k)) + 0.3
+        A /= np.linalg.norm(A, axis=0)
+        values |= {"Z": np.zeros((n, k), dtype=dtype), "gram": (A.T @ A).astype(dtype), "max_steps": 200}
+        values["cross"] = (rng.standard_normal((n, len(A))) @ A).astype(dtype)
     if name.endswith("divergence"):
         values |= {"beta": loss_beta, "floors": values["floors"].astype(np.float64)}
     values |= options
@@ -212,7 +217,7 @@ def precision(name, dtype):
     two of an approximate reciprocal is nothing beside it. Gradients of rows with missing entries follow the coordinates
     by differences, too, and where a row has fewer entries than there are components, they vanish.
     """
-    return 1e-4 if name in (*NEWTON, "observed_hals") and dtype == np.float32 else PRECISIONS[dtype]
+    return 1e-4 if name in (*NEWTON, "observed_hals", "nnls_bpp") and dtype == np.float32 else PRECISIONS[dtype]
 
 
 def assert_close(actual, expected, values, precision):
