@@ -27,10 +27,10 @@ from nmf_core.solvers import ALIASES, SOLVERS, choose_solver, solve
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
-    MISSING,
     check_biases,
     check_callback,
     check_choice,
+    check_data,
     check_enough,
     check_factor,
     check_flag,
@@ -39,15 +39,12 @@ from nmf_core.validation import (
     check_init,
     check_integer,
     check_loss,
-    check_matrix,
     check_n_components,
     check_number,
     check_penalties,
     check_random_state,
     check_threads,
     check_update_H,
-    check_weights,
-    without_weightless,
 )
 
 
@@ -173,10 +170,7 @@ def factorize(
     >>> np.abs(X - result.W @ result.H).max() < 0.01
     True
     """
-    if missing is not None:
-        check_choice(missing, "missing", MISSING)
-    X, row_labels, column_labels = check_matrix(without_weightless(X, weights), missing=missing)
-    weights = check_weights(weights, X)
+    X, row_labels, column_labels, weights = check_data(X, missing, weights)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     the_loss = make_loss(check_loss(loss, LOSSES))
     the_solver = choose_solver(check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES]), the_loss.beta)

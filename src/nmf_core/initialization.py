@@ -77,12 +77,14 @@ def silence_unknown(
     if not isinstance(data, Partial):
         return
     k = len(update_H)
-    idle = [(data.counts(columns=columns) == 0)[:, np.newaxis] for columns in (False, True)]
-    if team is not None:
-        idle[0] = data.model_sums(Ht, k, team) == 0
-        idle[1] = data.model_sums(W, k, team, columns=True) == 0
-    W[:, :k][np.broadcast_to(idle[0], (len(W), k))] = 0
-    Ht[:, :k][idle[1] & update_H] = 0
+    for F, G, free in ((W, Ht, np.ones(k, dtype=bool)), (Ht, W, update_H)):
+        if free.any():
+            columns = F is Ht
+            if team is None:
+                idle = (data.counts(columns=columns) == 0)[:, np.newaxis]
+            else:
+                idle = data.model_sums(G, k, team, columns=columns) == 0
+            F[:, :k][idle & free] = 0
 
 
 def with_biases(W: np.ndarray, Ht: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -12,8 +12,7 @@ from nmf_core.problem import Biases, padded, pose
 from nmf_core.solvers import choose_solver, component_sums, gram, solve
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
-    MISSING,
-    check_choice,
+    check_data,
     check_factor,
     check_features,
     check_integer,
@@ -22,8 +21,6 @@ from nmf_core.validation import (
     check_number,
     check_penalties,
     check_threads,
-    check_weights,
-    without_weightless,
 )
 
 
@@ -148,10 +145,7 @@ def transform(
     Transformed
     """
     start = time.perf_counter()
-    if missing is not None:
-        check_choice(missing, "missing", MISSING)
-    X, _, _ = check_matrix(without_weightless(X, weights), missing=missing)
-    weights = check_weights(weights, X)
+    X, _, _, weights = check_data(X, missing, weights)
     the_loss = make_loss(check_loss(loss, LOSSES))
     components = H if isinstance(H, Components) else Components(H, the_loss)
     own, n_features = components.H.shape

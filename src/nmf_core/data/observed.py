@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data.base import BetaStep, NewtonStep, ObservedStep, Partial, aligned_zeros
+from nmf_core.data.base import BetaStep, ObservedStep, Partial, aligned_zeros
 from nmf_core.data.sparse import Rows
 
 _BLOCK_ENTRIES = 1 << 18  # entries that are looked at together
@@ -44,18 +44,13 @@ class Observed(Rows, Partial):
             return super().sum()
         return float(np.einsum("i,i->", self.data, self.weights, dtype=np.float64))
 
-    def sums(self, *, columns: bool = False) -> np.ndarray:
-        if columns:
-            return self.by_columns().sums()
-        return self.row_sums(self.weighted())
-
     def amounts(self, *, columns: bool = False) -> np.ndarray:
         if columns:
             return self.by_columns().amounts()
         return np.diff(self.indptr).astype(np.float64) if self.weights is None else self.row_sums(self.weights)
 
     def counts(self, *, columns: bool = False) -> np.ndarray:
-        return np.diff((self.by_columns() if columns else self).indptr)
+        return np.bincount(self.indices, minlength=self.shape[1]) if columns else np.diff(self.indptr)
 
     def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
         values = function(self.data.astype(np.float64))
@@ -67,7 +62,6 @@ class Observed(Rows, Partial):
         return float(np.einsum("i,i,i->", self.data, self.data, self.weights, dtype=np.float64))
 
     def weighted(self) -> np.ndarray:
-        """Every known entry times its weight."""
         if self.weights is None:
             return self.data
         if self._weighted is None:
@@ -124,22 +118,6 @@ class Observed(Rows, Partial):
         A = self.by_columns() if columns else self
         _, bounds = A._sorted_rows()
         _core.observed_mu(F, N, report, A.data, A.weights, A.indices, A.indptr, bounds, G, *step, amounts, team)
-
-    def newton(
-        self,
-        F: np.ndarray,
-        N: np.ndarray | None,
-        report: np.ndarray,
-        G: np.ndarray,
-        step: NewtonStep,
-        team: Team,
-        *,
-        columns: bool = False,
-    ) -> None:
-        A = self.by_columns() if columns else self
-        rows, windows = A._sorted_rows()
-        # An entry x of weight w pulls like w x; what that is worth is another question, see `NewtonFit.measure`.
-        _core.csr_newton(F, N, report, A.weighted(), A.indices, A.indptr, rows, windows, G, *step, team)
 
     def model_sums(self, G: np.ndarray, k: int, team: Team, *, columns: bool = False) -> np.ndarray:
         A = self.by_columns() if columns else self

@@ -57,7 +57,11 @@ class Rows(Container):
     def sums(self, *, columns: bool = False) -> np.ndarray:
         if columns:
             return self.by_columns().sums()
-        return self.row_sums(self.data)
+        return self.row_sums(self.weighted())
+
+    def weighted(self) -> np.ndarray:
+        """Every stored entry, as often as it counts."""
+        return self.data
 
     def row_sums(self, values: np.ndarray) -> np.ndarray:
         """The sums (n,) of numbers that belong to the stored entries over every row, in double."""
@@ -93,7 +97,8 @@ class Rows(Container):
     ) -> None:
         A = self.by_columns() if columns else self
         rows, windows = A._sorted_rows()
-        _core.csr_newton(F, N, report, A.data, A.indices, A.indptr, rows, windows, G, *step, team)
+        # An entry x of weight w pulls like w x; what that is worth is another question, see `NewtonFit.measure`.
+        _core.csr_newton(F, N, report, A.weighted(), A.indices, A.indptr, rows, windows, G, *step, team)
 
     def csr(self) -> sp.csr_array:
         """The same entries for SciPy, sharing memory."""

@@ -6,6 +6,7 @@ from nmf_core.validation.arguments import (
     check_block,
     check_callback,
     check_choice,
+    check_data,
     check_enough,
     check_flag,
     check_folds,
@@ -41,11 +42,10 @@ from nmf_core.validation.matrices import (
     check_labels,
     check_matrix,
     check_shape,
-    check_weights,
+    check_weighted,
     check_zeros,
     is_sparse,
     stored_values,
-    without_weightless,
 )
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "check_block",
     "check_callback",
     "check_choice",
+    "check_data",
     "check_enough",
     "check_excluded",
     "check_factor",
@@ -87,9 +88,8 @@ __all__ = [
     "check_shape",
     "check_threads",
     "check_update_H",
-    "check_weights",
+    "check_weighted",
     "check_zeros",
     "is_sparse",
     "stored_values",
-    "without_weightless",
 ]

@@ -13,7 +13,7 @@ from nmf_core.validation.matrices import (
     MISSING,
     Labels,
     Matrix,
-    check_matrix,
+    check_weighted,
     is_sparse,
 )
 
@@ -267,15 +267,20 @@ def check_random_state(value: Any) -> Any:
     return int(value)
 
 
+def check_data(X: Any, missing: Any, weights: Any = None) -> tuple[Matrix, Labels, Labels, Matrix | None]:
+    """What `check_weighted` makes of X and its weights, once `missing` is one of the ways to say what is missing."""
+    if missing is not None:
+        check_choice(missing, "missing", MISSING)
+    return check_weighted(X, weights, missing)
+
+
 def check_incomplete(X: Any, missing: str | None) -> tuple[Matrix, str | None]:
     """A validated X, and what is missing from it once entries are held out.
 
     That is NaN of an array, even if it is complete so far, or what canonical CSR does not store; or None for any other
     sparse matrix, of which only weights can tell what is missing.
     """
-    if missing is not None:
-        check_choice(missing, "missing", MISSING)
-    X, _, _ = check_matrix(X, missing=missing)
+    X = check_data(X, missing)[0]
     if not is_sparse(X):
         return X, "nan"
     if missing == "unstored":

@@ -181,13 +181,30 @@ def stored_values(X: Matrix) -> np.ndarray:
     return X.data[: X.indptr[-1]] if is_sparse(X) else X
 
 
-def without_weightless(X: Any, weights: Any) -> Any:
-    """X with zeros where entries have weight zero: whatever stands there does not matter, not even to checks."""
-    if weights is None or is_sparse(X):
-        return X
+def check_weighted(X: Any, weights: Any, missing: str | None) -> tuple[Matrix, Labels, Labels, Matrix | None]:
+    """What `check_matrix` makes of X, and the weights of its entries, if there are some, in its dtype.
+
+    Whatever stands in an array where the weight is zero does not matter, not even to checks.
+    """
+    if weights is None:
+        return *check_matrix(X, missing=missing), None
     weights, _, _ = check_matrix(weights, "weights", squared=False)
-    if weights.shape != np.shape(X):
-        return X  # an error that others tell
+    X, rows, columns = check_matrix(_without_weightless(X, weights), missing=missing)
+    if weights.shape != X.shape:
+        raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
+    if weights.dtype != X.dtype:
+        with np.errstate(over="ignore"):
+            weights = weights.astype(X.dtype)
+    high, largest = (float(np.fmax.reduce(stored_values(A), None, initial=0)) for A in (weights, X))
+    if high * max(1.0, largest) ** 2 > float(np.finfo(X.dtype).max):
+        raise ValueError(f"weights up to {high:g} are too large for {X.dtype}, the type of X. Scale them down.")
+    return X, rows, columns, weights
+
+
+def _without_weightless(X: Any, weights: Matrix) -> Any:
+    """X with zeros where an array of the shape of the weights has none."""
+    if is_sparse(X) or weights.shape != np.shape(X):
+        return X
     counts = weights > 0 if not is_sparse(weights) else np.zeros(weights.shape, dtype=bool)
     if is_sparse(weights):  # whose operators bring it into order, in place
         stored = stored_values(weights)
@@ -208,22 +225,6 @@ def check_labels(given: Labels, expected: Labels, what: str) -> None:
         f"{what} are not those of the fit{', but in another order: sort them alike' if same else ''} "
         f"({', '.join(given[:3])}, ... instead of {', '.join(expected[:3])}, ...)."
     )
-
-
-def check_weights(weights: Any, X: Matrix) -> Matrix | None:
-    """None, or weights of the entries of X in its dtype: finite, not negative, and some of a known entry positive."""
-    if weights is None:
-        return None
-    weights, _, _ = check_matrix(weights, "weights", squared=False)
-    if weights.shape != X.shape:
-        raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
-    if weights.dtype != X.dtype:
-        with np.errstate(over="ignore"):
-            weights = weights.astype(X.dtype)
-    high, largest = (float(np.fmax.reduce(stored_values(A), None, initial=0)) for A in (weights, X))
-    if high * max(1.0, largest) ** 2 > float(np.finfo(X.dtype).max):
-        raise ValueError(f"weights up to {high:g} are too large for {X.dtype}, the type of X. Scale them down.")
-    return weights
 
 
 def check_zeros(X: Matrix, beta: float) -> None:
