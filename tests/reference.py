@@ -34,8 +34,10 @@ def pass_values(F, G, S, method, **others):
         "sums": G.sum(axis=0, dtype=np.float64)[:k].astype(F.dtype),
         "order": np.arange(k, dtype=np.int32),
         "method": method,
+        "matrix": np.ascontiguousarray((G.T @ G)[:k, :k]),
         "l1": 0.0,
         "l2": 0.0,
+        "rate": 0.0,
         "beta": 0.0,
         "max_sweeps": 1,
         "tol": 0.0,
@@ -61,7 +63,7 @@ def for_newton(values):
 # --- steps: one sweep over the components of one row f, in place; the sum of squared scaled steps is returned
 
 
-def hals_step(f, cross, gram, order, l1, lower=None):
+def hals_step(f, cross, gram, order, l1, matrix=None, rate=0.0, state=None, lower=None):
     """Set one coordinate after the other to its minimiser of f gram f / 2 - (cross - l1) f over f_c >= 0.
 
     Or over f_c >= lower_c, where l1 is for those that are bounded by zero.
@@ -80,7 +82,7 @@ def hals_step(f, cross, gram, order, l1, lower=None):
     return length
 
 
-def mu_step(f, cross, gram, order, l1):
+def mu_step(f, cross, gram, order, l1, matrix, rate, state):
     """Multiply every coordinate by the two halves of the gradient, both taken before any coordinate moves."""
     fitted = f @ gram
     length = 0.0
@@ -93,7 +95,148 @@ def mu_step(f, cross, gram, order, l1):
     return length
 
 
-STEPS = {"hals": hals_step, "mu": mu_step}
+def slope_and_length(f, cross, gram, order, l1):
+    """The gradient, and the sum of squared scaled steps that coordinate descent would take from f."""
+    slope = f @ gram - cross + l1
+    curvature = gram.diagonal()
+    steps = [max(0.0, f[c] - slope[c] / curvature[c]) - f[c] if curvature[c] > 0 else 0.0 for c in order]
+    return slope, float(np.sum(np.square(steps) * curvature[order]))
+
+
+def with_partner(f, slope, gram, order):
+    """Those of `order` that the other factor has; the rest stays, or becomes zero where that lowers a penalty."""
+    alive = gram.diagonal()[order] > 0
+    f[[c for c in order[~alive] if slope[c] > 0]] = 0
+    return order[alive]
+
+
+def greedy_step(f, cross, gram, order, l1, matrix, rate, state):
+    """As often as there are components, move the coordinate that gains the most to its minimiser."""
+    _, length = slope_and_length(f, cross, gram, order, l1)
+    for turn in range(len(order)):
+        slope = f @ gram - cross + l1
+        new = {
+            c: max(0.0, f[c] - slope[c] / gram[c, c]) if gram[c, c] > 0 else 0.0 if slope[c] > 0 else f[c]
+            for c in order
+        }
+        gains = {c: -(new[c] - f[c]) * (slope[c] + (new[c] - f[c]) * gram[c, c] / 2) for c in order}
+        best = max(gains, key=gains.get)
+        if turn == 0:
+            state.setdefault("least", gains[best] / 1000)
+        if gains[best] <= 0 or gains[best] < state["least"]:
+            break
+        f[best] = new[best]
+    return length
+
+
+def als_step(f, cross, gram, order, l1, matrix, rate, state):
+    """Solve for the coordinates in `order`, then project."""
+    slope, length = slope_and_length(f, cross, gram, order, l1)
+    order = with_partner(f, slope, gram, order)
+    f[order] = np.maximum(0, f[order] - np.linalg.solve(gram[np.ix_(order, order)], slope[order]))
+    return length
+
+
+def decrease(d, slope, gram):
+    """Whether the step d lowers the objective by at least a hundredth of what the slope promises."""
+    return 0.99 * slope @ d + 0.5 * d @ gram @ d <= 0
+
+
+def pg_step(f, cross, gram, order, l1, matrix, rate, state):
+    """A projected gradient step, the longest by powers of ten that lowers the objective enough."""
+    slope, length = slope_and_length(f, cross, gram, order, l1)
+    free = np.isin(np.arange(len(f)), order)
+
+    def step():
+        return np.where(free, np.maximum(0, f - state["rate"] * slope) - f, 0.0)
+
+    state.setdefault("rate", rate)
+    best, d = np.zeros_like(f), step()
+    if decrease(d, slope, gram):
+        best = d
+        for _ in range(19):
+            state["rate"] *= 10
+            d = step()
+            if not decrease(d, slope, gram) or np.allclose(d, best, rtol=1e-13, atol=0):
+                state["rate"] /= 10
+                break
+            best = d
+    else:
+        for _ in range(19):
+            state["rate"] /= 10
+            d = step()
+            if decrease(d, slope, gram):
+                best = d
+                break
+    f += best
+    return length
+
+
+def gd_step(f, cross, gram, order, l1, matrix, rate, state):
+    """A projected gradient step to the minimum along the projected gradient, or a tenth, until that is low enough."""
+    slope, length = slope_and_length(f, cross, gram, order, l1)
+    free = np.isin(np.arange(len(f)), order)
+    along = np.where(free & ((f > 0) | (slope < 0)), slope, 0.0)
+    bend = along @ gram @ along
+    rate = along @ along / bend if bend > 0 else rate
+    for _ in range(20):
+        d = np.where(free, np.maximum(0, f - rate * slope) - f, 0.0)
+        if decrease(d, slope, gram):
+            f += d
+            break
+        rate /= 10
+    return length
+
+
+def nesterov_step(f, cross, gram, order, l1, matrix, rate, state):
+    """A projected gradient step of fixed length from an extrapolated point."""
+    y = state.setdefault("y", f.copy())
+    t = state.get("t", 1.0)
+    state["t"] = (1 + np.sqrt(4 * t**2 + 1)) / 2
+    slope, length = slope_and_length(y, cross, gram, order, l1)
+    before = f.copy()
+    f[order] = np.maximum(0, y - rate * slope)[order]
+    y[order] = (f + (t - 1) / state["t"] * (f - before))[order]
+    return length
+
+
+def admm_step(f, cross, gram, order, l1, matrix, rate, state):
+    """The penalised minimiser without bounds, its projection, and the multipliers."""
+    slope, length = slope_and_length(f, cross, gram, order, l1)
+    if "u" not in state:
+        state["u"] = np.where((f == 0) & (slope > 0), -slope / rate, 0.0)
+    u = state["u"]
+    free = gram[np.ix_(order, order)] + rate * np.eye(len(order))
+    x = f[order] - np.linalg.solve(free, (slope + rate * u)[order])
+    f[order] = np.maximum(0, x + u[order])
+    u[order] += x - f[order]
+    return length
+
+
+def exact_step(f, cross, gram, order, l1, matrix, rate, state):
+    """The solution of the non-negative least squares problem, by SciPy."""
+    slope, length = slope_and_length(f, cross, gram, order, l1)
+    order = with_partner(f, slope, gram, order)
+    held = f.copy()
+    held[order] = 0
+    root = np.linalg.cholesky(gram[np.ix_(order, order)]).T
+    f[order] = nnls(root, np.linalg.solve(root.T, (cross - l1 - held @ gram)[order]))[0]
+    return length
+
+
+STEPS = {
+    "hals": hals_step,
+    "mu": mu_step,
+    "greedy": greedy_step,
+    "als": als_step,
+    "pg": pg_step,
+    "gd": gd_step,
+    "nesterov": nesterov_step,
+    "admm": admm_step,
+    "bpp": exact_step,
+    "as": exact_step,
+}
+MAY_FAIL = ("nesterov", "admm", "bpp", "as")  # whose rows stay as they were where the objective has risen
 
 
 def multiplicative_step(f, numerator, denominator, sums, order, l1, l2, exponent, cut):
@@ -172,16 +315,23 @@ def put(F, N, i, f, before, scale, beta, lower=0.0):
         F[i, :k] = ahead
 
 
-def improve(F, N, report, cross, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol):
+def improve(F, N, report, cross, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol):
     """Improve all rows of `start`, each by itself, into F; with N extrapolate them."""
     k = len(gram)
-    step = STEPS[next(name for name, number in METHODS.items() if number == method)]
+    name = next(name for name, number in METHODS.items() if number == method)
     if max_sweeps == 0:
         return
     gram = gram.astype(np.float64)
     for i in range(len(F)):
         f, target = start[i, :k].astype(np.float64), cross[i, :k].astype(np.float64)
-        sweep(report, max_sweeps, tol, step, f, target, gram, order, l1)
+        first = f.copy()
+        if len(order):
+            sweep(report, max_sweeps, tol, STEPS[name], f, target, gram, order, l1, matrix, rate, {})
+        else:
+            report[1] = max(report[1], 1)
+        slope, d = first @ gram - target + l1, f - first
+        if name in MAY_FAIL and slope @ d + d @ gram @ d / 2 > 0:
+            f = first
         report[3] += target @ f
         put(F, N, i, f, before, scale, beta)
 
@@ -226,24 +376,30 @@ def losses_but_for_a_constant(x, y, beta):
 # --- kernels
 
 
-def dense_pass(F, N, S, report, X, G, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol):
+def dense_pass(
+    F, N, S, report, X, G, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol
+):
     X = X.astype(np.float64)
-    improve(F, N, report, X @ G, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
+    improve(F, N, report, X @ G, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol)
     if S is not None:
         S[: len(G)] += (X.T @ F).astype(S.dtype)
         S[len(G) :] += gram_rows(F, len(gram), S.dtype)
 
 
 def csr_pass(
-    F, N, S, report, data, indices, indptr, splits, groups, G, start, before, scale, gram, order, method, l1, beta,
-    max_sweeps, tol,
+    F, N, S, report, data, indices, indptr, splits, groups, G, start, before, scale, gram, matrix, order, method,
+    l1, rate, beta, max_sweeps, tol,
 ):  # fmt: skip
     X = from_csr(data, indices, indptr, len(G))
-    dense_pass(F, N, S, report, X, G, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
+    dense_pass(
+        F, N, S, report, X, G, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol
+    )
 
 
-def factor_pass(F, N, FtF, report, cross, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol):
-    improve(F, N, report, cross, start, before, scale, gram, order, method, l1, beta, max_sweeps, tol)
+def factor_pass(
+    F, N, FtF, report, cross, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol
+):
+    improve(F, N, report, cross, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol)
     if FtF is not None:
         FtF += gram_rows(F, len(gram), FtF.dtype)
 
@@ -328,7 +484,7 @@ def observed_hals(
     for i, (x, w, g) in enumerate(known_entries(data, weights, indices, indptr, G[:, :k])):
         f = start[i, :k].astype(np.float64)
         gram = (w * g.T) @ g + l2 * amounts[i] * np.eye(k)
-        sweep(report, max_sweeps, tol, hals_step, f, (w * x) @ g, gram, order, l1 * amounts[i], lower)
+        sweep(report, max_sweeps, tol, hals_step, f, (w * x) @ g, gram, order, l1 * amounts[i], None, 0.0, {}, lower)
         report[3] += np.sum(w * (x - g @ f) ** 2)
         put(F, N, i, f, before, scale, beta, lower)
 
@@ -448,7 +604,7 @@ def kkt_residual(X, W, H, **regularization):
     return float(np.sqrt(total) / np.linalg.norm(W @ H))
 
 
-def nnls_bpp(Z, cross, gram, max_steps):
+def nnls_pivot(Z, cross, gram, rule, max_steps):
     """Least squares with f >= 0 for every row, by SciPy; nothing is left unsolved."""
     root = np.linalg.cholesky(np.asarray(gram, dtype=np.float64)).T
     for z, c in zip(Z, cross, strict=True):

@@ -12,10 +12,20 @@ ROOT = Path(nmf_core.__file__).parent
 # From the top down; a module may import from its own layer (not in a circle) and from those below.
 LAYERS = [
     {"__init__", "__main__", "cli", "demo", "report", "plotting", "interpretation", "io"},
-    {"model_selection"},
+    {"model_selection", "comparison"},
     {"patching"},
     {"estimators"},
-    {"factorize", "factorization", "transform", "divergence", "least_squares", "progress", "variants"},
+    {
+        "factorize",
+        "factorization",
+        "transform",
+        "divergence",
+        "least_squares",
+        "optimality",
+        "progress",
+        "start",
+        "variants",
+    },
     {"solvers"},
     {"initialization", "stopping"},
     {"problem"},

@@ -10,7 +10,7 @@ from sklearn.decomposition._nmf import _initialize_nmf
 
 from nmf_core._core import Team
 from nmf_core.data import as_container
-from nmf_core.initialization import INITIALIZERS, initialize, make_random_state, truncated_svd
+from nmf_core.initialization import INITIALIZERS, initial_factors, make_random_state, truncated_svd
 
 X = zoo.matrix() + 0.5 * noisy(37, 22, 4)
 K = 4
@@ -25,7 +25,7 @@ NNDSVD = ("nndsvd", "nndsvda", "nndsvdar")
 
 
 def start(init, X=X, k=K, seed=0, make=np.asarray):
-    W, Ht = initialize(as_container(make(X)), k, init, make_random_state(seed), TEAM)
+    W, Ht = initial_factors(as_container(make(X)), k, init, make_random_state(seed), TEAM)
     return W, Ht.T
 
 

@@ -10,7 +10,8 @@ import nmf_core
 from nmf_core import _core
 
 LEVELS = range(_core.best_level() + 1)
-SOLVERS = ("bpp", "cd")
+SOLVERS = ("bpp", "fnnls", "cd", "pg", "nesterov")
+rules = pytest.mark.parametrize("rule", _core.PIVOT_RULES.values(), ids=_core.PIVOT_RULES)
 
 
 def problem(n=40, k=8, p=23, seed=0, noise=0.3):
@@ -32,40 +33,43 @@ def residual(gram, cross, Z):
 # --- the kernel
 
 
+@rules
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 8, 13, 20, 33])
 @pytest.mark.parametrize(("dtype", "tol"), [("float64", 1e-10), ("float32", 2e-3)])
-def test_kernel_equals_twin(level, k, dtype, tol):
+def test_kernel_equals_twin(level, k, dtype, tol, rule):
     A, B = problem(2 * k + 5, k, 37)
     A /= np.linalg.norm(A, axis=0)
     gram, cross = (A.T @ A).astype(dtype), np.ascontiguousarray((A.T @ B).T).astype(dtype)
     Z, twin = np.zeros((37, k), dtype=dtype), np.zeros((37, k))
-    assert _core.nnls_bpp(Z, cross, gram, 200, _core.Team(level=level)) == 0
-    reference.nnls_bpp(twin, cross, gram, 200)
+    assert _core.nnls_pivot(Z, cross, gram, rule, 400, _core.Team(level=level)) == 0
+    reference.nnls_pivot(twin, cross, gram, rule, 400)
     np.testing.assert_allclose(Z, twin, atol=tol * np.abs(twin).max())
     again = Z.copy()  # from the answer one step is enough
-    assert _core.nnls_bpp(again, cross, gram, 1, _core.Team(level=level)) == 0
+    assert _core.nnls_pivot(again, cross, gram, rule, 1, _core.Team(level=level)) == 0
     np.testing.assert_array_equal(again, Z)
 
 
-def test_rows_that_have_not_ended_are_counted():
+@rules
+def test_rows_that_have_not_ended_are_counted(rule):
     A, B = problem(60, 12, 30)
     A /= np.linalg.norm(A, axis=0)
     Z = np.zeros((30, 12))
-    assert _core.nnls_bpp(Z, np.ascontiguousarray((A.T @ B).T), A.T @ A, 1, _core.Team()) > 0
+    assert _core.nnls_pivot(Z, np.ascontiguousarray((A.T @ B).T), A.T @ A, rule, 1, _core.Team()) > 0
     assert (Z >= 0).all()
 
 
+@rules
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_row_does_not_depend_on_those_beside_it(level):
+def test_a_row_does_not_depend_on_those_beside_it(level, rule):
     A, B = problem(50, 9, 29)
     A /= np.linalg.norm(A, axis=0)
     cross = np.ascontiguousarray((A.T @ B).T)
     together = np.zeros((29, 9))
-    _core.nnls_bpp(together, cross, A.T @ A, 200, _core.Team(level=level))
+    _core.nnls_pivot(together, cross, A.T @ A, rule, 400, _core.Team(level=level))
     for rows in (slice(0, 1), slice(3, 20), slice(28, 29)):
         alone = np.zeros((29, 9))[rows]
-        _core.nnls_bpp(alone, cross[rows], A.T @ A, 200, _core.Team(3, level=level))
+        _core.nnls_pivot(alone, cross[rows], A.T @ A, rule, 400, _core.Team(3, level=level))
         np.testing.assert_array_equal(alone, together[rows])
 
 
@@ -77,7 +81,7 @@ def test_a_row_does_not_depend_on_those_beside_it(level):
 def test_answers_are_those_of_scipy(solver, make):
     A, B = problem()
     Z = nmf_core.nnls(make(A), make(B), solver=solver)
-    np.testing.assert_allclose(Z, expected(A, B), atol=1e-7 if solver == "cd" else 1e-12)
+    np.testing.assert_allclose(Z, expected(A, B), atol=1e-12 if solver in ("bpp", "fnnls") else 1e-7)
     assert Z.flags.c_contiguous
     np.testing.assert_allclose(nmf_core.nnls(gram=A.T @ A, cross=A.T @ B, solver=solver), Z, atol=1e-9)
 
@@ -101,7 +105,7 @@ def test_penalties(solver, alpha, l1_ratio):
     gram = A.T @ A + alpha * (1 - l1_ratio) * np.eye(A.shape[1])
     cross = A.T @ B - alpha * l1_ratio
     Z = nmf_core.nnls(A, B, alpha=alpha, l1_ratio=l1_ratio, solver=solver)
-    assert residual(gram, cross, Z) < (1e-7 if solver == "cd" else 1e-12)
+    assert residual(gram, cross, Z) < (1e-12 if solver in ("bpp", "fnnls") else 1e-7)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

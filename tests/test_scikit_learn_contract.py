@@ -186,7 +186,7 @@ def test_warnings_are_those_of_scikit_learn(case):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("solver", "pg"),
+        ("solver", "lbfgs"),
         ("init", "foo"),
         ("n_threads", 0),
         ("time_limit", 0),

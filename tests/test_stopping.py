@@ -9,12 +9,12 @@ import pytest
 from nmf_core import stopping
 from nmf_core.solvers import SOLVERS
 
-CONVERGED = {"tol", "relative change"}
+CONVERGED = {"tol", "relative change", "small step", "plateau"}
 OTHERS = {"max_iter", "time_limit", "callback"}
 RULES = [
     value
     for value in vars(stopping).values()
-    if inspect.isclass(value) and issubclass(value, stopping.Rule) and value is not stopping.Rule
+    if inspect.isclass(value) and issubclass(value, stopping.Rule) and hasattr(value, "reason")
 ]
 
 
@@ -26,6 +26,8 @@ def state(iteration=1, seconds=0.0, objectives=(1.0,), violation=1.0, initial=np
         objectives=list(objectives),
         objective=objectives[-1],
         violation=violation,
+        W=np.full((3, 2), float(iteration)),
+        H=np.full((2, 4), float(iteration)),
     )
 
 
@@ -126,15 +128,11 @@ def test_callback(answer, over):
 
 
 # Whether a solver's fits end when steps are short, and when there is little progress.
-WATCHED = {
-    "hals": {"tol"},
-    "newton": {"tol", "relative change"},
-    "mue": {"tol", "relative change"},
-    "mu": {"relative change"},
-}
+WATCHED = {name: {"tol", "relative change"} for name in SOLVERS} | {"hals": {"tol"}, "als": {"tol", "small step"}}
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+# "sequential" is over when all components are there.
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "sequential"])
 class TestRulesOfASolver:
     def test_mean_convergence(self, name):
         rules = SOLVERS[name].rules(1e-4, True)
@@ -148,6 +146,8 @@ class TestRulesOfASolver:
             assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4, True)) is over
 
     def test_little_progress(self, name):
+        if name == "als":
+            pytest.skip("the objective may rise: it is the factors that are looked at")
         for last, over in ((1 - 1e-5, "relative change" in WATCHED[name]), (0.9, False)):
             shown = state(20, objectives=[4.0, *np.linspace(1, last, 19)])
             assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4, True)) is over

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 # First, because it decides how the OpenMP runtime starts when `_core` is loaded.
 from nmf_core.threads import show_config  # isort: split
 
+from nmf_core.comparison import compare_solvers
 from nmf_core.divergence import beta_divergence
 from nmf_core.factorization import Factorization, load
 from nmf_core.factorize import factorize
 from nmf_core.least_squares import nnls
+from nmf_core.optimality import kkt_residual
 from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
+from nmf_core.start import initialize
 
 if TYPE_CHECKING:
     from nmf_core.estimators import NMF, non_negative_factorization
@@ -22,8 +25,11 @@ __all__ = [
     "Factorization",
     "__version__",
     "beta_divergence",
+    "compare_solvers",
     "factorize",
+    "initialize",
     "is_patched",
+    "kkt_residual",
     "load",
     "nnls",
     "non_negative_factorization",

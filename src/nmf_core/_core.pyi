@@ -8,6 +8,7 @@ from typing_extensions import disjoint_base
 
 LEVELS: Final[tuple[str, ...]]
 METHODS: Final[dict[str, int]]
+PIVOT_RULES: Final[dict[str, int]]
 OPENMP: Final[int]
 
 def best_level() -> int: ...
@@ -30,9 +31,11 @@ def dense_pass(
     before: NDArray[Any],
     scale: NDArray[Any],
     gram: NDArray[Any],
+    matrix: NDArray[Any],
     order: NDArray[np.int32],
     method: int,
     l1: float,
+    rate: float,
     beta: float,
     max_sweeps: int,
     tol: float,
@@ -53,9 +56,11 @@ def csr_pass(
     before: NDArray[Any],
     scale: NDArray[Any],
     gram: NDArray[Any],
+    matrix: NDArray[Any],
     order: NDArray[np.int32],
     method: int,
     l1: float,
+    rate: float,
     beta: float,
     max_sweeps: int,
     tol: float,
@@ -71,9 +76,11 @@ def factor_pass(
     before: NDArray[Any],
     scale: NDArray[Any],
     gram: NDArray[Any],
+    matrix: NDArray[Any],
     order: NDArray[np.int32],
     method: int,
     l1: float,
+    rate: float,
     beta: float,
     max_sweeps: int,
     tol: float,
@@ -272,10 +279,11 @@ def csr_divergence(
     floors: NDArray[np.float64],
     team: Team,
 ) -> float: ...
-def nnls_bpp(
+def nnls_pivot(
     Z: NDArray[Any],
     cross: NDArray[Any],
     gram: NDArray[Any],
+    rule: int,
     max_steps: int,
     team: Team,
 ) -> int: ...

@@ -8,19 +8,19 @@ up to whole vectors. Sources, by what they hold:
 
 products  products of matrices, dense and CSR, for all instruction-set levels (C)
 rows      the frame in which a solver's step improves a block of rows
-hals, mu  the steps
+hals, mu, greedy, gradient, solves, pivot  the steps; pivot also of exact non-negative least squares (rules in C)
 beta      multiplicative updates for beta-divergences
 pass      one pass over X: improvement of one factor, statistics for the other
 divergence  what factors are worth, in double
 newton    coordinate steps for the Kullback-Leibler divergence, row by row (C, and who does which rows)
 observed  steps of rows of which only some entries are known, or count more than others (C for those of HALS)
-nnls      non-negative least squares, many right-hand sides (C)
+nnls      exact non-negative least squares, many right-hand sides
 recommend  the largest entries of a model's rows
 """
 cimport cython
 from cython.parallel cimport prange, threadid
 from libc.float cimport DBL_MIN, FLT_MIN
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -42,10 +42,18 @@ cdef extern from *:
 include "_kernels/products.pxi"
 include "_kernels/hals.pxi"
 include "_kernels/mu.pxi"
+include "_kernels/gradient.pxi"
+include "_kernels/greedy.pxi"
+include "_kernels/solves.pxi"
+include "_kernels/pivot.pxi"
 include "_kernels/rows.pxi"
 
 LEVELS = ("plain", "avx2", "avx512")
-METHODS = {"hals": HALS, "mu": MU}
+METHODS = {
+    "hals": HALS, "mu": MU, "greedy": GREEDY, "als": ALS, "pg": PG, "gd": GD, "nesterov": NESTEROV, "admm": ADMM,
+    "bpp": BPP, "as": AS,
+}
+PIVOT_RULES = {"bpp": BLOCK, "as": ACTIVE}
 OPENMP = nmf_openmp
 
 

@@ -17,6 +17,8 @@ import numpy as np
 from nmf_core.factorize import factorize
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
+from nmf_core.start import STARTS
+from nmf_core.stopping import SmallChange
 from nmf_core.transform import transform
 from nmf_core.validation import MISSING
 
@@ -71,13 +73,14 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
     ----------
     n_components : int, "auto" or None, default="auto"
         Number of components; "auto" takes it from a custom H, else, like None, n_features.
-    init : {"random", "nndsvd", "nndsvda", "nndsvdar", "kmeans", "custom"} or None, default=None
-        How W and H start. None is "nndsvda" if n_components <= min(n_samples, n_features), else "random";
+    init : str or None, default=None
+        How W and H start: "random", "nndsvd", "nndsvda", "nndsvdar", "custom", or others of
+        :func:`nmf_core.initialize`. None is "nndsvda" if n_components <= min(n_samples, n_features), else "random";
         "custom" takes the W and H given to `fit`, which are copied.
-    solver : {"cd", "mu", "auto", "hals", "newton", "mue"}, default="cd"
+    solver : str, default="cd"
         "cd" or "hals" is coordinate descent (hierarchical alternating least squares) for the Frobenius loss, "mu"
-        multiplicative updates for any loss. "auto" is the fastest for the loss, also for others than Frobenius: see
-        :func:`nmf_core.factorize`.
+        multiplicative updates for any loss. "auto" is the fastest for the loss, also for others than Frobenius. For all
+        others see :func:`nmf_core.factorize`.
     beta_loss : float or {"frobenius", "kullback-leibler", "itakura-saito"}, default="frobenius"
         The divergence between X and W H; other than "frobenius" (or 2) for solvers "auto" and "mu".
     tol : float, default=1e-4
@@ -152,7 +155,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
     _parameter_constraints: ClassVar[dict] = {
         **scikit_learn.NMF._parameter_constraints,
         "solver": [StrOptions({"auto", *SOLVERS, *ALIASES})],
-        "init": [StrOptions({"random", "nndsvd", "nndsvda", "nndsvdar", "kmeans", "custom"}), None],
+        "init": [StrOptions({*STARTS, "custom"}), None],
         "missing": [StrOptions(set(MISSING)), None],
         "alpha_scaling": [StrOptions(set(ALPHA_SCALINGS))],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
@@ -355,6 +358,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             alpha_H=self.alpha_H,
             l1_ratio=self.l1_ratio,
             tol=self.tol,
+            stop=SmallChange(self.tol) if self.solver == "mu" else None,  # scikit-learn's
             max_iter=self.max_iter,
             time_limit=self.time_limit,
             random_state=check_random_state(None) if self.random_state is None else self.random_state,

@@ -8,36 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Container, Partial
+from nmf_core.data import Complete, Partial
 from nmf_core.factorization import Factorization
 from nmf_core.initialization import (
-    FOR_INCOMPLETE,
-    INITIALIZERS,
-    for_fixed_components,
-    initialize,
     make_random_state,
     silence_unknown,
     with_biases,
 )
-from nmf_core.losses import LOSSES, Beta, make_loss
+from nmf_core.losses import LOSSES, make_loss
 from nmf_core.penalties import ALPHA_SCALINGS
-from nmf_core.problem import Biases, Problem, padded, pose
+from nmf_core.problem import Biases, Problem, pose
 from nmf_core.progress import progress_bar
-from nmf_core.solvers import ALIASES, SOLVERS, choose_solver, solve
+from nmf_core.solvers import ALIASES, SOLVERS, Solver, choose_solver, solve, those_that_handle
+from nmf_core.start import resolve_init, start
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
     check_biases,
     check_callback,
     check_choice,
+    check_complete,
     check_data,
     check_enough,
-    check_factor,
     check_flag,
-    check_given_factors,
     check_handles,
-    check_init,
     check_integer,
+    check_kind,
     check_loss,
     check_n_components,
     check_number,
@@ -55,7 +51,7 @@ def factorize(
     missing: str | None = None,
     weights: Any = None,
     loss: str | float = "frobenius",
-    solver: str = "auto",
+    solver: str | Solver = "auto",
     init: str | None = None,
     W: Any = None,
     H: Any = None,
@@ -66,6 +62,7 @@ def factorize(
     alpha_scaling: str = "size",
     biases: bool = False,
     tol: float = 1e-4,
+    stop: Rule | None = None,
     max_iter: int = 200,
     time_limit: float | None = None,
     random_state: Any = None,
@@ -98,14 +95,18 @@ def factorize(
     loss : str or float
         "frobenius" (half the squared error), "kullback-leibler" (for counts), "itakura-saito" (for power spectra; X
         must not contain zeros), or a number: the beta-divergence of which these are 2, 1 and 0.
-    solver : str
+    solver : str or Solver
         "hals" (coordinate descent for the Frobenius loss, also called "cd"), "newton" (coordinate descent for
         Kullback-Leibler), "mu" (multiplicative updates, for every loss), "mue" (the same, extrapolated), or "auto": the
-        first of "hals", "newton" and "mue" that minimises the loss. With nothing of H to update, it is always "auto".
+        first of "hals", "newton" and "mue" that minimises the loss. For the Frobenius loss of a complete X also one of
+        the classic methods in `nmf_core.solvers`: "greedy", "anls-bpp", "anls-as", "nesterov", "pg", "gd", "admm",
+        "als", "sgd", "sequential" and "randomized"; their classes there take options. With nothing of H to update, it
+        is always "auto".
     init : str, optional
-        "random", "nndsvd", "nndsvda", "nndsvdar", "kmeans" or "custom" (start from W and H). By default "custom" if W
-        or H is given, else "nndsvda" if k <= min(n_samples, n_features), else "random". Where entries are missing or
-        weighted, and with biases, only "random", the default then, and "custom".
+        "custom" (start from W and H) or one of those of `nmf_core.initialize`: "random", "random_vcol", "nndsvd",
+        "nndsvda", "nndsvdar", "kmeans", "spa", "snpa", "best-of". By default "custom" if W or H is given, else
+        "nndsvda" if k <= min(n_samples, n_features), else "random"; "spa" for "sequential". Where entries are missing
+        or weighted, and with biases, only "random", the default then, "best-of" and "custom".
     W : array-like of shape (n_samples, k), optional
         Initial W, for a custom start. Never modified.
     H : array-like of shape (k, n_features), optional
@@ -129,8 +130,9 @@ def factorize(
     tol : float
         Tolerance: the fit has converged when a sweep's projected gradient steps change W @ H by at most `tol`,
         relatively, and, but for "hals" and a complete X, also when ten iterations have lowered the objective by less
-        than `tol` of it. For "mu", only when ten iterations have lowered the error, its square root, by less than
-        `tol` of the first error.
+        than `tol` of it.
+    stop : Rule, optional
+        When to stop instead: rules of `nmf_core.stopping`, combined by ``|`` and ``&``. The limits below hold besides.
     max_iter : int
         Iterations at most.
     time_limit : float, optional
@@ -173,13 +175,20 @@ def factorize(
     X, row_labels, column_labels, weights = check_data(X, missing, weights)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     the_loss = make_loss(check_loss(loss, LOSSES))
-    the_solver = choose_solver(check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES]), the_loss.beta)
-    check_handles(the_solver.handles(the_loss.beta), solver, loss)
+    if not isinstance(solver, Solver):
+        check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES])
+    the_solver = choose_solver(solver, the_loss.beta)
+    beta = the_loss.beta
+    called = the_solver.name if isinstance(solver, Solver) else solver
+    check_handles(the_solver.handles(beta), called, loss, those_that_handle(beta))
+    check_kind(stop, "stop", Rule, "a rule of nmf_core.stopping")
     mask = check_update_H(update_H, k)
     if not mask.any():
         the_solver = choose_solver("auto", the_loss.beta)
     check_biases(check_flag(biases, "biases"), the_solver.name, loss, bool(mask.all()))
-    init = _resolve_init(init, W, H, k, X.shape, mask, missing is None and weights is None and not biases)
+    init = resolve_init(
+        init, W, H, k, X.shape, mask, missing is None and weights is None and not biases, the_solver.init
+    )
     check_penalties(alpha_W, alpha_H, l1_ratio, X.shape)
     check_callback(callback)
     parameters = {
@@ -189,7 +198,7 @@ def factorize(
         "alpha_scaling": check_choice(alpha_scaling, "alpha_scaling", ALPHA_SCALINGS),
         "missing": missing,
         "weighted": weights is not None,
-        "tol": check_number(tol, "tol"),
+        "tol": check_number(tol, "tol") if stop is None else None,
         "max_iter": check_integer(max_iter, "max_iter", 1),
         "time_limit": None if time_limit is None else check_number(time_limit, "time_limit"),
         "random_state": check_random_state(random_state) if isinstance(random_state, numbers.Integral) else None,
@@ -199,16 +208,18 @@ def factorize(
     check_flag(progress, "progress")
     random = make_random_state(check_random_state(random_state))
     team = make_team(check_threads(n_threads))
-    start = time.perf_counter()
+    began = time.perf_counter()
     with ExitStack() as stack:
         stack.enter_context(serial_blas())
         problem = pose(
             X, the_loss, k, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio,
             alpha_scaling=alpha_scaling, biases=biases, one_by_one=biases,
-            upright=the_solver.kind(the_loss.beta, True).upright,
+            upright=the_solver.upright(beta),
         )  # fmt: skip
+        complete = isinstance(problem.data, Complete)
+        check_complete(the_solver.handles(beta, complete), called, those_that_handle(beta, complete))
         _check_enough(problem, k)
-        start_W, start_Ht = _start(problem.data, the_loss, k, init, W, H, mask, random, team)
+        start_W, start_Ht = start(problem, k, init, W, H, mask, random, the_solver, team)
         silence_unknown(problem.data, start_W, start_Ht, mask)
         free = mask
         update_W = None
@@ -222,9 +233,10 @@ def factorize(
         if progress:
             rules.append(Callback(stack.enter_context(progress_bar(max_iter))))
         outcome = solve(
-            problem, start_W, start_Ht, k + problem.n_extra, solver=the_solver, tol=tol, max_iter=max_iter, rules=rules,
+            problem, start_W, start_Ht, k + problem.n_extra, solver=the_solver, tol=tol, max_iter=max_iter,
+            stop=stop, rules=rules,
             update_W=update_W, update_H=mask, acceleration=acceleration,
-            shuffle=random.permutation if shuffle else None, team=team, start=start,
+            shuffle=random.permutation if shuffle else None, team=team, start=began,
         )  # fmt: skip
         silence_unknown(problem.data, outcome.W, outcome.Ht, free, team)
         divergence = problem.divergence(outcome.W, outcome.Ht, team)
@@ -247,7 +259,7 @@ def factorize(
         solver=the_solver.name,
         init=init,
         n_threads=team.n_threads,
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - began,
         n_stored=problem.data.n_stored,
         X_squared_norm=problem.X_squared_norm(),
         parameters=parameters,
@@ -262,46 +274,3 @@ def _check_enough(problem: Problem, k: int) -> None:
     data = problem.data
     if isinstance(data, Partial) and not all(p.l1 or p.l2 for p in (problem.penalty_W, problem.penalty_H)):
         check_enough(int(min(data.counts().max(), data.counts(columns=True).max())), k)
-
-
-def _resolve_init(
-    init: str | None, W: Any, H: Any, k: int, shape: tuple[int, int], mask: np.ndarray, complete: bool
-) -> str:
-    """The name of the start, checked against everything that it has to fit."""
-    if init is None:
-        given = W is not None or H is not None or not mask.all()
-        init = "custom" if given else "nndsvda" if complete and k <= min(shape) else "random"
-    check_choice(init, "init", [*INITIALIZERS, "custom"])
-    check_init(init, complete, [*FOR_INCOMPLETE, "custom"])
-    check_given_factors(init, W, H, k, shape, mask)
-    return init
-
-
-def _start(
-    data: Container,
-    loss: Beta,
-    k: int,
-    init: str,
-    W: Any,
-    H: Any,
-    mask: np.ndarray,
-    random: np.random.RandomState,
-    team: Any,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Factor arrays (n_samples, ld) and (n_features, ld) with the initial factors, sharing nothing with the caller."""
-    n_samples, n_features = data.shape[::-1] if data.transposed else data.shape
-    if init != "custom":
-        W, Ht = initialize(data, k, init, random, team)
-        return padded(W, data.dtype), padded(Ht, data.dtype)
-    if not mask.any():
-        H = check_factor(H, "H", (k, n_features), data.dtype)
-        Ht = padded(H.T, data.dtype)
-        masses = data.model_sums(Ht, k, team, columns=data.transposed).sum(axis=1)
-        return for_fixed_components(data, loss, k, masses), Ht
-    if W is None or H is None:
-        W_start, Ht_start = initialize(data, k, "random", random, team)
-    if W is not None:
-        W_start = check_factor(W, "W", (n_samples, k), data.dtype)
-    if H is not None:
-        Ht_start = check_factor(H, "H", (k, n_features), data.dtype).T
-    return padded(W_start, data.dtype), padded(Ht_start, data.dtype)

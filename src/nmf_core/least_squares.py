@@ -7,6 +7,7 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import Step
 from nmf_core.problem import padded
+from nmf_core.solvers.gradient import safe_rate
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
     check_choice,
@@ -19,7 +20,10 @@ from nmf_core.validation import (
     check_threads,
 )
 
-SOLVERS = ("bpp", "cd")
+# Those that are exact after a few exchanges, and those that come closer step by step.
+EXACT = {"bpp": "bpp", "fnnls": "as"}
+ITERATIVE = {"cd": "hals", "pg": "pg", "nesterov": "nesterov"}
+SOLVERS = (*EXACT, *ITERATIVE)
 
 
 def nnls(
@@ -50,15 +54,16 @@ def nnls(
         ``A.T @ A``, instead of A and B.
     cross : array-like of shape (k, p), optional
         ``A.T @ B``, instead of A and B.
-    solver : {"bpp", "cd"}
-        Block principal pivoting, exact up to rounding after a few factorizations [1]_, or coordinate descent, which is
-        faster where a rough answer does, or for many unknowns.
+    solver : {"bpp", "fnnls", "cd", "pg", "nesterov"}
+        Block principal pivoting [1]_ or the active set method [2]_, exact up to rounding after a few factorizations; or
+        steps until `tol`: coordinate descent, which is faster where a rough answer does, or for many unknowns,
+        projected gradient [3]_ or Nesterov's optimal gradient [4]_.
     alpha, l1_ratio : float
         Strength of the penalty, and the share of the l1 norm in it.
     tol : float
-        Coordinate descent ends for a column when the length of a sweep's steps has fallen to `tol` of its first.
+        Steps end for a column when their length has fallen to `tol` of the first.
     max_iter : int
-        Sweeps of coordinate descent at most.
+        Steps at most.
     n_threads : int, optional
         Threads; by default all that are available. The result is the same to the last bit for any number.
 
@@ -77,6 +82,12 @@ def nnls(
     ----------
     .. [1] J. Kim and H. Park (2011), "Fast nonnegative matrix factorization: an active-set-like method and
        comparisons", doi:10.1137/110821172.
+    .. [2] R. Bro and S. de Jong (1997), "A fast non-negativity-constrained least squares algorithm", Journal of
+       Chemometrics 11, 393-401.
+    .. [3] C.-J. Lin (2007), "Projected gradient methods for nonnegative matrix factorization",
+       doi:10.1162/neco.2007.19.10.2756.
+    .. [4] N. Guan, D. Tao, Z. Luo and B. Yuan (2012), "NeNMF: an optimal gradient method for nonnegative matrix
+       factorization", doi:10.1109/TSP.2012.2190406.
 
     Examples
     --------
@@ -112,9 +123,11 @@ def nnls(
     right = np.ascontiguousarray((cross.T - dtype.type(alpha * l1_ratio)) * scale, dtype=dtype)
     Z = np.zeros_like(right)
     with serial_blas():
-        unsolved = solver == "bpp" and _core.nnls_bpp(Z, right, gram, 3 * len(gram) + 50, team)
-        if solver == "cd" or unsolved:
-            _descend(Z, right, gram, tol, max_iter, team)
+        unsolved = len(right)
+        if solver in EXACT:
+            unsolved = _core.nnls_pivot(Z, right, gram, _core.PIVOT_RULES[EXACT[solver]], 3 * len(gram) + 50, team)
+        if unsolved:
+            _step(Z, right, gram, ITERATIVE.get(solver, "hals"), tol, max_iter, team)
     Z *= scale
     return Z[0] if vector else np.ascontiguousarray(Z.T)
 
@@ -123,11 +136,15 @@ def _dense(M: Any) -> np.ndarray:
     return np.asarray(getattr(M, "toarray", lambda: M)())
 
 
-def _descend(Z: np.ndarray, cross: np.ndarray, gram: np.ndarray, tol: float, max_iter: int, team: _core.Team) -> None:
-    """Improve the rows of Z by coordinate descent, in place."""
+def _step(
+    Z: np.ndarray, cross: np.ndarray, gram: np.ndarray, method: str, tol: float, max_iter: int, team: _core.Team
+) -> None:
+    """Improve the rows of Z step by step, in place."""
     k = len(gram)
     F = padded(Z, Z.dtype)
     order = np.arange(k, dtype=np.int32)
-    step = Step(F, F, gram[0], gram, order, _core.METHODS["hals"], max_sweeps=max_iter, tol=tol)
+    matrix, rate = safe_rate(gram, order)
+    number = _core.METHODS[method]
+    step = Step(F, F, gram[0], gram, matrix, order, number, rate=rate, max_sweeps=max_iter, tol=tol)
     _core.factor_pass(F, None, None, np.zeros(4), padded(cross, Z.dtype), *step, team)
     Z[:] = F[:, :k]

@@ -122,7 +122,7 @@ def convergence(f: Factorization, *, against: str = "seconds", axes: tuple[Axes,
     if np.any(history.violation > 0):
         lower.set_yscale("log", nonpositive="mask")
     lower.set_title(f"stopped by {f.stop_reason}", loc="right", color=QUIET, fontsize=8, fontweight="normal")
-    tol = f.parameters.get("tol", 0.0)
+    tol = f.parameters.get("tol") or 0.0
     rules = SOLVERS[f.solver].rules(tol, complete=True) if tol and f.solver in SOLVERS else []
     if f.stop_reason != "relative change" and any(isinstance(rule, SmallViolation) for rule in rules):
         lower.axhline(tol, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))

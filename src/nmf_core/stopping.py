@@ -1,4 +1,8 @@
-"""When to stop. A rule looks at the state after an iteration and says whether the fit is over."""
+"""When to stop. A rule looks at the state after an iteration and says whether the fit is over.
+
+Rules are combined by ``|`` (the first that is done) and ``&`` (all at once), and given to `nmf_core.factorize` as
+`stop`.
+"""
 
 import math
 from abc import ABC, abstractmethod
@@ -20,6 +24,14 @@ class State(Protocol):
     def violation(self) -> float:
         """The relative length of the iteration's projected gradient steps."""
 
+    @property
+    def W(self) -> np.ndarray:
+        """The first factor (n_samples, k), read-only."""
+
+    @property
+    def H(self) -> np.ndarray:
+        """The second factor (k, n_features), read-only."""
+
 
 class Rule(ABC):
     """One reason to stop.
@@ -38,6 +50,39 @@ class Rule(ABC):
     @abstractmethod
     def done(self, state: State) -> bool:
         """Whether the fit is over."""
+
+    def __or__(self, other: "Rule") -> "Rule":
+        return Either(self, other)
+
+    def __and__(self, other: "Rule") -> "Rule":
+        return Both(self, other)
+
+
+class Either(Rule):
+    """Over when one of the rules says so; its reason is theirs."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.rules = rules
+
+    def done(self, state: State) -> bool:
+        # all are asked, since some remember what they see
+        over = [part for part in self.rules if part.done(state)]
+        if over:
+            self.reason, self.converged = over[0].reason, over[0].converged
+        return bool(over)
+
+
+class Both(Rule):
+    """Over when all of the rules say so at once."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.rules = rules
+
+    def done(self, state: State) -> bool:
+        over = [part.done(state) for part in self.rules]
+        self.reason = " and ".join(part.reason for part in self.rules if all(over))
+        self.converged = any(part.converged for part in self.rules)
+        return all(over)
 
 
 class SmallViolation(Rule):
@@ -92,6 +137,63 @@ class SmallDecrease(Rule):
             return False
         before, now = state.objectives[-1 - self.every], state.objectives[-1]
         return before - now < self.tol * abs(before) or before == now == 0
+
+
+class SmallStep(Rule):
+    """The factors have hardly changed: each by at most `tol` of its length since the last iteration."""
+
+    reason = "small step"
+    converged = True
+
+    def __init__(self, tol: float) -> None:
+        self.tol = tol
+        self.last: tuple[np.ndarray, np.ndarray] | None = None
+
+    def done(self, state: State) -> bool:
+        last = self.last if state.iteration > 1 else None  # a new fit has begun
+        self.last = state.W.copy(), state.H.copy()
+        return last is not None and all(
+            float(np.linalg.norm(now - before)) <= self.tol * float(np.linalg.norm(now))
+            for now, before in zip(self.last, last, strict=True)
+        )
+
+
+class Plateau(Rule):
+    """Entries that were held out are no longer predicted better: not by more than `tol`, relatively, for so long.
+
+    Parameters
+    ----------
+    rows, columns : array-like of int, shape (n,)
+        Where the held-out entries are; the fit must not know them.
+    values : array-like of shape (n,)
+        What they are.
+    tol : float
+        The root mean squared error must fall by more than this share of the least so far.
+    patience : int
+        For so many iterations it may not.
+    """
+
+    reason = "plateau"
+    converged = True
+
+    def __init__(self, rows: Any, columns: Any, values: Any, tol: float = 1e-4, patience: int = 10) -> None:
+        self.rows, self.columns = np.asarray(rows), np.asarray(columns)
+        self.values = np.asarray(values, dtype=np.float64)
+        self.tol = tol
+        self.patience = patience
+        self.least = math.inf
+        self.since = 0
+
+    def done(self, state: State) -> bool:
+        if state.iteration <= 1:  # a new fit has begun
+            self.least, self.since = math.inf, 0
+        predicted = np.einsum("ij,ij->i", state.W[self.rows], state.H.T[self.columns], dtype=np.float64)
+        error = float(np.sqrt(np.mean((predicted - self.values) ** 2)))
+        if error < (1 - self.tol) * self.least:
+            self.least, self.since = error, 0
+            return False
+        self.since += 1
+        return self.since >= self.patience
 
 
 class MaxIter(Rule):

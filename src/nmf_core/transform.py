@@ -165,7 +165,7 @@ def transform(
             alpha_scaling=alpha_scaling, biases=biases is not None, mean=None if biases is None else biases.mean,
             # whether a row is taken for complete must not depend on the rows beside it
             nothing_known=True, one_by_one=missing is not None or weights is not None or biases is not None,
-            upright=solver.kind(the_loss.beta, True).upright, by_rows=the_loss.quadratic,
+            upright=solver.upright(the_loss.beta), by_rows=the_loss.quadratic,
         )  # fmt: skip
         data = problem.data
         complete = isinstance(data, Complete)

@@ -44,6 +44,8 @@ enum { NMF_LOSS = 0, NMF_MODEL = 1, NMF_EXCESS = 2 };
 /* Of rows with missing entries so many are swept in step, as long as there are at most NARROW components; their entries
  * are taken CHUNK by CHUNK, and from LONG on added up in double: see observed_template.h. */
 enum { NMF_OBSERVED_ROWS = 4, NMF_OBSERVED_NARROW = 64, NMF_OBSERVED_CHUNK = 64, NMF_OBSERVED_LONG = 1024 };
+/* Rules of pivoting: see pivot_template.h. */
+enum { NMF_BLOCK = 0, NMF_ACTIVE = 1 };
 /* How the rows of a tile lie in vectors: see newton_template.h. */
 enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 
@@ -216,11 +218,11 @@ static inline double losses_d(int level, int part, double beta, double floor, pt
     NMF_RETURN(losses, d, level, part, beta, floor, count, x, y, weights);
 }
 
-#define NMF_DISPATCH_BPP(tag, real)                                                                                    \
-    static inline int bpp_rows_##tag(int level, ptrdiff_t k, ptrdiff_t rows, const real *gram, const real *b,          \
-                                     int max_steps, real *x, real *m, real *scratch)                                   \
+#define NMF_DISPATCH_PIVOT(tag, real)                                                                                  \
+    static inline int pivot_rows_##tag(int level, int rule, ptrdiff_t k, ptrdiff_t rows, const real *gram,             \
+                                       const real *b, int max_steps, real *x, real *scratch)                           \
     {                                                                                                                  \
-        NMF_RETURN(bpp_rows, tag, level, k, rows, gram, b, max_steps, x, m, scratch);                                  \
+        NMF_RETURN(pivot_rows, tag, level, rule, k, rows, gram, b, max_steps, x, scratch);                             \
     }
 
 #define NMF_DISPATCH_LOSS(tag, real)                                                                                 \
@@ -273,8 +275,8 @@ NMF_DISPATCH_CSR(f, float, i, int32_t)
 NMF_DISPATCH_CSR(f, float, l, int64_t)
 NMF_DISPATCH_CSR(d, double, i, int32_t)
 NMF_DISPATCH_CSR(d, double, l, int64_t)
-NMF_DISPATCH_BPP(f, float)
-NMF_DISPATCH_BPP(d, double)
+NMF_DISPATCH_PIVOT(f, float)
+NMF_DISPATCH_PIVOT(d, double)
 NMF_DISPATCH_LOSS(f, float)
 NMF_DISPATCH_LOSS(d, double)
 NMF_DISPATCH_LOSS_CSR(f, float, i, int32_t)

@@ -17,8 +17,6 @@ cdef extern from "kernels.h" nogil:
         const void* floors
         double beta, tol
         int max_sweeps, careful, measure
-    int lanes_f(int level)
-    int lanes_d(int level)
     void newton_dense_f(int level, int across, const nmf_newton* job, const float* X, Py_ssize_t row_step,
                         Py_ssize_t step, Py_ssize_t m, const float* H, Py_ssize_t ldh, Py_ssize_t first,
                         Py_ssize_t rows, float* scratch, double* report)
@@ -38,10 +36,6 @@ cdef enum:
     SHARED_BYTES = 1 << 15  # x and y of a tile of dense rows stay in the first cache level
     LANES_TILE = 1 << 18    # a tile of sparse rows with the factor's rows that it needs: in the second
     STEP_COST = 8           # a coordinate step takes about so many multiply-adds an entry
-
-
-cdef inline Py_ssize_t lanes(int level, real* _) noexcept nogil:
-    return lanes_f(level) if real is float else lanes_d(level)
 
 
 # Numbers that a tile of so many vectors needs: x, y and perhaps the factor's columns, w, sums, a buffer of rows.

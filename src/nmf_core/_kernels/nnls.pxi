@@ -1,19 +1,14 @@
 # Non-negative least squares for many right-hand sides with one Gram matrix.
 
-cdef extern from "kernels.h" nogil:
-    int bpp_rows_f(int level, Py_ssize_t k, Py_ssize_t rows, const float* gram, const float* b, int max_steps, float* x,
-                   float* m, float* scratch)
-    int bpp_rows_d(int level, Py_ssize_t k, Py_ssize_t rows, const double* gram, const double* b, int max_steps,
-                   double* x, double* m, double* scratch)
 
-
-# Every row z of Z becomes the minimiser of z gram z / 2 - cross z over z >= 0 by block principal pivoting, where that
-# ends within max_steps; what is positive in Z is the first guess. gram has ones on its diagonal. Returns the number of
-# rows that have not ended. A tile has a row in each lane; k^3 / 6 multiply-adds and k^2 a step, in the first cache
-# levels. Bytes: cross and Z once.
-def nnls_bpp(real[:, ::1] Z, const real[:, ::1] cross, const real[:, ::1] gram, int max_steps, Team team not None):
+# Every row z of Z becomes the minimiser of z gram z / 2 - cross z over z >= 0 by a rule of pivoting, where that ends
+# within max_steps; what is positive in Z is the first guess. gram has ones on its diagonal. Returns the number of rows
+# that have not ended. A tile has a row in each lane; k^3 / 6 multiply-adds and k^2 a step, in the first cache levels.
+# Bytes: cross and Z once.
+def nnls_pivot(real[:, ::1] Z, const real[:, ::1] cross, const real[:, ::1] gram, int rule, int max_steps,
+               Team team not None):
     cdef Py_ssize_t n = Z.shape[0], k = Z.shape[1], width = lanes(team.level, <real*>NULL), t
-    cdef Py_ssize_t tasks = (n + width - 1) // width, size = k * (k + 4) * width
+    cdef Py_ssize_t tasks = (n + width - 1) // width, size = pivot_size(k, width)
     cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k * k * k // THREAD_WORK)
     cdef real* scratch
     cdef int* unsolved
@@ -24,25 +19,21 @@ def nnls_bpp(real[:, ::1] Z, const real[:, ::1] cross, const real[:, ::1] gram, 
     scratch = <real*>team.reserve(team.n_threads * size * sizeof(real) + tasks * sizeof(int))
     unsolved = <int*>(scratch + team.n_threads * size)
     for t in prange(tasks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
-        unsolved[t] = bpp_tile(level, &Z[t * width, 0], &cross[t * width, 0], &gram[0, 0], min(width, n - t * width), k,
-                               width, max_steps, scratch + threadid() * size)
+        unsolved[t] = nnls_tile(level, &Z[t * width, 0], &cross[t * width, 0], &gram[0, 0], min(width, n - t * width),
+                                k, width, rule, max_steps, scratch + threadid() * size)
     for t in range(tasks):
         total += unsolved[t]
     return total
 
 
-cdef int bpp_tile(int level, real* Z, const real* cross, const real* gram, Py_ssize_t rows, Py_ssize_t k,
-                  Py_ssize_t width, int max_steps, real* scratch) noexcept nogil:
+cdef int nnls_tile(int level, real* Z, const real* cross, const real* gram, Py_ssize_t rows, Py_ssize_t k,
+                   Py_ssize_t width, int rule, int max_steps, real* scratch) noexcept nogil:
     cdef real* b = scratch
     cdef real* x = b + k * width
-    cdef real* m = x + k * width
     cdef int unsolved
-    memset(b, 0, 3 * k * width * sizeof(real))
+    memset(b, 0, 2 * k * width * sizeof(real))
     transpose(level, rows, k, cross, k, b, width)
-    transpose(level, rows, k, Z, k, m, width)
-    if real is float:
-        unsolved = bpp_rows_f(level, k, rows, gram, b, max_steps, x, m, m + k * width)
-    else:
-        unsolved = bpp_rows_d(level, k, rows, gram, b, max_steps, x, m, m + k * width)
+    transpose(level, rows, k, Z, k, x, width)
+    unsolved = pivot_rows(level, rule, k, rows, gram, b, max_steps, x, x + k * width)
     transpose(level, k, rows, x, width, Z, k)
     return unsolved

@@ -123,7 +123,7 @@ def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:
     cdef int n_threads
     if F.shape[0] == 0:
         return
-    job = describe(F, N, nothing, start, before, scale, order, 0, l1, beta, max_sweeps, tol)
+    job = describe(F, N, nothing, start, before, scale, order, 0, l1, 0, beta, max_sweeps, tol)
     add_loss(&job, sums, l2, loss_beta, exponent)
     job.F, job.floors, job.G, job.stored, job.level = &F[0, 0], &floors[0], &G[0, 0], data.shape[0], team.level
     job.data = <const void*>&data[0] if job.stored else NULL

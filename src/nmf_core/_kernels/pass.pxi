@@ -40,8 +40,10 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
 
 
 # Scratch memory of one thread in bytes, a multiple of a cache line.
-cdef inline size_t thread_bytes(real* _, bint splits, Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
-    return (sizeof(real) * (split_size(ld) if splits else TILE * ld + scratch_size(k, ld)) + 63) // 64 * 64
+cdef inline size_t thread_bytes(const Job* job, real* _) noexcept nogil:
+    cdef Py_ssize_t size = split_size(job.ld) if job.halves else (
+        TILE * job.ld + scratch_size(_, job.method, job.level, job.k, job.ld))
+    return (sizeof(real) * size + 63) // 64 * 64
 
 
 # Groups of rows for statistics, by the number of rows alone.
@@ -237,7 +239,7 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
         work = 4 * job.n * job.m * job.k
         transposed_bytes = (job.k * job.m * sizeof(real) + 63) // 64 * 64
     job.level = team.level
-    job.thread_bytes = thread_bytes(F, job.halves, job.k, job.ld)
+    job.thread_bytes = thread_bytes(job, F)
     threads_bytes = team.n_threads * job.thread_bytes
     job.n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + work // THREAD_WORK)
     if job.X != NULL:
@@ -272,14 +274,15 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
 
 
 cdef Job describe(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, const real[:, ::1] start, const real[:, ::1] before,
-                  const real[::1] scale, const int[::1] order, int method, double l1, double beta, int max_sweeps,
-                  double tol):
+                  const real[::1] scale, const int[::1] order, int method, double l1, double rate, double beta,
+                  int max_sweeps, double tol):
     cdef Job job
     memset(&job, 0, sizeof(Job))
     job.n, job.ld, job.k = F.shape[0], F.shape[1], scale.shape[0]
     job.order = &order[0] if order.shape[0] else NULL
     job.n_order = order.shape[0]
-    job.method, job.l1, job.beta, job.max_sweeps, job.tol = method, l1, beta, max_sweeps, tol
+    job.method, job.max_sweeps = method, max_sweeps
+    job.l1, job.rate, job.beta, job.tol = l1, rate, beta, tol
     job.N = NULL if N is None else &N[0, 0]
     job.start = &start[0, 0]
     job.before = &before[0, 0]
@@ -319,13 +322,13 @@ cdef void add_loss(Job* job, const real[::1] sums, double l2, double loss_beta, 
 # Bytes: n m of X, n ld of F twice, m ld of G and S for every piece of 1 or 2 MB of X.
 def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, :] X,
                const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
-               const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta, int max_sweeps,
-               double tol, Team team not None):
+               const real[:, ::1] gram, const real[:, ::1] matrix, const int[::1] order, int method, double l1,
+               double rate, double beta, int max_sweeps, double tol, Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, N, S, start, before, scale, order, method, l1, beta, max_sweeps, tol)
-    job.gram = &gram[0, 0]
+    job = describe(F, N, S, start, before, scale, order, method, l1, rate, beta, max_sweeps, tol)
+    job.gram, job.matrix = &gram[0, 0], &matrix[0, 0]
     job.m = X.shape[1]
     job.X = &X[0, 0]
     job.row_step, job.step = X.strides[0] // <Py_ssize_t>sizeof(real), X.strides[1] // <Py_ssize_t>sizeof(real)
@@ -340,13 +343,13 @@ def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] repor
 def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[::1] data,
              const index[::1] indices, const index[::1] indptr, const index[:, ::1] splits, const index[::1] groups,
              const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
-             const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta, int max_sweeps,
-             double tol, Team team not None):
+             const real[:, ::1] gram, const real[:, ::1] matrix, const int[::1] order, int method, double l1,
+             double rate, double beta, int max_sweeps, double tol, Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, N, S, start, before, scale, order, method, l1, beta, max_sweeps, tol)
-    job.gram = &gram[0, 0]
+    job = describe(F, N, S, start, before, scale, order, method, l1, rate, beta, max_sweeps, tol)
+    job.gram, job.matrix = &gram[0, 0], &matrix[0, 0]
     describe_csr(&job, data, indices, indptr, splits, groups, G)
     run_pass(&job, &F[0, 0], <index*>NULL, &report[0], team)
 
@@ -355,13 +358,13 @@ def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report,
 # Bytes: n ld of cross once, of F three times.
 def factor_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] FtF, double[::1] report, const real[:, ::1] cross,
                 const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
-                const real[:, ::1] gram, const int[::1] order, int method, double l1, double beta, int max_sweeps,
-                double tol, Team team not None):
+                const real[:, ::1] gram, const real[:, ::1] matrix, const int[::1] order, int method, double l1,
+                double rate, double beta, int max_sweeps, double tol, Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
-    job = describe(F, N, FtF, start, before, scale, order, method, l1, beta, max_sweeps, tol)
-    job.gram = &gram[0, 0]
+    job = describe(F, N, FtF, start, before, scale, order, method, l1, rate, beta, max_sweeps, tol)
+    job.gram, job.matrix = &gram[0, 0], &matrix[0, 0]
     job.cross = &cross[0, 0]
     run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
 
@@ -381,7 +384,7 @@ def dense_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] 
     cdef Job job
     if F.shape[0] == 0 or X.shape[1] == 0:
         return
-    job = describe(F, N, S, start, before, scale, order, 0, l1, beta, max_sweeps, tol)
+    job = describe(F, N, S, start, before, scale, order, 0, l1, 0, beta, max_sweeps, tol)
     add_loss(&job, sums, l2, loss_beta, exponent)
     job.floors = &floors[0]
     job.m = X.shape[1]
@@ -402,7 +405,7 @@ def csr_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] re
     cdef Job job
     if F.shape[0] == 0 or G.shape[0] == 0:
         return
-    job = describe(F, N, S, start, before, scale, order, 0, l1, beta, max_sweeps, tol)
+    job = describe(F, N, S, start, before, scale, order, 0, l1, 0, beta, max_sweeps, tol)
     add_loss(&job, sums, l2, loss_beta, exponent)
     job.floors = &floors[0]
     describe_csr(&job, data, indices, indptr, splits, groups, G)
@@ -422,7 +425,7 @@ def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const r
     cdef real[:, ::1] nothing = None
     if n == 0:
         return
-    job = describe(F, N, nothing, start, before, scale, order, 0, l1, beta, 1, 0)
+    job = describe(F, N, nothing, start, before, scale, order, 0, l1, 0, beta, 1, 0)
     add_loss(&job, sums, l2, loss_beta, exponent)
     job.level = team.level
     lengths = <double*>team.reserve(n * sizeof(double) + 2 * ld * sizeof(real))

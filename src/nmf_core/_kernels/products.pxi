@@ -12,6 +12,8 @@ cdef extern from "kernels.h" nogil:
         SET "NMF_SET"
         ADD "NMF_ADD"
         SUBTRACT "NMF_SUBTRACT"
+    int lanes_f(int level)
+    int lanes_d(int level)
     void product_f(int level, int mode, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n, const float* A,
                    Py_ssize_t row_step, Py_ssize_t step, const float* B, Py_ssize_t ldb, float* C, Py_ssize_t ldc)
     void product_d(int level, int mode, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n, const double* A,
@@ -61,6 +63,11 @@ ctypedef fused real:
 ctypedef fused index:
     int32_t
     int64_t
+
+
+cdef inline Py_ssize_t lanes(int level, real* _) noexcept nogil:
+    """Numbers in a vector."""
+    return lanes_f(level) if real is float else lanes_d(level)
 
 
 cdef inline void product(int level, int mode, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n, const real* A,

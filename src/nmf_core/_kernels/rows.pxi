@@ -3,6 +3,14 @@
 cdef enum:
     HALS = 0
     MU = 1
+    GREEDY = 2
+    ALS = 3
+    PG = 4
+    NESTEROV = 5
+    ADMM = 6
+    BPP = 7
+    AS = 8
+    GD = 9
     TILE = 64    # the widest tile of rows of any level
     NARROW = 16  # rows of a block of a small problem; rows from one report to the next
     REPORT = 4   # numbers in a report
@@ -13,7 +21,7 @@ cdef enum:
 # use them get F besides, whose type says which precision.
 cdef struct Job:
     int level, n_threads, method, max_sweeps
-    double l1, beta, tol
+    double l1, rate, beta, tol
     Py_ssize_t n, m, k, ld       # rows and columns of X, components, numbers from one row of a factor to the next
     const void* X                # dense, or NULL
     Py_ssize_t row_step, step    # from one row of X to the next, from one column to the next
@@ -27,6 +35,7 @@ cdef struct Job:
     const void* cross            # X G where it is known already, or NULL
     const void* G
     const void* gram
+    const void* matrix           # what the method needs besides gram
     const int* order
     Py_ssize_t n_order
     void* F
@@ -48,9 +57,16 @@ cdef struct Job:
     const void* free             # ld numbers, 1 for components to update, 0 for others
 
 
-# Size of what improve_tiles needs besides its arguments, in numbers.
-cdef inline Py_ssize_t scratch_size(Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
-    return 2 * k * TILE + 3 * TILE + max(k * TILE, ld)
+# Whether a method's sweeps may raise a row's objective, so that it must be compared with that of the start.
+cdef inline bint may_fail(int method) noexcept nogil:
+    return method in (NESTEROV, ADMM, BPP, AS)
+
+
+# Size of what improve_tiles needs besides its arguments, in numbers: a tile of F and one of cross, five of what belongs
+# to a method, and ten rows of a tile.
+cdef inline Py_ssize_t scratch_size(real* _, int method, int level, Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
+    cdef Py_ssize_t size = 7 * k * TILE + 10 * TILE + ld
+    return size + pivot_size(k, lanes(level, _)) if method in (BPP, AS) else size
 
 
 # The rows of F from `begin` on become the improved rows of `start` (F and start may be the same), given their cross.
@@ -66,14 +82,16 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
     cdef Py_ssize_t k = job.k, ld = job.ld
     cdef const real* gram = <const real*>job.gram
     cdef const real* scale = <const real*>job.scale
-    cdef real l1 = <real>job.l1, beta = <real>job.beta
+    cdef const real* matrix = <const real*>job.matrix
+    cdef real l1 = <real>job.l1, rate = <real>job.rate, beta = <real>job.beta
     cdef double goal = job.tol * job.tol
     cdef real* P = scratch                       # k x NB, the tile of F
     cdef real* Q = P + k * NB                    # k x NB, the tile of cross
     cdef real* V = Q + k * NB                    # NB, squared scaled steps of a sweep
     cdef real* first = V + NB                    # NB, the same of the first sweep
     cdef real* active = first + NB               # NB, 1 or 0
-    cdef real* rest = active + NB
+    cdef real* last = active + NB                # k x NB, the tile at the start, of methods that may fail
+    cdef real* rest = last + k * NB if may_fail(job.method) else last
     cdef const real* start
     cdef real* new
     cdef real* N
@@ -93,13 +111,29 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
                 P[c * NB + s] = 0
                 Q[c * NB + s] = 0
         frozen = rows < NB
+        if may_fail(job.method):
+            memcpy(last, P, k * NB * sizeof(real))
         for sweep in range(job.max_sweeps):
             for s in range(NB):
                 V[s] = 0
             if job.method == HALS:
                 hals_sweep(level, P, Q, V, active if frozen else NULL, k, gram, job.order, job.n_order, l1, rest)
-            else:
+            elif job.method == MU:
                 mu_step(NB, level, P, Q, V, active, k, gram, job.order, job.n_order, l1, rest)
+            elif job.method == GREEDY:
+                greedy_sweep(NB, level, P, Q, V, active, k, gram, job.order, job.n_order, l1, sweep, rest)
+            elif job.method == ALS:
+                als_step(NB, level, P, Q, V, active, k, gram, matrix, job.order, job.n_order, l1, rest)
+            elif job.method == PG or job.method == GD:
+                pg_step(NB, level, job.method == PG, P, Q, V, active, k, gram, job.order, job.n_order, l1, rate, sweep,
+                        rest)
+            elif job.method == NESTEROV:
+                nesterov_step(NB, level, P, Q, V, active, k, gram, job.order, job.n_order, l1, rate, sweep, rest)
+            elif job.method == ADMM:
+                admm_step(NB, level, P, Q, V, active, k, gram, matrix, job.order, job.n_order, l1, rate, sweep, rest)
+            else:
+                pivot_step(NB, level, BLOCK if job.method == BPP else ACTIVE, P, Q, V, active, k, gram, matrix,
+                           job.order, job.n_order, l1, rest)
             if sweep == 0:
                 for s in range(rows):
                     first[s] = V[s]
@@ -116,6 +150,8 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
             if running == 0:
                 break
         report[2] += running
+        if may_fail(job.method):
+            keep_better(NB, level, P, Q, last, k, gram, l1, rest)
         for s in range(NB):
             V[s] = 0
         for c in range(k):

@@ -41,7 +41,7 @@ typedef NMF_VECTOR(NMF_REAL, NMF_BYTES / 2) NMF_NAME(half);
 #include "elementary_template.h"
 #include "newton_template.h"
 #include "observed_template.h"
-#include "bpp_template.h"
+#include "pivot_template.h"
 
 #undef NMF_TARGET
 #undef NMF_BYTES

@@ -9,12 +9,12 @@ from typing import Any
 from nmf_core import __version__
 from nmf_core.cli import commands
 from nmf_core.cli.commands import DEFAULTS, PICTURES
-from nmf_core.initialization import INITIALIZERS
 from nmf_core.io import LABELS, READERS, WRITABLE
 from nmf_core.losses import LOSSES
 from nmf_core.model_selection import METHODS
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS
+from nmf_core.start import STARTS
 from nmf_core.validation import MISSING
 
 FILES = f"""\
@@ -95,7 +95,7 @@ def _add_factorization(group: Any) -> None:
     option("--missing", "missing", str, "what is missing: empty cells, or what a sparse X does not store (default: "
            "nothing)", choices=MISSING)  # fmt: skip
     option("--solver", "solver", str, "how", choices=["auto", *SOLVERS, *ALIASES])
-    option("--init", "init", str, "where it starts (default: nndsvda if it can)", choices=list(INITIALIZERS))
+    option("--init", "init", str, "where it starts (default: nndsvda if it can)", choices=list(STARTS))
     option("--alpha-W", "alpha_W", float, "strength of the penalty on W", metavar="A")
     option("--alpha-H", "alpha_H", _number_or_same, "strength of the penalty on H", metavar="A")
     option("--l1-ratio", "l1_ratio", float, "share of l1 in the penalties, 0 to 1", metavar="R")

@@ -59,12 +59,16 @@ class Step(NamedTuple):
         What the components of `before` are multiplied by.
     gram : ndarray of shape (k, k)
         ``G.T @ G`` of the fixed factor, plus the l2 penalty on its diagonal.
+    matrix : ndarray of shape (k, k)
+        What the method needs besides, made of `gram`; any for methods that need nothing.
     order : ndarray of int32
         The components to update, in this order.
     method : int
         One of `_core.METHODS`.
     l1 : float
         The l1 penalty.
+    rate : float
+        The length of the method's steps, or what its kernel says.
     beta : float
         How far to extrapolate.
     max_sweeps : int
@@ -77,9 +81,11 @@ class Step(NamedTuple):
     before: np.ndarray
     scale: np.ndarray
     gram: np.ndarray
+    matrix: np.ndarray
     order: np.ndarray
     method: int = 0
     l1: float = 0.0
+    rate: float = 0.0
     beta: float = 0.0
     max_sweeps: int = 1
     tol: float = 0.0
@@ -88,7 +94,7 @@ class Step(NamedTuple):
     def none(cls, F: np.ndarray, k: int) -> "Step":
         """No step at all: only statistics of F are wanted."""
         gram = np.zeros((k, k), dtype=F.dtype)
-        return cls(F, F, gram[0], gram, np.empty(0, dtype=np.int32), max_sweeps=0)
+        return cls(F, F, gram[0], gram, gram, np.empty(0, dtype=np.int32), max_sweeps=0)
 
 
 class ObservedStep(NamedTuple):
@@ -219,6 +225,10 @@ class Container(ABC):
     def sums(self, *, columns: bool = False) -> np.ndarray:
         """The sum of every row, or column, of A, in double."""
 
+    @abstractmethod
+    def sums_of_squares(self, *, columns: bool = False) -> np.ndarray:
+        """The sum of the squares in every row, or column, of A, in double."""
+
     def amounts(self, *, columns: bool = False) -> np.ndarray:
         """How many entries count in every row, or column, of A, in double."""
         return np.full(self.shape[1 if columns else 0], float(self.shape[0 if columns else 1]))
@@ -305,6 +315,10 @@ class Complete(Container):
     @abstractmethod
     def in_double(self) -> "Complete":
         """The same matrix in float64."""
+
+    @abstractmethod
+    def part(self, first: int, end: int) -> "Complete":
+        """So many rows of A, sharing memory."""
 
     @abstractmethod
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:

@@ -44,11 +44,18 @@ class Dense(Complete):
         return float(self.array.sum(dtype=np.float64))
 
     def sums(self, *, columns: bool = False) -> np.ndarray:
+        return self._of_rows(lambda block: block.sum(axis=1), columns)
+
+    def sums_of_squares(self, *, columns: bool = False) -> np.ndarray:
+        return self._of_rows(lambda block: np.einsum("ij,ij->i", block, block), columns)
+
+    def _of_rows(self, function: Callable[[np.ndarray], np.ndarray], columns: bool) -> np.ndarray:
+        """A function of rows, or columns, of A, block by block in double."""
         # Rows in memory of their own: the order in which numpy adds depends on the layout.
         A = self.array.T if columns else self.array
         step = max(1, _BLOCK_BYTES // (8 * max(1, A.shape[1])))
         blocks = (A[first : first + step].astype(np.float64, order="C") for first in range(0, len(A), step))
-        return np.concatenate([np.zeros(0), *(block.sum(axis=1) for block in blocks)])
+        return np.concatenate([np.zeros(0), *map(function, blocks)])
 
     def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
         return float(sum(function(block).sum() for block in self._blocks()))
@@ -58,6 +65,9 @@ class Dense(Complete):
 
     def in_double(self) -> "Dense":
         return Dense(self.array.astype(np.float64), transposed=self.transposed)
+
+    def part(self, first: int, end: int) -> "Dense":
+        return Dense(self.array[first:end], transposed=self.transposed)
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:
         C = aligned_zeros((self.shape[0], G.shape[1]), self.dtype)

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -58,6 +59,11 @@ class Rows(Container):
         if columns:
             return self.by_columns().sums()
         return self.row_sums(self.weighted())
+
+    def sums_of_squares(self, *, columns: bool = False) -> np.ndarray:
+        if columns:
+            return self.by_columns().sums_of_squares()
+        return self.row_sums(self.data.astype(np.float64) * self.weighted())
 
     def weighted(self) -> np.ndarray:
         """Every stored entry, as often as it counts."""
@@ -136,6 +142,17 @@ class Sparse(Rows, Complete):
 
     def in_double(self) -> "Sparse":
         return Sparse(self.csr().astype(np.float64), transposed=self.transposed)
+
+    def part(self, first: int, end: int) -> "Sparse":
+        rows = copy(self)  # its entries are in order and need not be looked at again
+        begin, stop = self.indptr[first], self.indptr[end]
+        rows.shape = end - first, self.shape[1]
+        rows.data, rows.indices = self.data[begin:stop], self.indices[begin:stop]
+        rows.indptr = self.indptr[first : end + 1] - begin
+        rows.n_stored = len(rows.data)
+        rows._splits, rows._bounds = {}, {}
+        rows._windows = rows._transpose = rows._squared_norm = None
+        return rows
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:
         C = aligned_zeros((self.shape[0], G.shape[1]), self.dtype)

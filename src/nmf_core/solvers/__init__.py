@@ -1,20 +1,67 @@
 """Solvers: what happens to a factor in an iteration. A new solver is a file here and a line in `SOLVERS`."""
 
+from nmf_core.solvers.admm import ADMM
+from nmf_core.solvers.als import ALS
+from nmf_core.solvers.anls import BPP, ActiveSet
 from nmf_core.solvers.base import Outcome, Solver, solve
 from nmf_core.solvers.fit import component_sums, gram
+from nmf_core.solvers.gradient import GD, PG, Nesterov
+from nmf_core.solvers.greedy import Greedy
 from nmf_core.solvers.hals import HALS
 from nmf_core.solvers.mu import MU, ExtrapolatedMU
 from nmf_core.solvers.newton import Newton
+from nmf_core.solvers.randomized import Randomized
+from nmf_core.solvers.sequential import Sequential
+from nmf_core.solvers.sgd import SGD
 
-SOLVERS: dict[str, Solver] = {solver.name: solver for solver in (HALS(), Newton(), ExtrapolatedMU(), MU())}
+# In the order of preference: "auto" takes the first that handles the loss.
+SOLVERS: dict[str, Solver] = {
+    solver.name: solver
+    for solver in (
+        HALS(), Newton(), ExtrapolatedMU(), MU(), Greedy(), BPP(), ActiveSet(), Nesterov(), PG(), GD(), ADMM(), ALS(),
+        SGD(), Sequential(), Randomized(),
+    )
+}  # fmt: skip
 ALIASES = {"cd": "hals"}
 
 
-def choose_solver(solver: str, beta: float) -> Solver:
+def choose_solver(solver: str | Solver, beta: float) -> Solver:
     """The solver of a name or alias; "auto" is the first of the table that minimises this beta-divergence."""
+    if isinstance(solver, Solver):
+        return solver
     if solver == "auto":
         return next(candidate for candidate in SOLVERS.values() if candidate.handles(beta))
     return SOLVERS[ALIASES.get(solver, solver)]
 
 
-__all__ = ["ALIASES", "SOLVERS", "Outcome", "Solver", "choose_solver", "component_sums", "gram", "solve"]
+def those_that_handle(beta: float, complete: bool = True) -> list[str]:
+    """The names of the solvers for this beta-divergence, of data that are `Complete` or not."""
+    return [name for name, solver in SOLVERS.items() if solver.handles(beta, complete)]
+
+
+__all__ = [
+    "ADMM",
+    "ALIASES",
+    "ALS",
+    "BPP",
+    "GD",
+    "HALS",
+    "MU",
+    "PG",
+    "SGD",
+    "SOLVERS",
+    "ActiveSet",
+    "ExtrapolatedMU",
+    "Greedy",
+    "Nesterov",
+    "Newton",
+    "Outcome",
+    "Randomized",
+    "Sequential",
+    "Solver",
+    "choose_solver",
+    "component_sums",
+    "gram",
+    "solve",
+    "those_that_handle",
+]

@@ -9,7 +9,7 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import Complete
 from nmf_core.problem import History, Problem
-from nmf_core.solvers.fit import Fit, Momentum, NoMomentum, Side
+from nmf_core.solvers.fit import Fit, Method, Momentum, NoMomentum, Side
 from nmf_core.stopping import MaxIter, Rule, State
 
 
@@ -20,27 +20,44 @@ class Solver(ABC):
     ----------
     name : str
         The solver's name in the table and in every ``solver`` parameter.
-    method : int
-        The step of `_core` that it takes.
+    method : Method
+        The step that it lets the kernels take where the loss is quadratic.
     accelerated : bool
         Whether it takes several sweeps a pass and extrapolates, unless told not to.
+    monotone : bool
+        Whether it promises that the objective never rises.
+    exact : bool
+        Whether the objectives in its history are exact up to rounding; otherwise they are estimates, but for the last.
+    init : str or None
+        The start that it wants, if not that of others.
     """
 
     name: str
-    method: int
-    accelerated: bool
+    method: Method = Method("hals")
+    accelerated: bool = False
+    monotone: bool = True
+    exact: bool = True
+    init: str | None = None
 
     @abstractmethod
-    def handles(self, beta: float) -> bool:
-        """Whether it minimises this beta-divergence."""
+    def handles(self, beta: float, complete: bool = True) -> bool:
+        """Whether it minimises this beta-divergence, of data that are `Complete` or not."""
 
     @abstractmethod
-    def kind(self, beta: float, complete: bool) -> type[Fit]:
-        """How it improves the factors for this beta-divergence, of data that are `Complete` or not."""
+    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
+        """What makes the fit for this beta-divergence, of data that are `Complete` or not."""
+
+    def upright(self, beta: float) -> bool:
+        """Whether a complete X must be visited by rows, however it is stored."""
+        return False
 
     @abstractmethod
     def rules(self, tol: float, complete: bool) -> list[Rule]:
         """The rules that mean convergence for this solver, of data that are `Complete` or not."""
+
+    def obey(self, stop: Rule) -> list[Rule]:
+        """The rules where the user has given one instead."""
+        return [stop]
 
 
 @dataclass
@@ -64,6 +81,7 @@ def solve(
     solver: Solver,
     tol: float,
     max_iter: int,
+    stop: Rule | None = None,
     rules: Sequence[Rule] = (),
     update_W: np.ndarray | None = None,
     update_H: np.ndarray | None = None,
@@ -91,6 +109,8 @@ def solve(
         Tolerance of the solver's rules.
     max_iter : int
         Iterations at most.
+    stop : Rule, optional
+        Instead of the solver's rules.
     rules : sequence of Rule
         Further reasons to stop, looked at after the solver's own and before `max_iter`.
     update_W, update_H : ndarray of bool, shape (k,), optional
@@ -123,7 +143,8 @@ def solve(
     complete = isinstance(problem.data, Complete)
     fit = solver.kind(problem.loss.beta, complete)(problem, *sides, k, solver.method, team, start)
     rows_only = len(order_H) == 0
-    rules = [*([_RowsDone(fit)] if rows_only else solver.rules(tol, complete)), *rules, MaxIter(max_iter)]
+    own = [_RowsDone(fit)] if rows_only else solver.rules(tol, complete) if stop is None else solver.obey(stop)
+    rules = [*own, *rules, MaxIter(max_iter)]
     try:
         if solver.accelerated and not rows_only and (acceleration or fit.guarded):
             fit.accelerate(Momentum() if acceleration else NoMomentum())

@@ -7,7 +7,7 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import BetaStep, Complete, factor_array
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.fit import ROUNDING, Fit, Momentum, Side
+from nmf_core.solvers.fit import ROUNDING, Fit, Method, Momentum, Side
 
 # For beta below 1 the exponent that never raises the divergence makes steps half as long as they could nearly always
 # be. Extrapolated steps, which are taken back where they fail, get the full length after so many iterations: from a
@@ -31,10 +31,8 @@ class BetaFit(Fit):
 
     data: Complete
 
-    upright = True
-
     def __init__(
-        self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float
+        self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
         self.beta = problem.loss.beta

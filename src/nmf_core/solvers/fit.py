@@ -3,8 +3,9 @@
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,28 @@ SMALL = 100_000
 # What the objective may rise by without being called a failure, as a share of its largest part: its rounding.
 ROUNDING = {"float32": 3e-8, "float64": 1e-15}
 SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this share of its first
+
+
+class Method(NamedTuple):
+    """A step of the kernels for a quadratic loss.
+
+    Attributes
+    ----------
+    name : str
+        Which one of `_core.METHODS`.
+    sweeps : int
+        Steps a pass at most, fewer once they have fallen to `SWEEP_TOL` of the first.
+    prepare : callable
+        What it needs, made of the Gram matrix (k, k) and the order of the components: a matrix (k, k) and a rate.
+    """
+
+    name: str
+    sweeps: int = 1
+    prepare: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, float]] = lambda gram, order: (gram, 0.0)
+
+    @property
+    def number(self) -> int:
+        return _core.METHODS[self.name]
 
 
 class Side:
@@ -144,17 +167,14 @@ class Fit(ABC):
         All of them so far.
     W, H : ndarray
         Read-only views of the current factors, (n_samples, k) and (k, n_features).
-    upright : bool
-        Whether X must be visited by rows, however it is stored.
     guarded : bool
         Whether an iteration may have to be taken back even without extrapolation.
     """
 
-    upright = False
     guarded = False
 
     def __init__(
-        self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float
+        self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
     ) -> None:
         self.problem = problem
         self.data: Any = problem.data  # of the class that this kind of fit can handle
@@ -166,7 +186,7 @@ class Fit(ABC):
         self.start = start
         self.report = np.zeros(4)
         self.momentum: Momentum | None = None
-        self.sweeps = {W: 1, Ht: 1}
+        self.sweeps = dict.fromkeys(self.sides, method.sweeps)
         self.iteration = 0
         self.seconds = 0.0
         self.divergence = math.nan
@@ -316,7 +336,7 @@ class AlternatingFit(Fit):
         self.report[:] = 0
         for side in self.sides:
             self.report[3] = 0
-            self.improve(side, side.F)
+            self.improve(side, side.F, max_sweeps=self.sweeps[side], tol=SWEEP_TOL)
         self.record(False)
 
     def iterate_accelerated(self) -> None:

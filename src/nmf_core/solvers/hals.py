@@ -1,8 +1,9 @@
 """Hierarchical alternating least squares, that is cyclic coordinate descent."""
 
-from nmf_core._core import METHODS
+from collections.abc import Callable
+
 from nmf_core.solvers.base import Solver
-from nmf_core.solvers.fit import Fit
+from nmf_core.solvers.fit import Fit, Method
 from nmf_core.solvers.observed import ObservedFit
 from nmf_core.solvers.quadratic import QuadraticFit
 from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
@@ -21,13 +22,13 @@ class HALS(Solver):
     """
 
     name = "hals"
-    method = METHODS["hals"]
+    method = Method("hals")
     accelerated = True
 
-    def handles(self, beta: float) -> bool:
+    def handles(self, beta: float, complete: bool = True) -> bool:
         return beta == 2
 
-    def kind(self, beta: float, complete: bool) -> type[Fit]:
+    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
         return QuadraticFit if complete else ObservedFit
 
     def rules(self, tol: float, complete: bool) -> list[Rule]:

@@ -1,19 +1,19 @@
 """Multiplicative updates."""
 
-from nmf_core._core import METHODS
+from collections.abc import Callable
+
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.beta import BetaFit
-from nmf_core.solvers.fit import Fit
+from nmf_core.solvers.fit import Fit, Method
 from nmf_core.solvers.observed import ObservedFit
 from nmf_core.solvers.quadratic import QuadraticFit
-from nmf_core.stopping import Rule, SmallChange, SmallDecrease, SmallViolation
+from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
 
 class MU(Solver):
     """Every entry of a factor is multiplied by a power of the ratio of the two halves of its gradient.
 
-    For every beta-divergence; the objective never rises. Zeros stay zeros. Progress becomes slow near a solution, so a
-    fit counts as converged when the error has hardly changed over ten iterations, as in scikit-learn.
+    For every beta-divergence; the objective never rises. Zeros stay zeros, and progress becomes slow near a solution.
 
     References
     ----------
@@ -23,17 +23,19 @@ class MU(Solver):
     """
 
     name = "mu"
-    method = METHODS["mu"]
-    accelerated = False
+    method = Method("mu")
 
-    def handles(self, beta: float) -> bool:
+    def handles(self, beta: float, complete: bool = True) -> bool:
         return True
 
-    def kind(self, beta: float, complete: bool) -> type[Fit]:
+    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
         return ObservedFit if not complete else QuadraticFit if beta == 2 else BetaFit
 
+    def upright(self, beta: float) -> bool:
+        return self.kind(beta, True) is BetaFit
+
     def rules(self, tol: float, complete: bool) -> list[Rule]:
-        return [SmallChange(tol)]
+        return [SmallViolation(tol), SmallDecrease(tol)]
 
 
 class ExtrapolatedMU(MU):
@@ -51,8 +53,5 @@ class ExtrapolatedMU(MU):
     name = "mue"
     accelerated = True
 
-    def kind(self, beta: float, complete: bool) -> type[Fit]:
+    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
         return BetaFit if complete else ObservedFit
-
-    def rules(self, tol: float, complete: bool) -> list[Rule]:
-        return [SmallViolation(tol), SmallDecrease(tol)]

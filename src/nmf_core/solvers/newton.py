@@ -1,6 +1,7 @@
 """Coordinate descent for the Kullback-Leibler divergence, by Newton steps of single coordinates."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from nmf_core import _core
 from nmf_core.data import NewtonStep, Partial
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.base import Solver
-from nmf_core.solvers.fit import ROUNDING, AlternatingFit, Fit, Side, component_sums
+from nmf_core.solvers.fit import ROUNDING, AlternatingFit, Fit, Method, Side, component_sums
 from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
 
@@ -27,7 +28,7 @@ class NewtonFit(AlternatingFit):
     guarded = True
 
     def __init__(
-        self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float
+        self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
         self.careful = False
@@ -117,13 +118,12 @@ class Newton(Solver):
     """
 
     name = "newton"
-    method = -1
     accelerated = True
 
-    def handles(self, beta: float) -> bool:
+    def handles(self, beta: float, complete: bool = True) -> bool:
         return beta == 1
 
-    def kind(self, beta: float, complete: bool) -> type[Fit]:
+    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
         return NewtonFit
 
     def rules(self, tol: float, complete: bool) -> list[Rule]:

@@ -7,7 +7,7 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import BetaStep, ObservedStep, Partial
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, AlternatingFit, Momentum, Side
+from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, AlternatingFit, Method, Momentum, Side
 
 # What coordinate descent tells of the divergence is trusted down to so many times its rounding.
 _DOUBTFUL = 1e4
@@ -23,7 +23,7 @@ class ObservedFit(AlternatingFit):
     data: Partial
 
     def __init__(
-        self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float
+        self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
         self.mass = self.data.squared_norm() if self.descends else problem.loss.mass(self.data)
@@ -39,14 +39,14 @@ class ObservedFit(AlternatingFit):
     @property
     def descends(self) -> bool:
         """Whether by coordinate descent."""
-        return self.method == _core.METHODS["hals"]
+        return self.method.name == "hals"
 
     @property
     def noise(self) -> float:
         return ROUNDING[self.data.dtype.name] * self.mass
 
     def prepare(self) -> None:
-        if not self.descends:  # the rule of multiplicative updates looks at it, as scikit-learn's
+        if not self.descends:  # scikit-learn's rule for multiplicative updates looks at it
             self.initial = self.problem.objective(*self.current, self.team)
 
     def accelerate(self, momentum: Momentum) -> None:

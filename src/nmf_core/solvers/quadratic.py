@@ -1,13 +1,16 @@
 """Fits of a quadratic loss: Gram matrices and products with X say all."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from nmf_core import _core
 from nmf_core.data import Complete, Step, factor_array
 from nmf_core.problem import Problem
-from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, SMALL, AlternatingFit, Momentum, Side, gram
+from nmf_core.solvers.base import Solver
+from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, SMALL, AlternatingFit, Fit, Method, Momentum, Side, gram
+from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
 
 class QuadraticFit(AlternatingFit):
@@ -24,7 +27,7 @@ class QuadraticFit(AlternatingFit):
     data: Complete
 
     def __init__(
-        self, problem: Problem, W: Side, Ht: Side, k: int, method: int, team: _core.Team, start: float
+        self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
         self.grams = {side: gram(side.F, k, team) if side.gram is None else side.gram for side in self.sides}
@@ -37,7 +40,7 @@ class QuadraticFit(AlternatingFit):
         return ROUNDING[self.data.dtype.name] * self.norm
 
     def prepare(self) -> None:
-        if self.method == _core.METHODS["mu"]:  # whose rule looks at it, as scikit-learn's
+        if self.method.name == "mu":  # scikit-learn's rule looks at it
             self.initial = self.problem.objective(*self.current, self.team)
         if self.data.transposed:
             self.take_statistics()
@@ -65,19 +68,25 @@ class QuadraticFit(AlternatingFit):
         """Improve the blocked factor in a pass over X, the other one from the statistics of the blocked one."""
         partner = self.other if side is self.blocked else self.blocked
         scale = side.rescale(self.grams[partner].diagonal().copy(), beta)
+        shifted = side.penalty.shift(self.grams[partner])
+        matrix, rate = self.method.prepare(shifted, side.order)
         step = Step(
-            side.F, side.F if before is None else before, scale, side.penalty.shift(self.grams[partner]), side.order,
-            self.method, side.penalty.l1, beta, max_sweeps, tol,
+            side.F, side.F if before is None else before, scale, shifted, matrix, side.order, self.method.number,
+            side.penalty.l1, rate, beta, max_sweeps, tol,
         )  # fmt: skip
         if side is self.blocked:
             self.S[:] = 0
-            self.data.improve(to, plain, self.S, self.report, partner.F, step, self.team)
+            self.go_through(to, plain, partner.F, step)
             self.grams[side] = self.S[-self.k :, : self.k]
         else:
             self.gram_array[:] = 0
             cross = self.S[: -self.k]
             _core.factor_pass(to, plain, self.gram_array, self.report, cross, *step, self.team)
             self.grams[side] = self.gram_array[:, : self.k]
+
+    def go_through(self, to: np.ndarray, plain: np.ndarray | None, G: np.ndarray, step: Step) -> None:
+        """The pass over X, which adds statistics to S."""
+        self.data.improve(to, plain, self.S, self.report, G, step, self.team)
 
     def take_statistics(self) -> None:
         """Statistics of the blocked factor as it is."""
@@ -96,8 +105,11 @@ class QuadraticFit(AlternatingFit):
             self.improve(other, other.F, max_sweeps=max_sweeps, tol=tol)
             return
         shifted = side.penalty.shift(self.grams[other])
-        l1 = side.penalty.l1
-        step = Step(side.F, side.F, shifted[0], shifted, side.order, self.method, l1, 0.0, max_sweeps, tol)
+        matrix, rate = self.method.prepare(shifted, side.order)
+        step = Step(
+            side.F, side.F, shifted[0], shifted, matrix, side.order, self.method.number, side.penalty.l1, rate, 0.0,
+            max_sweeps, tol,
+        )  # fmt: skip
         self.data.improve(side.F, None, None, self.report, other.F, step, self.team)
         self.grams[side] = gram(side.F, self.k, self.team)
 
@@ -108,3 +120,16 @@ class QuadraticFit(AlternatingFit):
         model = float(np.einsum("ij,ij->", self.grams[W], gram_H, dtype=np.float64))
         divergence = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
         return divergence, math.sqrt(float(self.report[0]) / model) if model != 0 else 0.0
+
+
+class QuadraticSolver(Solver):
+    """A solver for the Frobenius loss of a complete X that gives the kernels a method of its own."""
+
+    def handles(self, beta: float, complete: bool = True) -> bool:
+        return beta == 2 and complete
+
+    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
+        return QuadraticFit
+
+    def rules(self, tol: float, complete: bool) -> list[Rule]:
+        return [SmallViolation(tol), SmallDecrease(tol)]

@@ -224,10 +224,40 @@ def check_loss(loss: Any, names: Collection[str], name: str = "loss") -> str | f
     return float(loss)
 
 
-def check_handles(handles: bool, solver: str, loss: Any) -> None:
-    """Whether a solver minimises a loss."""
+def check_handles(handles: bool, solver: str, loss: Any, others: Collection[str]) -> None:
+    """Whether a solver minimises a loss; `others` do."""
     if not handles:
-        raise ValueError(f"solver={solver!r} does not minimise loss={loss!r}; solver='auto' and 'mu' do.")
+        raise ValueError(f"solver={solver!r} does not minimise loss={loss!r}; {_quoted(['auto', *others])} do.")
+
+
+def check_complete(handles: bool, solver: str, others: Collection[str]) -> None:
+    """Whether a solver can do with an X that is not complete; `others` can."""
+    if not handles:
+        raise ValueError(
+            f"solver={solver!r} needs a complete X, without missing entries, weights and biases; "
+            f"{_quoted(['auto', *others])} do without."
+        )
+
+
+def _quoted(names: Collection[str]) -> str:
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} and {last}"
+
+
+def check_solvers(solvers: Any) -> list[Any]:
+    """Several things to compare, at least one."""
+    if isinstance(solvers, str) or not isinstance(solvers, Iterable):
+        raise TypeError(f"solvers must be several, such as ['hals', 'mu'], got {solvers!r}.")
+    solvers = list(solvers)
+    if not solvers:
+        raise ValueError("solvers must hold at least one solver, but it is empty.")
+    return solvers
+
+
+def check_kind(value: Any, name: str, kind: type, what: str) -> None:
+    """None, or an object of a class."""
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} must be None or {what}, got {value!r}.")
 
 
 def check_integer(value: Any, name: str, low: int, high: int | None = None) -> int:

@@ -1,0 +1,65 @@
+"""Initial factors. A new method is a function here and a line in `INITIALIZERS`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nmf_core._core import Team
+from nmf_core.data import Container
+from nmf_core.initialization.base import Factors, make_random_state
+from nmf_core.initialization.given import for_fixed_components, silence_unknown, with_biases
+from nmf_core.initialization.random import kmeans, random, random_vcol
+from nmf_core.initialization.separable import snpa, spa
+from nmf_core.initialization.singular import compress, nndsvd, nndsvda, nndsvdar, truncated_svd
+
+INITIALIZERS: dict[str, Callable[[Any, int, np.random.RandomState, Team], Factors]] = {
+    "random": random,
+    "random_vcol": random_vcol,
+    "nndsvd": nndsvd,
+    "nndsvda": nndsvda,
+    "nndsvdar": nndsvdar,
+    "kmeans": kmeans,
+    "spa": spa,
+    "snpa": snpa,
+}
+FOR_INCOMPLETE = ("random",)  # what needs nothing of X but its mean
+
+
+def initial_factors(data: Container, k: int, init: str, rng: np.random.RandomState, team: Team) -> Factors:
+    """Initial factors of X.
+
+    Parameters
+    ----------
+    data : Container
+        X.
+    k : int
+        Number of components.
+    init : str
+        A name in `INITIALIZERS`.
+    rng : RandomState
+        Source of randomness.
+    team : Team
+        Who works.
+
+    Returns
+    -------
+    W, Ht : ndarray of shape (n_samples, k) and (n_features, k)
+        Non-negative, in the dtype of X.
+    """
+    W, Ht = INITIALIZERS[init](data, k, rng, team)
+    return W.astype(data.dtype, copy=False), Ht.astype(data.dtype, copy=False)
+
+
+__all__ = [
+    "FOR_INCOMPLETE",
+    "INITIALIZERS",
+    "Factors",
+    "compress",
+    "for_fixed_components",
+    "initial_factors",
+    "make_random_state",
+    "silence_unknown",
+    "truncated_svd",
+    "with_biases",
+]

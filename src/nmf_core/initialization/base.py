@@ -1,0 +1,36 @@
+"""What starts are made with."""
+
+from typing import Any
+
+import numpy as np
+
+from nmf_core._core import Team
+from nmf_core.data import Complete, Container
+
+Factors = tuple[np.ndarray, np.ndarray]
+
+
+def make_random_state(random_state: Any) -> np.random.RandomState:
+    """A RandomState from None, an integer seed, a RandomState or a Generator."""
+    if random_state is None or isinstance(random_state, np.random.RandomState):
+        return random_state or np.random.mtrand._rand
+    if isinstance(random_state, np.random.Generator):
+        return np.random.RandomState(random_state.integers(2**32, dtype=np.uint64))
+    return np.random.RandomState(random_state)
+
+
+def sizes(data: Container) -> tuple[int, int]:
+    """(n_samples, n_features)."""
+    n, m = data.shape
+    return (m, n) if data.transposed else (n, m)
+
+
+def times(data: Complete, G: np.ndarray, columns: int, team: Team, transpose: bool = False) -> np.ndarray:
+    """X @ G, or X.T @ G, as a factor array, for a factor array G with so many columns."""
+    by_rows = transpose == data.transposed
+    return data.product(G, team) if by_rows else data.transposed_product(G, columns, team)
+
+
+def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The quotient a / b, zero where b is."""
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
