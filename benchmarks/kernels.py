@@ -8,6 +8,7 @@ from benchmarks.problems import problem
 from nmf_core import _core
 from nmf_core.data import BetaStep, NewtonStep, ObservedStep, Step, as_container, factor_array
 from nmf_core.losses import make_loss
+from nmf_core.solvers import SOLVERS
 
 
 def _factor(n, k, dtype):
@@ -29,7 +30,9 @@ class Sweep:
         gram = (G @ G.T).astype(dtype)
         order = np.arange(k, dtype=np.int32)
         self.gram, self.team, self.report = gram, _core.Team(threads), np.zeros(4)
-        self.step = Step(self.F, self.F, gram[0], gram, order, _core.METHODS[method])
+        recipe = {solver.method.name: solver.method for solver in SOLVERS.values()}[method]
+        matrix, rate = recipe.prepare(gram, order)
+        self.step = Step(self.F, self.F, gram[0], gram, matrix, order, _core.METHODS[method], rate=rate)
 
     def time_factor_pass(self, method, k, dtype, threads):
         _core.factor_pass(self.F, None, None, self.report, self.cross, *self.step, self.team)
@@ -120,7 +123,8 @@ class Pass:
             self.W, self.H = np.ascontiguousarray(self.H.T), np.ascontiguousarray(self.W.T)
         self.S = np.zeros((m + k, self.F.shape[1]), dtype=dtype)
         gram = np.ascontiguousarray((self.G.T @ self.G)[:k, :k])
-        self.step = Step(self.F, self.F, gram[0], gram, np.arange(k, dtype=np.int32), _core.METHODS["hals"])
+        order = np.arange(k, dtype=np.int32)
+        self.step = Step(self.F, self.F, gram[0], gram, gram, order, _core.METHODS["hals"])
         self.team = _core.Team(threads)
         self.report = np.zeros(4)
 

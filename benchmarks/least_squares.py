@@ -68,6 +68,9 @@ class NNLS:
     def time_bpp(self, k, threads):
         nmf_core.nnls(self.A, self.B, n_threads=threads)
 
+    def time_fnnls(self, k, threads):
+        nmf_core.nnls(self.A, self.B, solver="fnnls", n_threads=threads)
+
     def time_grouped(self, k, threads):
         grouped(self.A, self.B)
 
@@ -83,19 +86,23 @@ def _seconds(function, *arguments, **options):
 
 
 def main(repeats=5):
-    print("   k     nmf_core      grouped in NumPy            loop over SciPy")
+    print("   k          bpp        fnnls   grouped in NumPy   loop over SciPy   (over bpp)")
     for k in NNLS.params[0]:
         A, B = problem(k)
         rows = [
             (
                 _seconds(nmf_core.nnls, A, B, n_threads=2),
+                _seconds(nmf_core.nnls, A, B, solver="fnnls", n_threads=2),
                 _seconds(grouped, A, B),
                 10 * _seconds(lambda A=A, B=B: [nnls(A, b) for b in B.T[: RIGHT_HAND_SIDES // 10]]),
             )
             for _ in range(repeats)
         ]
-        ours, groups, loop = np.median(rows, axis=0)
-        print(f"{k:4} {1e3 * ours:9.1f} ms {groups:9.2f} s ({groups / ours:.0f}x) {loop:12.2f} s ({loop / ours:.0f}x)")
+        ours, active, groups, loop = np.median(rows, axis=0)
+        print(
+            f"{k:4} {1e3 * ours:9.1f} ms {1e3 * active:9.1f} ms {groups:9.2f} s ({groups / ours:.0f}x) "
+            f"{loop:8.2f} s ({loop / ours:.0f}x)"
+        )
 
 
 if __name__ == "__main__":

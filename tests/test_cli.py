@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 import nmf_core
 from nmf_core.cli import commands, main
+from nmf_core.comparison import compare_solvers
 from nmf_core.io import read_matrix, read_triplets
 from nmf_core.model_selection import cross_validate_rank
 
@@ -285,8 +286,10 @@ def test_wrong_usage(arguments, capsys):
     assert "usage: nmf-core" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", ["--help", "fit --help", "transform --help", "rank --help", "recommend --help",
-                                       "demo --help", "--version"])  # fmt: skip
+COMMANDS = ("fit", "transform", "rank", "compare", "recommend", "demo")
+
+
+@pytest.mark.parametrize("arguments", ["--help", *(f"{command} --help" for command in COMMANDS)])
 def test_help(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         run(arguments)
@@ -595,6 +598,43 @@ def test_bad_arguments_of_rank(X, capsys):
     assert "biases" in failing(capsys, "rank", "x.npy", "--method", "bi-cv", "--biases")
     assert "sparse" in failing(capsys, "rank", "x.npy", "--missing", "unstored")
     assert "No such file" in failing(capsys, "rank", "nothing.npy")
+
+
+# --- compare
+
+
+def test_compare_prints_the_table(X, capsys):
+    np.save("x.npy", X)
+    line = "compare x.npy -k 3 --seed 0 --time-limit 5 --solvers auto mu anls-bpp"
+    assert run(line) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [words.split()[0] for words in lines] == ["solver", "hals", "mu", "anls-bpp"]
+    assert run(f"{line} --json --alpha-W 0.1") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [solver["solver"] for solver in said["solvers"]] == ["hals", "mu", "anls-bpp"]
+    expected = compare_solvers(X, 3, ["auto", "mu", "anls-bpp"], alpha_W=0.1, random_state=0).results
+    for solver in said["solvers"]:
+        assert solver["objective"] == pytest.approx(expected[solver["solver"]].objective, rel=1e-3)
+        assert len(solver["history"]["seconds"]) == len(solver["history"]["objective"]) == solver["n_iter"]
+    assert names() == ["x.npy"]
+
+
+@pytest.mark.parametrize(("name", "start"), [("c.png", b"\x89PNG"), ("c.svg", b"<?xml"), ("c.pdf", b"%PDF")])
+def test_compare_draws_the_curves(X, name, start, capsys):
+    np.save("x.npy", X)
+    assert run(f"compare x.npy -k 2 --solvers hals randomized --plot {name} --seed 0") == 0
+    assert capsys.readouterr().out.endswith(f"written  {name}\n")
+    assert Path(name).read_bytes().startswith(start)
+
+
+def test_bad_arguments_of_compare(X, capsys):
+    np.save("x.npy", X)
+    assert "must end in one of .png" in failing(capsys, "compare", "x.npy", "-k", 2, "--plot", "x.jpg")
+    assert "does not minimise" in failing(
+        capsys, "compare", "x.npy", "-k", 2, "--solvers", "pg", "--loss", "itakura-saito"
+    )
+    assert "time_limit" in failing(capsys, "compare", "x.npy", "-k", 2, "--time-limit", "-1")
+    assert "No such file" in failing(capsys, "compare", "nothing.npy", "-k", 2)
 
 
 # --- recommend

@@ -8,6 +8,7 @@ from problems import noisy
 from sklearn.datasets import load_digits
 from sklearn.decomposition._nmf import _initialize_nmf
 
+import nmf_core
 from nmf_core._core import Team
 from nmf_core.data import as_container
 from nmf_core.initialization import INITIALIZERS, initial_factors, make_random_state, truncated_svd
@@ -202,3 +203,124 @@ def test_kinds_of_random_state():
 def test_a_random_state_goes_on_where_it_was():
     state = np.random.RandomState(4)
     assert make_random_state(state) is state
+
+
+# --- starts from rows of X
+
+
+def pure(n=60, m=30, k=4, seed=0, noise=0.0):
+    """Rows that are mixtures of k pure ones, which stand among them, at places that are told."""
+    rng = np.random.default_rng(seed)
+    H = rng.gamma(0.5, size=(k, m))
+    W = rng.dirichlet(np.ones(k), size=n)
+    places = rng.permutation(n)[:k]
+    W[places] = np.eye(k)
+    return rng.uniform(0.5, 2, (n, 1)) * (W @ H) + noise * rng.random((n, m)), places
+
+
+@pytest.mark.parametrize("make", CONTAINERS)
+@pytest.mark.parametrize("init", ["spa", "snpa"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pure_rows_are_found(init, make, dtype):
+    A, places = pure()
+    W, H = start(init, A.astype(dtype), 4, make=CONTAINERS[make])
+    found = [int(np.flatnonzero((A.astype(dtype) == row).all(axis=1))[0]) for row in H]
+    assert sorted(found) == sorted(places)
+    np.testing.assert_allclose(W @ H, A, atol=1e-2 * A.max())
+
+
+@pytest.mark.parametrize("init", ["spa", "snpa"])
+def test_a_little_noise_does_not_hide_pure_rows(init):
+    A, places = pure(noise=0.01)
+    _, H = start(init, A, 4)
+    assert sorted(int(np.flatnonzero((row == A).all(axis=1))[0]) for row in H) == sorted(places)
+
+
+def test_pure_rows_that_depend_on_each_other_are_found_by_projection_onto_mixtures():
+    """Of four corners of a square, whose span has three dimensions, orthogonal projection sees three."""
+    corners = np.array([[2, 0, 1, 1], [0, 2, 1, 1], [1, 1, 2, 0], [1, 1, 0, 2]], dtype=float)
+    inner = np.random.default_rng(0).dirichlet(np.ones(4), size=30) @ corners
+    _, H = start("snpa", np.vstack([inner, corners]), 4)
+    assert sorted(map(tuple, H)) == sorted(map(tuple, corners))
+
+
+def test_starts_from_rows_are_nested():
+    few, many = (start("spa", k=k)[1] for k in (2, 5))
+    np.testing.assert_array_equal(many[:2], few)
+
+
+def test_random_columns_and_rows_are_means():
+    A = np.random.default_rng(0).gamma(0.3, size=(200, 100))
+    W, H = start("random_vcol", A, 3)
+    assert np.sum(W @ H) == pytest.approx(A.sum(), rel=1e-9)
+    # rows of H differ less from the mean row than single rows of A do
+    spread = np.std(H / H.mean(axis=1, keepdims=True), axis=0).mean()
+    assert 0.02 < spread < 0.5 * np.std(A / A.mean(axis=1, keepdims=True), axis=0).mean()
+
+
+# --- the public function
+
+
+class TestInitialize:
+    @pytest.mark.parametrize("init", [*INITIALIZERS, "best-of"])
+    @pytest.mark.parametrize("make", CONTAINERS)
+    def test_is_where_a_fit_starts(self, init, make):
+        A = CONTAINERS[make](X)
+        W, H = nmf_core.initialize(A, K, init, random_state=0)
+        from_there = nmf_core.factorize(A, K, W=W, H=H, max_iter=2, tol=0)
+        usual = nmf_core.factorize(A, K, init=init, random_state=0, max_iter=2, tol=0)
+        np.testing.assert_array_equal(from_there.H, usual.H)
+        assert W.flags.c_contiguous
+        assert H.flags.c_contiguous
+
+    def test_default(self):
+        for shape, k, expected in (((20, 10), 4, "nndsvda"), ((20, 10), 12, "random")):
+            A = np.random.default_rng(0).random(shape)
+            ours, named = (nmf_core.initialize(A, k, init, random_state=0) for init in (None, expected))
+            np.testing.assert_array_equal(ours[0], named[0])
+        holes = np.where(X > 5, np.nan, X)
+        W, _ = nmf_core.initialize(holes, K, missing="nan", random_state=0)
+        assert np.isfinite(W).all()
+
+    @pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler"])
+    def test_the_best_of_short_runs_is_better_than_most(self, loss):
+        W, H = nmf_core.initialize(X, K, "best-of", loss=loss, random_state=0)
+        lowest = nmf_core.beta_divergence(X, W, H, loss)
+        others = [
+            nmf_core.factorize(X, K, init="random", loss=loss, random_state=seed, max_iter=10, tol=0).divergence
+            for seed in range(1, 8)
+        ]
+        assert lowest <= np.median(others)
+
+    def test_the_best_of_short_runs_where_entries_are_missing(self):
+        holes = np.where(X > 5, np.nan, X)
+        result = nmf_core.factorize(holes, 2, missing="nan", init="best-of", random_state=0, max_iter=5)
+        assert result.init == "best-of"
+        assert np.isfinite(result.objective)
+
+    def test_nothing_is_made_dense(self):
+        """A matrix whose entries would not fit into memory."""
+        rng = np.random.default_rng(0)
+        entries = rng.random(20_000), (rng.integers(0, 200_000, 20_000), rng.integers(0, 100_000, 20_000))
+        A = sp.csr_array(sp.coo_array(entries, shape=(200_000, 100_000)))
+        for init in (*INITIALIZERS, "best-of"):
+            W, H = nmf_core.initialize(A.astype(np.float32), 2, init, random_state=0)
+            assert np.isfinite(W).all()
+            assert np.isfinite(H).all()
+
+    @pytest.mark.parametrize(
+        ("arguments", "parameters", "message"),
+        [
+            ((X, 2, "custom"), {}, "init must be one of 'random', 'random_vcol'"),
+            ((X, 2, "svd"), {}, "init must be one of"),
+            ((X, 0), {}, "n_components"),
+            ((X, 30, "nndsvd"), {}, "n_components"),
+            ((-X, 2), {}, "[Nn]egative"),
+            ((np.where(X > 5, np.nan, X), 2), {}, "NaN"),
+            ((X, 2, "spa"), {"weights": X}, "spa"),
+            ((X, 2, "random"), {"random_state": -1}, "random_state"),
+        ],
+    )
+    def test_bad_input(self, arguments, parameters, message):
+        with pytest.raises(ValueError, match=message):
+            nmf_core.initialize(*arguments, **parameters)

@@ -179,6 +179,25 @@ def test_rank_curve_shows_errors_of_any_size():
         assert plotting.svg(plotting.rank_curve(selection(errors))).startswith(b"<?xml")
 
 
+def test_solver_curves_show_the_fastest_first():
+    X = np.random.default_rng(0).random((30, 20))
+    comparison = nmf_core.compare_solvers(X, 3, ["mu", "hals", "randomized"], max_iter=200, random_state=0)
+    ax = plotting.solver_curves(comparison).axes[0]
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert sorted(labels) == ["hals", "mu", "randomized"]
+    soon = comparison.seconds_to(1.01 * comparison.best)
+    reached = [soon[label] for label in labels if np.isfinite(soon[label])]
+    assert reached == sorted(reached)
+    curve = ax.lines[labels.index("hals")]
+    np.testing.assert_array_equal(curve.get_xdata(), comparison.results["hals"].history.seconds)
+    above = np.array(curve.get_ydata()) * comparison.best
+    np.testing.assert_allclose(
+        above, comparison.results["hals"].history.objective - comparison.best, atol=2e-6 * comparison.best
+    )
+    assert len(ax.lines[labels.index("randomized")].get_xdata()) == 1
+    assert plotting.svg(plotting.solver_curves(nmf_core.compare_solvers(0 * X, 1, max_iter=2))).startswith(b"<?xml")
+
+
 def test_svg_is_the_same_every_time_and_refers_to_nothing():
     _, f = factorized(20, 10, 2)
     pictures = {plotting.svg(plotting.factor_heatmap(f, "H")) for _ in range(2)}

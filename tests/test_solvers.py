@@ -383,3 +383,24 @@ class TestComparison:
 
 def test_methods_of_the_kernels_are_those_of_the_solvers():
     assert {solver.method.name for solver in SOLVERS.values() if solver.handles(2)} == set(_core.METHODS)
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda: SGD("cosine"), ValueError),
+        (lambda: SGD(rate=1.5), ValueError),
+        (lambda: SGD(rows=0), ValueError),
+        (lambda: SGD(seed=-1), ValueError),
+        (lambda: Nesterov(0), ValueError),
+        (lambda: Greedy(1.5), TypeError),
+        (lambda: Randomized(oversampling=-1), ValueError),
+        (lambda: Sequential(refine=1), TypeError),
+        (lambda: Sequential(tol=-1.0), ValueError),
+        (lambda: MaxIter(0), ValueError),
+        (lambda: MaxIter("3"), TypeError),
+    ],
+)
+def test_bad_options(make, error):
+    with pytest.raises(error):
+        make()

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from problems import noisy
 
-from nmf_core import stopping
+from nmf_core import factorize, stopping
 from nmf_core.solvers import SOLVERS
 
 CONVERGED = {"tol", "relative change", "small step", "plateau"}
@@ -151,3 +152,94 @@ class TestRulesOfASolver:
         for last, over in ((1 - 1e-5, "relative change" in WATCHED[name]), (0.9, False)):
             shown = state(20, objectives=[4.0, *np.linspace(1, last, 19)])
             assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4, True)) is over
+
+
+# --- rules of the user's
+
+
+class TestSmallStep:
+    def test_compares_with_the_iteration_before(self):
+        rule = stopping.SmallStep(0.1)
+        shown = [state(i) for i in range(1, 5)]
+        for now, size in zip(shown, (1.0, 2.0, 2.1, 2.11), strict=True):
+            now.W, now.H = np.full((3, 2), size), np.ones((2, 4))
+        assert [rule.done(now) for now in shown] == [False, False, True, True]
+
+    def test_both_factors_count(self):
+        rule = stopping.SmallStep(0.1)
+        for i in range(1, 4):
+            now = state(i)
+            now.W, now.H = np.ones((3, 2)), np.full((2, 4), 2.0**i)
+            assert not rule.done(now)
+
+    def test_a_new_fit_begins_anew(self):
+        rule = stopping.SmallStep(0.1)
+        assert [rule.done(state(1)), rule.done(state(1)), rule.done(state(2))] == [False, False, False]
+
+
+class TestPlateau:
+    X = noisy(30, 20, 3)
+    held_out = np.random.default_rng(0).random((30, 20)) < 0.2
+
+    def rule(self, **parameters):
+        return stopping.Plateau(*np.nonzero(self.held_out), self.X[self.held_out], **parameters)
+
+    def test_stops_when_the_error_of_held_out_entries_no_longer_falls(self):
+        errors = []
+
+        def watch(now):
+            errors.append(np.sqrt(np.mean((now.W @ now.H - self.X)[self.held_out] ** 2)))
+
+        result = factorize(
+            np.where(self.held_out, np.nan, self.X), 6, missing="nan", stop=self.rule(patience=5), callback=watch,
+            max_iter=5000, random_state=0,
+        )  # fmt: skip
+        assert (result.stop_reason, result.converged) == ("plateau", True)
+        # the last iteration is not shown any more
+        assert min(errors[:-4]) * (1 - 1e-4) <= min(errors[-4:])
+        assert result.n_iter < 5000
+
+    def test_may_be_used_again(self):
+        rule = self.rule(patience=3)
+        holes = np.where(self.held_out, np.nan, self.X)
+        first, again = (factorize(holes, 3, missing="nan", stop=rule, random_state=0, max_iter=5000) for _ in range(2))
+        assert first.n_iter == again.n_iter
+
+
+class TestCombinations:
+    def test_either(self):
+        rule = stopping.MaxIter(5) | stopping.SmallViolation(1e-3)
+        assert not rule.done(state(4, violation=1))
+        assert rule.done(state(4, violation=1e-3))
+        assert (rule.reason, rule.converged) == ("tol", True)
+        assert rule.done(state(5, violation=1))
+        assert (rule.reason, rule.converged) == ("max_iter", False)
+
+    def test_both(self):
+        rule = stopping.MaxIter(5) & stopping.SmallViolation(1e-3)
+        assert not rule.done(state(5, violation=1))
+        assert not rule.done(state(4, violation=1e-3))
+        assert rule.done(state(5, violation=1e-3))
+        assert (rule.reason, rule.converged) == ("max_iter and tol", True)
+
+    def test_rules_that_remember_see_every_iteration(self):
+        rule = stopping.MaxIter(3) & stopping.SmallStep(0.5)
+        assert [rule.done(state(i)) for i in (1, 2, 3)] == [False, False, True]
+
+    def test_in_a_fit(self):
+        X = noisy(30, 20, 3)
+        short = factorize(X, 3, stop=stopping.SmallDecrease(0.5) & stopping.MaxIter(15), random_state=0)
+        assert (short.n_iter, short.stop_reason) == (15, "relative change and max_iter")
+        long = factorize(
+            X, 3, stop=stopping.SmallViolation(1e-7) | stopping.TimeLimit(60), random_state=0, max_iter=9999
+        )
+        assert long.stop_reason == "tol"
+        assert long.history.violation[-1] <= 1e-7
+        assert long.parameters["tol"] is None
+        limited = factorize(X, 3, stop=stopping.SmallViolation(0.0), random_state=0, max_iter=4)
+        assert limited.stop_reason == "max_iter"
+
+    @pytest.mark.parametrize("stop", ["tol", 1e-4, [stopping.MaxIter(3)], stopping.MaxIter])
+    def test_what_is_no_rule(self, stop):
+        with pytest.raises(TypeError, match="stop must be None or a rule"):
+            factorize(np.ones((3, 3)), 1, stop=stop)

@@ -156,9 +156,9 @@ def compare_solvers(
     common: dict[str, Any] = {"loss": loss, "n_threads": n_threads, "random_state": random_state, **parameters}
     if init is not None or not {"W", "H"} & {*parameters}:
         known = {name: parameters.get(name) for name in ("missing", "weights")}
-        common["W"], common["H"] = initialize(
-            X, n_components, init, loss=loss, random_state=random_state, n_threads=n_threads, **known
-        )
+        W, H = initialize(X, n_components, init, loss=loss, random_state=random_state, n_threads=n_threads, **known)
+        if W.any() and H.any():  # not of an X that is zero
+            common["W"], common["H"] = W, H
     stop = SmallViolation(check_number(tol, "tol"))
     factorize(X, n_components, solver="auto", max_iter=1, **common)  # wakes threads, reads X for the first time
     results = {

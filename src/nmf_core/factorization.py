@@ -85,7 +85,8 @@ class Factorization:
     converged : bool
         Whether the fit stopped because it had converged.
     stop_reason : str
-        "tol", "relative change", "max_iter", "time_limit", "callback" or "interrupted".
+        "tol", "relative change", "max_iter", "time_limit", "callback", "interrupted", or the reason of the rules that
+        were given instead of a tolerance.
     history : History
         Seconds, objective and violation of every iteration.
     loss : str or float

@@ -7,10 +7,12 @@ Every function returns a :class:`matplotlib.figure.Figure` that pyplot does not 
 import functools
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ParamSpec
 
 import numpy as np
 
+from nmf_core.comparison import Comparison
 from nmf_core.factorization import Factorization
 from nmf_core.interpretation import (
     component_names,
@@ -33,6 +35,7 @@ try:
 except ImportError as error:
     raise ImportError('Pictures need matplotlib: pip install "nmf-core[cli]"') from error
 
+SEVERAL = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b7791f", "#c53030", "#319795", "#718096")
 INK, QUIET, LINE, BLUE, RUST = "#243b53", "#627d98", "#d9e2ec", "#2b6cb0", "#c05621"
 
 HEAT = LinearSegmentedColormap.from_list("nmf_core", ["#f7fafc", "#bcd4ea", "#5b9bd0", "#1f5f9e", "#0b2545"])
@@ -301,6 +304,42 @@ def rank_curve(selection: RankSelection, ax: Axes | None = None) -> Figure:
     ax.set_xlabel("components")
     ax.set_ylabel("mean loss of a held-out entry")
     ax.set_title("Error of held-out entries")
+    return figure
+
+
+@_styled
+def solver_curves(comparison: Comparison, ax: Axes | None = None) -> Figure:
+    """How far every solver's objective is above the lowest that any has reached, against seconds.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What `nmf_core.compare_solvers` has found.
+    ax : Axes, optional
+        Where to draw; by default in a new figure.
+    """
+    figure, ax = _axes(ax)
+    best = comparison.best
+    soon = comparison.seconds_to(1.01 * best)
+    order = sorted(comparison.results, key=lambda name: (np.nan_to_num(soon[name], nan=np.inf),
+                                                         comparison.results[name].objective))  # fmt: skip
+    for place, name in enumerate(order):
+        history = comparison.results[name].history
+        above = np.maximum(history.objective - best, 1e-6 * best) / best if best else history.objective
+        if name in comparison.estimated:  # only the end is known
+            history, above = replace(history, seconds=history.seconds[-1:]), above[-1:]
+        ax.plot(history.seconds, above, color=SEVERAL[place % len(SEVERAL)], label=name, linewidth=1.5,
+                linestyle="-" if place < len(SEVERAL) else (0, (3, 2)),
+                marker="o" if len(above) == 1 else None, markersize=4)  # fmt: skip
+    for close in (0.01, 0.001):
+        ax.axhline(close, color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+    ax.set_xscale("log")
+    ax.set_yscale("log", nonpositive="mask")
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.02), title="first to 1 % comes first",
+              title_fontsize=8, fontsize=8)  # fmt: skip
+    ax.set_xlabel("seconds")
+    ax.set_ylabel("objective above the lowest, relative to it")
+    ax.set_title("Solvers from one start")
     return figure
 
 

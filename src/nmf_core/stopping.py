@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nmf_core.validation import check_integer, check_number
+
 
 class State(Protocol):
     """What a rule may look at: the fit after an iteration."""
@@ -92,7 +94,7 @@ class SmallViolation(Rule):
     converged = True
 
     def __init__(self, tol: float) -> None:
-        self.tol = tol
+        self.tol = check_number(tol, "tol")
 
     def done(self, state: State) -> bool:
         return state.violation <= self.tol
@@ -109,8 +111,8 @@ class SmallChange(Rule):
     converged = True
 
     def __init__(self, tol: float, every: int = 10) -> None:
-        self.tol = tol
-        self.every = every
+        self.tol = check_number(tol, "tol")
+        self.every = check_integer(every, "every", 1)
 
     def done(self, state: State) -> bool:
         if state.iteration % self.every or state.iteration == 0:
@@ -129,8 +131,8 @@ class SmallDecrease(Rule):
     converged = True
 
     def __init__(self, tol: float, every: int = 10) -> None:
-        self.tol = tol
-        self.every = every
+        self.tol = check_number(tol, "tol")
+        self.every = check_integer(every, "every", 1)
 
     def done(self, state: State) -> bool:
         if state.iteration <= self.every:
@@ -146,7 +148,7 @@ class SmallStep(Rule):
     converged = True
 
     def __init__(self, tol: float) -> None:
-        self.tol = tol
+        self.tol = check_number(tol, "tol")
         self.last: tuple[np.ndarray, np.ndarray] | None = None
 
     def done(self, state: State) -> bool:
@@ -179,8 +181,8 @@ class Plateau(Rule):
     def __init__(self, rows: Any, columns: Any, values: Any, tol: float = 1e-4, patience: int = 10) -> None:
         self.rows, self.columns = np.asarray(rows), np.asarray(columns)
         self.values = np.asarray(values, dtype=np.float64)
-        self.tol = tol
-        self.patience = patience
+        self.tol = check_number(tol, "tol")
+        self.patience = check_integer(patience, "patience", 1)
         self.least = math.inf
         self.since = 0
 
@@ -202,7 +204,7 @@ class MaxIter(Rule):
     reason = "max_iter"
 
     def __init__(self, max_iter: int) -> None:
-        self.max_iter = max_iter
+        self.max_iter = check_integer(max_iter, "max_iter", 1)
 
     def done(self, state: State) -> bool:
         return state.iteration >= self.max_iter
@@ -214,7 +216,7 @@ class TimeLimit(Rule):
     reason = "time_limit"
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+        self.seconds = check_number(seconds, "seconds")
 
     def done(self, state: State) -> bool:
         return state.seconds >= self.seconds

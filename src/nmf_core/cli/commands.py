@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from nmf_core import __version__
+from nmf_core.comparison import compare_solvers
 from nmf_core.factorization import Factorization, Summary, load
 from nmf_core.factorize import factorize
 from nmf_core.files import written_whole
@@ -87,31 +88,45 @@ def transform(options: argparse.Namespace) -> int:
 
 def rank(options: argparse.Namespace) -> int:
     """Compare numbers of components by the error of entries that are held out."""
-    if options.plot and options.plot.suffix.lower() not in PICTURES:
-        raise ValueError(f"{options.plot}: the name of a picture must end in one of {', '.join(PICTURES)}")
-    _check_outputs([options.plot] if options.plot else [], options.file)
-    if options.plot:
-        from nmf_core import plotting  # what it lacks should be known before the work
+    _check_picture(options)
     table = _read(options)
     # What is not said is left to cross-validation, which knows better what goes together.
-    given = {
-        name: getattr(options, name)
-        for name, default in DEFAULTS.items()
-        if name in vars(options) and getattr(options, name) != default
-    }
+    given = _given(options)
     selection = cross_validate_rank(
         table.X, options.ranks, method=options.method, n_folds=options.folds, n_repeats=options.repeats,
         n_jobs=options.jobs, progress=_shows_progress(options), **given,
     )  # fmt: skip
-    if options.plot:
-        with written_whole(options.plot) as draft:
-            picture = options.plot.suffix.lower().removeprefix(".")
-            figure = plotting.rank_curve(selection)
-            if picture == "svg":
-                draft.write_bytes(plotting.svg(figure))
-            else:
-                figure.savefig(draft, format=picture, dpi=200)
+    _draw(options.plot, "rank_curve", selection)
     _tell_ranks(options, selection)
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Fit by several solvers from one start."""
+    _check_picture(options)
+    table = _read(options)
+    comparison = compare_solvers(
+        table.X, options.components, options.solvers, time_limit=options.time_limit, tol=options.tol,
+        **{name: value for name, value in _given(options).items() if name not in ("tol", "time_limit")},
+    )  # fmt: skip
+    _draw(options.plot, "solver_curves", comparison)
+    written = [str(options.plot)] if options.plot else []
+    if options.json:
+        rows = [
+            {
+                "solver": name,
+                "objective": result.objective,
+                "n_iter": result.n_iter,
+                "stop_reason": result.stop_reason,
+                "history": {"seconds": result.history.seconds.tolist(), "objective": result.history.objective.tolist()},
+            }
+            for name, result in comparison.results.items()
+        ]  # fmt: skip
+        print(json.dumps({"version": __version__, "file": options.file, "solvers": rows, "written": written}, indent=2))
+    elif not options.quiet:
+        print(comparison)
+        if written:
+            print(f"\n{Summary(written=written[0])}")
     return 0
 
 
@@ -163,6 +178,40 @@ def _read(options: argparse.Namespace) -> LabelledMatrix:
         with np.errstate(over="ignore"):  # an infinity is reported with its place
             return table._replace(X=table.X.astype(options.dtype))
     return table
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """Parameters of `factorize` that are not left as they are."""
+    return {
+        name: getattr(options, name)
+        for name, default in DEFAULTS.items()
+        if name in vars(options) and getattr(options, name) != default
+    }
+
+
+def _check_picture(options: argparse.Namespace) -> None:
+    """Whether the picture that is wanted, if one is, can be drawn, before the work is done."""
+    if not options.plot:
+        return _check_outputs([], options.file)
+    if options.plot.suffix.lower() not in PICTURES:
+        raise ValueError(f"{options.plot}: the name of a picture must end in one of {', '.join(PICTURES)}")
+    _check_outputs([options.plot], options.file)
+    importlib.import_module("nmf_core.plotting")
+
+
+def _draw(path: Path | None, picture: str, what: Any) -> None:
+    """A picture of `plotting`, into a file."""
+    if path is None:
+        return
+    from nmf_core import plotting
+
+    kind = path.suffix.lower().removeprefix(".")
+    figure = getattr(plotting, picture)(what)
+    with written_whole(path) as draft:
+        if kind == "svg":
+            draft.write_bytes(plotting.svg(figure))
+        else:
+            figure.savefig(draft, format=kind, dpi=200)
 
 
 def _shows_progress(options: argparse.Namespace) -> bool:

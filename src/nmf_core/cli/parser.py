@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,11 @@ def make_parser() -> argparse.ArgumentParser:
     _add_rank(
         command("rank", commands.rank, "compare numbers of components by the error of entries that are held out", FILES)
     )
+    _add_compare(
+        command(
+            "compare", commands.compare, "fit by several solvers from one start, to see which is the fastest", FILES
+        )
+    )
     _add_recommend(
         command("recommend", commands.recommend, "tell the columns that rows, such as users, should like best")
     )
@@ -85,8 +90,12 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     _add_verbosity(output)
 
 
-def _add_factorization(group: Any) -> None:
+def _add_factorization(group: Any, without: Collection[str] = ()) -> None:
+    """Options of `factorize`, without some of its parameters."""
+
     def option(flag: str, name: str, kind: Any, text: str, **others: Any) -> None:
+        if name in without:
+            return
         default = DEFAULTS[name]
         shown = "" if default is None else f" (default: {default})"
         group.add_argument(flag, dest=name, type=kind, default=default, help=f"{text}{shown}", **others)
@@ -101,7 +110,8 @@ def _add_factorization(group: Any) -> None:
     option("--l1-ratio", "l1_ratio", float, "share of l1 in the penalties, 0 to 1", metavar="R")
     option("--alpha-scaling", "alpha_scaling", str, "penalties grow with the size of X, or with the number of known "
            "entries in a row or column", choices=ALPHA_SCALINGS)  # fmt: skip
-    group.add_argument("--biases", action="store_true", help="model a mean and biases of rows and columns, too")
+    if "biases" not in without:
+        group.add_argument("--biases", action="store_true", help="model a mean and biases of rows and columns, too")
     option("--tol", "tol", float, "tolerance of the stopping rule", metavar="T")
     option("--max-iter", "max_iter", int, "iterations at most", metavar="N")
     option("--time-limit", "time_limit", float, "seconds after which no iteration starts", metavar="S")
@@ -141,6 +151,29 @@ def _add_rank(parser: argparse.ArgumentParser) -> None:
     _add_input(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--plot", type=Path, metavar="PICTURE", help=f"draw the errors, {', '.join(PICTURES)}")
+    _add_verbosity(output)
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
+    parser.add_argument("-k", "--components", type=int, required=True, metavar="N", help="number of components")
+    parser.add_argument(
+        "--solvers", nargs="+", metavar="SOLVER", choices=["auto", *SOLVERS, *ALIASES],
+        help=f"which, of {', '.join(SOLVERS)} (default: all that can do it)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--time-limit", type=float, default=10.0, metavar="S", help="seconds for each (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--tol", type=float, default=1e-5, metavar="T", help="a solver ends with steps so short (default: %(default)s)"
+    )
+    decided = ("solver", "tol", "max_iter", "time_limit", "biases")
+    _add_factorization(parser.add_argument_group("every factorization"), without=decided)
+    _add_input(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--plot", type=Path, metavar="PICTURE", help=f"draw objectives against seconds, {', '.join(PICTURES)}"
+    )
     _add_verbosity(output)
 
 

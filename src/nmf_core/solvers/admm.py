@@ -5,6 +5,7 @@ import numpy as np
 from nmf_core.solvers.als import inverse_of_free
 from nmf_core.solvers.fit import Method
 from nmf_core.solvers.quadratic import QuadraticSolver
+from nmf_core.validation import check_integer
 
 
 def multipliers(gram: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, float]:
@@ -34,4 +35,4 @@ class ADMM(QuadraticSolver):
     name = "admm"
 
     def __init__(self, sweeps: int = 10) -> None:
-        self.method = Method("admm", sweeps, multipliers)
+        self.method = Method("admm", check_integer(sweeps, "sweeps", 1), multipliers)

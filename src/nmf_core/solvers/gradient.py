@@ -4,6 +4,7 @@ import numpy as np
 
 from nmf_core.solvers.fit import Method
 from nmf_core.solvers.quadratic import QuadraticSolver
+from nmf_core.validation import check_integer
 
 
 def largest_eigenvalue(gram: np.ndarray, order: np.ndarray) -> float:
@@ -37,7 +38,7 @@ class PG(QuadraticSolver):
     name = "pg"
 
     def __init__(self, sweeps: int = 10) -> None:
-        self.method = Method("pg", sweeps, safe_rate)
+        self.method = Method("pg", check_integer(sweeps, "sweeps", 1), safe_rate)
 
 
 class GD(QuadraticSolver):
@@ -77,4 +78,4 @@ class Nesterov(QuadraticSolver):
     name = "nesterov"
 
     def __init__(self, sweeps: int = 20) -> None:
-        self.method = Method("nesterov", sweeps, safe_rate)
+        self.method = Method("nesterov", check_integer(sweeps, "sweeps", 1), safe_rate)

@@ -2,6 +2,7 @@
 
 from nmf_core.solvers.fit import Method
 from nmf_core.solvers.quadratic import QuadraticSolver
+from nmf_core.validation import check_integer
 
 
 class Greedy(QuadraticSolver):
@@ -24,4 +25,4 @@ class Greedy(QuadraticSolver):
     name = "greedy"
 
     def __init__(self, sweeps: int = 2) -> None:
-        self.method = Method("greedy", sweeps)
+        self.method = Method("greedy", check_integer(sweeps, "sweeps", 1))

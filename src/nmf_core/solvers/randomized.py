@@ -12,6 +12,7 @@ from nmf_core.data.dense import Dense
 from nmf_core.initialization import compress
 from nmf_core.solvers.fit import Fit
 from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver
+from nmf_core.validation import check_integer
 
 
 class CompressedFit(QuadraticFit):
@@ -68,9 +69,9 @@ class Randomized(QuadraticSolver):
 
     def __init__(self, oversampling: int = 20, power_iterations: int = 2, seed: int = 0) -> None:
         self.options: dict[str, Any] = {
-            "oversampling": oversampling,
-            "power_iterations": power_iterations,
-            "seed": seed,
+            "oversampling": check_integer(oversampling, "oversampling", 0),
+            "power_iterations": check_integer(power_iterations, "power_iterations", 0),
+            "seed": check_integer(seed, "seed", 0, 2**32 - 1),
         }
 
     def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:

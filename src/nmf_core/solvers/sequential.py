@@ -10,6 +10,7 @@ from nmf_core.problem import padded
 from nmf_core.solvers.fit import Fit, Side, gram
 from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver
 from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
+from nmf_core.validation import check_flag, check_integer, check_number
 
 
 class SequentialFit(QuadraticFit):
@@ -131,8 +132,11 @@ class Sequential(QuadraticSolver):
     init = "spa"
 
     def __init__(self, refine: bool = False, tol: float = 1e-5, max_iter: int = 200) -> None:
-        self.refine = refine
-        self.options: dict[str, Any] = {"tol": tol, "max_iter": max_iter}
+        self.refine = check_flag(refine, "refine")
+        self.options: dict[str, Any] = {
+            "tol": check_number(tol, "tol"),
+            "max_iter": check_integer(max_iter, "max_iter", 1),
+        }
 
     def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
         return partial(SequentialFit, **self.options)

@@ -10,9 +10,10 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core.data import Step
-from nmf_core.solvers.fit import Fit, Side
+from nmf_core.solvers.fit import Fit, Side, gram
 from nmf_core.solvers.gradient import largest_eigenvalue
 from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver
+from nmf_core.validation import check_choice, check_integer, check_number
 
 SCHEDULES = ("bold", "inverse", "constant")
 REWARD, PUNISHMENT = 1.05, 0.5  # of the bold driver
@@ -81,8 +82,8 @@ class SGDFit(QuadraticFit):
         """One step of some rows of the blocked factor, and one of the other factor for what these rows say."""
         blocked, other = self.blocked, self.other
         F, S = blocked.F[first:end], np.zeros_like(self.S)
-        gram = self.gram_of(other)
-        step = self.step(blocked, F, gram, largest_eigenvalue(blocked.penalty.shift(gram), blocked.order), 1.0)
+        fixed = gram(other.F, self.k, self.team)
+        step = self.step(blocked, F, fixed, largest_eigenvalue(blocked.penalty.shift(fixed), blocked.order), 1.0)
         part.improve(F, None, S, self.report, other.F, step, self.team)
         self.S += S
         # Steps of a length of its own for every block would let some blocks count more than others.
@@ -90,24 +91,19 @@ class SGDFit(QuadraticFit):
         step = self.step(other, other.F, S[-self.k :, : self.k], self.curvature * share, share)
         _core.factor_pass(other.F, None, None, np.zeros(4), S[: -self.k], *step, self.team)
 
-    def step(self, side: Side, F: np.ndarray, gram: np.ndarray, curvature: float, share: float) -> Step:
+    def step(self, side: Side, F: np.ndarray, fixed: np.ndarray, curvature: float, share: float) -> Step:
         """A projected gradient step, with this share of the penalty."""
-        shifted = replace(side.penalty, l2=side.penalty.l2 * share).shift(gram)
+        shifted = replace(side.penalty, l2=side.penalty.l2 * share).shift(fixed)
         # the first step of Nesterov's method is a plain one
         return Step(
             F, F, shifted[0], shifted, shifted, side.order, _core.METHODS["nesterov"], side.penalty.l1 * share,
             self.rate / curvature if curvature > 0 else self.rate,
         )  # fmt: skip
 
-    def gram_of(self, side: Side) -> np.ndarray:
-        array = np.zeros((self.k, side.F.shape[1]), dtype=side.F.dtype)
-        _core.factor_pass(side.F, None, array, np.zeros(4), side.F, *Step.none(side.F, self.k), self.team)
-        return array[:, : self.k]
-
     def finish(self) -> None:
         """What the epoch's end is worth: the inner product with X, Gram matrices, and what steps of H are left."""
         blocked, other = self.blocked, self.other
-        self.grams = {blocked: self.S[-self.k :, : self.k].copy(), other: self.gram_of(other)}
+        self.grams = {blocked: self.S[-self.k :, : self.k].copy(), other: gram(other.F, self.k, self.team)}
         cross = self.S[: -self.k]
         shifted = other.penalty.shift(self.grams[blocked])
         step = Step(
@@ -145,7 +141,12 @@ class SGD(QuadraticSolver):
     name = "sgd"
 
     def __init__(self, schedule: str = "bold", rate: float = 0.5, rows: int = 256, seed: int = 0) -> None:
-        self.options: dict[str, Any] = {"schedule": schedule, "rate": rate, "rows": rows, "seed": seed}
+        self.options: dict[str, Any] = {
+            "schedule": check_choice(schedule, "schedule", SCHEDULES),
+            "rate": check_number(rate, "rate", high=1.0),
+            "rows": check_integer(rows, "rows", 1),
+            "seed": check_integer(seed, "seed", 0, 2**32 - 1),
+        }
         self.monotone = schedule == "bold"
 
     def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
