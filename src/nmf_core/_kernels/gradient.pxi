@@ -25,16 +25,16 @@ cdef inlined measured_gradient(const int NB, int level, const real* P, const rea
             V[s] += value * value * d * active[s]
 
 
-# f <- max(0, f - a grad) for c in `order`, where the step a, changed by powers of ten, lowers the objective by at least a
-# hundredth of what the slope promises. With `longest` it is the longest such step; the search begins with the last one,
-# the first with `rate` (C.-J. Lin 2007, "Projected gradient methods for nonnegative matrix factorization",
-# doi:10.1162/neco.2007.19.10.2756, with a step for every row). Otherwise it begins with the step to the minimum along the
-# projected gradient and ends with the first that does. The objective is quadratic, so that a trial costs one product
-# with gram: 2 k^2 operations a row, in cache. scratch: 4 k + 5 rows of NB, of which `lengths`, the last, are kept from
-# sweep to sweep.
-cdef inlined pg_step(const int NB, int level, bint longest, real* P, const real* Q, real* V, const real* active, Py_ssize_t k,
-                     const real* gram, const int* order, Py_ssize_t n_order, real l1, real rate, int sweep,
-                     real* scratch) noexcept nogil:
+# f <- max(0, f - a grad) for c in `order`, where the step a, changed by powers of ten, lowers the objective by at least
+# a hundredth of what the slope promises. With `longest` it is the longest such step; the search begins with the last
+# one, the first with `rate` (C.-J. Lin 2007, "Projected gradient methods for nonnegative matrix factorization",
+# doi:10.1162/neco.2007.19.10.2756, with a step for every row). Otherwise it begins with the step to the minimum along
+# the projected gradient and ends with the first that does. The objective is quadratic, so that a trial costs one
+# product with gram: 2 k^2 operations a row, in cache. scratch: 4 k + 5 rows of NB, of which `lengths`, the last, are
+# kept from sweep to sweep.
+cdef inlined pg_step(const int NB, int level, bint longest, real* P, const real* Q, real* V, const real* active,
+                     Py_ssize_t k, const real* gram, const int* order, Py_ssize_t n_order, real l1, real rate,
+                     int sweep, real* scratch) noexcept nogil:
     cdef real* R = scratch
     cdef real* D = R + k * NB        # a step of this length
     cdef real* T = D + k * NB

@@ -1,13 +1,14 @@
-# Greedy coordinate descent (C.-J. Hsieh and I. S. Dhillon 2011, "Fast coordinate descent methods with variable selection
-# for non-negative matrix factorization", doi:10.1145/2020408.2020577).
+# Greedy coordinate descent (C.-J. Hsieh and I. S. Dhillon 2011, "Fast coordinate descent methods with variable
+# selection for non-negative matrix factorization", doi:10.1145/2020408.2020577).
 
 cdef enum:
     GREED = 1000  # a row is done once the best step gains less than one in so many of what the first gained
 
 
 # In every row, up to n_order times, the coordinate of `order` whose step to its minimiser gains the most takes it, and
-# the gradient follows: 9 k operations each, after 2 k^2 for the gradient. Rows choose differently, so they are taken out
-# of the tile one by one. scratch: k rows of NB, then NB + 2 k numbers, of which the first NB are kept from sweep to sweep.
+# the gradient follows: 9 k operations each, after 2 k^2 for the gradient. Rows choose differently, so they are taken
+# out of the tile one by one. scratch: k rows of NB, then NB + 2 k numbers, of which the first NB are kept from sweep to
+# sweep.
 cdef inlined greedy_sweep(const int NB, int level, real* P, const real* Q, real* V, const real* active, Py_ssize_t k,
                           const real* gram, const int* order, Py_ssize_t n_order, real l1, int sweep,
                           real* scratch) noexcept nogil:

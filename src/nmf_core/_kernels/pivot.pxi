@@ -23,9 +23,10 @@ cdef inline Py_ssize_t pivot_size(Py_ssize_t k, Py_ssize_t width) noexcept nogil
     return 2 * k * width + k * (k + 3) * width
 
 
-# f <- the minimiser over f_c >= 0, for c in `order`, from the guess that what is positive stays so. `unit` is gram in the
-# scale in which its diagonal is one, with rows and columns of the identity for what is not in `order`. k^3 / 6 multiply-adds
-# and k^2 for every correction of the guess, in the first cache levels. scratch: 2 k rows of NB, then `pivot_size`.
+# f <- the minimiser over f_c >= 0, for c in `order`, from the guess that what is positive stays so. `unit` is gram in
+# the scale in which its diagonal is one, with rows and columns of the identity for what is not in `order`. k^3 / 6
+# multiply-adds and k^2 for every correction of the guess, in the first cache levels. scratch: 2 k rows of NB, then
+# `pivot_size`.
 cdef inlined pivot_step(const int NB, int level, int rule, real* P, const real* Q, real* V, const real* active,
                         Py_ssize_t k, const real* gram, const real* unit, const int* order, Py_ssize_t n_order, real l1,
                         real* scratch) noexcept nogil:
@@ -46,7 +47,9 @@ cdef inlined pivot_step(const int NB, int level, int rule, real* P, const real* 
             c = order[i]
             size = sqrt(gram[c * k + c])
             for s in range(width):
-                b[c * width + s] = (Q[c * NB + v * width + s] - l1 - R[c * NB + v * width + s]) / size if size > 0 else -1
+                b[c * width + s] = -1  # what has no partner is not in the guess
+                if size > 0:
+                    b[c * width + s] = (Q[c * NB + v * width + s] - l1 - R[c * NB + v * width + s]) / size
                 x[c * width + s] = P[c * NB + v * width + s] * size
         pivot_rows(level, rule, k, width, unit, b, 3 * <int>k + 50, x, x + k * width)
         for i in range(n_order):

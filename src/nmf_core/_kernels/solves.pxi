@@ -2,8 +2,8 @@
 # alternating direction method of multipliers.
 
 
-# f <- max(0, the minimiser without bounds) for c in `order`: the step from f to it is -inverse grad, `inverse` being that
-# of gram's part for `order`, and zero elsewhere. The objective may rise. 4 k^2 + 10 k operations a row, in cache.
+# f <- max(0, the minimiser without bounds) for c in `order`: the step from f to it is -inverse grad, `inverse` being
+# that of gram's part for `order`, and zero elsewhere. The objective may rise. 4 k^2 + 10 k operations a row, in cache.
 # scratch: 2 k rows of NB.
 cdef inlined als_step(const int NB, int level, real* P, const real* Q, real* V, const real* active, Py_ssize_t k,
                       const real* gram, const real* inverse, const int* order, Py_ssize_t n_order, real l1,
@@ -22,11 +22,11 @@ cdef inlined als_step(const int NB, int level, real* P, const real* Q, real* V, 
             P[c * NB + s] = value if active[s] != 0 else P[c * NB + s]
 
 
-# One round of the method of multipliers for c in `order`: x minimises the objective plus rate / 2 |x - f + u|^2, then f =
-# max(0, x + u) and u += x - f. (K. Huang, N. D. Sidiropoulos and A. P. Liavas 2016, "A flexible and efficient
-# algorithmic framework for constrained matrix and tensor factorization", doi:10.1109/TSP.2016.2576427.) `inverse` is that
-# of gram + rate on the diagonal, of its part for `order`. The multipliers u begin with what they are where f is optimal:
-# so there is nothing to keep from pass to pass, and a solution stays. 4 k^2 + 14 k operations a row, in cache.
+# One round of the method of multipliers for c in `order`: x minimises the objective plus rate / 2 |x - f + u|^2, then f
+# = max(0, x + u) and u += x - f. (K. Huang, N. D. Sidiropoulos and A. P. Liavas 2016, "A flexible and efficient
+# algorithmic framework for constrained matrix and tensor factorization", doi:10.1109/TSP.2016.2576427.) `inverse` is
+# that of gram + rate on the diagonal, of its part for `order`. The multipliers u begin with what they are where f is
+# optimal: so there is nothing to keep from pass to pass, and a solution stays. 4 k^2 + 14 k operations a row, in cache.
 # scratch: 3 k rows of NB, of which the last k, u, are kept from sweep to sweep.
 cdef inlined admm_step(const int NB, int level, real* P, const real* Q, real* V, const real* active, Py_ssize_t k,
                        const real* gram, const real* inverse, const int* order, Py_ssize_t n_order, real l1, real rate,
