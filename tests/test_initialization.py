@@ -297,6 +297,9 @@ class TestInitialize:
         result = nmf_core.factorize(holes, 2, missing="nan", init="best-of", random_state=0, max_iter=5)
         assert result.init == "best-of"
         assert np.isfinite(result.objective)
+        biased = nmf_core.factorize(X, 2, biases=True, init="best-of", random_state=0, max_iter=50)
+        usual = nmf_core.factorize(X, 2, biases=True, init="random", random_state=0, max_iter=50)
+        assert biased.objective < 1.1 * usual.objective
 
     def test_nothing_is_made_dense(self):
         """A matrix whose entries would not fit into memory."""

@@ -10,6 +10,7 @@ from nmf_core.initialization import (
     for_fixed_components,
     initial_factors,
     make_random_state,
+    with_biases,
 )
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.problem import Problem, padded, pose
@@ -159,11 +160,17 @@ def best_of(
     problem: Problem, k: int, random: np.random.RandomState, solver: Solver, team: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """The factor arrays with the lowest objective after a few iterations from several random starts."""
-    best, lowest = None, np.inf
+    data, best, lowest = problem.data, None, np.inf
     for _ in range(RUNS):
-        W, Ht = (padded(F, problem.data.dtype) for F in initial_factors(problem.data, k, "random", random, team))
-        outcome = solve(problem, W, Ht, k, solver=solver, tol=0.0, max_iter=ITERATIONS, team=team, start=0.0)
+        W, Ht = (padded(F, data.dtype) for F in initial_factors(data, k, "random", random, team))
+        update_W = update_H = None
+        if problem.biases is not None:
+            W, Ht, update_W, update_H = with_biases(W, Ht, k)
+        outcome = solve(
+            problem, W, Ht, k + problem.n_extra, solver=solver, tol=0.0, max_iter=ITERATIONS, update_W=update_W,
+            update_H=update_H, team=team, start=0.0,
+        )  # fmt: skip
         if best is None or outcome.history.objective[-1] < lowest:
             best, lowest = (outcome.W, outcome.Ht), outcome.history.objective[-1]
     assert best is not None
-    return best
+    return best if problem.biases is None else (padded(best[0][:, :k], data.dtype), padded(best[1][:, :k], data.dtype))

@@ -57,6 +57,7 @@ class SGDFit(QuadraticFit):
 
     def iterate(self) -> None:
         kept = [side.F.copy() for side in self.sides] if self.schedule == "bold" else []
+        grams = self.grams
         if self.schedule == "inverse":
             self.rate = self.first_rate / (1 + self.iteration)
         self.curvature = largest_eigenvalue(self.other.penalty.shift(self.grams[self.blocked]), self.other.order)
@@ -76,7 +77,7 @@ class SGDFit(QuadraticFit):
         self.rate *= PUNISHMENT
         for side, F in zip(self.sides, kept, strict=True):
             side.F[:] = F
-        self.objectives[-1], self.divergence = before, divergence
+        self.objectives[-1], self.divergence, self.grams = before, divergence, grams
 
     def visit(self, first: int, end: int, part: Any) -> None:
         """One step of some rows of the blocked factor, and one of the other factor for what these rows say."""
