@@ -93,7 +93,7 @@ def run_theirs(X, k, W, H, n_threads, max_iter, tol=0.0, loss="frobenius"):
     return seconds, objective(X, W, model.components_, loss), W, model.components_
 
 
-def time_to(X, k, W, H, n_threads, goal, most=4096):
+def seconds_to(X, k, W, H, n_threads, goal, most=4096):
     """Seconds until scikit-learn's objective is at most `goal`, by doubling max_iter; infinite if it never is."""
     before = (0.0, objective(X, W, H))
     max_iter = 1
@@ -159,7 +159,7 @@ def compare(loss, name, dtype, k, init, seed, repeats, n_threads):
     for _ in range(repeats):
         seconds, f, result = run_ours(X, k, W, H, n_threads, loss)
         if loss == "frobenius":
-            theirs, ratio = time_to(X, k, W, H, n_threads, f), float("nan")
+            theirs, ratio = seconds_to(X, k, W, H, n_threads, f), float("nan")
         else:
             if updates is None:  # f is the same every time
                 updates = updates_to(X, k, W, H, f, loss)

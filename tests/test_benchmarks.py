@@ -86,8 +86,8 @@ def test_time_to_an_objective_is_interpolated(benchmark, monkeypatch):
     runs = {1: (1.0, 50.0), 2: (2.0, 20.0), 4: (4.0, 10.0)}
     monkeypatch.setattr(compare, "run_theirs", lambda X, k, W, H, n_threads, max_iter, tol=0.0: runs[max_iter])
     monkeypatch.setattr(compare, "objective", lambda X, W, H: 100.0)
-    assert compare.time_to(None, 1, None, None, 1, goal=15.0, most=4) == pytest.approx(3.0)
-    assert compare.time_to(None, 1, None, None, 1, goal=5.0, most=4) == float("inf")
+    assert compare.seconds_to(None, 1, None, None, 1, goal=15.0, most=4) == pytest.approx(3.0)
+    assert compare.seconds_to(None, 1, None, None, 1, goal=5.0, most=4) == float("inf")
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="the baseline is compiled by gcc")
