@@ -7,7 +7,9 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import Step
 from nmf_core.problem import padded
-from nmf_core.solvers.gradient import safe_rate
+from nmf_core.solvers import HALS, PG, Nesterov
+from nmf_core.solvers.anls import unit_diagonal
+from nmf_core.solvers.fit import Method
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
     check_choice,
@@ -22,7 +24,7 @@ from nmf_core.validation import (
 
 # Those that are exact after a few exchanges, and those that come closer step by step.
 EXACT = {"bpp": "bpp", "fnnls": "as"}
-ITERATIVE = {"cd": "hals", "pg": "pg", "nesterov": "nesterov"}
+ITERATIVE = {"cd": HALS.method, "pg": PG().method, "nesterov": Nesterov().method}
 SOLVERS = (*EXACT, *ITERATIVE)
 
 
@@ -115,11 +117,8 @@ def nnls(
     check_gram(gram, cross)
     dtype = np.result_type(gram, cross)
     gram = gram.astype(dtype) + dtype.type(alpha * (1 - l1_ratio)) * np.eye(len(gram), dtype=dtype)
-    # Ones on the diagonal: then all unknowns are of one size. One that no column asks for stays zero.
-    sizes = np.sqrt(gram.diagonal())
-    scale = np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes > 0)
-    gram = gram * scale * scale[:, np.newaxis]
-    np.fill_diagonal(gram, 1)
+    # All unknowns of one size. One that no column asks for stays zero.
+    gram, scale = unit_diagonal(gram, np.arange(len(gram)))
     right = np.ascontiguousarray((cross.T - dtype.type(alpha * l1_ratio)) * scale, dtype=dtype)
     Z = np.zeros_like(right)
     with serial_blas():
@@ -127,7 +126,7 @@ def nnls(
         if solver in EXACT:
             unsolved = _core.nnls_pivot(Z, right, gram, _core.PIVOT_RULES[EXACT[solver]], 3 * len(gram) + 50, team)
         if unsolved:
-            _step(Z, right, gram, ITERATIVE.get(solver, "hals"), tol, max_iter, team)
+            _step(Z, right, gram, ITERATIVE.get(solver, HALS.method), tol, max_iter, team)
     Z *= scale
     return Z[0] if vector else np.ascontiguousarray(Z.T)
 
@@ -137,14 +136,13 @@ def _dense(M: Any) -> np.ndarray:
 
 
 def _step(
-    Z: np.ndarray, cross: np.ndarray, gram: np.ndarray, method: str, tol: float, max_iter: int, team: _core.Team
+    Z: np.ndarray, cross: np.ndarray, gram: np.ndarray, method: Method, tol: float, max_iter: int, team: _core.Team
 ) -> None:
     """Improve the rows of Z step by step, in place."""
     k = len(gram)
     F = padded(Z, Z.dtype)
     order = np.arange(k, dtype=np.int32)
-    matrix, rate = safe_rate(gram, order)
-    number = _core.METHODS[method]
-    step = Step(F, F, gram[0], gram, matrix, order, number, rate=rate, max_sweeps=max_iter, tol=tol)
+    matrix, rate = method.prepare(gram, order)
+    step = Step(F, F, gram[0], gram, matrix, order, method.number, rate=rate, max_sweeps=max_iter, tol=tol)
     _core.factor_pass(F, None, None, np.zeros(4), padded(cross, Z.dtype), *step, team)
     Z[:] = F[:, :k]

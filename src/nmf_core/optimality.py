@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import BetaStep, Complete, Step, factor_array
+from nmf_core.data import BetaStep, Complete, factor_array
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.penalties import Penalty
 from nmf_core.problem import Problem, model_floors, padded, pose
 from nmf_core.solvers import component_sums, gram
+from nmf_core.solvers.quadratic import add_violation
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import check_data, check_factor, check_loss, check_matrix, check_penalties, check_threads
 
@@ -108,9 +109,7 @@ def _of_products(data: Complete, blocked: Side, other: Side, k: int, team: _core
     grams = gram(G, k, team), gram(F, k, team)
     report = np.zeros(4)
     for (own, penalty), cross, fixed in zip((blocked, other), crosses, grams, strict=True):
-        shifted = penalty.shift(fixed)
-        step = Step(own, own, shifted[0], shifted, shifted, _all(k), _core.METHODS["mu"], penalty.l1)
-        _core.factor_pass(own.copy(), None, None, report, cross, *step, team)
+        add_violation(report, own, cross, fixed, penalty, _all(k), team)
     return float(report[0]), float(np.sum(grams[0] * grams[1]))
 
 

@@ -6,14 +6,21 @@ from nmf_core.solvers.fit import Method
 from nmf_core.solvers.quadratic import QuadraticSolver
 
 
-def unit_diagonal(gram: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, float]:
-    """`gram` (k, k) scaled to ones on its diagonal, with those of the identity for what is not in `order`."""
+def unit_diagonal(gram: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`gram` (k, k) scaled to ones on its diagonal, and the scale (k,): pivoting wants unknowns of one size.
+
+    What is not in `order` has a scale of zero, and rows and columns of the identity; so has a component of zeros.
+    """
     sizes = np.sqrt(gram.diagonal())
     scale = np.zeros_like(sizes)
     np.divide(1, sizes, out=scale, where=np.isin(np.arange(len(gram)), order) & (sizes > 0))
     unit = gram * scale * scale[:, np.newaxis]
     np.fill_diagonal(unit, 1)
-    return unit, 0.0
+    return unit, scale
+
+
+def _for_pivoting(gram: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, float]:
+    return unit_diagonal(gram, order)[0], 0.0
 
 
 class BPP(QuadraticSolver):
@@ -28,7 +35,7 @@ class BPP(QuadraticSolver):
     """
 
     name = "anls-bpp"
-    method = Method("bpp", prepare=unit_diagonal)
+    method = Method("bpp", prepare=_for_pivoting)
 
 
 class ActiveSet(QuadraticSolver):
@@ -42,4 +49,4 @@ class ActiveSet(QuadraticSolver):
     """
 
     name = "anls-as"
-    method = Method("as", prepare=unit_diagonal)
+    method = Method("as", prepare=_for_pivoting)

@@ -10,7 +10,7 @@ from nmf_core import _core
 from nmf_core.data import Complete
 from nmf_core.problem import History, Problem
 from nmf_core.solvers.fit import Fit, Method, Momentum, NoMomentum, Side
-from nmf_core.stopping import MaxIter, Rule, State
+from nmf_core.stopping import MaxIter, Rule, SmallDecrease, SmallViolation, State
 
 
 class Solver(ABC):
@@ -51,9 +51,9 @@ class Solver(ABC):
         """Whether a complete X must be visited by rows, however it is stored."""
         return False
 
-    @abstractmethod
     def rules(self, tol: float, complete: bool) -> list[Rule]:
         """The rules that mean convergence for this solver, of data that are `Complete` or not."""
+        return [SmallViolation(tol), SmallDecrease(tol)]
 
     def obey(self, stop: Rule) -> list[Rule]:
         """The rules where the user has given one instead."""

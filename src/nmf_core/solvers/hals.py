@@ -6,7 +6,7 @@ from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import Fit, Method
 from nmf_core.solvers.observed import ObservedFit
 from nmf_core.solvers.quadratic import QuadraticFit
-from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
+from nmf_core.stopping import Rule, SmallViolation
 
 
 class HALS(Solver):
@@ -33,4 +33,4 @@ class HALS(Solver):
 
     def rules(self, tol: float, complete: bool) -> list[Rule]:
         # Where entries are missing there are directions in which the objective is all but flat.
-        return [SmallViolation(tol)] if complete else [SmallViolation(tol), SmallDecrease(tol)]
+        return [SmallViolation(tol)] if complete else super().rules(tol, complete)

@@ -7,7 +7,6 @@ from nmf_core.solvers.beta import BetaFit
 from nmf_core.solvers.fit import Fit, Method
 from nmf_core.solvers.observed import ObservedFit
 from nmf_core.solvers.quadratic import QuadraticFit
-from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
 
 class MU(Solver):
@@ -33,9 +32,6 @@ class MU(Solver):
 
     def upright(self, beta: float) -> bool:
         return self.kind(beta, True) is BetaFit
-
-    def rules(self, tol: float, complete: bool) -> list[Rule]:
-        return [SmallViolation(tol), SmallDecrease(tol)]
 
 
 class ExtrapolatedMU(MU):

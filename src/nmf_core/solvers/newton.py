@@ -10,7 +10,6 @@ from nmf_core.data import NewtonStep, Partial
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import ROUNDING, AlternatingFit, Fit, Method, Side, component_sums
-from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
 
 class NewtonFit(AlternatingFit):
@@ -125,6 +124,3 @@ class Newton(Solver):
 
     def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
         return NewtonFit
-
-    def rules(self, tol: float, complete: bool) -> list[Rule]:
-        return [SmallViolation(tol), SmallDecrease(tol)]

@@ -7,10 +7,10 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core.data import Complete, Step, factor_array
+from nmf_core.penalties import Penalty
 from nmf_core.problem import Problem
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, SMALL, AlternatingFit, Fit, Method, Momentum, Side, gram
-from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
 
 class QuadraticFit(AlternatingFit):
@@ -122,6 +122,25 @@ class QuadraticFit(AlternatingFit):
         return divergence, math.sqrt(float(self.report[0]) / model) if model != 0 else 0.0
 
 
+def add_violation(
+    report: np.ndarray,
+    F: np.ndarray,
+    cross: np.ndarray,
+    fixed: np.ndarray,
+    penalty: Penalty,
+    order: np.ndarray,
+    team: _core.Team,
+) -> None:
+    """Add the squared scaled steps that coordinate descent would take from F to the first number of the report.
+
+    F is a factor array, cross (n, ld) its product with X and the other factor, and `fixed` that factor's Gram matrix.
+    """
+    shifted = penalty.shift(fixed)
+    # multiplicative updates tell, on the way, what these steps are
+    step = Step(F, F, shifted[0], shifted, shifted, order, _core.METHODS["mu"], penalty.l1)
+    _core.factor_pass(F.copy(), None, None, report, cross, *step, team)
+
+
 class QuadraticSolver(Solver):
     """A solver for the Frobenius loss of a complete X that gives the kernels a method of its own."""
 
@@ -130,6 +149,3 @@ class QuadraticSolver(Solver):
 
     def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
         return QuadraticFit
-
-    def rules(self, tol: float, complete: bool) -> list[Rule]:
-        return [SmallViolation(tol), SmallDecrease(tol)]

@@ -12,7 +12,7 @@ from nmf_core import _core
 from nmf_core.data import Step
 from nmf_core.solvers.fit import Fit, Side, gram
 from nmf_core.solvers.gradient import largest_eigenvalue
-from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver
+from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver, add_violation
 from nmf_core.validation import check_choice, check_integer, check_number
 
 SCHEDULES = ("bold", "inverse", "constant")
@@ -106,11 +106,7 @@ class SGDFit(QuadraticFit):
         blocked, other = self.blocked, self.other
         self.grams = {blocked: self.S[-self.k :, : self.k].copy(), other: gram(other.F, self.k, self.team)}
         cross = self.S[: -self.k]
-        shifted = other.penalty.shift(self.grams[blocked])
-        step = Step(
-            other.F, other.F, shifted[0], shifted, shifted, other.order, _core.METHODS["mu"], other.penalty.l1
-        )  # whose violation is that of where it starts
-        _core.factor_pass(other.F.copy(), None, None, self.report, cross, *step, self.team)
+        add_violation(self.report, other.F, cross, self.grams[blocked], other.penalty, other.order, self.team)
         self.report[3] = float(np.einsum("ij,ij->", cross, other.F, dtype=np.float64))
 
 
