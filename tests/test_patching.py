@@ -145,7 +145,7 @@ def test_script_runs_as_python_runs_it(tmp_path):
     path = script(tmp_path / "folder", REPORT)
     assert path.startswith(str(tmp_path))
     done = run("-m", "nmf_core", "folder/script.py", "--flag", "-m", "x", cwd=tmp_path)
-    assert done.stdout == "__main__ nmf_core.estimators script.py --flag -m x\n"
+    assert done.stdout == "__main__ nmf_core.estimators.nmf script.py --flag -m x\n"
     run("-m", "nmf_core", path, "fail", cwd=tmp_path, status=7)
 
 
@@ -153,7 +153,7 @@ def test_module_runs_as_python_runs_it(tmp_path):
     script(tmp_path, "", "beside.py")
     script(tmp_path, REPORT, "program.py")
     done = run("-m", "nmf_core", "-m", "program", "--flag", cwd=tmp_path)
-    assert done.stdout == "__main__ nmf_core.estimators program.py --flag\n"
+    assert done.stdout == "__main__ nmf_core.estimators.nmf program.py --flag\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["-m"], ["--unknown"], ["missing.py"]])

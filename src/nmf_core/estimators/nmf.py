@@ -1,19 +1,30 @@
-"""The scikit-learn face of the library: `NMF` and `non_negative_factorization`.
-
-Both put scikit-learn's own interface around :func:`nmf_core.factorize`. `NMF` derives from scikit-learn's
-class, so that parameter checks, messages, tags, feature names and ``inverse_transform`` are scikit-learn's by
-construction; only the computation is replaced. Nothing is computed here.
-"""
+"""`NMF` and `non_negative_factorization`."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from nmf_core.estimators.base import (
+    ConvergenceWarning,
+    Interval,
+    StrOptions,
+    _fit_context,
+    accepted_data,
+    as_factor,
+    check_array,
+    check_is_fitted,
+    check_non_negative,
+    check_random_state,
+    hint_at_missing,
+    scikit_learn,
+    unchanged_by_failure,
+    validate_data,
+    validate_params,
+)
 from nmf_core.factorize import factorize
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
@@ -21,19 +32,6 @@ from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
 from nmf_core.transform import transform
 from nmf_core.validation import MISSING
-
-try:
-    from sklearn.base import _fit_context
-    from sklearn.decomposition import _nmf as scikit_learn
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.utils import check_array, check_random_state
-    from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-    from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
-except ImportError as error:
-    raise ImportError(
-        "nmf_core.NMF, non_negative_factorization and patch_sklearn need scikit-learn 1.6 or newer: "
-        "pip install 'nmf-core[sklearn]' (nmf_core.factorize works without it)"
-    ) from error
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {
@@ -245,8 +243,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
     def _validated(self, X: Any, reset: bool) -> Any:
         """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
-        with _hint_at_missing():
-            return validate_data(self, X, reset=reset, **_accepted_data(self.missing))
+        with hint_at_missing():
+            return validate_data(self, X, reset=reset, **accepted_data(self.missing))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
@@ -277,7 +275,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         ValueError, TypeError
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
-        with _unchanged_by_failure(self):
+        with unchanged_by_failure(self):
             X = self._validated(X, reset=True)
             solution = self._solve(X, W, H)
             self.reconstruction_err_ = np.sqrt(2.0 * solution.divergence)
@@ -301,7 +299,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
     def _solve(self, X: Any, W: Any, H: Any, update_H: bool = True) -> Solution:
         """Check what scikit-learn checks of validated X, then leave the work to the engine."""
         check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
-        W, H = _as_factor(W, X.dtype), _as_factor(H, X.dtype)
+        W, H = as_factor(W, X.dtype), as_factor(H, X.dtype)
         self._check_params(X)
         if self.init == "custom" or not update_H:
             if H is None or (W is None and update_H):
@@ -460,46 +458,9 @@ def non_negative_factorization(
     parameters = {name: value for name, value in locals().items() if name not in ("X", "W", "H", "update_H")}
     estimator = NMF(**parameters)
     estimator._validate_params()
-    with _hint_at_missing():
-        X = check_array(X, **_accepted_data(missing))
+    with hint_at_missing():
+        X = check_array(X, **accepted_data(missing))
     return estimator._fit_transform(X, W=W, H=H, update_H=update_H)
-
-
-def _as_factor(F: Any, dtype: np.dtype) -> np.ndarray | None:
-    """Return a given factor as an array: arrays keep their dtype, which is checked, lists take the data's."""
-    return F if F is None or isinstance(F, np.ndarray) else np.asarray(F, dtype=dtype)
-
-
-def _accepted_data(missing: str | None) -> dict[str, Any]:
-    """What X may be, as scikit-learn's checks want to know it."""
-    return {
-        "accept_sparse": False if missing == "nan" else ("csr", "csc"),
-        "dtype": [np.float64, np.float32],
-        "ensure_all_finite": "allow-nan" if missing == "nan" else True,
-    }
-
-
-@contextmanager
-def _hint_at_missing() -> Iterator[None]:
-    """Let scikit-learn's message about NaN say how to have it taken for missing."""
-    try:
-        yield
-    except ValueError as error:
-        if "contains NaN" not in str(error):
-            raise
-        raise ValueError(f"{error}\nmissing='nan' takes NaN in an array for missing entries.") from None
-
-
-@contextmanager
-def _unchanged_by_failure(estimator: Any) -> Iterator[None]:
-    """Put the estimator's attributes back as they were if the block raises."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def _printing(solver: str, callback: Callable[[Any], Any] | None) -> Callable[[Any], Any]:

@@ -1,0 +1,75 @@
+"""What estimators share: scikit-learn's own checks, and what stands around a fit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+try:
+    from sklearn.base import _fit_context
+    from sklearn.decomposition import _nmf as scikit_learn
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils import check_array, check_random_state
+    from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+    from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
+except ImportError as error:
+    raise ImportError(
+        "nmf_core.NMF, non_negative_factorization and patch_sklearn need scikit-learn 1.6 or newer: "
+        "pip install 'nmf-core[sklearn]' (nmf_core.factorize works without it)"
+    ) from error
+
+__all__ = [
+    "ConvergenceWarning",
+    "Interval",
+    "StrOptions",
+    "_fit_context",
+    "accepted_data",
+    "as_factor",
+    "check_array",
+    "check_is_fitted",
+    "check_non_negative",
+    "check_random_state",
+    "hint_at_missing",
+    "scikit_learn",
+    "unchanged_by_failure",
+    "validate_data",
+    "validate_params",
+]
+
+
+def as_factor(F: Any, dtype: np.dtype) -> np.ndarray | None:
+    """Return a given factor as an array: arrays keep their dtype, which is checked, lists take the data's."""
+    return F if F is None or isinstance(F, np.ndarray) else np.asarray(F, dtype=dtype)
+
+
+def accepted_data(missing: str | None) -> dict[str, Any]:
+    """What X may be, as scikit-learn's checks want to know it."""
+    return {
+        "accept_sparse": False if missing == "nan" else ("csr", "csc"),
+        "dtype": [np.float64, np.float32],
+        "ensure_all_finite": "allow-nan" if missing == "nan" else True,
+    }
+
+
+@contextmanager
+def hint_at_missing() -> Iterator[None]:
+    """Let scikit-learn's message about NaN say how to have it taken for missing."""
+    try:
+        yield
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        raise ValueError(f"{error}\nmissing='nan' takes NaN in an array for missing entries.") from None
+
+
+@contextmanager
+def unchanged_by_failure(estimator: Any) -> Iterator[None]:
+    """Put the estimator's attributes back as they were if the block raises."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
