@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from problems import PLANTED, noisy, start
 
 from nmf_core import _core, compare_solvers, factorize, kkt_residual
+from nmf_core.data import Partial
 from nmf_core.solvers import SGD, SOLVERS, Greedy, Nesterov, Randomized, Sequential
 from nmf_core.solvers.als import inverse_of_free
 from nmf_core.stopping import MaxIter
@@ -124,7 +125,7 @@ def test_fixed_components_are_kept(solver, make):
     assert result.objective < 0.5 * reference.objective(X, W0, H0)
 
 
-@pytest.mark.parametrize("solver", [name for name in SOLVERS if not SOLVERS[name].handles(2, False)])
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if not SOLVERS[name].handles(2, Partial)])
 def test_what_needs_a_complete_x_says_so(solver):
     holes = np.where(X.max() / 2 < X, np.nan, X)
     if not SOLVERS[solver].handles(2):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nmf_core.data import Complete, Partial
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.losses import LOSSES, make_loss
@@ -142,9 +143,10 @@ def compare_solvers(
     ['hals', 'mu']
     """
     the_loss = make_loss(check_loss(loss, LOSSES))
-    beta, complete = the_loss.beta, parameters.get("missing") is None and parameters.get("weights") is None
+    beta = the_loss.beta
     if solvers is None:
-        solvers = those_that_handle(beta, complete and not parameters.get("biases"))
+        partial = any(parameters.get(name) for name in ("missing", "biases")) or parameters.get("weights") is not None
+        solvers = those_that_handle(beta, Partial if partial else Complete)
     chosen: dict[str, Solver] = {}
     for solver in check_solvers(solvers):
         if not isinstance(solver, Solver):

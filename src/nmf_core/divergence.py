@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nmf_core.data import accept
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.problem import Problem, container_for, padded
 from nmf_core.threads import make_team
@@ -58,12 +59,12 @@ def beta_divergence(
     >>> float(nmf_core.beta_divergence(X, X, np.eye(2), "kullback-leibler"))
     0.0
     """
-    X, _, _ = check_matrix(X)
+    X, _, _, _ = accept(X, None)
     loss = make_loss(check_loss(beta_loss, LOSSES, "beta_loss"))
-    check_zeros(X, loss.beta)
     H = check_matrix(H, "H", factor=True)[0]
     k = H.shape[0]
     H = check_factor(H, "H", (k, X.shape[1]), X.dtype, zeros=True)
     W = check_factor(W, "W", (X.shape[0], k), X.dtype, zeros=True)
     problem = Problem(container_for(X, loss, upright=False), loss)
+    check_zeros(problem.data, loss.beta)
     return problem.divergence(padded(W, X.dtype), padded(H.T, X.dtype), make_team(check_threads(n_threads)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Partial
+from nmf_core.data import Partial, accept, container_class
 from nmf_core.factorization import Factorization
 from nmf_core.initialization import (
     make_random_state,
@@ -27,11 +27,10 @@ from nmf_core.validation import (
     check_biases,
     check_callback,
     check_choice,
-    check_complete,
-    check_data,
     check_enough,
     check_flag,
     check_handles,
+    check_handles_data,
     check_integer,
     check_kind,
     check_loss,
@@ -172,19 +171,19 @@ def factorize(
     >>> np.abs(X - result.W @ result.H).max() < 0.01
     True
     """
-    X, row_labels, column_labels, weights = check_data(X, missing, weights)
+    X, row_labels, column_labels, weights = accept(X, missing, weights, biases)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     the_loss = make_loss(check_loss(loss, LOSSES))
     if not isinstance(solver, Solver):
         check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES])
-    the_solver = choose_solver(solver, the_loss.beta)
     beta = the_loss.beta
+    the_solver = choose_solver(solver, beta, container_class(X))
     called = the_solver.name if isinstance(solver, Solver) else solver
     check_handles(the_solver.handles(beta), called, loss, those_that_handle(beta))
     check_kind(stop, "stop", Rule, "a rule of nmf_core.stopping")
     mask = check_update_H(update_H, k)
     if not mask.any():
-        the_solver = choose_solver("auto", the_loss.beta)
+        the_solver = choose_solver("auto", beta)
     check_biases(check_flag(biases, "biases"), the_solver.name, loss, bool(mask.all()))
     init = resolve_init(
         init, W, H, k, X.shape, mask, missing is None and weights is None and not biases, the_solver.init
@@ -216,8 +215,9 @@ def factorize(
             alpha_scaling=alpha_scaling, biases=biases, one_by_one=biases,
             upright=the_solver.upright(beta),
         )  # fmt: skip
-        complete = isinstance(problem.data, Complete)
-        check_complete(the_solver.handles(beta, complete), called, those_that_handle(beta, complete))
+        data = type(problem.data)
+        others = those_that_handle(beta, data)
+        check_handles_data(the_solver.handles(beta, data) or not mask.any(), called, data.resident, others)
         _check_enough(problem, k)
         start_W, start_Ht = start(problem, k, init, W, H, mask, random, the_solver, team)
         silence_unknown(problem.data, start_W, start_Ht, mask)

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import BetaStep, Complete, factor_array
+from nmf_core.data import BetaStep, Complete, accept, factor_array
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.penalties import Penalty
 from nmf_core.problem import Problem, model_floors, padded, pose
 from nmf_core.solvers import component_sums, gram
 from nmf_core.solvers.quadratic import add_violation
 from nmf_core.threads import make_team, serial_blas
-from nmf_core.validation import check_data, check_factor, check_loss, check_matrix, check_penalties, check_threads
+from nmf_core.validation import check_factor, check_loss, check_matrix, check_penalties, check_threads
 
 Side = tuple[np.ndarray, Penalty]  # a factor array and its penalty
 
@@ -73,7 +73,7 @@ def kkt_residual(
     >>> nmf_core.kkt_residual(X, X, np.eye(2))
     0.0
     """
-    X, _, _, weights = check_data(X, missing, weights)
+    X, _, _, weights = accept(X, missing, weights)
     X = X.astype(np.float64, copy=False)
     weights = None if weights is None else weights.astype(np.float64, copy=False)
     the_loss = make_loss(check_loss(loss, LOSSES))

@@ -120,7 +120,7 @@ def pose(
     data = container_for(X, loss, missing=missing, weights=weights, **needs)
     if isinstance(data, Partial) and not nothing_known:
         check_known(data.n_stored)
-    check_zeros(data.data[np.newaxis] if isinstance(data, Partial) else X, loss.beta)
+    check_zeros(data, loss.beta)
     shift = 0.0
     if biases and isinstance(data, Partial):
         shift = data.mean() if mean is None else mean
@@ -151,10 +151,20 @@ def model_floors(data: Container, beta: float, *, columns: bool = False, by_itse
 
 def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """A factor array that holds a copy of F (n, k)."""
-    n, k = F.shape
-    array = factor_array(n, k, dtype)
-    array[:, :k] = F
+    array = factor_array(F.shape[0], F.shape[1], dtype)
+    array[:, : F.shape[1]] = F
     return array
+
+
+def start_arrays(data: Container, W: np.ndarray, Ht: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of W (n_samples, k) and Ht (n_features, k) as factor arrays, where those of X live."""
+    arrays = []
+    for F, blocked in ((W, not data.transposed), (Ht, data.transposed)):
+        k = F.shape[1]
+        array = data.room(k) if blocked else factor_array(len(F), k, data.dtype)
+        array[:, :k] = F
+        arrays.append(array)
+    return arrays[0], arrays[1]
 
 
 class Biases(NamedTuple):

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from nmf_core.data import accept, container_class
 from nmf_core.initialization import (
     FOR_INCOMPLETE,
     INITIALIZERS,
@@ -13,12 +14,11 @@ from nmf_core.initialization import (
     with_biases,
 )
 from nmf_core.losses import LOSSES, make_loss
-from nmf_core.problem import Problem, padded, pose
+from nmf_core.problem import Problem, padded, pose, start_arrays
 from nmf_core.solvers import Solver, choose_solver, solve
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
     check_choice,
-    check_data,
     check_factor,
     check_given_factors,
     check_init,
@@ -83,7 +83,7 @@ def initialize(
     >>> np.abs(X - W @ H).max() < 1e-6
     True
     """
-    X, _, _, weights = check_data(X, missing, weights)
+    X, _, _, weights = accept(X, missing, weights)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     if init is not None:
         check_choice(init, "init", STARTS)
@@ -91,7 +91,7 @@ def initialize(
     init = resolve_init(init, None, None, k, X.shape, everything, missing is None and weights is None)
     the_loss = make_loss(check_loss(loss, LOSSES))
     random = make_random_state(check_random_state(random_state))
-    solver = choose_solver("auto", the_loss.beta)
+    solver = choose_solver("auto", the_loss.beta, container_class(X))
     team = make_team(check_threads(n_threads))
     with serial_blas():
         problem = pose(
@@ -140,8 +140,7 @@ def start(
     if init == BEST_OF:
         return best_of(problem, k, random, solver, team)
     if init != "custom":
-        W, Ht = initial_factors(data, k, init, random, team)
-        return padded(W, data.dtype), padded(Ht, data.dtype)
+        return start_arrays(data, *initial_factors(data, k, init, random, team))
     if not mask.any():
         H = check_factor(H, "H", (k, n_features), data.dtype)
         Ht = padded(H.T, data.dtype)
@@ -153,7 +152,7 @@ def start(
         W_start = check_factor(W, "W", (n_samples, k), data.dtype)
     if H is not None:
         Ht_start = check_factor(H, "H", (k, n_features), data.dtype).T
-    return padded(W_start, data.dtype), padded(Ht_start, data.dtype)
+    return start_arrays(data, W_start, Ht_start)
 
 
 def best_of(
@@ -162,7 +161,7 @@ def best_of(
     """The factor arrays with the lowest objective after a few iterations from several random starts."""
     data, best, lowest = problem.data, None, np.inf
     for _ in range(RUNS):
-        W, Ht = (padded(F, data.dtype) for F in initial_factors(data, k, "random", random, team))
+        W, Ht = start_arrays(data, *initial_factors(data, k, "random", random, team))
         update_W = update_H = None
         if problem.biases is not None:
             W, Ht, update_W, update_H = with_biases(W, Ht, k)

@@ -5,14 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Complete
+from nmf_core.data import Complete, accept
 from nmf_core.initialization import for_fixed_components, with_biases
 from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.problem import Biases, padded, pose
 from nmf_core.solvers import choose_solver, component_sums, gram, solve
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
-    check_data,
     check_factor,
     check_features,
     check_integer,
@@ -145,7 +144,7 @@ def transform(
     Transformed
     """
     start = time.perf_counter()
-    X, _, _, weights = check_data(X, missing, weights)
+    X, _, _, weights = accept(X, missing, weights)
     the_loss = make_loss(check_loss(loss, LOSSES))
     components = H if isinstance(H, Components) else Components(H, the_loss)
     own, n_features = components.H.shape

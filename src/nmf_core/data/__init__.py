@@ -1,10 +1,14 @@
 """Containers: what holds X, and how it is visited. A new container is a file here and a rung of `as_container`."""
 
+from pathlib import Path
+
 import numpy as np
 
 from nmf_core.data.base import BetaStep, Complete, Container, NewtonStep, ObservedStep, Partial, Step, factor_array
+from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
-from nmf_core.validation import Matrix, is_sparse
+from nmf_core.data.sources import accept, row_blocks
+from nmf_core.validation import Matrix, check_resident, is_sparse
 
 __all__ = [
     "BetaStep",
@@ -13,9 +17,13 @@ __all__ = [
     "NewtonStep",
     "ObservedStep",
     "Partial",
+    "RowBlocks",
     "Step",
+    "accept",
     "as_container",
+    "container_class",
     "factor_array",
+    "row_blocks",
 ]
 
 
@@ -23,8 +31,17 @@ __all__ = [
 FEW = 0.1
 
 
+def container_class(X: Matrix | RowBlocks) -> type[Container]:
+    """The class of its container, as far as it decides what can be done with X: `Complete` if X is in memory."""
+    if isinstance(X, RowBlocks):
+        from nmf_core.data.chunked import Chunked  # imports scipy.sparse
+
+        return Chunked
+    return Complete
+
+
 def as_container(
-    X: Matrix,
+    X: Matrix | RowBlocks,
     *,
     missing: str | None = None,
     weights: Matrix | None = None,
@@ -32,12 +49,13 @@ def as_container(
     by_rows: bool = False,
     upright: bool = False,
     zeros_matter: bool = True,
+    folder: Path | None = None,
 ) -> Container:
     """The container of a validated X; nothing is copied if the memory allows to read it row by row or column by column.
 
     Parameters
     ----------
-    X : ndarray or sparse array or matrix of shape (n_samples, n_features), float32 or float64
+    X : ndarray, sparse array or matrix, or RowBlocks of shape (n_samples, n_features), float32 or float64
         An array stored by columns or in CSC is visited by columns: its container is `transposed`.
     missing : {None, "nan", "unstored"}
         What is missing.
@@ -55,7 +73,14 @@ def as_container(
     zeros_matter : bool
         Whether zeros of X are entries like any other, not, as for Kullback-Leibler, of no concern: an array with few
         others becomes sparse then, a small copy.
+    folder : path, optional
+        Where factors of the rows of `RowBlocks` live in files, instead of in memory.
     """
+    if isinstance(X, RowBlocks):
+        from nmf_core.data.chunked import Chunked  # imports scipy.sparse
+
+        check_resident(not (upright and X.transposed), "This loss, of data that are stored by columns,")
+        return Chunked(X, folder)
     if weights is not None or missing == "unstored" or one_by_one or (missing == "nan" and np.isnan(X.min())):
         from nmf_core.data.observed import observe  # imports scipy.sparse
 

@@ -5,7 +5,7 @@ import math
 import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -90,6 +90,10 @@ class Step(NamedTuple):
     max_sweeps: int = 1
     tol: float = 0.0
 
+    def of_rows(self, rows: slice) -> "Step":
+        """The same for some of the rows."""
+        return self._replace(start=self.start[rows], before=self.before[rows])
+
     @classmethod
     def none(cls, F: np.ndarray, k: int) -> "Step":
         """No step at all: only statistics of F are wanted."""
@@ -158,6 +162,12 @@ class NewtonStep(NamedTuple):
     careful: bool
     measure: bool
 
+    def of_rows(self, rows: slice) -> "NewtonStep":
+        """The same for some of the rows."""
+        sums = self.sums if len(self.sums) == 1 else self.sums[rows]
+        start, before, l2, floors = (array[rows] for array in (self.start, self.before, self.l2, self.floors))
+        return self._replace(start=start, before=before, sums=sums, l2=l2, floors=floors)
+
 
 class BetaStep(NamedTuple):
     """How multiplicative updates improve rows for a beta-divergence: what the kernels want to know, in their order.
@@ -192,6 +202,10 @@ class BetaStep(NamedTuple):
     exponent: float
     floors: np.ndarray
 
+    def of_rows(self, rows: slice) -> "BetaStep":
+        """The same for some of the rows."""
+        return self._replace(start=self.start[rows], before=self.before[rows], floors=self.floors[rows])
+
 
 class Container(ABC):
     """A matrix that is visited by blocks of its rows.
@@ -209,12 +223,15 @@ class Container(ABC):
         float32 or float64, of the data and of every factor that meets it.
     n_stored : int
         Stored entries.
+    resident : bool
+        Of the class: whether all of A is at hand, so that its columns can be visited, too, and any rows at any time.
     """
 
     shape: tuple[int, int]
     transposed: bool
     dtype: np.dtype
     n_stored: int
+    resident: ClassVar[bool] = True
     _squared_norm: float | None = None
 
     @abstractmethod
@@ -259,6 +276,14 @@ class Container(ABC):
     @abstractmethod
     def sum_of_squares(self) -> float:
         """The sum of the squares of all entries, in double: what `squared_norm` keeps."""
+
+    @abstractmethod
+    def has_zeros(self) -> bool:
+        """Whether some entry that counts is zero."""
+
+    def room(self, k: int) -> np.ndarray:
+        """Zeros (n, ld) for a factor of A's rows with k columns, where such factors live."""
+        return factor_array(self.shape[0], k, self.dtype)
 
     @abstractmethod
     def newton(
@@ -391,10 +416,18 @@ class Complete(Container):
 
     def transposed_product(self, F: np.ndarray, k: int, team: Team) -> np.ndarray:
         """A.T @ F (m, ld) for a factor array F (n, ld) with k columns."""
+        S = aligned_zeros((self.shape[1] + k, F.shape[1]), self.dtype)
+        self.add_statistics(F, S, team)
+        return S[: self.shape[1]]
+
+    def add_statistics(self, F: np.ndarray, S: np.ndarray, team: Team) -> None:
+        """S gains the statistics of F as it is: shapes as in `improve`. Modified in place."""
         m = self.shape[1]
-        S = aligned_zeros((m + k, F.shape[1]), self.dtype)
-        self.improve(F, None, S, np.zeros(4), S[:m], Step.none(F, k), team)
-        return S[:m]
+        self.improve(F, None, S, np.zeros(4), S[:m], Step.none(F, len(S) - m), team)
+
+    def normal_product(self, G: np.ndarray, k: int, team: Team) -> np.ndarray:
+        """A.T @ (A @ G) (m, ld) for a factor array G (m, ld) with k columns."""
+        return self.transposed_product(self.product(G, team), k, team)
 
 
 class Partial(Container):

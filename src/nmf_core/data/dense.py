@@ -63,6 +63,9 @@ class Dense(Complete):
     def sum_of_squares(self) -> float:
         return float(sum(np.einsum("ij,ij->", block, block) for block in self._blocks()))
 
+    def has_zeros(self) -> bool:
+        return not self.array.all()
+
     def in_double(self) -> "Dense":
         return Dense(self.array.astype(np.float64), transposed=self.transposed)
 

@@ -86,6 +86,9 @@ class Rows(Container):
     def sum_of_squares(self) -> float:
         return float(np.einsum("i,i->", self.data, self.data, dtype=np.float64))
 
+    def has_zeros(self) -> bool:
+        return not self.data.all()
+
     @abstractmethod
     def by_columns(self) -> Self:
         """The transposed matrix, as large as this one; made when first wanted."""
@@ -139,6 +142,9 @@ class Sparse(Rows, Complete):
         self._splits: dict[int, np.ndarray] = {}
         self._bounds: dict[int, np.ndarray] = {}
         self._transpose: Sparse | None = None
+
+    def has_zeros(self) -> bool:
+        return self.n_stored < self.shape[0] * self.shape[1] or super().has_zeros()
 
     def in_double(self) -> "Sparse":
         return Sparse(self.csr().astype(np.float64), transposed=self.transposed)

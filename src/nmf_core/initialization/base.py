@@ -31,6 +31,13 @@ def times(data: Complete, G: np.ndarray, columns: int, team: Team, transpose: bo
     return data.product(G, team) if by_rows else data.transposed_product(G, columns, team)
 
 
+def round_trip(data: Complete, G: np.ndarray, columns: int, team: Team, tall: bool) -> np.ndarray:
+    """X.T @ (X @ G) if X is tall, else X @ (X.T @ G); arguments as for `times`."""
+    if tall != data.transposed:  # row by row of what is visited
+        return data.normal_product(G, columns, team)
+    return times(data, times(data, G, columns, team, transpose=not tall), columns, team, transpose=tall)
+
+
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The quotient a / b, zero where b is."""
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)

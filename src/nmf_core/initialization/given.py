@@ -14,7 +14,7 @@ def for_fixed_components(data: Container, loss: Beta, k: int, masses: np.ndarray
     Zeros for the Frobenius loss; for others, which may not start there, equal components that have the sum of the row.
     `masses` are the sums of H over what counts of every row, or one for all.
     """
-    W = factor_array(sizes(data)[0], k, data.dtype)
+    W = factor_array(sizes(data)[0], k, data.dtype) if data.transposed else data.room(k)
     if not loss.quadratic:
         sums = data.sums(columns=data.transposed)
         W[:, :k] = divide(sums, np.broadcast_to(masses, sums.shape))[:, np.newaxis]

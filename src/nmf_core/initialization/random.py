@@ -7,6 +7,7 @@ from nmf_core.data import Complete, Container
 from nmf_core.initialization.base import Factors, sizes, times
 from nmf_core.problem import padded
 
+ROWS = 1 << 16  # of W for which numbers are drawn together: in double they are a temporary
 AVERAGED = 20  # samples or features of X whose mean is a start of a component
 
 
@@ -18,8 +19,12 @@ def random(data: Container, k: int, rng: np.random.RandomState, team: Team) -> F
     n_samples, n_features = sizes(data)
     average = np.sqrt(data.level() / k)
     H = average * rng.standard_normal(size=(k, n_features)).astype(data.dtype, copy=False)
-    W = average * rng.standard_normal(size=(n_samples, k)).astype(data.dtype, copy=False)
-    return np.abs(W), np.abs(H).T
+    W = np.empty((n_samples, k), dtype=data.dtype) if data.transposed else data.room(k)[:, :k]
+    for first in range(0, n_samples, ROWS):
+        rows = W[first : first + ROWS]
+        rows[:] = average * rng.standard_normal(size=rows.shape).astype(data.dtype, copy=False)
+        np.abs(rows, out=rows)
+    return W, np.abs(H).T
 
 
 def random_vcol(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:

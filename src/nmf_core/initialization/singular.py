@@ -5,7 +5,7 @@ import numpy as np
 from nmf_core import _core
 from nmf_core._core import Team
 from nmf_core.data import Complete
-from nmf_core.initialization.base import Factors, divide, sizes, times
+from nmf_core.initialization.base import Factors, divide, round_trip, sizes, times
 from nmf_core.problem import padded
 
 ROWS = 4096  # of a block that is computed in double
@@ -65,8 +65,7 @@ def compress(
     tall = n >= m
     Q = padded(rng.standard_normal(size=(min(n, m), size)), data.dtype)
     for _ in range(power_iterations):
-        Q = times(data, Q, size, team, transpose=not tall)
-        Q = times(data, Q, size, team, transpose=tall)
+        Q = round_trip(data, Q, size, team, tall)
         _orthonormalize(Q, size, team)
     Q = times(data, Q, size, team, transpose=not tall)
     _orthonormalize(Q, size, team)

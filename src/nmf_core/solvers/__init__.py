@@ -1,5 +1,6 @@
 """Solvers: what happens to a factor in an iteration. A new solver is a file here and a line in `SOLVERS`."""
 
+from nmf_core.data import Complete, Container
 from nmf_core.solvers.admm import ADMM
 from nmf_core.solvers.als import ALS
 from nmf_core.solvers.anls import BPP, ActiveSet
@@ -25,18 +26,18 @@ SOLVERS: dict[str, Solver] = {
 ALIASES = {"cd": "hals"}
 
 
-def choose_solver(solver: str | Solver, beta: float) -> Solver:
+def choose_solver(solver: str | Solver, beta: float, data: type[Container] = Complete) -> Solver:
     """The solver of a name or alias; "auto" is the first of the table that minimises this beta-divergence."""
     if isinstance(solver, Solver):
         return solver
     if solver == "auto":
-        return next(candidate for candidate in SOLVERS.values() if candidate.handles(beta))
+        return next(candidate for candidate in SOLVERS.values() if candidate.handles(beta, data))
     return SOLVERS[ALIASES.get(solver, solver)]
 
 
-def those_that_handle(beta: float, complete: bool = True) -> list[str]:
-    """The names of the solvers for this beta-divergence, of data that are `Complete` or not."""
-    return [name for name, solver in SOLVERS.items() if solver.handles(beta, complete)]
+def those_that_handle(beta: float, data: type[Container] = Complete) -> list[str]:
+    """The names of the solvers for this beta-divergence, of data in this class of containers."""
+    return [name for name, solver in SOLVERS.items() if solver.handles(beta, data)]
 
 
 __all__ = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import Complete
+from nmf_core.data import Complete, Container
 from nmf_core.problem import History, Problem
 from nmf_core.solvers.fit import Fit, Method, Momentum, NoMomentum, Side
 from nmf_core.stopping import MaxIter, Rule, SmallDecrease, SmallViolation, State
@@ -40,19 +40,19 @@ class Solver(ABC):
     init: str | None = None
 
     @abstractmethod
-    def handles(self, beta: float, complete: bool = True) -> bool:
-        """Whether it minimises this beta-divergence, of data that are `Complete` or not."""
+    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
+        """Whether it minimises this beta-divergence, of data in this class of containers."""
 
     @abstractmethod
-    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
-        """What makes the fit for this beta-divergence, of data that are `Complete` or not."""
+    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
+        """What makes the fit for this beta-divergence, of data in this class of containers."""
 
     def upright(self, beta: float) -> bool:
         """Whether a complete X must be visited by rows, however it is stored."""
         return False
 
-    def rules(self, tol: float, complete: bool) -> list[Rule]:
-        """The rules that mean convergence for this solver, of data that are `Complete` or not."""
+    def rules(self, tol: float, data: type[Container]) -> list[Rule]:
+        """The rules that mean convergence for this solver, of data in this class of containers."""
         return [SmallViolation(tol), SmallDecrease(tol)]
 
     def obey(self, stop: Rule) -> list[Rule]:
@@ -140,10 +140,10 @@ def solve(
         Side(W, k, order_W, problem.penalty_W),
         Side(Ht, k, order_H, problem.penalty_H, gram_H, sums_H),
     )
-    complete = isinstance(problem.data, Complete)
-    fit = solver.kind(problem.loss.beta, complete)(problem, *sides, k, solver.method, team, start)
+    data = type(problem.data)
+    fit = solver.kind(problem.loss.beta, data)(problem, *sides, k, solver.method, team, start)
     rows_only = len(order_H) == 0
-    own = [_RowsDone(fit)] if rows_only else solver.rules(tol, complete) if stop is None else solver.obey(stop)
+    own = [_RowsDone(fit)] if rows_only else solver.rules(tol, data) if stop is None else solver.obey(stop)
     rules = [*own, *rules, MaxIter(max_iter)]
     try:
         if solver.accelerated and not rows_only and (acceleration or fit.guarded):

@@ -41,7 +41,7 @@ class BetaFit(Fit):
         self.constant = problem.loss.constant(self.data)
         self.mass = problem.loss.mass(self.data)
         self.floors = model_floors(self.data, self.beta, by_itself=len(Ht.order) == 0)
-        W.spare = np.empty_like(W.F)
+        W.spare = self.room(W)
         if len(W.order) == len(Ht.order) == k:
             self.rescale()
         # The pair to go back to when extrapolation has failed.
@@ -71,7 +71,7 @@ class BetaFit(Fit):
     def accelerate(self, momentum: Momentum) -> None:
         super().accelerate(momentum)
         W, Ht = self.sides
-        self.last = np.empty_like(W.F), np.empty_like(Ht.F)
+        self.last = self.room(W), self.room(Ht)
 
     def step(self, side: Side, beta: float = 0.0, max_sweeps: int = 1, tol: float = 0.0) -> BetaStep:
         """How a factor is improved, extrapolated by beta."""

@@ -245,11 +245,15 @@ class Fit(ABC):
     def prepare(self) -> None:  # noqa: B027
         """Do what must be done before the first iteration."""
 
+    def room(self, side: Side) -> np.ndarray:
+        """Zeros for a factor, where such factors live."""
+        return self.data.room(self.k) if side is self.blocked else factor_array(len(side.F), self.k, side.F.dtype)
+
     def accelerate(self, momentum: Momentum) -> None:
         """Take several sweeps a pass, extrapolate and take back what has failed from now on."""
         self.momentum = momentum
         for side in self.sides:
-            side.plain, side.spare = (factor_array(len(side.F), self.k, side.F.dtype) for _ in range(2))
+            side.plain, side.spare = self.room(side), self.room(side)
             side.plain[:] = side.F
 
     def succeeded(self, divergence: float) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from nmf_core.data import Complete, Container
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import Fit, Method
 from nmf_core.solvers.observed import ObservedFit
@@ -25,12 +26,12 @@ class HALS(Solver):
     method = Method("hals")
     accelerated = True
 
-    def handles(self, beta: float, complete: bool = True) -> bool:
+    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
         return beta == 2
 
-    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
-        return QuadraticFit if complete else ObservedFit
+    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
+        return QuadraticFit if issubclass(data, Complete) else ObservedFit
 
-    def rules(self, tol: float, complete: bool) -> list[Rule]:
+    def rules(self, tol: float, data: type[Container]) -> list[Rule]:
         # Where entries are missing there are directions in which the objective is all but flat.
-        return [SmallViolation(tol)] if complete else super().rules(tol, complete)
+        return [SmallViolation(tol)] if issubclass(data, Complete) else super().rules(tol, data)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from nmf_core.data import Complete, Container
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.beta import BetaFit
 from nmf_core.solvers.fit import Fit, Method
@@ -24,14 +25,16 @@ class MU(Solver):
     name = "mu"
     method = Method("mu")
 
-    def handles(self, beta: float, complete: bool = True) -> bool:
+    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
         return True
 
-    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
-        return ObservedFit if not complete else QuadraticFit if beta == 2 else BetaFit
+    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
+        if issubclass(data, Complete):
+            return QuadraticFit if beta == 2 else BetaFit
+        return ObservedFit
 
     def upright(self, beta: float) -> bool:
-        return self.kind(beta, True) is BetaFit
+        return self.kind(beta, Complete) is BetaFit
 
 
 class ExtrapolatedMU(MU):
@@ -49,5 +52,5 @@ class ExtrapolatedMU(MU):
     name = "mue"
     accelerated = True
 
-    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
-        return BetaFit if complete else ObservedFit
+    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
+        return BetaFit if issubclass(data, Complete) else ObservedFit

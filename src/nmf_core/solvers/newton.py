@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import NewtonStep, Partial
+from nmf_core.data import Complete, Container, NewtonStep, Partial
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import ROUNDING, AlternatingFit, Fit, Method, Side, component_sums
@@ -119,8 +119,8 @@ class Newton(Solver):
     name = "newton"
     accelerated = True
 
-    def handles(self, beta: float, complete: bool = True) -> bool:
-        return beta == 1
+    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
+        return beta == 1 and data.resident
 
-    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
+    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
         return NewtonFit

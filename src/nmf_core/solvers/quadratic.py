@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import Complete, Step, factor_array
+from nmf_core.data import Complete, Container, Step, factor_array
 from nmf_core.penalties import Penalty
 from nmf_core.problem import Problem
 from nmf_core.solvers.base import Solver
@@ -31,9 +32,13 @@ class QuadraticFit(AlternatingFit):
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
         self.grams = {side: gram(side.F, k, team) if side.gram is None else side.gram for side in self.sides}
-        self.norm = self.data.squared_norm()
         self.S = factor_array(len(self.other.F) + k, k, self.data.dtype)
         self.gram_array = factor_array(k, k, self.data.dtype)
+
+    @cached_property
+    def norm(self) -> float:
+        """||X||^2, for which X may have to be read once."""
+        return self.data.squared_norm()
 
     @property
     def noise(self) -> float:
@@ -144,8 +149,8 @@ def add_violation(
 class QuadraticSolver(Solver):
     """A solver for the Frobenius loss of a complete X that gives the kernels a method of its own."""
 
-    def handles(self, beta: float, complete: bool = True) -> bool:
-        return beta == 2 and complete
+    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
+        return beta == 2 and issubclass(data, Complete)
 
-    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
+    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
         return QuadraticFit

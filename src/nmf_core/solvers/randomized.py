@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import Step
+from nmf_core.data import Container, Step
 from nmf_core.data.dense import Dense
 from nmf_core.initialization import compress
 from nmf_core.solvers.fit import Fit
@@ -74,5 +74,5 @@ class Randomized(QuadraticSolver):
             "seed": check_integer(seed, "seed", 0, 2**32 - 1),
         }
 
-    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
+    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
         return partial(CompressedFit, **self.options)

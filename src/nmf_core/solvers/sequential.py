@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nmf_core.data import Container
 from nmf_core.problem import padded
 from nmf_core.solvers.fit import Fit, Side, gram
 from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver
@@ -138,10 +139,10 @@ class Sequential(QuadraticSolver):
             "max_iter": check_integer(max_iter, "max_iter", 1),
         }
 
-    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
+    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
         return partial(SequentialFit, **self.options)
 
-    def rules(self, tol: float, complete: bool) -> list[Rule]:
+    def rules(self, tol: float, data: type[Container]) -> list[Rule]:
         return self.obey(SmallViolation(tol) | SmallDecrease(tol))
 
     def obey(self, stop: Rule) -> list[Rule]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import Step
+from nmf_core.data import Complete, Container, Step
 from nmf_core.solvers.fit import Fit, Side, gram
 from nmf_core.solvers.gradient import largest_eigenvalue
 from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver, add_violation
@@ -146,5 +146,8 @@ class SGD(QuadraticSolver):
         }
         self.monotone = schedule == "bold"
 
-    def kind(self, beta: float, complete: bool) -> Callable[..., Fit]:
+    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
+        return super().handles(beta, data) and data.resident
+
+    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
         return partial(SGDFit, **self.options)

@@ -230,13 +230,11 @@ def check_handles(handles: bool, solver: str, loss: Any, others: Collection[str]
         raise ValueError(f"solver={solver!r} does not minimise loss={loss!r}; {_quoted(['auto', *others])} do.")
 
 
-def check_complete(handles: bool, solver: str, others: Collection[str]) -> None:
-    """Whether a solver can do with an X that is not complete; `others` can."""
+def check_handles_data(handles: bool, solver: str, resident: bool, others: Collection[str]) -> None:
+    """Whether a solver can do with an X that is not complete, or not in memory; `others` can."""
     if not handles:
-        raise ValueError(
-            f"solver={solver!r} needs a complete X, without missing entries, weights and biases; "
-            f"{_quoted(['auto', *others])} do without."
-        )
+        needs = "a complete X, without missing entries, weights and biases" if resident else "X in memory"
+        raise ValueError(f"solver={solver!r} needs {needs}; {_quoted(['auto', *others])} do without.")
 
 
 def _quoted(names: Collection[str]) -> str:

@@ -75,11 +75,7 @@ def check_matrix(
             X = np.asarray(X)
         except ValueError as error:
             raise ValueError(f"{name} is not a matrix: {error}") from None
-    if X.dtype.kind not in "fiub":
-        kind = {"c": "complex numbers", "O": "Python objects", "U": "strings", "S": "strings"}.get(
-            X.dtype.kind, f"dtype {X.dtype}"
-        )
-        raise TypeError(f"{name} must hold real numbers, but it holds {kind}.")
+    check_numeric(X.dtype, name)
     if X.ndim != 2:
         raise ValueError(f"{name} must be a matrix with 2 dimensions, but it has {X.ndim}.")
     if 0 in X.shape:
@@ -99,6 +95,16 @@ def check_matrix(
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
     _check_values(X, name, factor, missing, signed, squared)
     return X, rows, columns
+
+
+def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
+    """A dtype of real numbers."""
+    if dtype.kind not in "fiub":
+        kind = {"c": "complex numbers", "O": "Python objects", "U": "strings", "S": "strings"}.get(
+            dtype.kind, f"dtype {dtype}"
+        )
+        raise TypeError(f"{name} must hold real numbers, but it holds {kind}.")
+    return dtype
 
 
 def _frame_values(frame: Any, name: str) -> Matrix:
@@ -227,15 +233,9 @@ def check_labels(given: Labels, expected: Labels, what: str) -> None:
     )
 
 
-def check_zeros(X: Matrix, beta: float) -> None:
-    """A beta-divergence with beta <= 0 is infinite where X is zero."""
-    if beta > 0:
-        return
-    if is_sparse(X) and not X.has_canonical_format:  # entries may be in several parts
-        X = X.copy()
-        X.sum_duplicates()
-    stored = stored_values(X)
-    if stored.size < X.shape[0] * X.shape[1] or not stored.all():
+def check_zeros(data: Any, beta: float) -> None:
+    """A beta-divergence with beta <= 0 is infinite where X is zero: `data`, a container, is asked for it."""
+    if beta <= 0 and data.has_zeros():
         raise ValueError(
             "When beta_loss <= 0 and X contains zeros, the solver may diverge. "
             "Please add small values to X, or use a positive beta_loss."

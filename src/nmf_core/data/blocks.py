@@ -1,0 +1,153 @@
+"""X in blocks of its rows, which are read ahead while others are computed with."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nmf_core.validation import (
+    Labels,
+    Matrix,
+    check_all_read,
+    check_block_dtype,
+    check_block_shape,
+    check_blocks,
+    check_row_block,
+    is_sparse,
+)
+
+BLOCK_BYTES = 1 << 25  # of a block that we choose: three of them are there at a time
+_TILE = 64  # rows of a block are a multiple of so many where we choose it, which kernels like
+
+
+class RowBlocks:
+    """X as blocks of its rows, one after the other, which can be gone through any number of times.
+
+    Every pass of a fit goes through them once. While one is computed with, the next waits, and a thread in the
+    background reads the one after: no more than three are there at a time.
+
+    Parameters
+    ----------
+    blocks : callable or iterable
+        Called without arguments, returns a new iterator over the blocks, from the first row to the last: arrays or
+        sparse arrays or matrices of shape (any number of rows, n_features). Or something that can be iterated over
+        again and again, such as a list. A block is not used any more when the third one after it is asked for.
+    shape : tuple of int
+        (n_samples, n_features).
+    dtype : dtype
+        float32 or float64. Blocks of integers and of narrower floats are converted.
+    transposed : bool
+        Whether they are blocks of columns of X instead, as rows of X.T: arrays of shape (any number of columns,
+        n_samples).
+    row_labels, column_labels : tuple of str, optional
+        Labels of samples and features.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It can be read only once, is empty, or does not say what it must; while it is read, if a block has a wrong
+        width or dtype or an entry that is negative, NaN or infinite: the message names the block.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> from nmf_core.data import RowBlocks
+    >>> def blocks():
+    ...     for seed in range(4):
+    ...         yield np.random.default_rng(seed).random((100, 20))
+    >>> nmf_core.factorize(RowBlocks(blocks, (400, 20)), 3, random_state=0).W.shape
+    (400, 3)
+    """
+
+    def __init__(
+        self,
+        blocks: Any,
+        shape: tuple[int, int],
+        dtype: Any = np.float64,
+        *,
+        transposed: bool = False,
+        row_labels: Labels = None,
+        column_labels: Labels = None,
+    ) -> None:
+        self.blocks = check_blocks(blocks)
+        self.shape = check_block_shape(shape)
+        self.dtype = check_block_dtype(dtype)
+        self.transposed = transposed
+        self.row_labels = row_labels
+        self.column_labels = column_labels
+        self.passes = 0  # that have come to their end: what was seen there needs no further look
+        self._sorted = True
+
+    def astype(self, dtype: Any, copy: bool = False) -> "RowBlocks":
+        """The same blocks in a wider dtype."""
+        labels = {"row_labels": self.row_labels, "column_labels": self.column_labels}
+        return RowBlocks(self.blocks, self.shape, dtype, transposed=self.transposed, **labels)
+
+    def __iter__(self) -> Iterator[Matrix]:
+        """The blocks as arrays or CSR, checked and read ahead."""
+        return read_ahead(self._checked)
+
+    def _checked(self) -> Iterator[Matrix]:
+        shape = self.shape[::-1] if self.transposed else self.shape
+        what = "column" if self.transposed else "row"
+        first = 0
+        for i, block in enumerate(self.blocks()):
+            rows = check_row_block(block, i, first, shape, self.dtype, values=self.passes == 0, what=what)
+            first += rows.shape[0]
+            if is_sparse(rows):
+                if self.passes and self._sorted:
+                    rows.has_canonical_format = True  # to find out takes about as long as a pass
+                self._sorted = self._sorted and bool(rows.has_canonical_format)
+            if rows.shape[0]:
+                yield rows
+        check_all_read(first, shape[0], self.passes, what)
+        self.passes += 1
+
+
+def block_rows(n: int, row_bytes: int, multiple: int = _TILE, block_bytes: int = BLOCK_BYTES) -> int:
+    """How many rows, of n, a block should have: a multiple of `multiple`, such as the rows of a chunk in a file."""
+    wanted = max(_TILE, block_bytes // max(1, row_bytes))
+    return min(n, max(multiple, wanted // multiple * multiple))
+
+
+def read_ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """What an iterator yields, asked for in a thread of its own, two things ahead."""
+    ready: queue.Queue[tuple[bool, Any]] = queue.Queue(maxsize=1)
+    over = threading.Event()
+
+    def put(last: bool, thing: Any) -> bool:
+        while not over.is_set():
+            try:
+                ready.put((last, thing), timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def read() -> None:
+        try:
+            for thing in make():
+                if not put(False, thing):
+                    return
+        except BaseException as error:
+            put(True, error)
+        else:
+            put(True, None)
+
+    reader = threading.Thread(target=read, name="nmf_core reader", daemon=True)
+    reader.start()
+    try:
+        while True:
+            last, thing = ready.get()
+            if not last:
+                yield thing
+                del thing
+            elif thing is None:
+                return
+            else:
+                raise thing
+    finally:
+        over.set()
+        reader.join()

@@ -1,0 +1,170 @@
+"""Blocks of rows that are not all in memory at once."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nmf_core._core import Team
+from nmf_core.data.base import BetaStep, Complete, NewtonStep, Step, aligned_zeros, factor_array
+from nmf_core.data.blocks import RowBlocks
+from nmf_core.data.dense import Dense
+from nmf_core.data.sparse import Sparse
+from nmf_core.validation import check_resident, is_sparse
+
+
+class _Summary(NamedTuple):
+    """What one pass tells of X: sums in double, the number of stored entries, and whether some are zero."""
+
+    sum: float
+    squares: float
+    n_stored: int
+    zeros: bool
+
+
+class Chunked(Complete):
+    """A matrix of which one block of rows after the other is visited; a pass reads it once.
+
+    Parameters
+    ----------
+    source : RowBlocks
+        The blocks.
+    folder : path, optional
+        Where files are made for factors of A's rows, which are mapped into memory then; they vanish with the process.
+    """
+
+    resident = False
+
+    def __init__(self, source: RowBlocks, folder: Path | None = None) -> None:
+        self.source = source
+        self.folder = folder
+        self.shape = source.shape[::-1] if source.transposed else source.shape
+        self.transposed = source.transposed
+        self.dtype = source.dtype
+        self._sums: dict[tuple[str, bool], np.ndarray] = {}
+
+    def parts(self) -> Iterator[tuple[slice, Dense | Sparse]]:
+        """Which rows, and the container of them."""
+        first = 0
+        for block in self.source:
+            rows = slice(first, first + block.shape[0])
+            yield rows, Sparse(block) if is_sparse(block) else Dense(block)
+            first = rows.stop
+
+    @cached_property
+    def _summary(self) -> _Summary:
+        total = squares = 0.0
+        stored, zeros = 0, False
+        for _, part in self.parts():
+            total += part.sum()
+            squares += part.sum_of_squares()
+            stored += part.n_stored
+            zeros = zeros or part.has_zeros()
+        return _Summary(total, squares, stored, zeros)
+
+    @property
+    def n_stored(self) -> int:  # type: ignore[override]
+        """Stored entries."""
+        return self._summary.n_stored
+
+    def sum(self) -> float:
+        return self._summary.sum
+
+    def sum_of_squares(self) -> float:
+        return self._summary.squares
+
+    def has_zeros(self) -> bool:
+        return self._summary.zeros
+
+    def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        return float(sum(part.sum_of(function) for _, part in self.parts()))
+
+    def sums(self, *, columns: bool = False) -> np.ndarray:
+        return self._of_rows("sums", columns)
+
+    def sums_of_squares(self, *, columns: bool = False) -> np.ndarray:
+        return self._of_rows("sums_of_squares", columns)
+
+    def _of_rows(self, method: str, columns: bool) -> np.ndarray:
+        if (method, columns) not in self._sums:
+            sums = np.zeros(self.shape[1 if columns else 0])
+            for rows, part in self.parts():
+                sums[slice(None) if columns else rows] += getattr(part, method)(columns=columns)
+            self._sums[method, columns] = sums
+        return self._sums[method, columns]
+
+    def in_double(self) -> Dense:
+        A = np.empty(self.shape)
+        for rows, part in self.parts():
+            A[rows] = part.array if isinstance(part, Dense) else part.csr().toarray()
+        return Dense(A, transposed=self.transposed)
+
+    def part(self, first: int, end: int) -> Complete:
+        check_resident(False, "Visiting rows in any order")
+        raise AssertionError
+
+    def room(self, k: int) -> np.ndarray:
+        if self.folder is None:
+            return super().room(k)
+        shape = self.shape[0], factor_array(1, k, self.dtype).shape[1]
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            return np.asarray(np.memmap(file, self.dtype, "w+", shape=shape))
+
+    def product(self, G: np.ndarray, team: Team) -> np.ndarray:
+        C = self.room(G.shape[1])
+        for rows, part in self.parts():
+            C[rows] = part.product(G, team)
+        return C
+
+    def normal_product(self, G: np.ndarray, k: int, team: Team) -> np.ndarray:
+        S = aligned_zeros((self.shape[1] + k, G.shape[1]), self.dtype)
+        for _, part in self.parts():
+            part.add_statistics(part.product(G, team), S, team)
+        return S[: self.shape[1]]
+
+    def improve(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        S: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: Step,
+        team: Team,
+    ) -> None:
+        for rows, part in self.parts():
+            part.improve(F[rows], None if N is None else N[rows], S, report, G, step.of_rows(rows), team)
+
+    def improve_beta(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        S: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: BetaStep,
+        team: Team,
+    ) -> None:
+        for rows, part in self.parts():
+            part.improve_beta(F[rows], None if N is None else N[rows], S, report, G, step.of_rows(rows), team)
+
+    def newton(
+        self,
+        F: np.ndarray,
+        N: np.ndarray | None,
+        report: np.ndarray,
+        G: np.ndarray,
+        step: NewtonStep,
+        team: Team,
+        *,
+        columns: bool = False,
+    ) -> None:
+        check_resident(not columns, "Coordinate descent for the columns of X")
+        for rows, part in self.parts():
+            part.newton(F[rows], None if N is None else N[rows], report, G, step.of_rows(rows), team)
+
+    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
+        return float(sum(part.divergence(F[rows], G, beta, floors[rows], team) for rows, part in self.parts()))

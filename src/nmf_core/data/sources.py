@@ -1,0 +1,229 @@
+"""Matrices outside of memory as `RowBlocks`. A new kind is a function here and a line in `SOURCES`.
+
+None of the libraries is imported: whoever has an object of one has imported it.
+"""
+
+import mmap
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmf_core.data.base import aligned_zeros
+from nmf_core.data.blocks import BLOCK_BYTES, RowBlocks, block_rows
+from nmf_core.validation import Labels, Matrix, check_bytes_read, check_data, check_numeric, check_resident
+
+# A memory map that is smaller is read in place, like an array.
+_SMALL = 1 << 26
+
+
+def accept(
+    X: Any, missing: Any, weights: Any = None, biases: bool = False
+) -> tuple[Matrix | RowBlocks, Labels, Labels, Matrix | None]:
+    """What a fit takes: validated X or, if it is not in memory, its `RowBlocks`; labels of both sides; weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        X is not what it must be, or what is wanted needs it in memory.
+    """
+    labels: tuple[Labels, Labels] = (None, None)
+    if _kind(X) == ("anndata", "AnnData"):
+        labels = tuple(map(str, X.obs_names)), tuple(map(str, X.var_names))
+        X = X.X
+    blocks = row_blocks(X)
+    if blocks is None:
+        X, rows, columns, weights = check_data(X, missing, weights)
+        return X, labels[0] or rows, labels[1] or columns, weights
+    for wanted, what in ((missing, f"missing={missing!r}"), (biases, "biases=True")):
+        check_resident(not wanted, what)
+    check_resident(weights is None, "A fit with weights")
+    return blocks, labels[0] or blocks.row_labels, labels[1] or blocks.column_labels, None
+
+
+def row_blocks(X: Any, block_bytes: int | None = None) -> RowBlocks | None:
+    """X as blocks of rows, or None if it is in memory.
+
+    Parameters
+    ----------
+    X : RowBlocks, memory map, or object of another library
+        A C- or Fortran-ordered `numpy.memmap` of float32 or float64 and more than 64 MB; a 2-D dataset of h5py; a 2-D
+        array of zarr; an `AnnData` or its X where it is backed by a file, dense, CSR or CSC; a `ParquetFile` or
+        `Dataset` of pyarrow, whose columns are features; a dask array.
+    block_bytes : int, optional
+        How large a block should be; 32 MB by default. With it, small memory maps come in blocks, too.
+    """
+    if isinstance(X, RowBlocks):
+        return X
+    kind = _kind(X)
+    return None if kind is None else SOURCES[kind](X, block_bytes)
+
+
+def _kind(X: Any) -> tuple[str, str] | None:
+    """The key of `SOURCES` that is its class or one that this derives from."""
+    names = ((kind.__module__.split(".")[0], kind.__name__) for kind in type(X).__mro__)
+    return next((name for name in names if name in SOURCES), None)
+
+
+def _result_type(dtype: Any) -> np.dtype:
+    """The dtype in which something is computed: float32 stays, other numbers become float64."""
+    dtype = check_numeric(np.dtype(dtype), "X")
+    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+
+
+def _sliced(
+    read: Callable[[int, int], Matrix],
+    shape: tuple[int, int],
+    dtype: np.dtype,
+    multiple: int = 64,
+    block_bytes: int | None = None,
+    **more: Any,
+) -> RowBlocks:
+    """Blocks of something of which any rows can be read, from the first to the last."""
+    n, m = shape[::-1] if more.get("transposed") else shape
+    step = block_rows(n, m * dtype.itemsize, multiple, block_bytes or BLOCK_BYTES)
+    bounds = [*range(0, n, step), n]
+
+    def blocks() -> Iterator[Matrix]:
+        for first, end in pairwise(bounds):
+            yield read(first, end)
+
+    return RowBlocks(blocks, shape, dtype, **more)
+
+
+# --- memory maps
+
+
+def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
+    """Read from the file, not through the map: what is mapped would fill memory, and a file cut short end us."""
+    plain = X.ndim == 2 and X.dtype in (np.float32, np.float64) and X.dtype.isnative and X.size > 0
+    if not plain or (block_bytes is None and X.nbytes <= _SMALL):
+        return None
+    transposed = X.strides[1] != X.itemsize and X.strides[0] == X.itemsize
+    A = X.T if transposed else X
+    if A.strides[1] != A.itemsize or A.strides[0] < 0:
+        return None
+    position = _position(A)
+    n, m = A.shape
+    size = m * A.itemsize
+    path = X.filename
+    if position is None or A.strides[0] != size or path is None or X.mode == "c":  # changes are not in the file
+        return _sliced(lambda first, end: np.array(A[first:end]), X.shape, X.dtype, 64, block_bytes,
+                       transposed=transposed)  # fmt: skip
+    step = block_rows(n, size, 64, block_bytes or BLOCK_BYTES)
+
+    def blocks() -> Iterator[np.ndarray]:
+        # one is computed with, one waits, one is read
+        rooms = [aligned_zeros((step, m), A.dtype) for _ in range(min(3, -(-n // step)))]
+        with Path(path).open("rb", buffering=0) as file:
+            file.seek(position)
+            for i, first in enumerate(range(0, n, step)):
+                block = rooms[i % 3][: n - first]
+                bytes_ = block.reshape(-1).view(np.uint8).data
+                done = 0
+                while done < len(bytes_) and (read := file.readinto(bytes_[done:])):
+                    done += read
+                check_bytes_read(done, len(bytes_), path, first + done // size)
+                yield block
+
+    return RowBlocks(blocks, X.shape, X.dtype, transposed=transposed)
+
+
+def _position(A: np.memmap) -> int | None:
+    """Where in its file the first byte of a memory map, or of a part of one, is."""
+    if A._mmap is None:  # type: ignore[attr-defined]
+        return None
+    mapped = np.frombuffer(A._mmap, dtype=np.uint8).ctypes.data  # type: ignore[attr-defined]
+    # the map begins where a page does, `offset` is that of its first entry
+    return A.offset - A.offset % mmap.ALLOCATIONGRANULARITY + A.ctypes.data - mapped
+
+
+# --- files of other libraries
+
+
+def _from_chunks(X: Any, block_bytes: int | None) -> RowBlocks | None:
+    """A dataset of h5py or an array of zarr."""
+    if len(X.shape) != 2:
+        return None
+    dtype = _result_type(X.dtype)
+    multiple = X.chunks[0] if X.chunks else 64
+    if hasattr(X, "read_direct"):  # h5py's: converts on the way
+
+        def read(first: int, end: int) -> np.ndarray:
+            block = np.empty((end - first, X.shape[1]), dtype=dtype)
+            X.read_direct(block, np.s_[first:end])
+            return block
+
+        return _sliced(read, X.shape, dtype, multiple, block_bytes)
+    return _sliced(lambda first, end: X[first:end], X.shape, dtype, multiple, block_bytes)
+
+
+def _from_compressed(X: Any, block_bytes: int | None) -> RowBlocks:
+    """CSR or CSC in a file of anndata."""
+    dtype = _result_type(X.dtype)
+    transposed = X.format == "csc"
+    ends = X.group["indptr"][:]
+    most = max(1, (block_bytes or BLOCK_BYTES) // (dtype.itemsize + X.group["indices"].dtype.itemsize))
+    # blocks of about as many entries each, and of at least a row
+    bounds = np.unique(np.searchsorted(ends, [*range(0, int(ends[-1]), most), ends[-1]], side="right") - 1)
+    bounds = np.unique([0, *bounds, len(ends) - 1])
+
+    def blocks() -> Iterator[Matrix]:
+        for first, end in pairwise(bounds):
+            yield X[:, first:end].T if transposed else X[first:end]
+
+    return RowBlocks(blocks, X.shape, dtype, transposed=transposed)
+
+
+def _from_anndata(X: Any, block_bytes: int | None) -> RowBlocks | None:
+    """X of an AnnData object, if it is backed by a file."""
+    return row_blocks(X.X, block_bytes)
+
+
+def _from_batches(X: Any, names: list[str], n: int, batches: Callable[[int], Iterator[Any]],
+                  block_bytes: int | None, schema: Any) -> RowBlocks:  # fmt: skip
+    """Record batches of pyarrow, of which some columns are features."""
+    types = [schema.field(name).type.to_pandas_dtype() for name in names]
+    dtype = np.dtype(np.float32 if all(kind is np.float32 for kind in types) else np.float64)
+    step = block_rows(n, len(names) * dtype.itemsize, 64, block_bytes or BLOCK_BYTES)
+
+    def blocks() -> Iterator[np.ndarray]:
+        for batch in batches(step):
+            block = np.empty((batch.num_rows, len(names)), dtype=dtype)
+            for j, name in enumerate(names):
+                block[:, j] = batch.column(name).to_numpy(zero_copy_only=False)
+            yield block
+
+    return RowBlocks(blocks, (n, len(names)), dtype, column_labels=tuple(names))
+
+
+def _features(schema: Any) -> list[str]:
+    """The columns but for an index that pandas has left."""
+    return [name for name in schema.names if not name.startswith("__index_level_")]
+
+
+def _from_parquet_file(X: Any, block_bytes: int | None) -> RowBlocks:
+    names = _features(X.schema_arrow)
+    return _from_batches(X, names, X.metadata.num_rows, lambda step: X.iter_batches(step, columns=names), block_bytes,
+                         X.schema_arrow)  # fmt: skip
+
+
+def _from_parquet_dataset(X: Any, block_bytes: int | None) -> RowBlocks:
+    names = _features(X.schema)
+    return _from_batches(X, names, X.count_rows(), lambda step: X.to_batches(columns=names, batch_size=step),
+                         block_bytes, X.schema)  # fmt: skip
+
+
+# By the package and the name of their class.
+SOURCES: dict[tuple[str, str], Callable[[Any, int | None], RowBlocks | None]] = {
+    ("numpy", "memmap"): _from_memmap,
+    ("h5py", "Dataset"): _from_chunks,
+    ("zarr", "Array"): _from_chunks,
+    ("anndata", "AnnData"): _from_anndata,
+    ("anndata", "CSRDataset"): _from_compressed,
+    ("anndata", "CSCDataset"): _from_compressed,
+    ("pyarrow", "ParquetFile"): _from_parquet_file,
+    ("pyarrow", "Dataset"): _from_parquet_dataset,
+}
