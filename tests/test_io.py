@@ -12,8 +12,8 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
-from nmf_core.files import written_whole
-from nmf_core.io import check_destination, read_matrix, read_triplets, stem, write_matrix
+from nmf_core.files import check_destination, written_whole
+from nmf_core.io import read_matrix, read_triplets, stem, write_matrix
 
 A = np.array([[1.0, 0.0, 2.5], [0.0, 3.0, 0.25]])
 ROWS, COLUMNS = ("r1", "r2"), ("a", "b", "c")

@@ -13,6 +13,7 @@ from nmf_core.factorize import factorize
 from nmf_core.least_squares import nnls
 from nmf_core.optimality import kkt_residual
 from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
+from nmf_core.solvers import Checkpoint
 from nmf_core.start import initialize
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "NMF",
+    "Checkpoint",
     "Factorization",
     "__version__",
     "beta_divergence",

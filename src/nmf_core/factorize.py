@@ -19,8 +19,8 @@ from nmf_core.losses import LOSSES, make_loss
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.problem import Biases, Problem, pose
 from nmf_core.progress import progress_bar
-from nmf_core.solvers import ALIASES, SOLVERS, Solver, choose_solver, solve, those_that_handle
-from nmf_core.start import resolve_init, start
+from nmf_core.solvers import ALIASES, SOLVERS, Checkpoint, Record, Solver, choose_solver, solve, those_that_handle
+from nmf_core.start import empty_arrays, resolve_init, start
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
@@ -36,11 +36,14 @@ from nmf_core.validation import (
     check_loss,
     check_n_components,
     check_number,
+    check_out,
     check_penalties,
     check_random_state,
     check_threads,
     check_update_H,
 )
+
+ROWS = 1 << 16  # of W that are copied together
 
 
 def factorize(
@@ -70,6 +73,8 @@ def factorize(
     progress: bool = False,
     shuffle: bool = False,
     acceleration: bool = True,
+    checkpoint: Any = None,
+    out_W: np.ndarray | None = None,
 ) -> Factorization:
     """Find W >= 0 and H >= 0 with X ~ W @ H.
 
@@ -152,6 +157,12 @@ def factorize(
         Whether coordinate descent extrapolates, and takes several sweeps a pass where that pays, which reaches the same
         objective in a fraction of the iterations. Without it, iterates are those of textbook cyclic coordinate descent,
         and those of "mue" are those of "mu". "mu" is never accelerated.
+    checkpoint : str, path or nmf_core.Checkpoint, optional
+        A file that is written every minute, or as often as a `Checkpoint` says. If it is there, the fit goes on from
+        it, and ends as if it had never been stopped; that of other data or arguments is refused.
+    out_W : ndarray of shape (n_samples, n_components), optional
+        Takes W, in the dtype of X. With a memory map and an X in blocks of rows, no factor of the size of W is in
+        memory during the fit either: such factors are in unnamed files in the folder of the map. Modified in place.
 
     Returns
     -------
@@ -205,6 +216,7 @@ def factorize(
         "acceleration": check_flag(acceleration, "acceleration"),
     }
     check_flag(progress, "progress")
+    folder = check_out(out_W, (X.shape[0], k), X.dtype)
     random = make_random_state(check_random_state(random_state))
     team = make_team(check_threads(n_threads))
     began = time.perf_counter()
@@ -213,13 +225,23 @@ def factorize(
         problem = pose(
             X, the_loss, k, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio,
             alpha_scaling=alpha_scaling, biases=biases, one_by_one=biases,
-            upright=the_solver.upright(beta),
+            upright=the_solver.upright(beta), folder=folder,
         )  # fmt: skip
         data = type(problem.data)
         others = those_that_handle(beta, data)
         check_handles_data(the_solver.handles(beta, data) or not mask.any(), called, data.resident, others)
         _check_enough(problem, k)
-        start_W, start_Ht = start(problem, k, init, W, H, mask, random, the_solver, team)
+        record = None
+        if checkpoint is not None and mask.any():
+            if not isinstance(checkpoint, Checkpoint):
+                checkpoint = Checkpoint(checkpoint)
+            record = Record(
+                checkpoint, _identity(problem, k, the_loss.name, the_solver, init, mask, biases, parameters)
+            )
+        if record is not None and record.saved is not None:
+            start_W, start_Ht = empty_arrays(problem.data, k)
+        else:
+            start_W, start_Ht = start(problem, k, init, W, H, mask, random, the_solver, team)
         silence_unknown(problem.data, start_W, start_Ht, mask)
         free = mask
         update_W = None
@@ -236,7 +258,7 @@ def factorize(
             problem, start_W, start_Ht, k + problem.n_extra, solver=the_solver, tol=tol, max_iter=max_iter,
             stop=stop, rules=rules,
             update_W=update_W, update_H=mask, acceleration=acceleration,
-            shuffle=random.permutation if shuffle else None, team=team, start=began,
+            shuffle=random if shuffle else None, record=record, team=team, start=began,
         )  # fmt: skip
         silence_unknown(problem.data, outcome.W, outcome.Ht, free, team)
         divergence = problem.divergence(outcome.W, outcome.Ht, team)
@@ -246,7 +268,7 @@ def factorize(
     if len(outcome.history):
         outcome.history.objective[-1] = objective
     return Factorization(
-        W=outcome.W[:, :k].copy(),
+        W=_given_W(outcome.W[:, :k], out_W),
         H=np.ascontiguousarray(outcome.Ht[:, :k].T),
         objective=objective,
         divergence=divergence,
@@ -267,6 +289,38 @@ def factorize(
         column_labels=column_labels,
         biases=Biases(problem.mean, outcome.W[:, k].copy(), outcome.Ht[:, k + 1].copy()) if biases else None,
     )
+
+
+def _given_W(W: np.ndarray, out_W: np.ndarray | None) -> np.ndarray:
+    """W in an array of its own, or in the one that is there for it."""
+    if out_W is None:
+        return W.copy()
+    for first in range(0, len(W), ROWS):
+        out_W[first : first + ROWS] = W[first : first + ROWS]
+    return out_W
+
+
+def _identity(
+    problem: Problem, k: int, loss: Any, solver: Solver, init: str, mask: np.ndarray, biases: bool, parameters: dict
+) -> dict[str, Any]:
+    """What makes a fit what it is, but for when it stops: plain values."""
+    data = problem.data
+    named = ("alpha_W", "alpha_H", "l1_ratio", "alpha_scaling", "missing", "weighted", "random_state", "shuffle",
+             "acceleration")  # fmt: skip
+    return {
+        "shape of X": list(data.shape),
+        "dtype of X": data.dtype.name,
+        "sum of X": data.sum(),
+        "squared norm of X": data.squared_norm(),
+        "n_components": k,
+        "loss": loss,
+        "solver": solver.name,
+        "options of the solver": repr(getattr(solver, "options", None)),
+        "init": init,
+        "update_H": mask.tolist(),
+        "biases": biases,
+        **{name: parameters[name] for name in named},
+    }
 
 
 def _check_enough(problem: Problem, k: int) -> None:

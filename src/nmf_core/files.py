@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,21 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())  # whatever happens then, the name never stands for less than all of it
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def check_destination(path: str | os.PathLike) -> None:
+    """Raise OSError if a file can't be written whole at `path`: better before the work than after it."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such folder", str(path.parent))
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))

@@ -142,6 +142,8 @@ def model_floors(data: Container, beta: float, *, columns: bool = False, by_itse
     power = 2.0 if beta == 1 else max(1.0, 2 - beta)
     digits = min(18.0, (24 if data.dtype == np.float32 else 200) / power)
     least = 10.0 ** -((36 if data.dtype == np.float32 else 300) / power)
+    if beta == 2:  # squared errors are finite everywhere
+        return np.zeros(data.shape[1 if columns else 0], dtype=data.dtype)
     if beta == 1 and not by_itself:
         means = np.full(data.shape[1 if columns else 0], data.mean())
     else:

@@ -53,6 +53,13 @@ class Rule(ABC):
     def done(self, state: State) -> bool:
         """Whether the fit is over."""
 
+    def state(self) -> dict[str, Any]:
+        """What it remembers: numbers and arrays by name."""
+        return {}
+
+    def resume(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Remember what `state` has told."""
+
     def __or__(self, other: "Rule") -> "Rule":
         return Either(self, other)
 
@@ -60,11 +67,23 @@ class Rule(ABC):
         return Both(self, other)
 
 
-class Either(Rule):
-    """Over when one of the rules says so; its reason is theirs."""
+class Several(Rule):
+    """Rules that are asked together."""
 
     def __init__(self, *rules: Rule) -> None:
         self.rules = rules
+
+    def state(self) -> dict[str, Any]:
+        return {f"{i} {name}": value for i, part in enumerate(self.rules) for name, value in part.state().items()}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        for i, part in enumerate(self.rules):
+            own = f"{i} "
+            part.resume({name.removeprefix(own): value for name, value in state.items() if name.startswith(own)})
+
+
+class Either(Several):
+    """Over when one of the rules says so; its reason is theirs."""
 
     def done(self, state: State) -> bool:
         # all are asked, since some remember what they see
@@ -74,11 +93,8 @@ class Either(Rule):
         return bool(over)
 
 
-class Both(Rule):
+class Both(Several):
     """Over when all of the rules say so at once."""
-
-    def __init__(self, *rules: Rule) -> None:
-        self.rules = rules
 
     def done(self, state: State) -> bool:
         over = [part.done(state) for part in self.rules]
@@ -151,6 +167,12 @@ class SmallStep(Rule):
         self.tol = check_number(tol, "tol")
         self.last: tuple[np.ndarray, np.ndarray] | None = None
 
+    def state(self) -> dict[str, Any]:
+        return {} if self.last is None else {"W": self.last[0], "H": self.last[1]}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self.last = (state["W"], state["H"]) if state else None
+
     def done(self, state: State) -> bool:
         last = self.last if state.iteration > 1 else None  # a new fit has begun
         self.last = state.W.copy(), state.H.copy()
@@ -185,6 +207,12 @@ class Plateau(Rule):
         self.patience = check_integer(patience, "patience", 1)
         self.least = math.inf
         self.since = 0
+
+    def state(self) -> dict[str, Any]:
+        return {"least": self.least, "since": self.since}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self.least, self.since = state["least"], state["since"]
 
     def done(self, state: State) -> bool:
         if state.iteration <= 1:  # a new fit has begun

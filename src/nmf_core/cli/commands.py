@@ -18,12 +18,11 @@ from nmf_core import __version__
 from nmf_core.comparison import compare_solvers
 from nmf_core.factorization import Factorization, Summary, load
 from nmf_core.factorize import factorize
-from nmf_core.files import written_whole
+from nmf_core.files import check_destination, written_whole
 from nmf_core.interpretation import all_parameters, component_names, label_of
 from nmf_core.io import (
     WRITABLE,
     LabelledMatrix,
-    check_destination,
     read_matrix,
     read_triplets,
     stem,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from nmf_core.data import RowBlocks, row_blocks
 from nmf_core.estimators.base import (
     ConvergenceWarning,
     Interval,
@@ -243,6 +244,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
     def _validated(self, X: Any, reset: bool) -> Any:
         """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
+        blocks = row_blocks(X)
+        if blocks is not None:  # which are looked at when they are read
+            return validate_data(self, blocks, reset=reset, skip_check_array=True)
         with hint_at_missing():
             return validate_data(self, X, reset=reset, **accepted_data(self.missing))
 
@@ -298,7 +302,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
     def _solve(self, X: Any, W: Any, H: Any, update_H: bool = True) -> Solution:
         """Check what scikit-learn checks of validated X, then leave the work to the engine."""
-        check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
+        if not isinstance(X, RowBlocks):
+            check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
         W, H = as_factor(W, X.dtype), as_factor(H, X.dtype)
         self._check_params(X)
         if self.init == "custom" or not update_H:
@@ -458,8 +463,9 @@ def non_negative_factorization(
     parameters = {name: value for name, value in locals().items() if name not in ("X", "W", "H", "update_H")}
     estimator = NMF(**parameters)
     estimator._validate_params()
+    blocks = row_blocks(X)
     with hint_at_missing():
-        X = check_array(X, **accepted_data(missing))
+        X = check_array(X, **accepted_data(missing)) if blocks is None else blocks
     return estimator._fit_transform(X, W=W, H=H, update_H=update_H)
 
 

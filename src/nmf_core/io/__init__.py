@@ -9,14 +9,13 @@ from nmf_core.io.arrays import read_mtx, read_npy, read_npz
 from nmf_core.io.base import LABELS, LabelledMatrix, check_labels, locate, naming, split
 from nmf_core.io.tables import read_parquet, read_text
 from nmf_core.io.triplets import read_triplets
-from nmf_core.io.writing import WRITABLE, check_destination, write_matrix
+from nmf_core.io.writing import WRITABLE, write_matrix
 
 __all__ = [
     "LABELS",
     "READERS",
     "WRITABLE",
     "LabelledMatrix",
-    "check_destination",
     "read_matrix",
     "read_triplets",
     "stem",

@@ -1,7 +1,6 @@
 """Factors into files."""
 
 import csv
-import errno
 import os
 from pathlib import Path
 
@@ -11,19 +10,6 @@ from nmf_core.files import written_whole
 from nmf_core.validation import Labels
 
 WRITABLE = (".npy", ".csv", ".tsv")
-
-
-def check_destination(path: str | os.PathLike) -> None:
-    """Raise OSError if a file can't be written whole at `path`: better before the work than after it."""
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "No such folder", str(path.parent))
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
 
 
 def write_matrix(path: str | os.PathLike, A: np.ndarray, rows: Labels, columns: Labels) -> None:

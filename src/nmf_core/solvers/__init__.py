@@ -5,6 +5,7 @@ from nmf_core.solvers.admm import ADMM
 from nmf_core.solvers.als import ALS
 from nmf_core.solvers.anls import BPP, ActiveSet
 from nmf_core.solvers.base import Outcome, Solver, solve
+from nmf_core.solvers.checkpoint import Checkpoint, Record
 from nmf_core.solvers.fit import component_sums, gram
 from nmf_core.solvers.gradient import GD, PG, Nesterov
 from nmf_core.solvers.greedy import Greedy
@@ -52,12 +53,14 @@ __all__ = [
     "SGD",
     "SOLVERS",
     "ActiveSet",
+    "Checkpoint",
     "ExtrapolatedMU",
     "Greedy",
     "Nesterov",
     "Newton",
     "Outcome",
     "Randomized",
+    "Record",
     "Sequential",
     "Solver",
     "choose_solver",

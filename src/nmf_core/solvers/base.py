@@ -9,6 +9,7 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import Complete, Container
 from nmf_core.problem import History, Problem
+from nmf_core.solvers.checkpoint import Record
 from nmf_core.solvers.fit import Fit, Method, Momentum, NoMomentum, Side
 from nmf_core.stopping import MaxIter, Rule, SmallDecrease, SmallViolation, State
 
@@ -86,7 +87,8 @@ def solve(
     update_W: np.ndarray | None = None,
     update_H: np.ndarray | None = None,
     acceleration: bool = True,
-    shuffle: Callable[[np.ndarray], np.ndarray] | None = None,
+    shuffle: np.random.RandomState | None = None,
+    record: Record | None = None,
     team: _core.Team,
     start: float,
     gram_H: np.ndarray | None = None,
@@ -117,8 +119,10 @@ def solve(
         The components of W and of H to update; all by default. With none of H, W is found row by row to the tolerance.
     acceleration : bool
         Whether an accelerated solver may be.
-    shuffle : callable, optional
-        Called with the order of a factor's components before every update, returns another order.
+    shuffle : RandomState, optional
+        Source of the order in which components are updated, a new one in every iteration.
+    record : Record, optional
+        Where the state of the fit is saved; it goes on from one that is there.
     team : Team
         Who works.
     start : float
@@ -148,20 +152,31 @@ def solve(
     try:
         if solver.accelerated and not rows_only and (acceleration or fit.guarded):
             fit.accelerate(Momentum() if acceleration else NoMomentum())
-        if not rows_only:
+        resumed = False
+        if record is not None and record.saved is not None:
+            resumed = True
+            record.resume(fit, rules, shuffle)
+        elif not rows_only:
             fit.prepare()
         while True:
-            if shuffle is not None:
-                for side in sides:
-                    side.order = shuffle(side.order)
-            if rows_only:
+            if resumed:  # what the rules say of the state that was saved comes first
+                resumed = False
+            elif rows_only:
                 fit.iterate_fixed(max_iter, tol, measure)
-            elif fit.momentum is not None:
-                fit.iterate_accelerated()
             else:
-                fit.iterate()
+                if shuffle is not None:
+                    for side in sides:
+                        side.order = shuffle.permutation(side.order)
+                if fit.momentum is not None:
+                    fit.iterate_accelerated()
+                else:
+                    fit.iterate()
+                if record is not None:
+                    record.look(fit, rules, shuffle)
             for rule in rules:
                 if rule.done(fit):
+                    if record is not None and record.iteration < fit.iteration and not rows_only:
+                        record.write(fit, rules, shuffle)
                     return _outcome(fit, rule.reason, rule.converged)
     except KeyboardInterrupt:
         return _outcome(fit, "interrupted", False)

@@ -1,6 +1,7 @@
 """Fits of beta-divergences by the two halves of their gradients."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class BetaFit(Fit):
     """
 
     data: Complete
+    KEPT = (*Fit.KEPT, "S")
 
     def __init__(
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
@@ -67,6 +69,13 @@ class BetaFit(Fit):
     def prepare(self) -> None:
         self.next_W(0.0)
         self.initial = self.measure(False)[0] + self.problem.penalties(*self.current)
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"next W": self.sides[0].spare}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        super().resume(state)
+        self.sides[0].spare[:] = state["next W"]
 
     def accelerate(self, momentum: Momentum) -> None:
         super().accelerate(momentum)

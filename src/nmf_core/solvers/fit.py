@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -172,6 +172,8 @@ class Fit(ABC):
     """
 
     guarded = False
+    # Numbers, lists and arrays that an iteration leaves to the next one, but for those of sides and momentum.
+    KEPT: ClassVar[tuple[str, ...]] = ("iteration", "divergence", "initial", "objectives", "violations", "times")
 
     def __init__(
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
@@ -255,6 +257,33 @@ class Fit(ABC):
         for side in self.sides:
             side.plain, side.spare = self.room(side), self.room(side)
             side.plain[:] = side.F
+
+    def state(self) -> dict[str, Any]:
+        """All that an iteration leaves to the next one: numbers, lists of numbers and arrays by name."""
+        state = {name: getattr(self, name) for name in self.KEPT}
+        for name, side in zip(("W", "H"), self.sides, strict=True):
+            state |= {f"{name} F": side.F, f"{name} sizes": side.partner_sizes, f"{name} order": side.order}
+            if self.momentum is not None:
+                state[f"{name} plain"] = side.plain
+        if self.momentum is not None:
+            state["momentum"] = [self.momentum.beta, self.momentum.next, self.momentum.limit]
+        return state
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a state instead of the start. Arrays are copied into those that are there."""
+        for name in self.KEPT:
+            if isinstance(getattr(self, name), np.ndarray):
+                getattr(self, name)[:] = state[name]
+            else:
+                setattr(self, name, state[name])
+        for name, side in zip(("W", "H"), self.sides, strict=True):
+            side.F[:] = state[f"{name} F"]
+            side.partner_sizes, side.order = state[f"{name} sizes"], state[f"{name} order"]
+            if self.momentum is not None:
+                side.plain[:] = state[f"{name} plain"]
+        if self.momentum is not None:
+            self.momentum.beta, self.momentum.next, self.momentum.limit = state["momentum"]
+        self.start = time.perf_counter() - self.times[-1]
 
     def succeeded(self, divergence: float) -> bool:
         """Whether the iteration that was recorded last is kept; if not, the objective becomes the last one again.

@@ -25,6 +25,7 @@ class NewtonFit(AlternatingFit):
     """
 
     guarded = True
+    KEPT = (*Fit.KEPT, "careful")
 
     def __init__(
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float

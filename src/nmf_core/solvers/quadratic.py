@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class QuadraticFit(AlternatingFit):
     """
 
     data: Complete
+    KEPT = (*Fit.KEPT, "S")
 
     def __init__(
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
@@ -49,6 +51,13 @@ class QuadraticFit(AlternatingFit):
             self.initial = self.problem.objective(*self.current, self.team)
         if self.data.transposed:
             self.take_statistics()
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | dict(zip(("gram of W", "gram of H"), self.grams.values(), strict=True))
+
+    def resume(self, state: dict[str, Any]) -> None:
+        super().resume(state)
+        self.grams = dict(zip(self.sides, (state["gram of W"], state["gram of H"]), strict=True))
 
     def accelerate(self, momentum: Momentum) -> None:
         super().accelerate(momentum)

@@ -36,6 +36,8 @@ class SequentialFit(QuadraticFit):
         W.F[:] = 0
         Ht.F[:, Ht.order] = 0
 
+    KEPT = (*QuadraticFit.KEPT, "built", "inner", "starts")
+
     def iterate(self) -> None:
         if self.built < self.k:
             self.build(self.built)

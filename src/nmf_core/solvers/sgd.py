@@ -43,6 +43,16 @@ class SGDFit(QuadraticFit):
         self.random = np.random.RandomState(seed)
         self.rescale()
 
+    KEPT = (*QuadraticFit.KEPT, "rate")
+
+    def state(self) -> dict[str, Any]:
+        _, keys, *rest = self.random.get_state(legacy=True)
+        return super().state() | {"order keys": keys, "order rest": rest}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        super().resume(state)
+        self.random.set_state(("MT19937", state["order keys"], *state["order rest"]))
+
     def rescale(self) -> None:
         """Bring the start to the size of X: from far too large ones, whole components step to zero and stay there."""
         self.take_statistics()

@@ -5,6 +5,7 @@ import numbers
 import os
 import warnings
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -268,6 +269,34 @@ def check_integer(value: Any, name: str, low: int, high: int | None = None) -> i
     if high is not None and number > high:
         raise ValueError(f"{name} must be at most {high}, got {value}.")
     return number
+
+
+def check_out(out_W: Any, shape: tuple[int, int], dtype: np.dtype) -> Path | None:
+    """Whether W fits into an array; the folder of its file, if it is a memory map."""
+    if out_W is None:
+        return None
+    if not isinstance(out_W, np.ndarray) or out_W.dtype != dtype:
+        found = f"dtype {out_W.dtype}" if isinstance(out_W, np.ndarray) else type(out_W).__name__
+        raise TypeError(f"out_W must be an array of {dtype}, the type of X, got {found}.")
+    if out_W.shape != shape:
+        raise ValueError(f"out_W has shape {out_W.shape}, but W has shape {shape}.")
+    if not out_W.flags.writeable:
+        raise ValueError("out_W is read-only.")
+    name = getattr(out_W, "filename", None)
+    return None if name is None else Path(name).parent
+
+
+def check_saved(path: Any, header: Any, kind: str, problem: dict[str, Any]) -> dict[str, Any]:
+    """The values in the header of a file, if it is of this kind and about this problem."""
+    if not isinstance(header, dict) or header.get("format") != kind:
+        raise ValueError(f"{path} is not a checkpoint of nmf_core, or a damaged one: delete it or give another path.")
+    for name, value in problem.items():
+        if header["problem"].get(name) != value:
+            raise ValueError(
+                f"{path} is a checkpoint of another problem: {name} is {header['problem'].get(name)!r} there, but "
+                f"{value!r} here. Delete it or give another path."
+            )
+    return dict(header["values"])
 
 
 def check_number(value: Any, name: str, low: float = 0.0, high: float = float("inf")) -> float:
