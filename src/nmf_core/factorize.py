@@ -268,7 +268,7 @@ def factorize(
     if len(outcome.history):
         outcome.history.objective[-1] = objective
     return Factorization(
-        W=_given_W(outcome.W[:, :k], out_W),
+        W=_result_W(problem, outcome.W, k, out_W),
         H=np.ascontiguousarray(outcome.Ht[:, :k].T),
         objective=objective,
         divergence=divergence,
@@ -291,12 +291,12 @@ def factorize(
     )
 
 
-def _given_W(W: np.ndarray, out_W: np.ndarray | None) -> np.ndarray:
-    """W in an array of its own, or in the one that is there for it."""
+def _result_W(problem: Problem, W: Any, k: int, out_W: np.ndarray | None) -> Any:
+    """W as it is returned: of its own, or in the array that is there for it."""
     if out_W is None:
-        return W.copy()
+        return W[:, :k].copy() if problem.data.transposed else problem.data.output(W, k)
     for first in range(0, len(W), ROWS):
-        out_W[first : first + ROWS] = W[first : first + ROWS]
+        out_W[first : first + ROWS] = W[first : first + ROWS, :k]
     return out_W
 
 

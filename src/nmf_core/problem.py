@@ -1,12 +1,13 @@
 """What is minimised, and the record of minimising it."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nmf_core._core import Team
-from nmf_core.data import Container, Partial, as_container, factor_array
+from nmf_core.data import Container, Partial, as_container, factor_array, over_rows
 from nmf_core.losses import Beta
 from nmf_core.penalties import Penalty, make_penalties
 from nmf_core.validation import Matrix, check_known, check_zeros
@@ -63,7 +64,7 @@ class Problem:
         """What entries of the model count as at least in a divergence, for every row of the blocked matrix."""
         if self.biases is not None:
             return np.full(self.data.shape[0], -np.inf)
-        return model_floors(self.data, self.loss.beta).astype(np.float64)
+        return model_floors(self.data, self.loss.beta, double=True)
 
     def objective(self, W: np.ndarray, Ht: np.ndarray, team: Team) -> float:
         """The divergence plus the penalties: what every reported objective means."""
@@ -72,7 +73,11 @@ class Problem:
     def penalties(self, W: np.ndarray, Ht: np.ndarray) -> float:
         """The penalties of both factors."""
         if self.biases is None:
-            return self.penalty_W.value(W) + self.penalty_H.value(Ht)
+            return sum(
+                over_rows(F, _value, penalty)
+                for F, penalty in ((W, self.penalty_W), (Ht, self.penalty_H))
+                if penalty.l1 or penalty.l2
+            )
         k = min(self.biases)
         return sum(
             penalty.value(F[:, :k]) + replace(penalty, l1=0.0).value(F[:, free : free + 1])
@@ -132,23 +137,36 @@ def pose(
     return Problem(data, loss, *penalties, biases=(k, k + 1) if biases else None, mean=shift)
 
 
-def model_floors(data: Container, beta: float, *, columns: bool = False, by_itself: bool = False) -> np.ndarray:
+def model_floors(
+    data: Container, beta: float, *, columns: bool = False, by_itself: bool = False, double: bool = False
+) -> Any:
     """For every row, or column, of the blocked matrix, the least that an entry of the model counts as.
 
     Far below what matters, but so large that its powers in the kernels for this beta are finite in the precision of X.
     The row's own mean decides, but for Kullback-Leibler that of X, unless rows must be answered `by_itself`: there H is
-    improved column by column, and both must agree on what the divergence is.
+    improved column by column, and both must agree on what the divergence is. In the precision of X, or the same numbers
+    in `double`.
     """
     power = 2.0 if beta == 1 else max(1.0, 2 - beta)
     digits = min(18.0, (24 if data.dtype == np.float32 else 200) / power)
     least = 10.0 ** -((36 if data.dtype == np.float32 else 300) / power)
+    mean = None
     if beta == 2:  # squared errors are finite everywhere
-        return np.zeros(data.shape[1 if columns else 0], dtype=data.dtype)
-    if beta == 1 and not by_itself:
-        means = np.full(data.shape[1 if columns else 0], data.mean())
-    else:
-        means = data.means(columns=columns)
-    return np.maximum(10**-digits * means, least).astype(data.dtype)
+        mean = least = 0.0
+    elif beta == 1 and not by_itself:
+        mean = data.mean()
+    return data.per_row(
+        partial(_floors, share=10**-digits, least=least, dtype=data.dtype, double=double), mean, columns
+    )
+
+
+def _floors(means: np.ndarray, share: float, least: float, dtype: np.dtype, double: bool) -> np.ndarray:
+    floors = np.maximum(share * means, least).astype(dtype)
+    return floors.astype(np.float64) if double else floors
+
+
+def _value(F: np.ndarray, penalty: Penalty, team: Any) -> float:
+    return penalty.value(F)
 
 
 def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -158,13 +176,12 @@ def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return array
 
 
-def start_arrays(data: Container, W: np.ndarray, Ht: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Copies of W (n_samples, k) and Ht (n_features, k) as factor arrays, where those of X live."""
+def start_arrays(data: Container, k: int, W: Any, Ht: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Copies of the first k columns of W (n_samples, ...) and Ht (n_features, ...), where factors of X live."""
     arrays = []
     for F, blocked in ((W, not data.transposed), (Ht, data.transposed)):
-        k = F.shape[1]
         array = data.room(k) if blocked else factor_array(len(F), k, data.dtype)
-        array[:, :k] = F
+        array[:, :k] = F[:, :k] if isinstance(F, np.ndarray) else F
         arrays.append(array)
     return arrays[0], arrays[1]
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from nmf_core.data import Container, accept, container_class, factor_array
 from nmf_core.initialization import (
+    ANYWHERE,
     FOR_INCOMPLETE,
     INITIALIZERS,
     for_fixed_components,
@@ -25,6 +26,7 @@ from nmf_core.validation import (
     check_loss,
     check_n_components,
     check_random_state,
+    check_start,
     check_threads,
 )
 
@@ -137,10 +139,11 @@ def start(
     """Factor arrays (n_samples, ld) and (n_features, ld) with the initial factors, sharing nothing with the caller."""
     data, loss = problem.data, problem.loss
     n_samples, n_features = data.shape[::-1] if data.transposed else data.shape
+    check_start(init, data.local, [*ANYWHERE, BEST_OF, "custom"])
     if init == BEST_OF:
         return best_of(problem, k, random, solver, team)
     if init != "custom":
-        return start_arrays(data, *initial_factors(data, k, init, random, team))
+        return start_arrays(data, k, *initial_factors(data, k, init, random, team))
     if not mask.any():
         H = check_factor(H, "H", (k, n_features), data.dtype)
         Ht = padded(H.T, data.dtype)
@@ -152,7 +155,7 @@ def start(
         W_start = check_factor(W, "W", (n_samples, k), data.dtype)
     if H is not None:
         Ht_start = check_factor(H, "H", (k, n_features), data.dtype).T
-    return start_arrays(data, W_start, Ht_start)
+    return start_arrays(data, k, W_start, Ht_start)
 
 
 def empty_arrays(data: Container, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +170,7 @@ def best_of(
     """The factor arrays with the lowest objective after a few iterations from several random starts."""
     data, best, lowest = problem.data, None, np.inf
     for _ in range(RUNS):
-        W, Ht = start_arrays(data, *initial_factors(data, k, "random", random, team))
+        W, Ht = start_arrays(data, k, *initial_factors(data, k, "random", random, team))
         update_W = update_H = None
         if problem.biases is not None:
             W, Ht, update_W, update_H = with_biases(W, Ht, k)

@@ -4,16 +4,27 @@ from pathlib import Path
 
 import numpy as np
 
-from nmf_core.data.base import BetaStep, Complete, Container, NewtonStep, ObservedStep, Partial, Step, factor_array
+from nmf_core.data.base import (
+    BetaStep,
+    Complete,
+    Container,
+    NewtonStep,
+    ObservedStep,
+    Partial,
+    Step,
+    factor_array,
+    over_rows,
+)
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
-from nmf_core.data.sources import accept, row_blocks
+from nmf_core.data.sources import DaskRows, accept, row_blocks
 from nmf_core.validation import Matrix, check_resident, is_sparse
 
 __all__ = [
     "BetaStep",
     "Complete",
     "Container",
+    "DaskRows",
     "NewtonStep",
     "ObservedStep",
     "Partial",
@@ -23,6 +34,7 @@ __all__ = [
     "as_container",
     "container_class",
     "factor_array",
+    "over_rows",
     "row_blocks",
 ]
 
@@ -31,8 +43,12 @@ __all__ = [
 FEW = 0.1
 
 
-def container_class(X: Matrix | RowBlocks) -> type[Container]:
+def container_class(X: Matrix | RowBlocks | DaskRows) -> type[Container]:
     """The class of its container, as far as it decides what can be done with X: `Complete` if X is in memory."""
+    if isinstance(X, DaskRows):
+        from nmf_core.data.distributed import Distributed
+
+        return Distributed
     if isinstance(X, RowBlocks):
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 
@@ -41,7 +57,7 @@ def container_class(X: Matrix | RowBlocks) -> type[Container]:
 
 
 def as_container(
-    X: Matrix | RowBlocks,
+    X: Matrix | RowBlocks | DaskRows,
     *,
     missing: str | None = None,
     weights: Matrix | None = None,
@@ -76,6 +92,10 @@ def as_container(
     folder : path, optional
         Where factors of the rows of `RowBlocks` live in files, instead of in memory.
     """
+    if isinstance(X, DaskRows):
+        from nmf_core.data.distributed import Distributed
+
+        return Distributed(X.X, X.client, X.dtype)
     if isinstance(X, RowBlocks):
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 

@@ -5,7 +5,7 @@ import math
 import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,13 @@ def factor_array(n: int, k: int, dtype: np.dtype) -> np.ndarray:
     step = 16 if k * itemsize <= 32 else 32
     ld = -(-k * itemsize // step) * step // itemsize
     return aligned_zeros((n, ld), dtype)
+
+
+def over_rows(F: Any, function: Callable[..., Any], *arguments: Any, team: Team | None = None) -> Any:
+    """function(F, *arguments, team), where F lives: what it returns of pieces of F is added up."""
+    if isinstance(F, np.ndarray):
+        return function(F, *arguments, team)
+    return F.over(function, *arguments)
 
 
 class Step(NamedTuple):
@@ -225,6 +232,8 @@ class Container(ABC):
         Stored entries.
     resident : bool
         Of the class: whether all of A is at hand, so that its columns can be visited, too, and any rows at any time.
+    local : bool
+        Of the class: whether factors of A's rows are arrays here, not somewhere else.
     """
 
     shape: tuple[int, int]
@@ -232,6 +241,7 @@ class Container(ABC):
     dtype: np.dtype
     n_stored: int
     resident: ClassVar[bool] = True
+    local: ClassVar[bool] = True
     _squared_norm: float | None = None
 
     @abstractmethod
@@ -284,6 +294,17 @@ class Container(ABC):
     def room(self, k: int) -> np.ndarray:
         """Zeros (n, ld) for a factor of A's rows with k columns, where such factors live."""
         return factor_array(self.shape[0], k, self.dtype)
+
+    def output(self, F: np.ndarray, k: int) -> Any:
+        """The first k columns of a factor of A's rows, as users get it."""
+        return F[:, :k].copy()
+
+    def per_row(
+        self, function: Callable[[np.ndarray], np.ndarray], mean: float | None = None, columns: bool = False
+    ) -> np.ndarray:
+        """A function of the mean of every row, or column, or of one that all are taken to have, where rows live."""
+        n = self.shape[1 if columns else 0]
+        return function(self.means(columns=columns) if mean is None else np.full(n, mean))
 
     @abstractmethod
     def newton(

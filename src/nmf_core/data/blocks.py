@@ -43,6 +43,8 @@ class RowBlocks:
         n_samples).
     row_labels, column_labels : tuple of str, optional
         Labels of samples and features.
+    wrap : callable, optional
+        What makes of an array W what is returned.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class RowBlocks:
         transposed: bool = False,
         row_labels: Labels = None,
         column_labels: Labels = None,
+        wrap: Callable[[np.ndarray], Any] = lambda W: W,
     ) -> None:
         self.blocks = check_blocks(blocks)
         self.shape = check_block_shape(shape)
@@ -77,13 +80,14 @@ class RowBlocks:
         self.transposed = transposed
         self.row_labels = row_labels
         self.column_labels = column_labels
+        self.wrap = wrap
         self.passes = 0  # that have come to their end: what was seen there needs no further look
         self._sorted = True
 
     def astype(self, dtype: Any, copy: bool = False) -> "RowBlocks":
         """The same blocks in a wider dtype."""
-        labels = {"row_labels": self.row_labels, "column_labels": self.column_labels}
-        return RowBlocks(self.blocks, self.shape, dtype, transposed=self.transposed, **labels)
+        labels: dict[str, Any] = {"row_labels": self.row_labels, "column_labels": self.column_labels}
+        return RowBlocks(self.blocks, self.shape, dtype, transposed=self.transposed, wrap=self.wrap, **labels)
 
     def __iter__(self) -> Iterator[Matrix]:
         """The blocks as arrays or CSR, checked and read ahead."""

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from nmf_core.data.sparse import Sparse
 from nmf_core.validation import check_resident, is_sparse
 
 
-class _Summary(NamedTuple):
+class Summary(NamedTuple):
     """What one pass tells of X: sums in double, the number of stored entries, and whether some are zero."""
 
     sum: float
@@ -55,7 +55,7 @@ class Chunked(Complete):
             first = rows.stop
 
     @cached_property
-    def _summary(self) -> _Summary:
+    def summary(self) -> Summary:
         total = squares = 0.0
         stored, zeros = 0, False
         for _, part in self.parts():
@@ -63,21 +63,21 @@ class Chunked(Complete):
             squares += part.sum_of_squares()
             stored += part.n_stored
             zeros = zeros or part.has_zeros()
-        return _Summary(total, squares, stored, zeros)
+        return Summary(total, squares, stored, zeros)
 
     @property
     def n_stored(self) -> int:  # type: ignore[override]
         """Stored entries."""
-        return self._summary.n_stored
+        return self.summary.n_stored
 
     def sum(self) -> float:
-        return self._summary.sum
+        return self.summary.sum
 
     def sum_of_squares(self) -> float:
-        return self._summary.squares
+        return self.summary.squares
 
     def has_zeros(self) -> bool:
-        return self._summary.zeros
+        return self.summary.zeros
 
     def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
         return float(sum(part.sum_of(function) for _, part in self.parts()))
@@ -112,6 +112,9 @@ class Chunked(Complete):
         shape = self.shape[0], factor_array(1, k, self.dtype).shape[1]
         with tempfile.TemporaryFile(dir=self.folder) as file:
             return np.asarray(np.memmap(file, self.dtype, "w+", shape=shape))
+
+    def output(self, F: np.ndarray, k: int) -> Any:
+        return self.source.wrap(super().output(F, k))
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:
         C = self.room(G.shape[1])

@@ -4,16 +4,26 @@ None of the libraries is imported: whoever has an object of one has imported it.
 """
 
 import mmap
+import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nmf_core.data.base import aligned_zeros
 from nmf_core.data.blocks import BLOCK_BYTES, RowBlocks, block_rows
-from nmf_core.validation import Labels, Matrix, check_bytes_read, check_data, check_numeric, check_resident
+from nmf_core.validation import (
+    Labels,
+    Matrix,
+    check_bytes_read,
+    check_chunks,
+    check_data,
+    check_numeric,
+    check_resident,
+)
 
 # A memory map that is smaller is read in place, like an array.
 _SMALL = 1 << 26
@@ -43,7 +53,7 @@ def accept(
     return blocks, labels[0] or blocks.row_labels, labels[1] or blocks.column_labels, None
 
 
-def row_blocks(X: Any, block_bytes: int | None = None) -> RowBlocks | None:
+def row_blocks(X: Any, block_bytes: int | None = None) -> Any:
     """X as blocks of rows, or None if it is in memory.
 
     Parameters
@@ -55,7 +65,7 @@ def row_blocks(X: Any, block_bytes: int | None = None) -> RowBlocks | None:
     block_bytes : int, optional
         How large a block should be; 32 MB by default. With it, small memory maps come in blocks, too.
     """
-    if isinstance(X, RowBlocks):
+    if isinstance(X, RowBlocks | DaskRows):
         return X
     kind = _kind(X)
     return None if kind is None else SOURCES[kind](X, block_bytes)
@@ -216,6 +226,57 @@ def _from_parquet_dataset(X: Any, block_bytes: int | None) -> RowBlocks:
                          block_bytes, X.schema)  # fmt: skip
 
 
+def _from_dask(X: Any, block_bytes: int | None) -> Any:
+    """Chunks of a dask array: on the workers of a cluster if there is a client, else computed one after the other."""
+    X = check_chunks(X)
+    client = _client()
+    if client is not None:
+        return DaskRows(X, client, _result_type(X.dtype))
+    dask: Any = import_module("dask")
+    da: Any = import_module("dask.array")
+    chunks = X.to_delayed().ravel().tolist()
+
+    def blocks() -> Iterator[Matrix]:
+        for chunk in chunks:
+            yield dask.compute(chunk)[0]
+
+    def wrap(W: np.ndarray) -> Any:
+        return da.from_array(W, chunks=(X.chunks[0], W.shape[1]))
+
+    return RowBlocks(blocks, X.shape, _result_type(X.dtype), wrap=wrap)
+
+
+def _client() -> Any:
+    """The client of a Dask cluster that is in use here, if there is one."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        return distributed.default_client()
+    except ValueError:
+        return None
+
+
+class DaskRows(NamedTuple):
+    """A dask array and the client of the cluster whose workers go through it."""
+
+    X: Any
+    client: Any
+    dtype: np.dtype
+    row_labels: Labels = None
+    column_labels: Labels = None
+    transposed: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_samples, n_features)."""
+        return self.X.shape
+
+    def astype(self, dtype: Any, copy: bool = False) -> "DaskRows":
+        """The same in another dtype."""
+        return self._replace(dtype=np.dtype(dtype))
+
+
 # By the package and the name of their class.
 SOURCES: dict[tuple[str, str], Callable[[Any, int | None], RowBlocks | None]] = {
     ("numpy", "memmap"): _from_memmap,
@@ -226,4 +287,5 @@ SOURCES: dict[tuple[str, str], Callable[[Any, int | None], RowBlocks | None]] = 
     ("anndata", "CSCDataset"): _from_compressed,
     ("pyarrow", "ParquetFile"): _from_parquet_file,
     ("pyarrow", "Dataset"): _from_parquet_dataset,
+    ("dask", "Array"): _from_dask,
 }

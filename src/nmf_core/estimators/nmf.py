@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import RowBlocks, row_blocks
+from nmf_core.data import row_blocks
 from nmf_core.estimators.base import (
     ConvergenceWarning,
     Interval,
@@ -302,7 +302,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
     def _solve(self, X: Any, W: Any, H: Any, update_H: bool = True) -> Solution:
         """Check what scikit-learn checks of validated X, then leave the work to the engine."""
-        if not isinstance(X, RowBlocks):
+        if row_blocks(X) is None:
             check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
         W, H = as_factor(W, X.dtype), as_factor(H, X.dtype)
         self._check_params(X)

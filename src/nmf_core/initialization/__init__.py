@@ -24,6 +24,7 @@ INITIALIZERS: dict[str, Callable[[Any, int, np.random.RandomState, Team], Factor
     "snpa": snpa,
 }
 FOR_INCOMPLETE = ("random",)  # what needs nothing of X but its mean
+ANYWHERE = ("random", "nndsvd", "nndsvda")  # what also makes factors that are not in this process
 
 
 def initial_factors(data: Container, k: int, init: str, rng: np.random.RandomState, team: Team) -> Factors:
@@ -44,14 +45,14 @@ def initial_factors(data: Container, k: int, init: str, rng: np.random.RandomSta
 
     Returns
     -------
-    W, Ht : ndarray of shape (n_samples, k) and (n_features, k)
-        Non-negative, in the dtype of X.
+    W, Ht : array of shape (n_samples, at least k) and (n_features, at least k)
+        Non-negative in the first k columns.
     """
-    W, Ht = INITIALIZERS[init](data, k, rng, team)
-    return W.astype(data.dtype, copy=False), Ht.astype(data.dtype, copy=False)
+    return INITIALIZERS[init](data, k, rng, team)
 
 
 __all__ = [
+    "ANYWHERE",
     "FOR_INCOMPLETE",
     "INITIALIZERS",
     "Factors",

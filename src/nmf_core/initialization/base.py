@@ -31,6 +31,15 @@ def times(data: Complete, G: np.ndarray, columns: int, team: Team, transpose: bo
     return data.product(G, team) if by_rows else data.transposed_product(G, columns, team)
 
 
+def placed(data: Complete, F: np.ndarray) -> Any:
+    """A factor array of the rows of the blocked matrix, where such factors live."""
+    if data.local:
+        return F
+    room = data.room(F.shape[1])
+    room[:] = F
+    return room
+
+
 def round_trip(data: Complete, G: np.ndarray, columns: int, team: Team, tall: bool) -> np.ndarray:
     """X.T @ (X @ G) if X is tall, else X @ (X.T @ G); arguments as for `times`."""
     if tall != data.transposed:  # row by row of what is visited

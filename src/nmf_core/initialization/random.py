@@ -19,11 +19,10 @@ def random(data: Container, k: int, rng: np.random.RandomState, team: Team) -> F
     n_samples, n_features = sizes(data)
     average = np.sqrt(data.level() / k)
     H = average * rng.standard_normal(size=(k, n_features)).astype(data.dtype, copy=False)
-    W = np.empty((n_samples, k), dtype=data.dtype) if data.transposed else data.room(k)[:, :k]
+    W = np.empty((n_samples, k), dtype=data.dtype) if data.transposed else data.room(k)
     for first in range(0, n_samples, ROWS):
-        rows = W[first : first + ROWS]
-        rows[:] = average * rng.standard_normal(size=rows.shape).astype(data.dtype, copy=False)
-        np.abs(rows, out=rows)
+        size = min(ROWS, n_samples - first), k
+        W[first : first + ROWS, :k] = np.abs(average * rng.standard_normal(size=size).astype(data.dtype, copy=False))
     return W, np.abs(H).T
 
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data import Complete
-from nmf_core.initialization.base import Factors, divide, round_trip, sizes, times
+from nmf_core.data import Complete, over_rows
+from nmf_core.initialization.base import Factors, divide, placed, round_trip, sizes, times
 from nmf_core.problem import padded
 
 ROWS = 4096  # of a block that is computed in double
@@ -25,9 +25,9 @@ def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team
 
     Returns
     -------
-    U, s, V : ndarray of shape (n_samples, k), (k,), (n_features, k)
-        X is about ``U * s @ V.T``; U and V in the dtype of X, in double if X is small. Singular values below 1e-7 of
-        the largest are zero, and so are their vectors.
+    U, s, V : ndarray of shape (n_samples, ld), (k,), (n_features, ld)
+        X is about ``U[:, :k] * s @ V[:, :k].T``; U and V in the dtype of X, in double if X is small. Singular values
+        below 1e-7 of the largest are zero, and so are their vectors.
 
     References
     ----------
@@ -39,15 +39,15 @@ def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team
         data = data.in_double()
     tall = n >= m
     Q, B = compress(data, size, POWER_ITERATIONS, rng, team)
-    values, vectors = np.linalg.eigh(_gram(B, size))
+    values, vectors = np.linalg.eigh(over_rows(B, _gram, size, team=team))
     s = np.sqrt(np.maximum(values, 0))
     s[s < 1e-7 * s[-1]] = 0
     # the largest first
     s, vectors = s[::-1][:k], vectors[:, ::-1][:, :k]
-    _multiply(Q, size, vectors * (s > 0), team)
-    _multiply(B, size, vectors * divide(np.ones_like(s), s), team)
+    for F, T in ((Q, vectors * (s > 0)), (B, vectors * divide(np.ones_like(s), s))):
+        over_rows(F, _multiply, size, T, team=team)
     U, V = (Q, B) if tall else (B, Q)
-    return U[:, :k], s, V[:, :k]
+    return U, s, V
 
 
 def compress(
@@ -64,6 +64,8 @@ def compress(
     # The basis is kept on the shorter side as long as possible: there it costs less.
     tall = n >= m
     Q = padded(rng.standard_normal(size=(min(n, m), size)), data.dtype)
+    if tall == data.transposed:  # a factor of the rows that are visited
+        Q = placed(data, Q)
     for _ in range(power_iterations):
         Q = round_trip(data, Q, size, team, tall)
         _orthonormalize(Q, size, team)
@@ -73,7 +75,7 @@ def compress(
     return Q, times(data, Q, size, team, transpose=tall)
 
 
-def _gram(Y: np.ndarray, columns: int) -> np.ndarray:
+def _gram(Y: np.ndarray, columns: int, team: Team) -> np.ndarray:
     """Y.T @ Y of the first columns, in double, by blocks: a copy of all would be the largest array of a fit."""
     total = np.zeros((columns, columns))
     for first in range(0, len(Y), ROWS):
@@ -99,10 +101,10 @@ def _orthonormalize(Y: np.ndarray, columns: int, team: Team) -> None:
     From the eigenvectors of Y.T @ Y, a fraction of the cost of a QR decomposition. Orthonormal up to rounding times the
     squared condition of Y, so twice where that matters. Y is modified in place.
     """
-    values, vectors = np.linalg.eigh(_gram(Y, columns))
+    values, vectors = np.linalg.eigh(over_rows(Y, _gram, columns, team=team))
     used = values > 1e-14 * values[-1]
     inverse = divide(used.astype(np.float64), np.sqrt(np.where(used, values, 0)))
-    _multiply(Y, columns, vectors * inverse, team)
+    over_rows(Y, _multiply, columns, vectors * inverse, team=team)
 
 
 def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
@@ -116,42 +118,51 @@ def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Fa
     factorization", doi:10.1016/j.patcog.2007.09.010.
     """
     U, s, V = truncated_svd(data, k, rng, team)
-    parts = [_part_norms(U), _part_norms(V)]
+    parts = [np.sqrt(over_rows(F, _part_squares, k, team=team)) for F in (U, V)]
     # The larger of the two parts of each pair, by the product of their norms; its sign.
     positive, negative = parts[0] * parts[1]
     sign = np.where(positive >= negative, 1, -1)
     weight = np.sqrt(s * np.maximum(positive, negative))
     for F, norms in zip((U, V), parts, strict=True):
         factors = (sign * divide(weight, np.where(sign > 0, *norms))).astype(F.dtype)
-        for first in range(0, len(F), ROWS):
-            block = F[first : first + ROWS]
-            block *= factors
-            block *= block >= 1e-6
+        over_rows(F, _scale, factors, team=team)
     return U, V
 
 
-def _part_norms(U: np.ndarray) -> np.ndarray:
-    """The norms (2, k) of the positive and of the negative parts of the columns, in double."""
-    squares = np.zeros((2, U.shape[1]))
+def _scale(F: np.ndarray, factors: np.ndarray, team: Team) -> None:
+    """Multiply the first columns of F, of which small and negative entries become zeros. F is modified in place."""
+    for first in range(0, len(F), ROWS):
+        block = F[first : first + ROWS, : len(factors)]
+        block *= factors
+        block *= block >= 1e-6
+
+
+def _part_squares(U: np.ndarray, k: int, team: Team) -> np.ndarray:
+    """The squared norms (2, k) of the positive and of the negative parts of the first k columns, in double."""
+    squares = np.zeros((2, k))
     for first in range(0, len(U), ROWS):
-        block = U[first : first + ROWS].astype(np.float64)
+        block = U[first : first + ROWS, :k].astype(np.float64)
         for part, clipped in enumerate((np.maximum(block, 0), np.minimum(block, 0))):
             squares[part] += np.einsum("ij,ij->j", clipped, clipped)
-    return np.sqrt(squares)
+    return squares
 
 
 def nndsvda(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
     """`nndsvd` with its zeros replaced by the mean of X."""
     W, Ht = nndsvd(data, k, rng, team)
-    mean = data.mean()
     for F in (W, Ht):
-        np.copyto(F, mean, where=F == 0)
+        over_rows(F, _fill, k, data.mean(), team=team)
     return W, Ht
+
+
+def _fill(F: np.ndarray, k: int, value: float, team: Team) -> None:
+    """Put a number in place of the zeros in the first k columns of F. F is modified in place."""
+    np.copyto(F[:, :k], value, where=F[:, :k] == 0)
 
 
 def nndsvdar(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
     """`nndsvd` with its zeros replaced by small random numbers, around a hundredth of the mean of X."""
-    W, Ht = nndsvd(data, k, rng, team)
+    W, Ht = (F[:, :k] for F in nndsvd(data, k, rng, team))
     mean = data.mean()
     W[W == 0] = np.abs(mean * rng.standard_normal(np.count_nonzero(W == 0)) / 100)
     Ht[Ht == 0] = np.abs(mean * rng.standard_normal(np.count_nonzero(Ht == 0)) / 100)

@@ -102,7 +102,8 @@ class Record:
         if random is not None:
             _, keys, *rest = random.get_state(legacy=True)
             state |= {"random keys": keys, "random rest": rest}
-        arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+        # factors that are elsewhere become arrays
+        arrays = {name: np.asarray(value) for name, value in state.items() if hasattr(value, "__array__")}
         values = {name: value for name, value in state.items() if name not in arrays}
         header = json.dumps({"format": _FORMAT, "problem": self.problem, "values": values})
         with written_whole(self.checkpoint.path) as draft, draft.open("wb") as file:

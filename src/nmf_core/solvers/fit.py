@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import Step, factor_array
+from nmf_core.data import Step, factor_array, over_rows
 from nmf_core.penalties import Penalty
 from nmf_core.problem import Problem
 
@@ -417,6 +417,10 @@ def _gauge(sizes_then: np.ndarray, sizes_now: np.ndarray) -> np.ndarray:
 
 def gram(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
     """F.T @ F (k, k) for a factor array."""
+    return over_rows(F, _gram, k, team=team)
+
+
+def _gram(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
     array = np.zeros((k, F.shape[1]), dtype=F.dtype)
     _core.factor_pass(F, None, array, np.zeros(4), F, *Step.none(F, k), team)
     return array[:, :k]
@@ -424,6 +428,10 @@ def gram(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
 
 def component_sums(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
     """The sum of every component (k,) of a factor array, in double."""
+    return over_rows(F, _component_sums, k, team=team)
+
+
+def _component_sums(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
     sums = np.zeros(k)
     _core.factor_sums(sums, F, team)
     return sums

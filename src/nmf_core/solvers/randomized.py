@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import Container, Step
+from nmf_core.data import Complete, Container, Step
 from nmf_core.data.dense import Dense
 from nmf_core.initialization import compress
 from nmf_core.solvers.fit import Fit
@@ -73,6 +73,9 @@ class Randomized(QuadraticSolver):
             "power_iterations": check_integer(power_iterations, "power_iterations", 0),
             "seed": check_integer(seed, "seed", 0, 2**32 - 1),
         }
+
+    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
+        return super().handles(beta, data) and data.local
 
     def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
         return partial(CompressedFit, **self.options)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Container
+from nmf_core.data import Complete, Container
 from nmf_core.problem import padded
 from nmf_core.solvers.fit import Fit, Side, gram
 from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver
@@ -140,6 +140,9 @@ class Sequential(QuadraticSolver):
             "tol": check_number(tol, "tol"),
             "max_iter": check_integer(max_iter, "max_iter", 1),
         }
+
+    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
+        return super().handles(beta, data) and data.local
 
     def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
         return partial(SequentialFit, **self.options)

@@ -33,8 +33,10 @@ from nmf_core.validation.arguments import (
     check_same_rows,
     check_saved,
     check_solvers,
+    check_start,
     check_threads,
     check_update_H,
+    check_workers,
 )
 from nmf_core.validation.blocks import (
     check_all_read,
@@ -42,6 +44,7 @@ from nmf_core.validation.blocks import (
     check_block_shape,
     check_blocks,
     check_bytes_read,
+    check_chunks,
     check_resident,
     check_row_block,
 )
@@ -77,6 +80,7 @@ __all__ = [
     "check_bytes_read",
     "check_callback",
     "check_choice",
+    "check_chunks",
     "check_data",
     "check_enough",
     "check_excluded",
@@ -114,9 +118,11 @@ __all__ = [
     "check_saved",
     "check_shape",
     "check_solvers",
+    "check_start",
     "check_threads",
     "check_update_H",
     "check_weighted",
+    "check_workers",
     "check_zeros",
     "is_sparse",
     "stored_values",

@@ -30,6 +30,21 @@ def check_init(init: str, complete: bool, possible: Collection[str]) -> None:
         )
 
 
+def check_start(init: str, local: bool, possible: Collection[str]) -> None:
+    """Whether a start can do where W is not here."""
+    if not local and init not in possible:
+        raise ValueError(
+            f"init={init!r} needs W in this process, but it is on the workers of a cluster; use one of "
+            f"{', '.join(map(repr, possible))}."
+        )
+
+
+def check_workers(known: bool) -> None:
+    """Whether it is known how to go on after a worker has been lost."""
+    if not known:
+        raise RuntimeError("A worker was lost before the first iteration; start the fit again.")
+
+
 def check_biases(biases: bool, solver: str, loss: Any, all_of_H: bool) -> None:
     """Whether biases can be found."""
     if biases and solver != "hals":

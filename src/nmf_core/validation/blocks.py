@@ -1,5 +1,6 @@
 """Checks of data that come in blocks of rows."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -90,6 +91,22 @@ def check_bytes_read(n_read: int, n: int, path: Any, row: int) -> None:
     """Whether a file held what was wanted of it."""
     if n_read < n:
         raise OSError(f"{path} ends at row {row} of X: it has been cut short.")
+
+
+def check_chunks(X: Any) -> Any:
+    """A dask array of known size, whose chunks hold whole rows; one that is cut along its columns is rechunked."""
+    if X.ndim != 2:
+        raise ValueError(f"X must be a matrix with 2 dimensions, but it has {X.ndim}.")
+    if any(np.isnan(n) for n in X.shape):
+        raise ValueError("X has chunks of unknown size: X.compute_chunk_sizes() finds them out.")
+    if len(X.chunks[1]) > 1:
+        warnings.warn(
+            f"X is cut into {len(X.chunks[1])} chunks along its columns; it is rechunked so that every chunk holds "
+            f"whole rows. X.rechunk({{1: -1}}) does it once and for all.",
+            stacklevel=2,
+        )
+        X = X.rechunk({1: -1})
+    return X
 
 
 def check_resident(resident: bool, what: str) -> None:

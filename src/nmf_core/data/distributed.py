@@ -1,0 +1,364 @@
+"""Blocks of rows on the workers of a Dask cluster.
+
+X and the factor of its rows never leave the workers. For a pass the other factor is sent to one of them, from which the
+others take it, and what they return is added up on the way back, two by two. Futures of a pass know nothing of those of
+the last one: the state of a shard is in the worker, so the graph does not grow. If a worker is lost, its blocks of X
+are computed again elsewhere, and its rows of the factor are found anew from the other factor.
+"""
+
+import contextlib
+import itertools
+import uuid
+import weakref
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nmf_core._core import Team
+from nmf_core.data import shards
+from nmf_core.data.base import BetaStep, Step, factor_array
+from nmf_core.data.chunked import Chunked, Summary
+from nmf_core.validation import check_workers
+
+_PATIENCE = 1.0  # seconds to wait for a result before asking whether its worker is still there
+
+
+class _Piece(NamedTuple):
+    """A shard, its worker, the blocks that it holds, and where its rows are."""
+
+    name: str
+    address: str
+    n_threads: int
+    blocks: list[int]
+
+
+class _Lost(Exception):
+    """Workers have gone, and shards with them."""
+
+
+class _Sent(NamedTuple):
+    """An array that goes to one of the workers, from which the others take it."""
+
+    array: np.ndarray
+
+
+class Remote:
+    """An array with a row for every row of A, on the workers.
+
+    Parameters
+    ----------
+    data : Distributed
+        Where its shards are.
+    name : str
+        What they call it.
+    k, ld : int
+        Columns of the factor, and of the array.
+    """
+
+    def __init__(self, data: "Distributed", name: str, k: int, ld: int) -> None:
+        self.data, self.name, self.k = data, name, k
+        self.shape = data.shape[0], ld
+        self.dtype = data.dtype
+        weakref.finalize(self, data.dropped.append, name)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def over(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The sum of a function of the pieces, further arguments and a team."""
+        return self.data.run(shards.apply, function, self.name, *arguments)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.concatenate([np.asarray(block) for block in self.data.take(self, self.shape[1])]).astype(
+            self.dtype if dtype is None else dtype, copy=False
+        )
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return np.asarray(self)[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        rows, columns = key if isinstance(key, tuple) else (key, slice(None))
+        if isinstance(value, Remote):
+            k = value.shape[1] if columns == slice(None) else columns.stop
+            self.data.run(shards.call, "copy", self.name, value.name, k)
+            return
+        first, end, _ = rows.indices(len(self))
+        self.data.put(self.name, first, end, columns, value)
+
+    def __imul__(self, number: Any) -> "Remote":
+        self.over(_multiply, number)
+        return self
+
+
+def _multiply(F: np.ndarray, number: Any, team: Team) -> None:
+    F *= number
+
+
+class Distributed(Chunked):
+    """A dask array whose blocks are on the workers of a cluster.
+
+    Parameters
+    ----------
+    X : dask.array.Array of shape (n, m)
+        Chunks of rows: arrays or sparse arrays.
+    client : distributed.Client
+        Whose workers work.
+    dtype : dtype
+        float32 or float64.
+    n_threads : int, optional
+        Threads of a worker; by default what it has.
+    """
+
+    local = False
+
+    def __init__(self, X: Any, client: Any, dtype: np.dtype, n_threads: int | None = None) -> None:
+        distributed: Any = import_module("distributed")
+        self.client = client
+        self.shape = X.shape
+        self.transposed = False
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self._sums: dict[tuple[str, bool], np.ndarray] = {}
+        self.dropped: list[str] = []
+        self.recipes: dict[str, tuple[Any, ...]] = {}  # of all arrays on the workers
+        self.last: tuple[np.ndarray, Any] | None = None  # from which rows can be found anew
+        self.fit = uuid.uuid4().hex[:8]
+        self.numbers = itertools.count()
+        self.bounds = np.concatenate([[0], np.cumsum(X.chunks[0])]).tolist()
+        self.chunks = X.chunks[0]
+        X = client.persist(X)
+        futures = {future.key: future for future in distributed.futures_of(X)}
+        self.blocks = [futures[key] for (key,) in X.__dask_keys__()]
+        self.pieces: list[_Piece] = []
+        self._forget = weakref.finalize(self, _forget, client, self.pieces)
+        self._told = self._settle(list(range(len(self.blocks))))
+
+    # --- shards
+
+    def _settle(self, blocks: list[int]) -> list[Any]:
+        """Make shards of blocks of X where these are; what `shards.make` tells of each."""
+        distributed: Any = import_module("distributed")
+        futures = [self.blocks[i] for i in blocks]
+        distributed.wait(futures)
+        where = self.client.who_has(futures)
+        by_worker: dict[str, list[int]] = {}
+        for i, future in zip(blocks, futures, strict=True):
+            if future.status != "finished":
+                future.result()  # raises what has happened
+            by_worker.setdefault(sorted(where[future.key])[0], []).append(i)
+        workers = self.client.scheduler_info()["workers"]
+        told = []
+        for address, own in sorted(by_worker.items(), key=lambda item: item[1][0]):
+            name = f"{self.fit}-{next(self.numbers)}"
+            piece = _Piece(name, address, self.n_threads or workers[address]["nthreads"], own)
+            places = [(i, self.bounds[i]) for i in own]
+            told.append(self._submit(piece, shards.make, [self.blocks[i] for i in own], places, self.shape, self.dtype))
+            self.pieces.append(piece)
+        self.pieces.sort(key=lambda piece: piece.blocks[0])
+        return [future.result() for future in told]
+
+    def _submit(self, piece: _Piece, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Let the worker of a shard do something with it, of whose name it gets to know first."""
+        key = f"nmf_core {function.__name__}-{piece.name}-{next(self.numbers)}"
+        return self.client.submit(
+            function, piece.name, *arguments, key=key, workers=[piece.address], pure=False, **options
+        )
+
+    def run(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """What a function of the shards returns, added up in their order, whatever happens to the workers."""
+        number, dropped, done = next(self.numbers), list(self.dropped), {}
+        for name in dropped:
+            self.recipes.pop(name, None)
+        self.dropped.clear()
+        while True:
+            sent = [self.client.scatter(a.array, hash=False) if isinstance(a, _Sent) else a for a in arguments]
+            for piece in self.pieces:
+                if piece.name not in done:
+                    done[piece.name] = self._submit(piece, function, number, dropped, piece.n_threads, *sent, **options)
+            try:
+                return self._sum([done[piece.name] for piece in self.pieces])
+            except _Lost:
+                self._recover()
+                here = {piece.name for piece in self.pieces}
+                done = {name: future for name, future in done.items() if name in here and future.status == "finished"}
+
+    def _sum(self, futures: list[Any]) -> Any:
+        """The sum of what futures bring, two by two on the workers."""
+        while len(futures) > 1:
+            pairs = [futures[i : i + 2] for i in range(0, len(futures), 2)]
+            futures = [
+                self.client.submit(shards.add, pair, key=f"nmf_core add-{self.fit}-{next(self.numbers)}", pure=False)
+                if len(pair) > 1
+                else pair[0]
+                for pair in pairs
+            ]
+        return self._result(futures[0])
+
+    def _result(self, future: Any) -> Any:
+        from distributed.client import FutureCancelledError
+        from distributed.comm.core import CommClosedError
+        from distributed.scheduler import KilledWorker
+
+        while True:
+            try:
+                return future.result(timeout=_PATIENCE)
+            except TimeoutError:
+                if self._lost():
+                    raise _Lost from None
+            except (FutureCancelledError, CommClosedError, KilledWorker):
+                if self._lost():
+                    raise _Lost from None
+                raise
+
+    def _lost(self) -> list[_Piece]:
+        workers = self.client.scheduler_info()["workers"]
+        return [piece for piece in self.pieces if piece.address not in workers]
+
+    def _recover(self) -> None:
+        """Make the shards of lost workers again on others."""
+        lost = self._lost()
+        check_workers(self.last is not None)
+        assert self.last is not None
+        G, step = self.last
+        kept = [piece for piece in self.pieces if piece not in lost]
+        self.pieces[:] = kept
+        self._settle([i for piece in lost for i in piece.blocks])
+        factors = [name for name, (kind, *_) in self.recipes.items() if kind == "room"]
+        vectors = [name for name, (kind, *_) in self.recipes.items() if kind == "per_row"]
+        fixed = self.client.scatter(G, hash=False)
+        for piece in self.pieces:
+            if piece not in kept:
+                calls: list[tuple[Any, ...]] = []
+                for name in (*factors, *vectors):
+                    kind, *more = self.recipes[name]
+                    calls.append((kind, name, *more))
+                calls.append(("find", factors, fixed, step))
+                for one in calls:
+                    self._submit(piece, shards.call, next(self.numbers), [], piece.n_threads, *one).result()
+
+    # --- arrays of the size of a factor
+
+    def room(self, k: int) -> Any:
+        return self._array("room", k, ld=factor_array(1, k, self.dtype).shape[1])
+
+    def per_row(
+        self, function: Callable[[np.ndarray], np.ndarray], mean: float | None = None, columns: bool = False
+    ) -> Any:
+        if columns:
+            return super().per_row(function, mean, columns)
+        return self._array("per_row", function, mean, ld=1)
+
+    def _array(self, kind: str, *more: Any, ld: int) -> Remote:
+        name = f"array-{next(self.numbers)}"
+        self.recipes[name] = kind, *more
+        self.run(shards.call, kind, name, *more)
+        return Remote(self, name, ld, ld)
+
+    def put(self, name: str, first: int, end: int, columns: slice, values: np.ndarray) -> None:
+        """Overwrite some rows of an array on the workers."""
+        waiting = []
+        for piece, i, rows in self._rows_of_blocks():
+            low, high = max(first, self.bounds[i]), min(end, self.bounds[i + 1])
+            if low < high:
+                here = slice(rows.start + low - self.bounds[i], rows.start + high - self.bounds[i])
+                own = self.client.scatter(values[low - first : high - first], workers=[piece.address], hash=False)
+                waiting.append(self._submit(piece, shards.put, name, here, columns, own))
+        for future in waiting:
+            self._result(future)
+
+    def take(self, F: Remote, k: int) -> list[np.ndarray]:
+        """The first k columns of a factor, block by block."""
+        return self.client.gather(self.futures(F, k))
+
+    def futures(self, F: Remote, k: int) -> list[Any]:
+        """The same as futures, which stay on the workers."""
+        found = {i: self._submit(piece, shards.take, F.name, rows, k) for piece, i, rows in self._rows_of_blocks()}
+        return [found[i] for i in range(len(self.blocks))]
+
+    def output(self, F: Any, k: int) -> Any:
+        dask: Any = import_module("dask")
+        da: Any = import_module("dask.array")
+        futures = self.futures(F, k)
+        for future in futures:
+            self._result(future)
+        arrays = [
+            da.from_delayed(dask.delayed(future), (n, k), self.dtype)
+            for future, n in zip(futures, self.chunks, strict=True)
+        ]
+        return self.client.persist(da.concatenate(arrays))
+
+    def _rows_of_blocks(self) -> Iterator[tuple[_Piece, int, slice]]:
+        """Every block with its shard and its rows there."""
+        for piece in self.pieces:
+            first = 0
+            for i in piece.blocks:
+                n = self.bounds[i + 1] - self.bounds[i]
+                yield piece, i, slice(first, first + n)
+                first += n
+
+    # --- what a fit asks for
+
+    @property
+    def summary(self) -> Summary:
+        sums, squares, stored, zeros = zip(*self._told, strict=True)
+        return Summary(sum(sums), sum(squares), sum(stored), any(zeros))
+
+    def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        return float(self.run(shards.call, "total", "sum_of", function))
+
+    def _of_rows(self, method: str, columns: bool) -> np.ndarray:
+        if (method, columns) not in self._sums:
+            if columns:
+                self._sums[method, columns] = self.run(shards.call, "total", method, columns=True)
+            else:
+                self._sums[method, columns] = super()._of_rows(method, columns)
+        return self._sums[method, columns]
+
+    def parts(self) -> Iterator[tuple[slice, Any]]:
+        for i, future in enumerate(self.blocks):
+            ((_, part),) = shards.Shard([future.result()], self.dtype).parts
+            yield slice(self.bounds[i], self.bounds[i + 1]), part
+
+    def product(self, G: np.ndarray, team: Team) -> Any:
+        C = self.room(G.shape[1])
+        self.run(shards.call, "product", C.name, _Sent(G))
+        return C
+
+    def normal_product(self, G: np.ndarray, k: int, team: Team) -> np.ndarray:
+        return self.run(shards.call, "normal_product", _Sent(G), k)
+
+    def _pass(self, method: str, F: Any, N: Any, S: Any, report: np.ndarray, G: np.ndarray, step: Any) -> None:
+        names = {name: value.name for name, value in step._asdict().items() if isinstance(value, Remote)}
+        step = step._replace(**names)
+        if step.max_sweeps:
+            self.last = G.copy(), step
+        height = 0 if S is None else len(S)
+        more, told = self.run(
+            shards.call, "improve", method, F.name, None if N is None else N.name, height, _Sent(G), step
+        )
+        if S is not None:
+            S += more
+        most = max(report[1], told[1])
+        report += told
+        report[1] = most
+
+    def improve(self, F: Any, N: Any, S: Any, report: np.ndarray, G: np.ndarray, step: Step, team: Team) -> None:
+        self._pass("improve", F, N, S, report, G, step)
+
+    def improve_beta(
+        self, F: Any, N: Any, S: Any, report: np.ndarray, G: np.ndarray, step: BetaStep, team: Team
+    ) -> None:
+        self._pass("improve_beta", F, N, S, report, G, step)
+
+    def divergence(self, F: Any, G: np.ndarray, beta: float, floors: Any, team: Team) -> float:
+        return float(self.run(shards.call, "divergence", F.name, _Sent(G), beta, floors.name))
+
+
+def _forget(client: Any, pieces: list[_Piece]) -> None:
+    """Let workers forget their shards."""
+    distributed: Any = import_module("distributed")
+    with contextlib.suppress(Exception):  # the cluster may be gone
+        for piece in pieces:
+            distributed.fire_and_forget(client.submit(shards.drop, piece.name, workers=[piece.address], pure=False))

@@ -1,0 +1,199 @@
+"""What workers of a cluster hold of X and of the factor of its rows, and what they do with it.
+
+A *shard* is some blocks of rows on one worker, with everything of their size. Functions here run on workers.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nmf_core._core import Team
+from nmf_core.data.base import BetaStep, factor_array
+from nmf_core.data.dense import Dense
+from nmf_core.data.sparse import Sparse
+from nmf_core.threads import make_team
+from nmf_core.validation import check_row_block, is_sparse
+
+# Of rows that are found anew: until their steps have fallen to this share of the first.
+_FOUND, _MOST_SWEEPS = 1e-4, 1000
+
+_WITH_A_TEAM = {"improve", "product", "normal_product", "divergence", "find"}
+
+_shards: dict[str, "Shard"] = {}  # of this process, by name
+
+
+class Shard:
+    """Blocks of rows, and arrays of their size by name.
+
+    Attributes
+    ----------
+    parts : list of (slice, Complete)
+        Rows within the shard and their container.
+    n : int
+        Rows of all.
+    arrays : dict of str to ndarray
+        Factor arrays (n, ld) and numbers (n,) of every row.
+    """
+
+    def __init__(self, blocks: list[Any], dtype: np.dtype) -> None:
+        self.dtype = dtype
+        self.parts: list[tuple[slice, Dense | Sparse]] = []
+        self.n = 0
+        for block in blocks:
+            rows = slice(self.n, self.n + block.shape[0])
+            self.parts.append((rows, Sparse(block) if is_sparse(block) else Dense(block)))
+            self.n = rows.stop
+        self.arrays: dict[str, np.ndarray] = {}
+        self.lock = threading.Lock()
+        self.done: tuple[int, Any] = -1, None
+
+    def once(self, number: int, dropped: list[str], function: Callable[[], Any]) -> Any:
+        """What a function returns, called once for this number, however often it is asked for.
+
+        A task whose result was on its way when a worker was lost may be sent again, and it changes arrays in place.
+        Arrays that nobody needs any more are dropped before.
+        """
+        with self.lock:
+            if self.done[0] != number:
+                for array in dropped:
+                    self.arrays.pop(array, None)
+                self.done = number, function()
+            return self.done[1]
+
+    def room(self, name: str, k: int) -> None:
+        """Make zeros for a factor of k components."""
+        self.arrays[name] = factor_array(self.n, k, self.dtype)
+
+    def resolve(self, step: Any) -> Any:
+        """A step with arrays where it has names."""
+        names = {field: self.arrays[value] for field, value in step._asdict().items() if isinstance(value, str)}
+        return step._replace(**names)
+
+    def improve(
+        self, method: str, F: str, N: str | None, height: int, G: np.ndarray, step: Any, team: Team
+    ) -> tuple[np.ndarray | None, np.ndarray]:
+        """A pass over the shard: what it adds to the statistics, so many rows of them, and to the report."""
+        S = factor_array(height, G.shape[1], self.dtype) if height else None
+        report = np.zeros(4)
+        whole = self.resolve(step)
+        to, plain = self.arrays[F], None if N is None else self.arrays[N]
+        for rows, part in self.parts:
+            plain_rows = None if plain is None else plain[rows]
+            getattr(part, method)(to[rows], plain_rows, S, report, G, whole.of_rows(rows), team)
+        return S, report
+
+    def copy(self, to: str, source: str, k: int) -> None:
+        """Overwrite the first k columns of an array by those of another one."""
+        self.arrays[to][:, :k] = self.arrays[source][:, :k]
+
+    def product(self, to: str, G: np.ndarray, team: Team) -> None:
+        """A @ G."""
+        for rows, part in self.parts:
+            self.arrays[to][rows] = part.product(G, team)
+
+    def normal_product(self, G: np.ndarray, k: int, team: Team) -> np.ndarray:
+        """A.T @ (A @ G)."""
+        m = len(G)
+        S = factor_array(m + k, G.shape[1], self.dtype)
+        for _, part in self.parts:
+            part.add_statistics(part.product(G, team), S, team)
+        return S[:m].copy()
+
+    def divergence(self, F: str, G: np.ndarray, beta: float, floors: str, team: Team) -> float:
+        """The divergence of the shard and its model."""
+        W, low = self.arrays[F], self.arrays[floors]
+        return float(sum(part.divergence(W[rows], G, beta, low[rows], team) for rows, part in self.parts))
+
+    def total(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """The sum of what a method of containers returns for the parts."""
+        return sum(getattr(part, method)(*arguments, **options) for _, part in self.parts)
+
+    def per_row(self, name: str, function: Callable[[np.ndarray], np.ndarray], mean: float | None) -> None:
+        """A function of the mean of every row, or of one that all are taken to have."""
+        means = [part.means() if mean is None else np.full(part.shape[0], mean) for _, part in self.parts]
+        self.arrays[name] = function(np.concatenate(means))
+
+    def find(self, names: list[str], G: np.ndarray, step: Any, team: Team) -> None:
+        """Put the best rows for the factor G into all of these arrays: nothing else is known of them."""
+        first = names[0]
+        F = self.arrays[first]
+        plain = step._replace(start=first, before=first, beta=0.0, max_sweeps=_MOST_SWEEPS, tol=_FOUND)
+        if isinstance(step, BetaStep):
+            mass = float(step.sums.sum(dtype=np.float64))
+            sums = np.concatenate([part.sums() for _, part in self.parts])
+            F[:, : len(step.scale)] = (sums / mass if mass else sums)[:, np.newaxis]
+            self.improve("improve_beta", first, None, 0, G, plain, team)
+        else:
+            self.improve("improve", first, None, 0, G, plain, team)
+        for name in names[1:]:
+            self.arrays[name][:] = F
+
+
+def make(
+    name: str, blocks: list[Any], places: list[tuple[int, int]], shape: tuple[int, int], dtype: np.dtype
+) -> tuple[float, float, int, bool]:
+    """Make a shard of blocks with these numbers and first rows: sum, sum of squares, stored entries, any zeros."""
+    checked = [
+        check_row_block(block, i, first, shape, dtype, values=True)
+        for block, (i, first) in zip(blocks, places, strict=True)
+    ]
+    shard = _shards[name] = Shard(checked, dtype)
+    return (
+        shard.total("sum"),
+        shard.total("sum_of_squares"),
+        sum(part.n_stored for _, part in shard.parts),
+        any(part.has_zeros() for _, part in shard.parts),
+    )
+
+
+def call(
+    name: str, number: int, dropped: list[str], n_threads: int, method: str, *arguments: Any, **options: Any
+) -> Any:
+    """Call a method of a shard."""
+    shard = _shards[name]
+    if method in _WITH_A_TEAM:
+        options["team"] = make_team(n_threads)
+    return shard.once(number, dropped, lambda: getattr(shard, method)(*arguments, **options))
+
+
+def apply(
+    name: str, number: int, dropped: list[str], n_threads: int, function: Callable[..., Any], array: str,
+    *arguments: Any,
+) -> Any:  # fmt: skip
+    """A function of an array of a shard, further arguments and a team."""
+    shard = _shards[name]
+    return shard.once(number, dropped, lambda: function(shard.arrays[array], *arguments, make_team(n_threads)))
+
+
+def put(name: str, array: str, rows: slice, columns: slice, values: np.ndarray) -> None:
+    """Overwrite a part of an array."""
+    _shards[name].arrays[array][rows, columns] = values
+
+
+def take(name: str, array: str, rows: slice, k: int) -> np.ndarray:
+    """A copy of some rows of a factor."""
+    return _shards[name].arrays[array][rows, :k].copy()
+
+
+def drop(name: str) -> None:
+    """Forget a shard."""
+    _shards.pop(name, None)
+
+
+def add(parts: list[Any]) -> Any:
+    """The sum of what shards have returned, in their order."""
+    total = parts[0]
+    if total is None:
+        return None
+    for part in parts[1:]:
+        if isinstance(total, tuple):  # statistics and a report, whose second number is a maximum
+            (S, report), (S_more, report_more) = total, part
+            most = max(report[1], report_more[1])
+            report = report + report_more
+            report[1] = most
+            total = (None if S is None else S + S_more), report
+        else:
+            total = total + part
+    return total
