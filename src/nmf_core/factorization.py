@@ -18,7 +18,7 @@ from nmf_core.files import written_whole
 from nmf_core.losses import make_loss
 from nmf_core.problem import Biases, History, padded
 from nmf_core.threads import make_team
-from nmf_core.transform import Components, Transformed, transform
+from nmf_core.transform import Components, transform
 from nmf_core.validation import (
     Labels,
     check_excluded,
@@ -71,7 +71,7 @@ class Factorization:
     Attributes
     ----------
     W : ndarray of shape (n_samples, n_components)
-        How much of every component is in a sample.
+        How much of every component is in a sample. Of a dask array, a dask array with its chunks of rows.
     H : ndarray of shape (n_components, n_features)
         The components.
     objective : float
@@ -165,7 +165,7 @@ class Factorization:
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            New samples.
+            New samples. Of a dask array, W is one, too, and nothing is computed yet.
         weights : array-like, sparse array or matrix of shape (n_samples, n_features), optional
             How much every entry counts.
         W : array-like of shape (n_samples, n_components), optional
@@ -183,7 +183,7 @@ class Factorization:
         """
         return self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads).W
 
-    def _transform(self, X: Any, **how: Any) -> Transformed:
+    def _transform(self, X: Any, **how: Any) -> Any:
         if hasattr(X, "columns"):
             check_labels(tuple(map(str, X.columns)), self.column_labels, "columns of X")
         same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling")
@@ -236,7 +236,7 @@ class Factorization:
     def _samples(self, new: Any = None, **how: Any) -> tuple[np.ndarray, np.ndarray]:
         """W (n, k) and what the model adds in every row (n,), of the samples of the fit or of new ones."""
         found = None if new is None else self._transform(new, **how)
-        W = self.W if found is None else found.W
+        W = np.asarray(self.W) if found is None else found.W
         if self.biases is None:
             return W, np.zeros(len(W), dtype=W.dtype)
         return W, (self.biases.rows if found is None else found.biases) + W.dtype.type(self.biases.mean)
@@ -342,9 +342,9 @@ class Factorization:
             divergence=self.divergence,
             relative_error=float(np.sqrt(unexplained)),
             explained_variance=1.0 - unexplained,
-            sparsity_W=_sparsity(self.W.T),
+            sparsity_W=_sparsity(np.asarray(self.W).T),
             sparsity_H=_sparsity(self.H),
-            zeros_W=float(np.mean(self.W == 0)),
+            zeros_W=float(np.mean(np.asarray(self.W) == 0)),
             zeros_H=float(np.mean(self.H == 0)),
             seconds=self.seconds,
             n_iter=self.n_iter,
@@ -370,7 +370,7 @@ class Factorization:
         """
         scalars = {name: getattr(self, name) for name in _SCALARS}
         arrays: dict[str, Any] = {
-            "W": self.W,
+            "W": np.asarray(self.W),
             "H": self.H,
             "seconds": self.history.seconds,
             "objective": self.history.objective,

@@ -1,17 +1,19 @@
 """W of new samples for given components."""
 
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Complete, accept
+from nmf_core.data import Complete, accept, is_dask, result_type
 from nmf_core.initialization import for_fixed_components, with_biases
 from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.problem import Biases, padded, pose
 from nmf_core.solvers import choose_solver, component_sums, gram, solve
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
+    check_chunks,
     check_factor,
     check_features,
     check_integer,
@@ -19,6 +21,7 @@ from nmf_core.validation import (
     check_matrix,
     check_number,
     check_penalties,
+    check_resident,
     check_threads,
 )
 
@@ -142,7 +145,15 @@ def transform(
     Returns
     -------
     Transformed
+        Of a dask array W is one, too: its blocks are found when they are asked for, and nothing is known of
+        convergence.
     """
+    if is_dask(X):
+        how = {
+            "loss": loss, "missing": missing, "alpha_W": alpha_W, "l1_ratio": l1_ratio, "alpha_scaling": alpha_scaling,
+            "tol": tol, "max_iter": max_iter, "n_threads": n_threads,
+        }  # fmt: skip
+        return _lazily(X, H, W, weights, how)
     start = time.perf_counter()
     X, _, _, weights = accept(X, missing, weights)
     the_loss = make_loss(check_loss(loss, LOSSES))
@@ -183,3 +194,24 @@ def transform(
         )  # fmt: skip
     found = None if biases is None else outcome.W[:, own].copy()
     return Transformed(outcome.W[:, :own].copy(), outcome.n_iter, outcome.converged, found)
+
+
+def _lazily(X: Any, H: Any, W: Any, weights: Any, how: dict[str, Any]) -> Transformed:
+    """The same, block by block of a dask array, when it is computed."""
+    check_resident(W is None and weights is None, "transform with W or weights")
+    components = H if isinstance(H, Components) else Components(H, make_loss(check_loss(how["loss"], LOSSES)))
+    own, n_features = components.H.shape
+    check_features(X.shape[1], n_features)
+    check_resident(components.biases is None, "transform by a model with biases")
+    X = check_chunks(X)
+    dtype = result_type(X.dtype)
+    blocks = X.map_blocks(
+        partial(_rows_of, H=components.H, how=how), dtype=dtype, chunks=(X.chunks[0], (own,)),
+        meta=np.empty((0, own), dtype=dtype),
+    )  # fmt: skip
+    return Transformed(blocks, 0, True, None)
+
+
+def _rows_of(block: Any, H: np.ndarray, how: dict[str, Any]) -> np.ndarray:
+    """W of a block."""
+    return transform(block, H, **how).W

@@ -17,7 +17,7 @@ from nmf_core.data.base import (
 )
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
-from nmf_core.data.sources import DaskRows, accept, row_blocks
+from nmf_core.data.sources import DaskRows, accept, is_dask, result_type, row_blocks
 from nmf_core.validation import Matrix, check_resident, is_sparse
 
 __all__ = [
@@ -34,7 +34,9 @@ __all__ = [
     "as_container",
     "container_class",
     "factor_array",
+    "is_dask",
     "over_rows",
+    "result_type",
     "row_blocks",
 ]
 

@@ -77,7 +77,7 @@ def _kind(X: Any) -> tuple[str, str] | None:
     return next((name for name in names if name in SOURCES), None)
 
 
-def _result_type(dtype: Any) -> np.dtype:
+def result_type(dtype: Any) -> np.dtype:
     """The dtype in which something is computed: float32 stays, other numbers become float64."""
     dtype = check_numeric(np.dtype(dtype), "X")
     return np.dtype(np.float32 if dtype == np.float32 else np.float64)
@@ -157,7 +157,7 @@ def _from_chunks(X: Any, block_bytes: int | None) -> RowBlocks | None:
     """A dataset of h5py or an array of zarr."""
     if len(X.shape) != 2:
         return None
-    dtype = _result_type(X.dtype)
+    dtype = result_type(X.dtype)
     multiple = X.chunks[0] if X.chunks else 64
     if hasattr(X, "read_direct"):  # h5py's: converts on the way
 
@@ -172,7 +172,7 @@ def _from_chunks(X: Any, block_bytes: int | None) -> RowBlocks | None:
 
 def _from_compressed(X: Any, block_bytes: int | None) -> RowBlocks:
     """CSR or CSC in a file of anndata."""
-    dtype = _result_type(X.dtype)
+    dtype = result_type(X.dtype)
     transposed = X.format == "csc"
     ends = X.group["indptr"][:]
     most = max(1, (block_bytes or BLOCK_BYTES) // (dtype.itemsize + X.group["indices"].dtype.itemsize))
@@ -231,7 +231,7 @@ def _from_dask(X: Any, block_bytes: int | None) -> Any:
     X = check_chunks(X)
     client = _client()
     if client is not None:
-        return DaskRows(X, client, _result_type(X.dtype))
+        return DaskRows(X, client, result_type(X.dtype))
     dask: Any = import_module("dask")
     da: Any = import_module("dask.array")
     chunks = X.to_delayed().ravel().tolist()
@@ -243,7 +243,12 @@ def _from_dask(X: Any, block_bytes: int | None) -> Any:
     def wrap(W: np.ndarray) -> Any:
         return da.from_array(W, chunks=(X.chunks[0], W.shape[1]))
 
-    return RowBlocks(blocks, X.shape, _result_type(X.dtype), wrap=wrap)
+    return RowBlocks(blocks, X.shape, result_type(X.dtype), wrap=wrap)
+
+
+def is_dask(X: Any) -> bool:
+    """Whether X is a dask array."""
+    return _kind(X) == ("dask", "Array")
 
 
 def _client() -> Any:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import row_blocks
+from nmf_core.data import is_dask, row_blocks
 from nmf_core.estimators.base import (
     ConvergenceWarning,
     Interval,
@@ -230,7 +230,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         Returns
         -------
         W : ndarray of shape (n_samples, n_components), dtype of X
-            The transformed data.
+            The transformed data; of a dask array one, too, which is computed when it is asked for.
 
         Raises
         ------
@@ -244,7 +244,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
     def _validated(self, X: Any, reset: bool) -> Any:
         """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
-        blocks = row_blocks(X)
+        blocks = row_blocks(X) if reset or not is_dask(X) else X
         if blocks is not None:  # which are looked at when they are read
             return validate_data(self, blocks, reset=reset, skip_check_array=True)
         with hint_at_missing():
@@ -302,7 +302,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
     def _solve(self, X: Any, W: Any, H: Any, update_H: bool = True) -> Solution:
         """Check what scikit-learn checks of validated X, then leave the work to the engine."""
-        if row_blocks(X) is None:
+        if not is_dask(X) and row_blocks(X) is None:
             check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
         W, H = as_factor(W, X.dtype), as_factor(H, X.dtype)
         self._check_params(X)
