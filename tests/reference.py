@@ -545,6 +545,11 @@ def factor_sums(sums, F):
     sums += F[:, : len(sums)].sum(axis=0, dtype=np.float64)
 
 
+def dense_moments(moments, X):
+    X = X.astype(np.float64)
+    moments += X.sum(), (X**2).sum()
+
+
 def csr_split(splits, indices, indptr, bounds):
     for i in range(splits.shape[1]):
         splits[:, i] = indptr[i] + np.searchsorted(indices[indptr[i] : indptr[i + 1]], bounds)

@@ -196,6 +196,8 @@ def problem(
         values |= {array: values[array].astype(np.int64) for array in ("indices", "indptr")}
     elif name == "factor_sums":
         values["sums"] = rng.random(k)
+    elif name == "dense_moments":
+        values["moments"] = rng.random(2)
     elif name == "nnls_pivot":
         A = rng.standard_normal((4 * k + 5, k)) + 0.3
         A /= np.linalg.norm(A, axis=0)

@@ -313,6 +313,11 @@ def factor_sums(
     F: NDArray[Any],
     team: Team,
 ) -> None: ...
+def dense_moments(
+    moments: NDArray[np.float64],
+    X: NDArray[Any],
+    team: Team,
+) -> None: ...
 def csr_split(
     splits: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], bounds: NDArray[Any], team: Team
 ) -> None: ...

@@ -183,3 +183,56 @@ cdef void sum_rows(double* sums, const real* F, Py_ssize_t rows, Py_ssize_t k, P
     for i in range(rows):
         for c in range(k):
             sums[c] += F[i * ld + c]
+
+
+# moments += the sum of the entries of X and that of their squares, in double; blocks of rows added in their order.
+# Eight sums side by side, because each addition waits for the last one. Bytes: X once.
+def dense_moments(double[::1] moments, const real[:, :] X, Team team not None):
+    cdef Py_ssize_t n = X.shape[0], m = X.shape[1], b, blocks = (n + TILE - 1) // TILE
+    cdef Py_ssize_t row_step = X.strides[0] // <Py_ssize_t>sizeof(real), step = X.strides[1] // <Py_ssize_t>sizeof(real)
+    cdef int n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * m // THREAD_WORK)
+    cdef double* parts
+    if n == 0 or m == 0:
+        return
+    parts = <double*>team.reserve(2 * blocks * sizeof(double))
+    for b in prange(blocks, nogil=True, schedule="static", num_threads=n_threads):
+        add_moments(parts + 2 * b, &X[b * TILE, 0], min(<Py_ssize_t>TILE, n - b * TILE), m, row_step, step)
+    for b in range(blocks):
+        moments[0] += parts[2 * b]
+        moments[1] += parts[2 * b + 1]
+
+
+cdef void add_moments(double* moments, const real* X, Py_ssize_t rows, Py_ssize_t m, Py_ssize_t row_step,
+                      Py_ssize_t step) noexcept nogil:
+    cdef double sums[8]
+    cdef double squares[8]
+    cdef double x
+    cdef const real* row
+    cdef Py_ssize_t i, j, l
+    memset(sums, 0, sizeof(sums))
+    memset(squares, 0, sizeof(squares))
+    for i in range(rows):
+        row = X + i * row_step
+        j = 0
+        if step == 1:
+            while j + 8 <= m:
+                for l in range(8):
+                    x = row[j + l]
+                    sums[l] += x
+                    squares[l] += x * x
+                j += 8
+        while j + 8 <= m:  # in the same order
+            for l in range(8):
+                x = row[(j + l) * step]
+                sums[l] += x
+                squares[l] += x * x
+            j += 8
+        while j < m:
+            x = row[j * step]
+            sums[0] += x
+            squares[0] += x * x
+            j += 1
+    moments[0] = moments[1] = 0
+    for l in range(8):
+        moments[0] += sums[l]
+        moments[1] += squares[l]

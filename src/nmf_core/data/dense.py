@@ -1,6 +1,7 @@
 """Dense arrays, in memory or mapped into it."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -40,8 +41,15 @@ class Dense(Complete):
         for first in range(0, n, step):
             yield self.array[first : first + step].astype(np.float64, copy=False)
 
+    @cached_property
+    def _moments(self) -> np.ndarray:
+        """The sums of the entries and of their squares, in double."""
+        moments = np.zeros(2)
+        _core.dense_moments(moments, self.array, Team(1))
+        return moments
+
     def sum(self) -> float:
-        return float(self.array.sum(dtype=np.float64))
+        return float(self._moments[0])
 
     def sums(self, *, columns: bool = False) -> np.ndarray:
         return self._of_rows(lambda block: block.sum(axis=1), columns)
@@ -61,7 +69,7 @@ class Dense(Complete):
         return float(sum(function(block).sum() for block in self._blocks()))
 
     def sum_of_squares(self) -> float:
-        return float(sum(np.einsum("ij,ij->", block, block) for block in self._blocks()))
+        return float(self._moments[1])
 
     def has_zeros(self) -> bool:
         return not self.array.all()

@@ -46,9 +46,11 @@ def initial_factors(data: Container, k: int, init: str, rng: np.random.RandomSta
     Returns
     -------
     W, Ht : array of shape (n_samples, at least k) and (n_features, at least k)
-        Non-negative in the first k columns.
+        Non-negative in the first k columns, in the dtype of X.
     """
-    return INITIALIZERS[init](data, k, rng, team)
+    factors = INITIALIZERS[init](data, k, rng, team)
+    W, Ht = (F.astype(data.dtype, copy=False) if isinstance(F, np.ndarray) else F for F in factors)
+    return W, Ht
 
 
 __all__ = [
