@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Partial, accept, container_class
+from nmf_core.data import Complete, Partial, accept, container_class
 from nmf_core.factorization import Factorization
 from nmf_core.initialization import (
     make_random_state,
@@ -188,13 +188,14 @@ def factorize(
     if not isinstance(solver, Solver):
         check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES])
     beta = the_loss.beta
-    the_solver = choose_solver(solver, beta, container_class(X))
+    data_class = container_class(X)
+    the_solver = choose_solver(solver, beta, data_class)
     called = the_solver.name if isinstance(solver, Solver) else solver
     check_handles(the_solver.handles(beta), called, loss, those_that_handle(beta))
     check_kind(stop, "stop", Rule, "a rule of nmf_core.stopping")
     mask = check_update_H(update_H, k)
     if not mask.any():
-        the_solver = choose_solver("auto", beta)
+        the_solver = choose_solver("auto", beta, Complete if data_class.local else data_class)
     check_biases(check_flag(biases, "biases"), the_solver.name, loss, bool(mask.all()))
     init = resolve_init(
         init, W, H, k, X.shape, mask, missing is None and weights is None and not biases, the_solver.init
@@ -227,9 +228,9 @@ def factorize(
             alpha_scaling=alpha_scaling, biases=biases, one_by_one=biases,
             upright=the_solver.upright(beta), folder=folder,
         )  # fmt: skip
-        data = type(problem.data)
-        others = those_that_handle(beta, data)
-        check_handles_data(the_solver.handles(beta, data) or not mask.any(), called, data.resident, others)
+        data_class = type(problem.data)
+        others = those_that_handle(beta, data_class)
+        check_handles_data(the_solver.handles(beta, data_class) or not mask.any(), called, data_class.resident, others)
         _check_enough(problem, k)
         record = None
         if checkpoint is not None and mask.any():

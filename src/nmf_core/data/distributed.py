@@ -20,8 +20,9 @@ from nmf_core._core import Team
 from nmf_core.data import shards
 from nmf_core.data.base import BetaStep, Step, factor_array
 from nmf_core.data.chunked import Chunked, Summary
-from nmf_core.validation import check_workers
+from nmf_core.validation import check_resident, check_workers
 
+_RAISING = "distributed.client", "distributed.comm.core", "distributed.scheduler"
 _PATIENCE = 1.0  # seconds to wait for a result before asking whether its worker is still there
 
 
@@ -197,17 +198,27 @@ class Distributed(Chunked):
         return self._result(futures[0])
 
     def _result(self, future: Any) -> Any:
-        from distributed.client import FutureCancelledError
-        from distributed.comm.core import CommClosedError
-        from distributed.scheduler import KilledWorker
+        """What a future brings."""
+        return self._patiently(lambda: future.result(timeout=_PATIENCE))
 
+    def _wait(self, future: Any) -> None:
+        """Wait until it is there, if it is one, and raise what has happened."""
+        if future is not None:
+            wait = import_module("distributed").wait
+            self._patiently(lambda: wait(future, timeout=_PATIENCE))
+            if future.status != "finished":
+                self._result(future)
+
+    def _patiently(self, action: Callable[[], Any]) -> Any:
+        """Do something until it is done in time, as long as all workers are there."""
+        client, core, scheduler = map(import_module, _RAISING)
         while True:
             try:
-                return future.result(timeout=_PATIENCE)
+                return action()
             except TimeoutError:
                 if self._lost():
                     raise _Lost from None
-            except (FutureCancelledError, CommClosedError, KilledWorker):
+            except (client.FutureCancelledError, core.CommClosedError, scheduler.KilledWorker):
                 if self._lost():
                     raise _Lost from None
                 raise
@@ -248,7 +259,7 @@ class Distributed(Chunked):
     ) -> Any:
         if columns:
             return super().per_row(function, mean, columns)
-        return self._array("per_row", function, mean, ld=1)
+        return self._array("per_row", "means", mean, function, ld=1)
 
     def _array(self, kind: str, *more: Any, ld: int) -> Remote:
         name = f"array-{next(self.numbers)}"
@@ -258,36 +269,45 @@ class Distributed(Chunked):
 
     def put(self, name: str, first: int, end: int, columns: slice, values: np.ndarray) -> None:
         """Overwrite some rows of an array on the workers."""
-        waiting = []
-        for piece, i, rows in self._rows_of_blocks():
+
+        def send(piece: _Piece, i: int, rows: slice) -> Any:
             low, high = max(first, self.bounds[i]), min(end, self.bounds[i + 1])
-            if low < high:
-                here = slice(rows.start + low - self.bounds[i], rows.start + high - self.bounds[i])
-                own = self.client.scatter(values[low - first : high - first], workers=[piece.address], hash=False)
-                waiting.append(self._submit(piece, shards.put, name, here, columns, own))
-        for future in waiting:
-            self._result(future)
+            if low >= high:
+                return None
+            here = slice(rows.start + low - self.bounds[i], rows.start + high - self.bounds[i])
+            own = self.client.scatter(values[low - first : high - first], workers=[piece.address], hash=False)
+            return self._submit(piece, shards.put, name, here, columns, own)
+
+        self._of_blocks(send)
 
     def take(self, F: Remote, k: int) -> list[np.ndarray]:
         """The first k columns of a factor, block by block."""
-        return self.client.gather(self.futures(F, k))
-
-    def futures(self, F: Remote, k: int) -> list[Any]:
-        """The same as futures, which stay on the workers."""
-        found = {i: self._submit(piece, shards.take, F.name, rows, k) for piece, i, rows in self._rows_of_blocks()}
-        return [found[i] for i in range(len(self.blocks))]
+        return self.client.gather(self._rows_of(F, k))
 
     def output(self, F: Any, k: int) -> Any:
         dask: Any = import_module("dask")
         da: Any = import_module("dask.array")
-        futures = self.futures(F, k)
-        for future in futures:
-            self._result(future)
         arrays = [
             da.from_delayed(dask.delayed(future), (n, k), self.dtype)
-            for future, n in zip(futures, self.chunks, strict=True)
+            for future, n in zip(self._rows_of(F, k), self.chunks, strict=True)
         ]
         return self.client.persist(da.concatenate(arrays))
+
+    def _rows_of(self, F: Remote, k: int) -> list[Any]:
+        """Futures of the first k columns of a factor, block by block: they stay on the workers."""
+        return self._of_blocks(lambda piece, i, rows: self._submit(piece, shards.take, F.name, rows, k))
+
+    def _of_blocks(self, submit: Callable[[_Piece, int, slice], Any]) -> list[Any]:
+        """Futures for every block, in their order, that are there, whatever happens to the workers."""
+        while True:
+            futures = {i: submit(piece, i, rows) for piece, i, rows in self._rows_of_blocks()}
+            try:
+                for future in futures.values():
+                    self._wait(future)
+            except _Lost:
+                self._recover()
+            else:
+                return [futures[i] for i in sorted(futures)]
 
     def _rows_of_blocks(self) -> Iterator[tuple[_Piece, int, slice]]:
         """Every block with its shard and its rows there."""
@@ -313,13 +333,17 @@ class Distributed(Chunked):
             if columns:
                 self._sums[method, columns] = self.run(shards.call, "total", method, columns=True)
             else:
-                self._sums[method, columns] = super()._of_rows(method, columns)
+                sums = self._array("per_row", method, None, np.asarray, ld=1)
+                self._sums[method, columns] = np.concatenate(self.take(sums, 1))
         return self._sums[method, columns]
 
     def parts(self) -> Iterator[tuple[slice, Any]]:
         for i, future in enumerate(self.blocks):
             ((_, part),) = shards.Shard([future.result()], self.dtype).parts
             yield slice(self.bounds[i], self.bounds[i + 1]), part
+
+    def newton(self, *arguments: Any, **options: Any) -> None:
+        check_resident(False, "Coordinate descent for Kullback-Leibler")
 
     def product(self, G: np.ndarray, team: Team) -> Any:
         C = self.room(G.shape[1])

@@ -110,10 +110,12 @@ class Shard:
         """The sum of what a method of containers returns for the parts."""
         return sum(getattr(part, method)(*arguments, **options) for _, part in self.parts)
 
-    def per_row(self, name: str, function: Callable[[np.ndarray], np.ndarray], mean: float | None) -> None:
-        """A function of the mean of every row, or of one that all are taken to have."""
-        means = [part.means() if mean is None else np.full(part.shape[0], mean) for _, part in self.parts]
-        self.arrays[name] = function(np.concatenate(means))
+    def per_row(
+        self, name: str, method: str, value: float | None, function: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
+        """A function of what a method of containers tells of every row, or of one value for all."""
+        told = [getattr(part, method)() if value is None else np.full(part.shape[0], value) for _, part in self.parts]
+        self.arrays[name] = function(np.concatenate(told))
 
     def find(self, names: list[str], G: np.ndarray, step: Any, team: Team) -> None:
         """Put the best rows for the factor G into all of these arrays: nothing else is known of them."""
@@ -173,8 +175,9 @@ def put(name: str, array: str, rows: slice, columns: slice, values: np.ndarray) 
 
 
 def take(name: str, array: str, rows: slice, k: int) -> np.ndarray:
-    """A copy of some rows of a factor."""
-    return _shards[name].arrays[array][rows, :k].copy()
+    """A copy of some rows of a factor, or of numbers of rows."""
+    found = _shards[name].arrays[array][rows]
+    return (found[:, :k] if found.ndim == 2 else found).copy()
 
 
 def drop(name: str) -> None:
