@@ -16,13 +16,14 @@ from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
 from nmf_core.start import initialize
 
 if TYPE_CHECKING:
-    from nmf_core.estimators import NMF, non_negative_factorization
+    from nmf_core.estimators import NMF, MiniBatchNMF, non_negative_factorization
 
 __version__ = "0.1.0"
 
 __all__ = [
     "NMF",
     "Factorization",
+    "MiniBatchNMF",
     "__version__",
     "beta_divergence",
     "compare_solvers",
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 # Names that need scikit-learn, which is imported when one of them is first used.
-_NEED_SCIKIT_LEARN = ("NMF", "non_negative_factorization")
+_NEED_SCIKIT_LEARN = ("NMF", "MiniBatchNMF", "non_negative_factorization")
 
 
 def __getattr__(name: str) -> Any:
