@@ -2,7 +2,6 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +18,7 @@ from nmf_core.solvers.fit import SWEEP_TOL
 from nmf_core.threads import make_team
 
 # How factors can be improved, the first choice first, and how many sweeps at most for one that is about right.
-SWEEPS = {"hals": 4, "newton": 2, "mu": 1}
+SWEEPS = {"hals": 2, "newton": 2, "mu": 1}
 
 
 class Online(ABC):
@@ -53,8 +52,6 @@ class Online(ABC):
         Factor array of the components: another one after every step.
     n_steps : int
         Batches so far.
-    weight : float
-        The rows that count: older ones count less.
     divergence : float
         Of the last batch: its new W with the components before the step.
 
@@ -92,9 +89,9 @@ class Online(ABC):
         self.tol = tol
         self.max_sweeps = max_sweeps
         self.n_steps = 0
-        self.weight = 0.0
         self.divergence = math.nan
         self.order = np.arange(self.k, dtype=np.int32)
+        self.ones = np.ones(self.k, dtype=H.dtype)
 
     @cached_property
     def spare(self) -> np.ndarray:
@@ -108,11 +105,6 @@ class Online(ABC):
     def H(self) -> np.ndarray:
         """A copy of the components (n_components, n_features)."""
         return np.ascontiguousarray(self.Ht[:, : self.k].T)
-
-    def change(self) -> float:
-        """How much the last step has changed the components, relatively."""
-        size = float(np.linalg.norm(self.Ht))
-        return float(np.linalg.norm(self.Ht - self.spare)) / size if size else 0.0
 
     def step(self, data: Complete, team: _core.Team, W: np.ndarray | None = None) -> float:
         """Go through a batch.
@@ -133,31 +125,25 @@ class Online(ABC):
             The cost: the objective of the batch for the new W and the components before the step, divided by its
             rows.
         """
-        n, m = data.shape
+        n = data.shape[0]
         rest = self.forget_factor ** min(1.0, n / self.n_samples)
-        weight = rest * self.weight + n
-        penalty_W, penalty_H = make_penalties((n, m), *self.penalties)
-        remembered = replace(penalty_H, l1=penalty_H.l1 * weight / n, l2=penalty_H.l2 * weight / n)
         fresh = W is None
         if W is None:
             masses = component_sums(self.Ht, self.k, team).sum(keepdims=True)
             W = for_fixed_components(data, self.loss, self.k, masses)
-        divergence = self.go_through(data, W, fresh, rest, (penalty_W, remembered), team)
+        divergence = self.go_through(data, W, fresh, rest, team)
+        penalty_W, penalty_H = self.penalties_of(n)
         cost = (divergence + penalty_W.value(W) + penalty_H.value(self.Ht)) / n
-        self.Ht, self.spare, self.weight, self.n_steps = self.spare, self.Ht, weight, self.n_steps + 1
+        self.Ht, self.spare, self.n_steps = self.spare, self.Ht, self.n_steps + 1
         self.divergence = divergence
         return cost
 
+    def penalties_of(self, n_rows: float) -> tuple[Penalty, Penalty]:
+        """Penalties of W and H beside so many rows."""
+        return make_penalties((n_rows, len(self.Ht)), *self.penalties)
+
     @abstractmethod
-    def go_through(
-        self,
-        data: Complete,
-        W: np.ndarray,
-        fresh: bool,
-        rest: float,
-        penalties: tuple[Penalty, Penalty],
-        team: _core.Team,
-    ) -> float:
+    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team) -> float:
         """Improve W, make the statistics those of before times `rest` plus the batch's, write the next Ht to `spare`.
 
         Returns the divergence of the batch for the new W and Ht. The statistics change when nothing can fail any more.
@@ -173,6 +159,8 @@ class QuadraticOnline(Online):
         ``X.T @ W`` above, ``W.T @ W`` below, over all rows, which count less and less.
     HHt : ndarray of shape (n_components, n_components)
         Gram matrix of the components.
+    weight : float
+        The rows that count: older ones count less.
 
     References
     ----------
@@ -184,36 +172,32 @@ class QuadraticOnline(Online):
         super().__init__(*args, **how)
         self.S = factor_array(len(self.Ht) + self.k, self.k, self.Ht.dtype)
         self.HHt = gram(self.Ht, self.k, make_team(1))
+        self.weight = 0.0
 
     @cached_property
     def spare_S(self) -> np.ndarray:
         """Room for the next statistics."""
         return padded(self.S, self.S.dtype)
 
-    def go_through(
-        self,
-        data: Complete,
-        W: np.ndarray,
-        fresh: bool,
-        rest: float,
-        penalties: tuple[Penalty, Penalty],
-        team: _core.Team,
-    ) -> float:
+    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team) -> float:
+        penalty_W, _ = self.penalties_of(len(W))
+        weight = rest * self.weight + len(W)
+        _, penalty_H = self.penalties_of(weight)
         m, k, report = data.shape[1], self.k, np.zeros(4)
         XtW, WtW = self.spare_S[:m], self.spare_S[m:]
         np.multiply(self.S[:m], rest, out=XtW)
         WtW[:] = 0
         solver = "hals" if fresh else self.solver
         sweeps, tol = (self.max_sweeps, self.tol) if fresh else (SWEEPS[solver], SWEEP_TOL)
-        step = self.step_from(W, self.HHt, penalties[0], solver, sweeps, tol)
+        step = self.step_from(W, self.HHt, penalty_W, solver, sweeps, tol)
         data.improve(W, None, self.spare_S, report, self.Ht, step, team)
         model = float(np.einsum("ij,ij->", WtW[:, :k], self.HHt, dtype=np.float64))
         divergence = max(0.0, (data.squared_norm() - 2 * report[3] + model) / 2)
         WtW += rest * self.S[m:]
         HHt = factor_array(k, k, self.Ht.dtype)
-        step = self.step_from(self.Ht, WtW[:, :k], penalties[1], self.solver, SWEEPS[self.solver], SWEEP_TOL)
+        step = self.step_from(self.Ht, WtW[:, :k], penalty_H, self.solver, SWEEPS[self.solver], SWEEP_TOL)
         _core.factor_pass(self.spare, None, HHt, report, XtW, *step, team)
-        self.S, self.spare_S, self.HHt = self.spare_S, self.S, HHt[:, :k]
+        self.S, self.spare_S, self.HHt, self.weight = self.spare_S, self.S, HHt[:, :k], weight
         return divergence
 
     def step_from(
@@ -226,91 +210,75 @@ class QuadraticOnline(Online):
 
 
 class BetaOnline(Online):
-    """Other losses: the multiplicative update of H from sums over all batches, each of which saw another H.
+    """Other losses: H takes the multiplicative update of the batch, held back by what is remembered.
 
     A batch bounds its divergence from above by a function of H that touches it at the present H and has its minimum
-    where the multiplicative update goes; the sum of these bounds, which count less and less, has its minimum at
-    ``(numerator / denominator) ** exponent``. The start counts like one bound more, of weight one.
+    where the multiplicative update goes. The sum of these bounds over all batches, older ones counting less, has its
+    minimum at H; how firmly it holds H there, the sums of denominators say. So the past enters an update as equal
+    numbers in both halves of the gradient. The start holds with the weight one.
 
     Attributes
     ----------
-    numerator : ndarray of shape (n_features, ld)
-        Sums of ``x y^(beta - 2) w h^(1 / exponent)``.
-    denominator : ndarray of shape (n_features, ld), or (1, ld) for the Kullback-Leibler divergence
-        Sums of ``y^(beta - 1) w``.
+    hold : ndarray of shape (n_features, ld), or (1, ld) for the Kullback-Leibler divergence without l2 penalty
+        Sums of ``y^(beta - 1) w``, and of penalties, over all rows, which count less and less.
+
+    least : floating
+        What an entry of H is at least: one that became zero could never grow again, whatever comes.
 
     References
     ----------
     A. Lefevre, F. Bach and C. Fevotte (2011), "Online algorithms for nonnegative matrix factorization with the
-    Itakura-Saito divergence", doi:10.1109/ASPAA.2011.6082314. R. Zhao and V. Y. F. Tan (2017), "Online nonnegative
-    matrix factorization with outliers", doi:10.1109/TSP.2016.2620967.
+    Itakura-Saito divergence", doi:10.1109/ASPAA.2011.6082314.
     """
 
     def __init__(self, *args: Any, **how: Any) -> None:
         super().__init__(*args, **how)
-        m, dtype = len(self.Ht), self.Ht.dtype
-        self.numerator = self.Ht ** (1 / self.loss.exponent)
-        self.denominator = np.ones((1 if self.loss.beta == 1 else m, self.Ht.shape[1]), dtype=dtype)
+        self.least = np.finfo(self.Ht.dtype).tiny * 2**20
+        alike = self.loss.beta == 1 and not self.penalties_of(1)[1].l2
+        self.hold = np.ones((1 if alike else len(self.Ht), self.Ht.shape[1]), dtype=self.Ht.dtype)
 
     @cached_property
-    def spare_numerator(self) -> np.ndarray:
-        """Room for the next numerator."""
-        return np.empty_like(self.numerator)
+    def spare_S(self) -> np.ndarray:
+        """Room for both halves of the gradient of H: numerators above, denominators below."""
+        m = len(self.Ht)
+        return factor_array(m + (1 if self.loss.beta == 1 else m), self.k, self.Ht.dtype)
 
-    @cached_property
-    def spare_share(self) -> np.ndarray:
-        """Room for the share of a batch in both sums: numerators above, denominators below."""
-        return factor_array(len(self.Ht) + len(self.denominator), self.k, self.Ht.dtype)
-
-    def go_through(
-        self,
-        data: Complete,
-        W: np.ndarray,
-        fresh: bool,
-        rest: float,
-        penalties: tuple[Penalty, Penalty],
-        team: _core.Team,
-    ) -> float:
-        m, penalty, exponent = data.shape[1], penalties[1], self.loss.exponent
-        divergence = self.improve(data, W, fresh, penalties[0], team)
-        numerator, denominator = self.spare_share[:m], rest * self.denominator + self.spare_share[m:]
-        numerator *= self.Ht if exponent == 1 else self.Ht ** (1 / exponent)
-        np.multiply(self.numerator, rest, out=self.spare_numerator)
-        self.spare_numerator += numerator
-        slope = denominator + penalty.l1
-        if penalty.l2:
-            slope = slope + penalty.l2 * self.Ht
-        np.divide(self.spare_numerator, np.where(slope > 0, slope, 1), out=self.spare)
-        if exponent != 1:
-            self.spare **= exponent
-        self.numerator, self.spare_numerator = self.spare_numerator, self.numerator
-        self.denominator = denominator
-        return divergence
-
-    def improve(self, data: Complete, W: np.ndarray, fresh: bool, penalty: Penalty, team: _core.Team) -> float:
-        """Improve W and write its share of the statistics to `spare_share`; return the divergence."""
-        beta, dtype, report = self.loss.beta, W.dtype, np.zeros(4)
-        sums = component_sums(self.Ht, self.k, team)
-        floors = model_floors(data, beta, by_itself=fresh)
+    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team) -> float:
+        beta, dtype, report, k = self.loss.beta, W.dtype, np.zeros(4), self.k
+        penalty_W, penalty_H = self.penalties_of(len(W))
+        m = len(self.Ht)
+        up, down = self.spare_S[:m], self.spare_S[m:]
+        sums, floors, scale = component_sums(self.Ht, k, team), model_floors(data, beta, by_itself=fresh), self.ones
         newton = beta == 1 and (fresh or self.solver == "newton")
         sweeps, tol = (self.max_sweeps, self.tol) if fresh else (SWEEPS["newton" if newton else "mu"], SWEEP_TOL)
-        scale = np.ones(self.k, dtype=dtype)
+        if newton:
+            costs = (sums + penalty_W.l1).astype(dtype)[np.newaxis]
+            l2 = np.full(len(W), penalty_W.l2, dtype=dtype)
+            newton_step = NewtonStep(W, W, scale, costs, self.order, l2, 0.0, sweeps, tol, floors, False, True)
+            data.newton(W, None, report, self.Ht, newton_step, team)
+            sweeps = 0
+        hold = rest * self.hold
+        up[:] = hold
+        down[:] = 0
         step = BetaStep(
-            W, W, scale, sums.astype(dtype), self.order, penalty.l1, penalty.l2, 0.0, sweeps, tol, beta,
+            W, W, scale, sums.astype(dtype), self.order, penalty_W.l1, penalty_W.l2, 0.0, sweeps, tol, beta,
             self.loss.exponent, floors,
         )  # fmt: skip
-        self.spare_share[:] = 0
-        if not newton:
-            data.improve_beta(W, None, self.spare_share, report, self.Ht, step, team)
-            return data.divergence(W, self.Ht, beta, floors.astype(np.float64), team)
-        costs = (sums + penalty.l1).astype(dtype)[np.newaxis]
-        l2 = np.full(len(W), penalty.l2, dtype=dtype)
-        data.newton(
-            W, None, report, self.Ht,
-            NewtonStep(W, W, scale, costs, self.order, l2, 0.0, sweeps, tol, floors, False, True), team,
-        )  # fmt: skip
-        data.improve_beta(W, None, self.spare_share, report, self.Ht, step._replace(max_sweeps=0), team)
-        return max(0.0, report[3] + float(sums @ component_sums(W, self.k, team)))
+        data.improve_beta(W, None, self.spare_S, report, self.Ht, step, team)
+        if newton:
+            divergence = max(0.0, report[3] + float(sums @ component_sums(W, k, team)))
+        else:
+            divergence = data.divergence(W, self.Ht, beta, floors.astype(np.float64), team)
+        hold += down + penalty_H.l1
+        if penalty_H.l2:
+            hold = hold + penalty_H.l2 * self.Ht
+        up /= np.maximum(hold, self.least)
+        if self.loss.exponent != 1:
+            up **= self.loss.exponent
+        np.multiply(up, self.Ht, out=self.spare)
+        np.maximum(self.spare[:, :k], self.least, out=self.spare[:, :k])
+        self.hold = hold
+        return divergence
 
 
 def method_for(solver: str, loss: Beta, forget_factor: float) -> str:

@@ -14,7 +14,7 @@ _replaced: dict[tuple[str, str], Any] = {}
 
 
 def patch_sklearn() -> None:
-    """Make ``NMF``, ``MiniBatchNMF`` and ``non_negative_factorization`` in ``sklearn.decomposition`` those of this library.
+    """Make scikit-learn's ``NMF``, ``MiniBatchNMF`` and ``non_negative_factorization`` those of this library.
 
     Names that a program has imported before stay what they were. Does nothing if already done. Worker
     processes that start afresh are not patched, but models sent to them stay models of this library.

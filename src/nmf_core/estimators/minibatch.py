@@ -59,10 +59,11 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
     beta_loss : float or {"frobenius", "kullback-leibler", "itakura-saito"}, default="frobenius"
         The divergence between X and W H.
     tol : float, default=1e-4
-        `fit` is over when a batch changes H by no more than this, relatively; with 0 this does not matter. Also when a
-        row of W is done that is solved for from scratch: when its steps have fallen to `tol` of its first.
+        `fit` is over when a batch changes H by no more than this, relatively and on average over X; with 0 this does
+        not matter. A row of W that is solved for from scratch is done when its steps have fallen to `tol` of its first.
     max_no_improvement : int or None, default=10
-        `fit` is over after so many batches in a row without a new lowest smoothed cost.
+        `fit` is over after so many batches in a row without a new lowest smoothed cost, but not before it has gone
+        through all of X.
     max_iter : int, default=200
         Most times that `fit` goes through X.
     alpha_W : float, default=0.0
@@ -185,7 +186,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process: it goes on from
         # its components.
-        ours = {"_online": None, "_ready": {}} if "components_" in state else {}
+        ours: dict[str, Any] = {"_online": None, "_ready": {}} if "components_" in state else {}
         super().__setstate__(EXTRA_PARAMETERS | ours | state)
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -227,7 +228,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
                 online,
                 parts,
                 rows,
-                Convergence(X.shape[0], self.tol, self.max_no_improvement),
+                Convergence(online, X.shape[0], len(parts), self.tol, self.max_no_improvement),
                 fresh=self.fresh_restarts,
                 max_iter=self.max_iter,
                 team=team,
