@@ -26,7 +26,7 @@ class Online(ABC):
 
     A batch is gone through like X in an iteration: its rows of W are improved for the present H, and their share is
     added to the statistics, from which H is improved. But these statistics are not those of the batch alone: what they
-    were before counts too, multiplied by ``forget_factor ** min(1, rows / n_samples)``.
+    were before counts too, multiplied by ``forget_factor ** min(1, rows / n_samples)``. The start counts like a row.
 
     Parameters
     ----------
@@ -142,6 +142,11 @@ class Online(ABC):
         """Penalties of W and H beside so many rows."""
         return make_penalties((n_rows, len(self.Ht)), *self.penalties)
 
+    def keep_alive(self) -> None:
+        """Let no entry of `spare` be zero: by multiplicative updates it could never grow again, whatever comes."""
+        np.maximum(self.spare, np.finfo(self.spare.dtype).tiny * 2**20, out=self.spare)
+        self.spare[:, self.k :] = 0
+
     @abstractmethod
     def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team) -> float:
         """Improve W, make the statistics those of before times `rest` plus the batch's, write the next Ht to `spare`.
@@ -194,9 +199,15 @@ class QuadraticOnline(Online):
         model = float(np.einsum("ij,ij->", WtW[:, :k], self.HHt, dtype=np.float64))
         divergence = max(0.0, (data.squared_norm() - 2 * report[3] + model) / 2)
         WtW += rest * self.S[m:]
+        if self.n_steps == 0:
+            start = rest * np.trace(WtW) / (k * len(W))
+            XtW += start * self.Ht
+            WtW[self.order, self.order] += start
         HHt = factor_array(k, k, self.Ht.dtype)
         step = self.step_from(self.Ht, WtW[:, :k], penalty_H, self.solver, SWEEPS[self.solver], SWEEP_TOL)
         _core.factor_pass(self.spare, None, HHt, report, XtW, *step, team)
+        if self.solver == "mu":
+            self.keep_alive()
         self.S, self.spare_S, self.HHt, self.weight = self.spare_S, self.S, HHt[:, :k], weight
         return divergence
 
@@ -215,15 +226,12 @@ class BetaOnline(Online):
     A batch bounds its divergence from above by a function of H that touches it at the present H and has its minimum
     where the multiplicative update goes. The sum of these bounds over all batches, older ones counting less, has its
     minimum at H; how firmly it holds H there, the sums of denominators say. So the past enters an update as equal
-    numbers in both halves of the gradient. The start holds with the weight one.
+    numbers in both halves of the gradient.
 
     Attributes
     ----------
     hold : ndarray of shape (n_features, ld), or (1, ld) for the Kullback-Leibler divergence without l2 penalty
         Sums of ``y^(beta - 1) w``, and of penalties, over all rows, which count less and less.
-
-    least : floating
-        What an entry of H is at least: one that became zero could never grow again, whatever comes.
 
     References
     ----------
@@ -233,9 +241,8 @@ class BetaOnline(Online):
 
     def __init__(self, *args: Any, **how: Any) -> None:
         super().__init__(*args, **how)
-        self.least = np.finfo(self.Ht.dtype).tiny * 2**20
         alike = self.loss.beta == 1 and not self.penalties_of(1)[1].l2
-        self.hold = np.ones((1 if alike else len(self.Ht), self.Ht.shape[1]), dtype=self.Ht.dtype)
+        self.hold = np.zeros((1 if alike else len(self.Ht), self.Ht.shape[1]), dtype=self.Ht.dtype)
 
     @cached_property
     def spare_S(self) -> np.ndarray:
@@ -266,17 +273,21 @@ class BetaOnline(Online):
         )  # fmt: skip
         data.improve_beta(W, None, self.spare_S, report, self.Ht, step, team)
         if newton:
-            divergence = max(0.0, report[3] + float(sums @ component_sums(W, k, team)))
+            divergence = max(0.0, report[3] + float(sums @ down[0, :k]))
         else:
             divergence = data.divergence(W, self.Ht, beta, floors.astype(np.float64), team)
         hold += down + penalty_H.l1
+        if self.n_steps == 0:
+            start = rest * np.mean(down[:, :k]) / len(W)
+            up += start
+            hold += start
         if penalty_H.l2:
             hold = hold + penalty_H.l2 * self.Ht
-        up /= np.maximum(hold, self.least)
+        up /= np.maximum(hold, np.finfo(dtype).tiny)
         if self.loss.exponent != 1:
             up **= self.loss.exponent
         np.multiply(up, self.Ht, out=self.spare)
-        np.maximum(self.spare[:, :k], self.least, out=self.spare[:, :k])
+        self.keep_alive()
         self.hold = hold
         return divergence
 
