@@ -131,11 +131,11 @@ class Online(ABC):
         if W is None:
             masses = component_sums(self.Ht, self.k, team).sum(keepdims=True)
             W = for_fixed_components(data, self.loss, self.k, masses)
-        divergence = self.go_through(data, W, fresh, rest, team)
+        divergence, learned = self.go_through(data, W, fresh, rest, team)
         penalty_W, penalty_H = self.penalties_of(n)
         cost = (divergence + penalty_W.value(W) + penalty_H.value(self.Ht)) / n
-        self.Ht, self.spare, self.n_steps = self.spare, self.Ht, self.n_steps + 1
-        self.divergence = divergence
+        # all at once, or not at all
+        vars(self).update(learned, Ht=self.spare, spare=self.Ht, n_steps=self.n_steps + 1, divergence=divergence)
         return cost
 
     def penalties_of(self, n_rows: float) -> tuple[Penalty, Penalty]:
@@ -148,10 +148,13 @@ class Online(ABC):
         self.spare[:, self.k :] = 0
 
     @abstractmethod
-    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team) -> float:
-        """Improve W, make the statistics those of before times `rest` plus the batch's, write the next Ht to `spare`.
+    def go_through(
+        self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
+    ) -> tuple[float, dict[str, Any]]:
+        """Improve W, and write the next Ht to `spare`.
 
-        Returns the divergence of the batch for the new W and Ht. The statistics change when nothing can fail any more.
+        Returns the divergence of the batch for the new W and Ht, and the attributes that are others after the step:
+        statistics as before times `rest`, and those of the batch.
         """
 
 
@@ -184,7 +187,9 @@ class QuadraticOnline(Online):
         """Room for the next statistics."""
         return padded(self.S, self.S.dtype)
 
-    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team) -> float:
+    def go_through(
+        self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
+    ) -> tuple[float, dict[str, Any]]:
         penalty_W, _ = self.penalties_of(len(W))
         weight = rest * self.weight + len(W)
         _, penalty_H = self.penalties_of(weight)
@@ -208,8 +213,7 @@ class QuadraticOnline(Online):
         _core.factor_pass(self.spare, None, HHt, report, XtW, *step, team)
         if self.solver == "mu":
             self.keep_alive()
-        self.S, self.spare_S, self.HHt, self.weight = self.spare_S, self.S, HHt[:, :k], weight
-        return divergence
+        return divergence, {"S": self.spare_S, "spare_S": self.S, "HHt": HHt[:, :k], "weight": weight}
 
     def step_from(
         self, F: np.ndarray, other: np.ndarray, penalty: Penalty, solver: str, sweeps: int, tol: float
@@ -230,7 +234,7 @@ class BetaOnline(Online):
 
     Attributes
     ----------
-    hold : ndarray of shape (n_features, ld), or (1, ld) for the Kullback-Leibler divergence without l2 penalty
+    hold : ndarray of shape (n_features, ld), or (1, ld) for Kullback-Leibler without l2 penalty
         Sums of ``y^(beta - 1) w``, and of penalties, over all rows, which count less and less.
 
     References
@@ -250,7 +254,9 @@ class BetaOnline(Online):
         m = len(self.Ht)
         return factor_array(m + (1 if self.loss.beta == 1 else m), self.k, self.Ht.dtype)
 
-    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team) -> float:
+    def go_through(
+        self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
+    ) -> tuple[float, dict[str, Any]]:
         beta, dtype, report, k = self.loss.beta, W.dtype, np.zeros(4), self.k
         penalty_W, penalty_H = self.penalties_of(len(W))
         m = len(self.Ht)
@@ -288,8 +294,7 @@ class BetaOnline(Online):
             up **= self.loss.exponent
         np.multiply(up, self.Ht, out=self.spare)
         self.keep_alive()
-        self.hold = hold
-        return divergence
+        return divergence, {"hold": hold}
 
 
 def method_for(solver: str, loss: Beta, forget_factor: float) -> str:
