@@ -14,7 +14,7 @@ import nmf_core
 from nmf_core import MiniBatchNMF, beta_divergence
 from nmf_core.losses import make_loss
 from nmf_core.minibatch import Convergence, batches, fit_batches
-from nmf_core.online import SWEEPS, make_online, method_for
+from nmf_core.online import START, SWEEPS, make_online, method_for
 from nmf_core.problem import model_floors, padded
 from nmf_core.solvers.fit import SWEEP_TOL
 from nmf_core.threads import make_team
@@ -73,8 +73,8 @@ class Twin:
         self.weight = rest * self.weight + len(X)
         self.A, self.B = rest * self.A + W.T @ X, rest * self.B + W.T @ W
         if self.first:
-            like_a_row = rest * np.trace(W.T @ W) / (self.k * len(W))
-            self.A, self.B = self.A + like_a_row * self.H, self.B + like_a_row * np.eye(self.k)
+            held = rest * START * np.trace(W.T @ W) / self.k
+            self.A, self.B = self.A + held * self.H, self.B + held * np.eye(self.k)
         _, _, l1, l2 = self.strengths(X, self.weight)
         step = {"hals": reference.hals_step, "mu": reference.mu_step}[self.solver]
         for j in range(X.shape[1]):
@@ -89,8 +89,8 @@ class Twin:
         share = W.T @ down if self.beta != 1 else np.repeat(W.sum(axis=0)[:, np.newaxis], X.shape[1], axis=1)
         root = self.H ** (1 / self.exponent)
         if self.first:
-            like_a_row = share.mean() / len(W)
-            self.A, self.B = like_a_row * root, np.full_like(self.H, like_a_row)
+            held = START * share.mean()
+            self.A, self.B = held * root, np.full_like(self.H, held)
         self.A = rest * self.A + (W.T @ up) * root
         self.B = rest * self.B + share + l1 + l2 * self.H
         self.H = (self.A / self.B) ** self.exponent

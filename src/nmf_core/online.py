@@ -19,6 +19,8 @@ from nmf_core.threads import make_team
 
 # How factors can be improved, the first choice first, and how many sweeps at most for one that is about right.
 SWEEPS = {"hals": 2, "newton": 2, "mu": 1}
+# What the start of H counts beside the first batch: with nothing, features that this batch lacks would be lost.
+START = 0.2
 
 
 class Online(ABC):
@@ -26,7 +28,8 @@ class Online(ABC):
 
     A batch is gone through like X in an iteration: its rows of W are improved for the present H, and their share is
     added to the statistics, from which H is improved. But these statistics are not those of the batch alone: what they
-    were before counts too, multiplied by ``forget_factor ** min(1, rows / n_samples)``. The start counts like a row.
+    were before counts too, multiplied by ``forget_factor ** min(1, rows / n_samples)``. The start counts
+    like a fifth of the first batch.
 
     Parameters
     ----------
@@ -205,7 +208,7 @@ class QuadraticOnline(Online):
         divergence = max(0.0, (data.squared_norm() - 2 * report[3] + model) / 2)
         WtW += rest * self.S[m:]
         if self.n_steps == 0:
-            start = rest * np.trace(WtW) / (k * len(W))
+            start = rest * START * np.trace(WtW) / k
             XtW += start * self.Ht
             WtW[self.order, self.order] += start
         HHt = factor_array(k, k, self.Ht.dtype)
@@ -284,7 +287,7 @@ class BetaOnline(Online):
             divergence = data.divergence(W, self.Ht, beta, floors.astype(np.float64), team)
         hold += down + penalty_H.l1
         if self.n_steps == 0:
-            start = rest * np.mean(down[:, :k]) / len(W)
+            start = rest * START * np.mean(down[:, :k])
             up += start
             hold += start
         if penalty_H.l2:
