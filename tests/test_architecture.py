@@ -22,6 +22,8 @@ LAYERS = [
         "divergence",
         "least_squares",
         "optimality",
+        "minibatch",
+        "online",
         "progress",
         "start",
         "variants",

@@ -90,6 +90,16 @@ def test_time_to_an_objective_is_interpolated(benchmark, monkeypatch):
     assert compare.seconds_to(None, 1, None, None, 1, goal=5.0, most=4) == float("inf")
 
 
+def test_epochs_to_an_objective_are_interpolated(benchmark, monkeypatch):
+    minibatch = benchmark("minibatch")
+    runs = {1: (1.0, 50.0, 1.0), 2: (2.0, 20.0, 2.0), 4: (5.0, 10.0, 4.0)}
+    monkeypatch.setattr(minibatch, "run", lambda *args, max_iter, **options: runs[max_iter])
+    monkeypatch.setattr(minibatch, "MOST_EPOCHS", 4)
+    assert minibatch.theirs_to(15.0, None, 1, None, None, "frobenius", 1) == pytest.approx((3.5, 3.0))
+    assert minibatch.theirs_to(60.0, None, 1, None, None, "frobenius", 1) == (1.0, 1.0)
+    assert minibatch.theirs_to(5.0, None, 1, None, None, "frobenius", 1) == (float("inf"), float("inf"))
+
+
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="the baseline is compiled by gcc")
 @pytest.mark.parametrize(("inner", "tol", "start"), [(1, 0.0, "zero"), (3, 0.0, "random")])
 def test_ccdpp_does_what_its_formulas_say(benchmark, inner, tol, start):

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-SCRIPTS = ("cells", "inpainting", "leukemia", "music", "mutational_signatures", "recommendation", "topics")
+SCRIPTS = (
+    "cells", "inpainting", "leukemia", "music", "mutational_signatures", "recommendation", "streaming", "topics",
+)  # fmt: skip
 
 
 def run(script, *options):
@@ -127,6 +129,20 @@ def test_mutational_signatures(quick):
     assert len(exposures) == 21
     for *parts, counted in exposures:
         assert sum(parts) == pytest.approx(counted, rel=0.01)
+
+
+@pytest.mark.slow
+def test_streaming(quick):
+    text = quick("streaming")
+    course = numbers(text, r"batch +(\d+): ([\d.]+) a word before it is learned$")
+    assert [number for number, _ in course] == [2, 4, 8]
+    [[last]] = numbers(text, r"of the last batches ([\d.]+) a word")
+    assert last < course[0][1]
+    [[median, late]] = numbers(text, r"to answer one document: (\d+) microseconds, 99 % within (\d+)$")
+    assert 0 < median < late
+    topics = re.findall(r"^ +\d+  (\w.*)$", text, re.MULTILINE)
+    assert len(topics) == 20
+    assert any("python" in words.split() for words in topics)
 
 
 @pytest.mark.slow

@@ -41,6 +41,18 @@ def common_checks():
         for estimator, check in estimator_checks_generator(nmf_core.NMF(**{"max_iter": 500} | parameters)):
             name = "-".join((check.func.__name__, *map(str, parameters.values())))
             yield pytest.param(estimator, check, id=name)
+    steady = {"n_components": 2, "tol": 1e-6, "max_no_improvement": None, "max_iter": 2000}
+    for parameters in (
+        {},
+        auto | {"batch_size": 10},
+        {"fresh_restarts": True, "batch_size": 10, "max_iter": 20},
+        {"beta_loss": 1, "init": "random", "random_state": 0},
+        steady | {"solver": "mu"},
+        steady | {"beta_loss": 0.5},
+    ):
+        for estimator, check in estimator_checks_generator(nmf_core.MiniBatchNMF(**{"max_iter": 500} | parameters)):
+            name = "-".join((check.func.__name__, "MiniBatch", *map(str, parameters.values())))
+            yield pytest.param(estimator, check, id=name)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -52,13 +64,16 @@ def test_common_check(estimator, check):
 # --- signatures and attributes
 
 
-@pytest.mark.parametrize("name", ["NMF", "non_negative_factorization"])
-def test_signature_is_that_of_scikit_learn_and_then_some(name):
+@pytest.mark.parametrize(
+    ("name", "extras"),
+    [("NMF", EXTRAS), ("non_negative_factorization", EXTRAS), ("MiniBatchNMF", ["solver", "n_threads"])],
+)
+def test_signature_is_that_of_scikit_learn_and_then_some(name, extras):
     theirs = signature(getattr(decomposition, name)).parameters.values()
     ours = list(signature(getattr(nmf_core, name)).parameters.values())
-    assert [(p.name, p.kind, p.default) for p in ours[: -len(EXTRAS)]] == [(p.name, p.kind, p.default) for p in theirs]
-    assert [p.name for p in ours[-len(EXTRAS) :]] == EXTRAS
-    assert all(p.kind is Parameter.KEYWORD_ONLY for p in ours[-len(EXTRAS) :])
+    assert [(p.name, p.kind, p.default) for p in ours[: -len(extras)]] == [(p.name, p.kind, p.default) for p in theirs]
+    assert [p.name for p in ours[-len(extras) :]] == extras
+    assert all(p.kind is Parameter.KEYWORD_ONLY for p in ours[-len(extras) :])
 
 
 @pytest.mark.parametrize("parameters", [{}, {"n_components": 2}, {"solver": "mu"}, KL, IS], ids=str)
@@ -73,9 +88,20 @@ def test_fitted_attributes(parameters):
     assert models[0].n_components_ == models[1].n_components_ == len(models[0].components_)
 
 
-def test_tags():
-    ours, theirs = nmf_core.NMF().__sklearn_tags__(), decomposition.NMF().__sklearn_tags__()
+@pytest.mark.parametrize("name", ["NMF", "MiniBatchNMF"])
+def test_tags(name):
+    ours, theirs = (getattr(module, name)().__sklearn_tags__() for module in (nmf_core, decomposition))
     assert ours == theirs
+
+
+@pytest.mark.parametrize("parameters", [{}, {"n_components": 2, "beta_loss": 1, "batch_size": 3}], ids=str)
+def test_fitted_attributes_of_mini_batches(parameters):
+    ours, theirs = (
+        module.MiniBatchNMF(random_state=0, tol=1e-2, **parameters).fit(X) for module in (nmf_core, decomposition)
+    )
+    for name in (name for name in vars(theirs) if name.endswith("_") and not name.startswith("_")):
+        assert type(getattr(ours, name)) is type(getattr(theirs, name)), name
+        assert np.shape(getattr(ours, name)) == np.shape(getattr(theirs, name))
 
 
 # --- errors and warnings
@@ -166,6 +192,42 @@ WARNINGS = {
     "ignored W": lambda nmf, nnf: nnf(X, W, H, update_H=False, tol=0.1),
     "zeros of nndsvd": lambda nmf, nnf: nmf(2, solver="mu", init="nndsvd", tol=0.1).fit(X),
 }
+
+# The same of mini-batches: what is raised by `fit`, and by `partial_fit`.
+MINI = {
+    "n_components": lambda nmf: nmf(0),
+    "batch_size": lambda nmf: nmf(2, batch_size=0),
+    "forget_factor": lambda nmf: nmf(2, forget_factor=1.5),
+    "max_no_improvement": lambda nmf: nmf(2, max_no_improvement=0),
+    "fresh_restarts": lambda nmf: nmf(2, fresh_restarts="yes"),
+    "fresh_restarts_max_iter": lambda nmf: nmf(2, fresh_restarts_max_iter=0),
+    "transform_max_iter": lambda nmf: nmf(2, transform_max_iter=0),
+    "beta_loss": lambda nmf: nmf(2, beta_loss="kl"),
+    "too many components": lambda nmf: nmf(6, init="nndsvd"),
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("case", MINI)
+def test_error_of_mini_batches_is_that_of_scikit_learn(case, method):
+    raised = []
+    for module in (nmf_core, decomposition):
+        with pytest.raises(ValueError, match=r".") as caught:
+            getattr(MINI[case](module.MiniBatchNMF), method)(X)
+        raised.append((type(caught.value), str(caught.value)))
+    assert raised[0] == raised[1]
+
+
+@pytest.mark.parametrize(
+    "data", [X[0], X[:0], X[:, :0], with_entry(np.nan), with_entry(np.inf), with_entry(-1.0), X + 1j], ids=str
+)
+def test_data_that_mini_batches_refuse(data):
+    raised = []
+    for module in (nmf_core, decomposition):
+        with pytest.raises(ValueError, match=r".") as caught:
+            module.MiniBatchNMF(2).fit(data)
+        raised.append((type(caught.value), str(caught.value)))
+    assert raised[0] == raised[1]
 
 
 @pytest.mark.parametrize("case", ERRORS)

@@ -17,7 +17,7 @@ from nmf_core.solvers import Checkpoint
 from nmf_core.start import initialize
 
 if TYPE_CHECKING:
-    from nmf_core.estimators import NMF, non_negative_factorization
+    from nmf_core.estimators import NMF, MiniBatchNMF, non_negative_factorization
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,7 @@ __all__ = [
     "NMF",
     "Checkpoint",
     "Factorization",
+    "MiniBatchNMF",
     "__version__",
     "beta_divergence",
     "compare_solvers",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 # Names that need scikit-learn, which is imported when one of them is first used.
-_NEED_SCIKIT_LEARN = ("NMF", "non_negative_factorization")
+_NEED_SCIKIT_LEARN = ("NMF", "MiniBatchNMF", "non_negative_factorization")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,14 +7,14 @@ import sys
 from typing import Any
 
 MODULES = ("sklearn.decomposition", "sklearn.decomposition._nmf")
-NAMES = ("NMF", "non_negative_factorization")
+NAMES = ("NMF", "MiniBatchNMF", "non_negative_factorization")
 
 # (module, name) -> scikit-learn's object, while the library stands in its place; empty otherwise.
 _replaced: dict[tuple[str, str], Any] = {}
 
 
 def patch_sklearn() -> None:
-    """Make ``sklearn.decomposition.NMF`` and ``non_negative_factorization`` those of this library.
+    """Make scikit-learn's ``NMF``, ``MiniBatchNMF`` and ``non_negative_factorization`` those of this library.
 
     Names that a program has imported before stay what they were. Does nothing if already done. Worker
     processes that start afresh are not patched, but models sent to them stay models of this library.

@@ -44,7 +44,7 @@ class Penalty:
 
 
 def make_penalties(
-    shape: tuple[int, int],
+    shape: tuple[float, int],
     alpha_W: float,
     alpha_H: float | str,
     l1_ratio: float,
@@ -58,7 +58,7 @@ def make_penalties(
 
     Parameters
     ----------
-    shape : tuple of int
+    shape : pair of numbers
         (n_samples, n_features).
     alpha_W, alpha_H : float
         Strengths; ``alpha_H="same"`` takes `alpha_W`.

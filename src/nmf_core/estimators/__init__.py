@@ -5,6 +5,7 @@ checks, messages, tags, feature names and ``inverse_transform`` are scikit-learn
 is replaced. Nothing is computed here.
 """
 
+from nmf_core.estimators.minibatch import MiniBatchNMF
 from nmf_core.estimators.nmf import NMF, non_negative_factorization
 
-__all__ = ["NMF", "non_negative_factorization"]
+__all__ = ["NMF", "MiniBatchNMF", "non_negative_factorization"]

@@ -1,5 +1,6 @@
 """What estimators share: scikit-learn's own checks, and what stands around a fit."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,12 +36,22 @@ __all__ = [
     "unchanged_by_failure",
     "validate_data",
     "validate_params",
+    "warn_of_ignored",
 ]
 
 
 def as_factor(F: Any, dtype: np.dtype) -> np.ndarray | None:
     """Return a given factor as an array: arrays keep their dtype, which is checked, lists take the data's."""
     return F if F is None or isinstance(F, np.ndarray) else np.asarray(F, dtype=dtype)
+
+
+def warn_of_ignored() -> None:
+    """Warn as scikit-learn does of given factors that no custom start asks for."""
+    warnings.warn(
+        "When init!='custom', provided W or H are ignored. Set  init='custom' to use them as initialization.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def accepted_data(missing: str | None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from nmf_core.estimators.base import (
     unchanged_by_failure,
     validate_data,
     validate_params,
+    warn_of_ignored,
 )
 from nmf_core.factorize import factorize
 from nmf_core.penalties import ALPHA_SCALINGS
@@ -316,12 +317,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
                 return Solution(np.zeros((X.shape[0], H.shape[0]), dtype=X.dtype), H.copy(), 1)
         else:
             if W is not None or H is not None:
-                warnings.warn(
-                    "When init!='custom', provided W or H are ignored. "
-                    "Set  init='custom' to use them as initialization.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                warn_of_ignored()
             W = H = None
             if self._n_components == "auto":
                 self._n_components = X.shape[1]

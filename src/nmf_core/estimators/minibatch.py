@@ -1,0 +1,393 @@
+"""`MiniBatchNMF`."""
+
+import math
+import warnings
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nmf_core.divergence import beta_divergence
+from nmf_core.estimators.base import (
+    ConvergenceWarning,
+    Interval,
+    StrOptions,
+    _fit_context,
+    accepted_data,
+    as_factor,
+    check_is_fitted,
+    check_non_negative,
+    check_random_state,
+    scikit_learn,
+    unchanged_by_failure,
+    validate_data,
+    warn_of_ignored,
+)
+from nmf_core.losses import make_loss
+from nmf_core.minibatch import Convergence, batches, fit_batches
+from nmf_core.online import SWEEPS, Online, make_online, method_for
+from nmf_core.problem import padded
+from nmf_core.solvers import SOLVERS
+from nmf_core.start import STARTS, initialize
+from nmf_core.threads import make_team, serial_blas
+from nmf_core.transform import Components, transform
+from nmf_core.validation import check_zeros
+
+# What scikit-learn's constructor doesn't have.
+EXTRA_PARAMETERS = {"solver": "auto", "n_threads": None}
+CHECKED = "MiniBatchNMF (input X)"
+
+
+class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
+    """Non-negative Matrix Factorization by mini-batches, a drop-in for :class:`sklearn.decomposition.MiniBatchNMF`.
+
+    Minimises what :class:`NMF` does, but improves H after every batch of rows. `partial_fit` learns from a stream of
+    batches of any size, each of which is seen once and not kept. What was learned from earlier batches is forgotten
+    little by little.
+
+    Every parameter, attribute, message and warning of scikit-learn's class is there; the parameters from `solver` on
+    are additions.
+
+    Parameters
+    ----------
+    n_components : int, "auto" or None, default="auto"
+        Number of components; "auto" takes it from a custom H, else, like None, n_features.
+    init : str or None, default=None
+        How W and H start, from all of X or from the first batch of a stream; see :class:`NMF`.
+    batch_size : int, default=1024
+        Rows of a batch in `fit`.
+    beta_loss : float or {"frobenius", "kullback-leibler", "itakura-saito"}, default="frobenius"
+        The divergence between X and W H.
+    tol : float, default=1e-4
+        `fit` is over when a batch changes H by no more than this, relatively and on average over X; with 0 this does
+        not matter. A row of W that is solved for from scratch is done when its steps have fallen to `tol` of its first.
+    max_no_improvement : int or None, default=10
+        `fit` is over after so many batches in a row without a new lowest smoothed cost, but not before it has gone
+        through all of X.
+    max_iter : int, default=200
+        Most times that `fit` goes through X.
+    alpha_W : float, default=0.0
+        Weight of the penalties on W.
+    alpha_H : float or "same", default="same"
+        Weight of the penalties on H; "same" is `alpha_W`.
+    l1_ratio : float, default=0.0
+        Share of L1 in the penalties, 0 to 1.
+    forget_factor : float, default=0.7
+        How much of the past counts after `fit` has gone through X once, or after a batch of `partial_fit` that is as
+        large as the first one. With 1 nothing is forgotten, with 0 everything.
+    fresh_restarts : bool, default=False
+        Whether `fit` solves for the W of a batch from scratch. `partial_fit` always does.
+    fresh_restarts_max_iter : int, default=30
+        Most sweeps over a row of W that is solved for from scratch.
+    transform_max_iter : int or None, default=None
+        Most sweeps over a row in `transform`; None takes `max_iter`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initialization; None draws from NumPy's global state.
+    verbose : int, default=0
+        Print the course of the fit.
+    solver : {"auto", "hals", "newton", "mu"}, default="auto"
+        "hals" is coordinate descent (hierarchical alternating least squares) for the Frobenius loss, "newton"
+        coordinate descent on W with multiplicative updates of H for Kullback-Leibler, "mu" multiplicative updates for
+        any loss. "auto" is the first of these that minimises the loss, but "mu" with ``forget_factor=0``.
+    n_threads : int or None, default=None
+        OpenMP threads; None takes what the process may use. Results don't depend on it.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features), dtype of X
+        H. Another array after every `partial_fit`, unless H is given to it.
+    n_components_ : int
+        Number of components.
+    reconstruction_err_ : float
+        ``sqrt(2 * divergence)`` of X and W H; after `partial_fit` of the last batch, with the components before it.
+    n_iter_ : int
+        Times that `fit` has gone through X, the last one perhaps not to the end; 1 after `partial_fit` alone.
+    n_steps_ : int
+        Batches gone through.
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X had names that are all strings.
+
+    Notes
+    -----
+    A `fit` or `partial_fit` that fails leaves the estimator as it was. A `fit` interrupted by Ctrl-C stores what it has
+    reached and lets the KeyboardInterrupt through. Pickled between two calls of `partial_fit`, the model goes on as if
+    nothing had happened. Parameters that are changed between them matter from the next `fit` on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nmf_core import MiniBatchNMF
+    >>> model = MiniBatchNMF(n_components=2, init="random", random_state=0)
+    >>> for batch in np.random.default_rng(0).random((5, 20, 4)):
+    ...     model = model.partial_fit(batch)
+    >>> model.transform(batch).shape
+    (20, 2)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **scikit_learn.MiniBatchNMF._parameter_constraints,
+        "init": [StrOptions({*STARTS, "custom"}), None],
+        "solver": [StrOptions({"auto", *SWEEPS})],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+    _n_components: Any  # set by scikit-learn's checks
+    _online: Online | None
+    _ready: dict[str, Any]  # the components as `transform` wants them, made when first wanted
+
+    def __init__(
+        self,
+        n_components: int | str | None = "auto",
+        *,
+        init: str | None = None,
+        batch_size: int = 1024,
+        beta_loss: float | str = "frobenius",
+        tol: float = 1e-4,
+        max_no_improvement: int | None = 10,
+        max_iter: int = 200,
+        alpha_W: float = 0.0,
+        alpha_H: float | str = "same",
+        l1_ratio: float = 0.0,
+        forget_factor: float = 0.7,
+        fresh_restarts: bool = False,
+        fresh_restarts_max_iter: int = 30,
+        transform_max_iter: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        solver: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        super().__init__(
+            n_components=n_components,
+            init=init,
+            batch_size=batch_size,
+            beta_loss=beta_loss,
+            tol=tol,
+            max_no_improvement=max_no_improvement,
+            max_iter=max_iter,
+            alpha_W=alpha_W,
+            alpha_H=alpha_H,
+            l1_ratio=l1_ratio,
+            forget_factor=forget_factor,
+            fresh_restarts=fresh_restarts,
+            fresh_restarts_max_iter=fresh_restarts_max_iter,
+            transform_max_iter=transform_max_iter,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.solver = solver
+        self.n_threads = n_threads
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {name: {} if name == "_ready" else value for name, value in state.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A model that scikit-learn's class pickled becomes one of ours when read in a patched process: it goes on from
+        # its components.
+        ours: dict[str, Any] = {"_online": None, "_ready": {}} if "components_" in state else {}
+        super().__setstate__(EXTRA_PARAMETERS | ours | state)
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit_transform(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> np.ndarray:
+        """Fit the model to X, batch by batch, and return W.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Non-negative data; float32 and float64 are kept, everything else becomes float64.
+        y : Ignored
+            There for scikit-learn's conventions.
+        W : array-like of shape (n_samples, n_components), default=None
+            Start of W, with ``init="custom"``; an array must have the dtype of X.
+        H : array-like of shape (n_components, n_features), default=None
+            Start of H, with ``init="custom"``; an array must have the dtype of X and, as in scikit-learn, becomes
+            `components_`. Modified in place.
+
+        Returns
+        -------
+        W : ndarray of shape (n_samples, n_components), dtype of X
+            With ``fresh_restarts`` that of `transform`, otherwise what rows had when their batch was gone through last.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters, data or starts that cannot be used, with scikit-learn's messages.
+        """
+        with unchanged_by_failure(self), serial_blas():
+            X = self._validated(X, reset=True)
+            self._check_params(X)
+            start_W, start_H = self._start(X, W, H)
+            self._online = online = self._make_online(start_H, X.shape[0])
+            team = make_team(self.n_threads)
+            parts = batches(X, online.loss, self._batch_size)
+            most = self.max_iter * len(parts)
+            rows = padded(start_W, X.dtype)
+            course = fit_batches(
+                online,
+                parts,
+                rows,
+                Convergence(online, X.shape[0], len(parts), self.tol, self.max_no_improvement),
+                fresh=self.fresh_restarts,
+                max_iter=self.max_iter,
+                team=team,
+                report=_printing(most) if self.verbose else None,
+            )
+            self._publish(H)
+            self.n_steps_ = course.n_steps
+            self.n_iter_ = math.ceil(course.n_steps / len(parts))
+            found = self._find(X).W if self.fresh_restarts else rows[:, : online.k].copy()
+            self.reconstruction_err_ = np.sqrt(
+                2 * beta_divergence(X, found, self.components_, online.loss.name, n_threads=self.n_threads)
+            )
+        if course.interrupted:
+            raise KeyboardInterrupt
+        if self.n_iter_ == self.max_iter and self.tol > 0:
+            warnings.warn(
+                f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return found
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> "MiniBatchNMF":
+        """Go on learning from one batch.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The batch, of any size; computed in the precision of the first one.
+        y : Ignored
+            There for scikit-learn's conventions.
+        W : array-like of shape (n_samples, n_components), default=None
+            For the first batch with ``init="custom"``: checked, but W of a batch is solved for from scratch.
+        H : array-like of shape (n_components, n_features), default=None
+            Start of H, for the first batch with ``init="custom"``; an array that is given becomes `components_`, as in
+            scikit-learn. Modified in place.
+
+        Returns
+        -------
+        MiniBatchNMF
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters, data or starts that cannot be used, with scikit-learn's messages.
+        """
+        first = not hasattr(self, "components_")
+        with unchanged_by_failure(self), serial_blas():
+            X = self._validated(X, reset=first)
+            if first:
+                self._check_params(X)
+                _, start_H = self._start(X, W, H)
+                self.n_steps_, self.n_iter_ = 0, 1
+                self._online = self._make_online(start_H, X.shape[0])
+            elif self._online is None:
+                self._online = self._make_online(self.components_, X.shape[0])
+            online = self._online
+            assert online is not None
+            check_zeros(X, online.loss.beta)
+            X = X.astype(online.Ht.dtype, copy=False)
+            [batch] = batches(X, online.loss, X.shape[0])
+            online.step(batch, make_team(self.n_threads))
+            self._publish(H if self.init == "custom" else None)
+            self.reconstruction_err_ = np.sqrt(2 * online.divergence)
+            self.n_steps_ += 1
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Find W of X for the components, each row on its own.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Non-negative data.
+
+        Returns
+        -------
+        W : ndarray of shape (n_samples, n_components), dtype of X
+            The transformed data.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data that cannot be used, with scikit-learn's messages.
+        """
+        check_is_fitted(self)
+        return self._find(self._validated(X, reset=False)).W
+
+    def _validated(self, X: Any, reset: bool) -> Any:
+        """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
+        X = validate_data(self, X, reset=reset, **accepted_data(None))
+        check_non_negative(X, CHECKED)
+        return X
+
+    def _check_params(self, X: Any) -> "MiniBatchNMF":
+        """Check what scikit-learn checks, and that solver and data go with the loss."""
+        super()._check_params(X)
+        if self.solver != "auto" and not SOLVERS[self.solver].handles(self._beta_loss):
+            raise ValueError(
+                f"Invalid beta_loss parameter: solver {self.solver!r} does not handle beta_loss = {self.beta_loss!r}"
+            )
+        check_zeros(X, self._beta_loss)
+        return self
+
+    def _start(self, X: Any, W: Any, H: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Initial factors: the given ones, or what `init` says."""
+        if self.init == "custom":
+            if W is None or H is None:
+                raise ValueError("init='custom' needs both W and H.")
+            return self._check_w_h(X, as_factor(W, X.dtype), as_factor(H, X.dtype), True)
+        if W is not None or H is not None:
+            warn_of_ignored()
+        if self._n_components == "auto":
+            self._n_components = X.shape[1]
+        random = check_random_state(None) if self.random_state is None else self.random_state
+        return initialize(
+            X, int(self._n_components), self.init, loss=float(self._beta_loss), random_state=random,
+            n_threads=self.n_threads,
+        )  # fmt: skip
+
+    def _make_online(self, H: np.ndarray, n_samples: int) -> Online:
+        """What learns, from these components on."""
+        loss = make_loss(float(self._beta_loss))
+        return make_online(
+            H, loss, method_for(self.solver, loss, self.forget_factor), n_samples=n_samples,
+            forget_factor=self.forget_factor, alpha_W=self.alpha_W, alpha_H=self.alpha_H, l1_ratio=self.l1_ratio,
+            tol=self.tol, max_sweeps=self.fresh_restarts_max_iter,
+        )  # fmt: skip
+
+    def _publish(self, given: Any) -> None:
+        """Show what has been learned; an array that was given as H takes it."""
+        assert self._online is not None
+        self.components_ = self._online.H
+        self.n_components_ = self._online.k
+        self._ready = {}
+        if self.init == "custom" and isinstance(given, np.ndarray) and given.flags.writeable:
+            given[:] = self.components_
+            self.components_ = given
+
+    def _find(self, X: Any) -> Any:
+        """W of validated X for the components."""
+        loss = make_loss(float(self._beta_loss))
+        if self._ready.get("H") is not self.components_:
+            self._ready.update(H=self.components_, components=Components(self.components_, loss))
+        return transform(
+            X, self._ready["components"], loss=loss.name, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio, tol=self.tol,
+            max_iter=self._transform_max_iter, n_threads=self.n_threads,
+        )  # fmt: skip
+
+
+def _printing(most: int) -> Any:
+    """Return what prints what scikit-learn prints with `verbose`."""
+
+    def report(step: int, cost: float, average: float | None, reason: str | None) -> None:
+        smoothed = "" if average is None else f", ewa cost: {average}"
+        print(f"Minibatch step {step}/{most}: mean batch cost: {cost}{smoothed}")
+        if reason is not None:
+            print(f"Converged ({reason}) at step {step}/{most}")
+
+    return report

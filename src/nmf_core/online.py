@@ -1,0 +1,316 @@
+"""Online NMF: the components follow a stream of batches, of which nothing is kept but the statistics of a pass."""
+
+import math
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nmf_core import _core
+from nmf_core.data import BetaStep, Complete, NewtonStep, Step, factor_array
+from nmf_core.initialization import for_fixed_components
+from nmf_core.losses import Beta
+from nmf_core.penalties import Penalty, make_penalties
+from nmf_core.problem import model_floors, padded
+from nmf_core.solvers import SOLVERS, component_sums, gram
+from nmf_core.solvers.fit import SWEEP_TOL
+from nmf_core.threads import make_team
+
+# How factors can be improved, the first choice first, and how many sweeps at most for one that is about right.
+SWEEPS = {"hals": 2, "newton": 2, "mu": 1}
+# What the start of H counts beside the first batch: with nothing, features that this batch lacks would be lost.
+START = 0.2
+
+
+class Online(ABC):
+    """The components and what is known of all batches so far.
+
+    A batch is gone through like X in an iteration: its rows of W are improved for the present H, and their share is
+    added to the statistics, from which H is improved. But these statistics are not those of the batch alone: what they
+    were before counts too, multiplied by ``forget_factor ** min(1, rows / n_samples)``. The start counts
+    like a fifth of the first batch.
+
+    Parameters
+    ----------
+    H : ndarray of shape (n_components, n_features), float32 or float64
+        Where the components start. Never modified.
+    loss : Beta
+        The loss.
+    solver : str
+        How factors are improved: one of `SWEEPS`. Newton's method improves W only, H as "mu" does.
+    n_samples : int
+        Rows after which `forget_factor` is left of what was known; a larger batch forgets no more than that.
+    forget_factor : float
+        From 0 (only the last batch counts) to 1 (all batches count the same).
+    alpha_W, alpha_H, l1_ratio
+        Penalties as in `nmf_core.factorize`; those of H grow with the rows that count.
+    tol, max_sweeps : float and int
+        When a row of W is done that is solved for from scratch: its steps have fallen to `tol` of its first, or so many
+        sweeps are over.
+
+    Attributes
+    ----------
+    Ht : ndarray of shape (n_features, ld)
+        Factor array of the components: another one after every step.
+    n_steps : int
+        Batches so far.
+    divergence : float
+        Of the last batch: its new W with the components before the step.
+
+    Notes
+    -----
+    A step that fails leaves everything as it was. Nothing depends on the number of threads.
+
+    References
+    ----------
+    J. Mairal, F. Bach, J. Ponce and G. Sapiro (2010), "Online learning for matrix factorization and sparse coding",
+    Journal of Machine Learning Research 11.
+    """
+
+    def __init__(
+        self,
+        H: np.ndarray,
+        loss: Beta,
+        solver: str,
+        *,
+        n_samples: int,
+        forget_factor: float = 0.7,
+        alpha_W: float = 0.0,
+        alpha_H: float | str = "same",
+        l1_ratio: float = 0.0,
+        tol: float = 1e-4,
+        max_sweeps: int = 30,
+    ) -> None:
+        self.k = len(H)
+        self.Ht = padded(H.T, H.dtype)
+        self.loss = loss
+        self.solver = solver
+        self.n_samples = n_samples
+        self.forget_factor = forget_factor
+        self.penalties = alpha_W, alpha_H, l1_ratio
+        self.tol = tol
+        self.max_sweeps = max_sweeps
+        self.n_steps = 0
+        self.divergence = math.nan
+        self.order = np.arange(self.k, dtype=np.int32)
+        self.ones = np.ones(self.k, dtype=H.dtype)
+
+    @cached_property
+    def spare(self) -> np.ndarray:
+        """Room for the next Ht; after a step the one before."""
+        return padded(self.Ht, self.Ht.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.startswith("spare")}
+
+    @property
+    def H(self) -> np.ndarray:
+        """A copy of the components (n_components, n_features)."""
+        return np.ascontiguousarray(self.Ht[:, : self.k].T)
+
+    def step(self, data: Complete, team: _core.Team, W: np.ndarray | None = None) -> float:
+        """Go through a batch.
+
+        Parameters
+        ----------
+        data : Complete
+            The batch, visited by rows, in the precision of the components.
+        team : Team
+            Who works.
+        W : ndarray of shape (n_rows, ld), optional
+            Factor array of the batch, improved by a few sweeps. Modified in place. By default every row is solved for
+            from scratch.
+
+        Returns
+        -------
+        float
+            The cost: the objective of the batch for the new W and the components before the step, divided by its
+            rows.
+        """
+        n = data.shape[0]
+        rest = self.forget_factor ** min(1.0, n / self.n_samples)
+        fresh = W is None
+        if W is None:
+            masses = component_sums(self.Ht, self.k, team).sum(keepdims=True)
+            W = for_fixed_components(data, self.loss, self.k, masses)
+        divergence, learned = self.go_through(data, W, fresh, rest, team)
+        penalty_W, penalty_H = self.penalties_of(n)
+        cost = (divergence + penalty_W.value(W) + penalty_H.value(self.Ht)) / n
+        # all at once, or not at all
+        vars(self).update(learned, Ht=self.spare, spare=self.Ht, n_steps=self.n_steps + 1, divergence=divergence)
+        return cost
+
+    def penalties_of(self, n_rows: float) -> tuple[Penalty, Penalty]:
+        """Penalties of W and H beside so many rows."""
+        return make_penalties((n_rows, len(self.Ht)), *self.penalties)
+
+    def keep_alive(self) -> None:
+        """Let no entry of `spare` be zero: by multiplicative updates it could never grow again, whatever comes."""
+        np.maximum(self.spare, np.finfo(self.spare.dtype).tiny * 2**20, out=self.spare)
+        self.spare[:, self.k :] = 0
+
+    @abstractmethod
+    def go_through(
+        self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
+    ) -> tuple[float, dict[str, Any]]:
+        """Improve W, and write the next Ht to `spare`.
+
+        Returns the divergence of the batch for the new W and Ht, and the attributes that are others after the step:
+        statistics as before times `rest`, and those of the batch.
+        """
+
+
+class QuadraticOnline(Online):
+    """The Frobenius loss: the statistics say all about H, which is improved by the kernel that improves W.
+
+    Attributes
+    ----------
+    S : ndarray of shape (n_features + n_components, ld)
+        ``X.T @ W`` above, ``W.T @ W`` below, over all rows, which count less and less.
+    HHt : ndarray of shape (n_components, n_components)
+        Gram matrix of the components.
+    weight : float
+        The rows that count: older ones count less.
+
+    References
+    ----------
+    N. Guan, D. Tao, Z. Luo and B. Yuan (2012), "Online nonnegative matrix factorization with robust stochastic
+    approximation", doi:10.1109/TNNLS.2012.2197827.
+    """
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.S = factor_array(len(self.Ht) + self.k, self.k, self.Ht.dtype)
+        self.HHt = gram(self.Ht, self.k, make_team(1))
+        self.weight = 0.0
+
+    @cached_property
+    def spare_S(self) -> np.ndarray:
+        """Room for the next statistics."""
+        return padded(self.S, self.S.dtype)
+
+    def go_through(
+        self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
+    ) -> tuple[float, dict[str, Any]]:
+        penalty_W, _ = self.penalties_of(len(W))
+        weight = rest * self.weight + len(W)
+        _, penalty_H = self.penalties_of(weight)
+        m, k, report = data.shape[1], self.k, np.zeros(4)
+        XtW, WtW = self.spare_S[:m], self.spare_S[m:]
+        np.multiply(self.S[:m], rest, out=XtW)
+        WtW[:] = 0
+        solver = "hals" if fresh else self.solver
+        sweeps, tol = (self.max_sweeps, self.tol) if fresh else (SWEEPS[solver], SWEEP_TOL)
+        step = self.step_from(W, self.HHt, penalty_W, solver, sweeps, tol)
+        data.improve(W, None, self.spare_S, report, self.Ht, step, team)
+        model = float(np.einsum("ij,ij->", WtW[:, :k], self.HHt, dtype=np.float64))
+        divergence = max(0.0, (data.squared_norm() - 2 * report[3] + model) / 2)
+        WtW += rest * self.S[m:]
+        if self.n_steps == 0:
+            start = rest * START * np.trace(WtW) / k
+            XtW += start * self.Ht
+            WtW[self.order, self.order] += start
+        HHt = factor_array(k, k, self.Ht.dtype)
+        step = self.step_from(self.Ht, WtW[:, :k], penalty_H, self.solver, SWEEPS[self.solver], SWEEP_TOL)
+        _core.factor_pass(self.spare, None, HHt, report, XtW, *step, team)
+        if self.solver == "mu":
+            self.keep_alive()
+        return divergence, {"S": self.spare_S, "spare_S": self.S, "HHt": HHt[:, :k], "weight": weight}
+
+    def step_from(
+        self, F: np.ndarray, other: np.ndarray, penalty: Penalty, solver: str, sweeps: int, tol: float
+    ) -> Step:
+        """How a factor is improved from F on, given the Gram matrix of the other one."""
+        shifted = penalty.shift(other)
+        number = _core.METHODS[solver]
+        return Step(F, F, shifted[0], shifted, shifted, self.order, number, penalty.l1, 0.0, 0.0, sweeps, tol)
+
+
+class BetaOnline(Online):
+    """Other losses: H takes the multiplicative update of the batch, held back by what is remembered.
+
+    A batch bounds its divergence from above by a function of H that touches it at the present H and has its minimum
+    where the multiplicative update goes. The sum of these bounds over all batches, older ones counting less, has its
+    minimum at H; how firmly it holds H there, the sums of denominators say. So the past enters an update as equal
+    numbers in both halves of the gradient.
+
+    Attributes
+    ----------
+    hold : ndarray of shape (n_features, ld), or (1, ld) for Kullback-Leibler without l2 penalty
+        Sums of ``y^(beta - 1) w``, and of penalties, over all rows, which count less and less.
+
+    References
+    ----------
+    A. Lefevre, F. Bach and C. Fevotte (2011), "Online algorithms for nonnegative matrix factorization with the
+    Itakura-Saito divergence", doi:10.1109/ASPAA.2011.6082314.
+    """
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        alike = self.loss.beta == 1 and not self.penalties_of(1)[1].l2
+        self.hold = np.zeros((1 if alike else len(self.Ht), self.Ht.shape[1]), dtype=self.Ht.dtype)
+
+    @cached_property
+    def spare_S(self) -> np.ndarray:
+        """Room for both halves of the gradient of H: numerators above, denominators below."""
+        m = len(self.Ht)
+        return factor_array(m + (1 if self.loss.beta == 1 else m), self.k, self.Ht.dtype)
+
+    def go_through(
+        self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
+    ) -> tuple[float, dict[str, Any]]:
+        beta, dtype, report, k = self.loss.beta, W.dtype, np.zeros(4), self.k
+        penalty_W, penalty_H = self.penalties_of(len(W))
+        m = len(self.Ht)
+        up, down = self.spare_S[:m], self.spare_S[m:]
+        sums, floors, scale = component_sums(self.Ht, k, team), model_floors(data, beta, by_itself=fresh), self.ones
+        newton = beta == 1 and (fresh or self.solver == "newton")
+        sweeps, tol = (self.max_sweeps, self.tol) if fresh else (SWEEPS["newton" if newton else "mu"], SWEEP_TOL)
+        if newton:
+            costs = (sums + penalty_W.l1).astype(dtype)[np.newaxis]
+            l2 = np.full(len(W), penalty_W.l2, dtype=dtype)
+            newton_step = NewtonStep(W, W, scale, costs, self.order, l2, 0.0, sweeps, tol, floors, False, True)
+            data.newton(W, None, report, self.Ht, newton_step, team)
+            sweeps = 0
+        hold = rest * self.hold
+        up[:] = hold
+        down[:] = 0
+        step = BetaStep(
+            W, W, scale, sums.astype(dtype), self.order, penalty_W.l1, penalty_W.l2, 0.0, sweeps, tol, beta,
+            self.loss.exponent, floors,
+        )  # fmt: skip
+        data.improve_beta(W, None, self.spare_S, report, self.Ht, step, team)
+        if newton:
+            divergence = max(0.0, report[3] + float(sums @ down[0, :k]))
+        else:
+            divergence = data.divergence(W, self.Ht, beta, floors.astype(np.float64), team)
+        hold += down + penalty_H.l1
+        if self.n_steps == 0:
+            start = rest * START * np.mean(down[:, :k])
+            up += start
+            hold += start
+        if penalty_H.l2:
+            hold = hold + penalty_H.l2 * self.Ht
+        up /= np.maximum(hold, np.finfo(dtype).tiny)
+        if self.loss.exponent != 1:
+            up **= self.loss.exponent
+        np.multiply(up, self.Ht, out=self.spare)
+        self.keep_alive()
+        return divergence, {"hold": hold}
+
+
+def method_for(solver: str, loss: Beta, forget_factor: float) -> str:
+    """The method of a solver's name in `SWEEPS` or "auto": the first of these that minimises the loss.
+
+    But with nothing remembered, multiplicative updates: these go a part of the way to what suits the batch at hand, and
+    with all of X as batch are those of the solver "mu".
+    """
+    if solver != "auto":
+        return solver
+    return "mu" if forget_factor == 0 else next(name for name in SWEEPS if SOLVERS[name].handles(loss.beta))
+
+
+def make_online(H: np.ndarray, loss: Beta, solver: str, **how: Any) -> Online:
+    """An `Online` for the loss; arguments as there."""
+    return (QuadraticOnline if loss.quadratic else BetaOnline)(H, loss, solver, **how)
