@@ -115,9 +115,14 @@ def numbers(frame: Any, rows: Labels, columns: Labels) -> np.ndarray:
             if i is None:
                 raise ValueError(f"column {column} holds {kind}, not numbers")
             row = rows[i] if rows else i
-            raise ValueError(f"row {row}, column {column}: {frame.iat[i, j]!r} is not a number")
+            raise ValueError(f"row {row}, column {column}: {fault(frame.iat[i, j])}")
     single = all(kind == np.float32 for kind in frame.dtypes)
     return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
+
+
+def fault(cell: Any) -> str:
+    """What is wrong with a cell that pandas takes for no number: to version 2 of pandas 1e999 is none."""
+    return f"{cell!r} is not {'finite' if is_number(str(cell)) else 'a number'}"
 
 
 def first_word(cells: Any) -> int | None:
