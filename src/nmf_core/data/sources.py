@@ -80,7 +80,7 @@ def _kind(X: Any) -> tuple[str, str] | None:
 def _result_type(dtype: Any) -> np.dtype:
     """The dtype in which something is computed: float32 stays, other numbers become float64."""
     dtype = check_numeric(np.dtype(dtype), "X")
-    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+    return np.dtype(np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64)
 
 
 def _sliced(
@@ -93,7 +93,7 @@ def _sliced(
 ) -> RowBlocks:
     """Blocks of something of which any rows can be read, from the first to the last."""
     n, m = shape[::-1] if more.get("transposed") else shape
-    step = block_rows(n, m * dtype.itemsize, multiple, block_bytes or BLOCK_BYTES)
+    step = block_rows(n, m * dtype.itemsize, multiple, block_bytes)
     bounds = [*range(0, n, step), n]
 
     def blocks() -> Iterator[Matrix]:
@@ -108,9 +108,10 @@ def _sliced(
 
 def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
     """Read from the file, not through the map: what is mapped would fill memory, and a file cut short end us."""
-    plain = X.ndim == 2 and X.dtype in (np.float32, np.float64) and X.dtype.isnative and X.size > 0
+    plain = X.ndim == 2 and X.dtype.kind in "fiub" and X.dtype.itemsize <= 8 and X.size > 0
     if not plain or (block_bytes is None and X.nbytes <= _SMALL):
         return None
+    dtype = _result_type(X.dtype)
     transposed = X.strides[1] != X.itemsize and X.strides[0] == X.itemsize
     A = X.T if transposed else X
     if A.strides[1] != A.itemsize or A.strides[0] < 0:
@@ -120,9 +121,9 @@ def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
     size = m * A.itemsize
     path = X.filename
     if position is None or A.strides[0] != size or path is None or X.mode == "c":  # changes are not in the file
-        return _sliced(lambda first, end: np.array(A[first:end]), X.shape, X.dtype, 64, block_bytes,
+        return _sliced(lambda first, end: np.array(A[first:end]), X.shape, dtype, 64, block_bytes,
                        transposed=transposed)  # fmt: skip
-    step = block_rows(n, size, 64, block_bytes or BLOCK_BYTES)
+    step = block_rows(n, m * dtype.itemsize, 64, block_bytes)
 
     def blocks() -> Iterator[np.ndarray]:
         # one is computed with, one waits, one is read
@@ -138,7 +139,7 @@ def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
                 check_bytes_read(done, len(bytes_), path, first + done // size)
                 yield block
 
-    return RowBlocks(blocks, X.shape, X.dtype, transposed=transposed)
+    return RowBlocks(blocks, X.shape, dtype, transposed=transposed)
 
 
 def _position(A: np.memmap) -> int | None:
@@ -192,12 +193,26 @@ def _from_anndata(X: Any, block_bytes: int | None) -> RowBlocks | None:
     return row_blocks(X.X, block_bytes)
 
 
-def _from_batches(X: Any, names: list[str], n: int, batches: Callable[[int], Iterator[Any]],
-                  block_bytes: int | None, schema: Any) -> RowBlocks:  # fmt: skip
-    """Record batches of pyarrow, of which some columns are features."""
-    types = [schema.field(name).type.to_pandas_dtype() for name in names]
-    dtype = np.dtype(np.float32 if all(kind is np.float32 for kind in types) else np.float64)
-    step = block_rows(n, len(names) * dtype.itemsize, 64, block_bytes or BLOCK_BYTES)
+def batch_blocks(
+    batches: Callable[[int], Iterator[Any]], n: int, names: list[str], dtype: Any, block_bytes: int | None
+) -> RowBlocks:
+    """Record batches of pyarrow, of which some columns are features.
+
+    Parameters
+    ----------
+    batches : callable
+        Called with the number of rows that a batch should have at most, returns a new iterator over them.
+    n : int
+        How many rows they have.
+    names : list of str
+        Which columns are features.
+    dtype : dtype
+        float32 or float64.
+    block_bytes : int or None
+        How large a block should be.
+    """
+    dtype = np.dtype(dtype)
+    step = block_rows(n, len(names) * dtype.itemsize, 64, block_bytes)
 
     def blocks() -> Iterator[np.ndarray]:
         for batch in batches(step):
@@ -209,21 +224,32 @@ def _from_batches(X: Any, names: list[str], n: int, batches: Callable[[int], Ite
     return RowBlocks(blocks, (n, len(names)), dtype, column_labels=tuple(names))
 
 
-def _features(schema: Any) -> list[str]:
-    """The columns but for an index that pandas has left."""
-    return [name for name in schema.names if not name.startswith("__index_level_")]
+def index_columns(schema: Any) -> list[str]:
+    """The columns of an Arrow schema that are an index which pandas has left."""
+    stored = (schema.pandas_metadata or {}).get("index_columns", [])
+    return [name for name in schema.names if name in stored or name.startswith("__index_level_")]
+
+
+def _features(schema: Any) -> tuple[list[str], type]:
+    """The columns but for an index, and the type of all."""
+    index = index_columns(schema)
+    names = [name for name in schema.names if name not in index]
+    single = all(schema.field(name).type.to_pandas_dtype() is np.float32 for name in names)
+    return names, np.float32 if single else np.float64
 
 
 def _from_parquet_file(X: Any, block_bytes: int | None) -> RowBlocks:
-    names = _features(X.schema_arrow)
-    return _from_batches(X, names, X.metadata.num_rows, lambda step: X.iter_batches(step, columns=names), block_bytes,
-                         X.schema_arrow)  # fmt: skip
+    names, dtype = _features(X.schema_arrow)
+    return batch_blocks(lambda step: X.iter_batches(step, columns=names), X.metadata.num_rows, names, dtype,
+                        block_bytes)  # fmt: skip
 
 
 def _from_parquet_dataset(X: Any, block_bytes: int | None) -> RowBlocks:
-    names = _features(X.schema)
-    return _from_batches(X, names, X.count_rows(), lambda step: X.to_batches(columns=names, batch_size=step),
-                         block_bytes, X.schema)  # fmt: skip
+    names, dtype = _features(X.schema)
+    # blocks are read ahead already, and no more of them should be in memory than that
+    few = {"batch_readahead": 1, "fragment_readahead": 1}
+    return batch_blocks(lambda step: X.to_batches(columns=names, batch_size=step, **few), X.count_rows(), names, dtype,
+                        block_bytes)  # fmt: skip
 
 
 def _from_dask(X: Any, block_bytes: int | None) -> Any:
