@@ -5,7 +5,7 @@ None of the libraries is imported: whoever has an object of one has imported it.
 
 import mmap
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,9 @@ from nmf_core.validation import (
 
 # A memory map that is smaller is read in place, like an array.
 _SMALL = 1 << 26
+
+# Of the columns of a Parquet file that are read together.
+_DECODED_BYTES = 1 << 22
 
 
 def accept(
@@ -168,7 +171,15 @@ def _from_chunks(X: Any, block_bytes: int | None) -> RowBlocks | None:
             return block
 
         return _sliced(read, X.shape, dtype, multiple, block_bytes)
-    return _sliced(lambda first, end: X[first:end], X.shape, dtype, multiple, block_bytes)
+
+    def read_zarr(first: int, end: int) -> np.ndarray:
+        # one row of chunks after the other: of those that zarr decodes together, several copies are there
+        block = np.empty((end - first, X.shape[1]), dtype=dtype)
+        for start in range(first, end, multiple):
+            block[start - first : start - first + multiple] = X[start : min(end, start + multiple)]
+        return block
+
+    return _sliced(read_zarr, X.shape, dtype, multiple, block_bytes)
 
 
 def _from_compressed(X: Any, block_bytes: int | None) -> RowBlocks:
@@ -193,15 +204,18 @@ def _from_anndata(X: Any, block_bytes: int | None) -> RowBlocks | None:
     return row_blocks(X.X, block_bytes)
 
 
-def batch_blocks(
-    batches: Callable[[int], Iterator[Any]], n: int, names: list[str], dtype: Any, block_bytes: int | None
+def parquet_blocks(
+    files: Callable[[], Iterable[Any]], n: int, names: list[str], dtype: Any, block_bytes: int | None
 ) -> RowBlocks:
-    """Record batches of pyarrow, of which some columns are features.
+    """Columns of Parquet files that are features.
+
+    A row group is read a few columns at a time, because their pages, often all rows of it, are decoded as a whole: to
+    go through all columns in step takes several times its size. So there are at most one row group and three blocks.
 
     Parameters
     ----------
-    batches : callable
-        Called with the number of rows that a batch should have at most, returns a new iterator over them.
+    files : callable
+        Returns the `ParquetFile` objects of pyarrow, one after the other.
     n : int
         How many rows they have.
     names : list of str
@@ -215,13 +229,30 @@ def batch_blocks(
     step = block_rows(n, len(names) * dtype.itemsize, 64, block_bytes)
 
     def blocks() -> Iterator[np.ndarray]:
-        for batch in batches(step):
-            block = np.empty((batch.num_rows, len(names)), dtype=dtype)
-            for j, name in enumerate(names):
-                block[:, j] = batch.column(name).to_numpy(zero_copy_only=False)
-            yield block
+        for file in files():
+            for i in range(file.num_row_groups):
+                group = _row_group(file, i, names, dtype)
+                if len(group) <= step:
+                    yield group
+                else:
+                    # copies, so that the group is gone when the next one is read
+                    yield from (group[first : first + step].copy() for first in range(0, len(group), step))
+                del group
 
     return RowBlocks(blocks, (n, len(names)), dtype, column_labels=tuple(names))
+
+
+def _row_group(file: Any, i: int, names: list[str], dtype: np.dtype) -> np.ndarray:
+    """Some columns of row group i of a Parquet file."""
+    n = file.metadata.row_group(i).num_rows
+    group = np.empty((n, len(names)), dtype=dtype)
+    width = max(16, _DECODED_BYTES // (8 * max(1, n)))
+    for first in range(0, len(names), width):
+        few = names[first : first + width]
+        table = file.read_row_group(i, columns=few)
+        for j, name in enumerate(few, first):
+            group[:, j] = table.column(name).to_numpy()
+    return group
 
 
 def index_columns(schema: Any) -> list[str]:
@@ -240,16 +271,24 @@ def _features(schema: Any) -> tuple[list[str], type]:
 
 def _from_parquet_file(X: Any, block_bytes: int | None) -> RowBlocks:
     names, dtype = _features(X.schema_arrow)
-    return batch_blocks(lambda step: X.iter_batches(step, columns=names), X.metadata.num_rows, names, dtype,
-                        block_bytes)  # fmt: skip
+    return parquet_blocks(lambda: [X], X.metadata.num_rows, names, dtype, block_bytes)
 
 
 def _from_parquet_dataset(X: Any, block_bytes: int | None) -> RowBlocks:
     names, dtype = _features(X.schema)
-    # blocks are read ahead already, and no more of them should be in memory than that
-    few = {"batch_readahead": 1, "fragment_readahead": 1}
-    return batch_blocks(lambda step: X.to_batches(columns=names, batch_size=step, **few), X.count_rows(), names, dtype,
-                        block_bytes)  # fmt: skip
+    n = X.count_rows()
+    step = block_rows(n, len(names) * np.dtype(dtype).itemsize, 64, block_bytes)
+
+    def blocks() -> Iterator[np.ndarray]:
+        # blocks are read ahead already, and no more of them should be in memory than that
+        few = {"batch_readahead": 1, "fragment_readahead": 1}
+        for batch in X.to_batches(columns=names, batch_size=step, **few):
+            block = np.empty((batch.num_rows, len(names)), dtype=dtype)
+            for j, name in enumerate(names):
+                block[:, j] = batch.column(name).to_numpy(zero_copy_only=False)
+            yield block
+
+    return RowBlocks(blocks, (n, len(names)), dtype, column_labels=tuple(names))
 
 
 def _from_dask(X: Any, block_bytes: int | None) -> Any:

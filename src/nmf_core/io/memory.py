@@ -17,8 +17,8 @@ from nmf_core.io.base import LabelledMatrix, naming
 BASE = 100 * 10**6
 # What pyarrow, pandas or anndata take besides.
 LARGE_LIBRARY = 100 * 10**6
-# How many times the factors are there during a fit.
-COPIES = 4
+# How many times the factors are there during a fit, and in its start, where some have a few columns more.
+COPIES, START_COPIES, START_COLUMNS = 4, 3, 10
 # Of a block: one is computed with, one waits, one is read, and the dtype of that one may change.
 BLOCKS = 4
 # Smaller blocks would cost more time than reading them takes.
@@ -100,8 +100,12 @@ def place(stored: Stored, path: Path, budget: Budget | None) -> LabelledMatrix:
     if budget is None:
         return stored.whole()
     dtype = np.dtype(budget.dtype or stored.dtype)
-    factors = sum(stored.shape) * factor_array(1, max(1, budget.n_components), dtype).nbytes
-    fixed = BASE + COPIES * factors + stored.extra
+    k = max(1, budget.n_components)
+    row = max(
+        COPIES * factor_array(1, k, dtype).nbytes, START_COPIES * factor_array(1, k + START_COLUMNS, dtype).nbytes
+    )
+    factors = sum(stored.shape) * row
+    fixed = BASE + factors + stored.extra
     whole = fixed + stored.whole_bytes + (stored.n_stored * dtype.itemsize if dtype != stored.dtype else 0)
     memory = physical_memory()
     limit = memory if budget.limit is None else budget.limit
@@ -123,7 +127,7 @@ def place(stored: Stored, path: Path, budget: Budget | None) -> LabelledMatrix:
         n, m = stored.shape
         raise ValueError(
             f"the work on {n} x {m} entries with {budget.n_components} components takes about "
-            f"{in_units(fixed + BLOCKS * least)} ({in_units(COPIES * factors)} of them for factors) even if X comes in "
+            f"{in_units(fixed + BLOCKS * least)} ({in_units(factors)} of them for factors) even if X comes in "
             f"blocks, more than the memory limit, {in_units(limit)}"
         )
     return _named(path, stored.blocks(min(room, BLOCK_BYTES)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data.sources import batch_blocks, index_columns
+from nmf_core.data.sources import index_columns, parquet_blocks
 from nmf_core.io.base import LabelledMatrix, library, listed
 from nmf_core.io.memory import LABEL, LARGE_LIBRARY, Stored
 from nmf_core.io.tables import import_pandas, numbers, read_frame
@@ -24,29 +24,30 @@ def read_parquet(path: Path, _: str, labels: str) -> Stored:
     if not files:
         raise ValueError("a folder without .parquet files")
     heads = [parquet.read_metadata(file) for file in files]
+    most = max((head.row_group(i).num_rows for head in heads for i in range(head.num_row_groups)), default=0)
     schema = _common_schema(files, [head.schema.to_arrow_schema() for head in heads], path)
     n = sum(head.num_rows for head in heads)
     index, names = _roles(schema, labels)
     single = all(str(schema.field(name).type) == "float" for name in names)
     dtype = np.dtype(np.float32 if single else np.float64)
 
-    def batches(step: int, columns: list[str] = names) -> Iterator[Any]:
+    def opened() -> Iterator[Any]:
         for file in files:
-            with parquet.ParquetFile(file) as opened:
-                yield from opened.iter_batches(step, columns=columns)
+            with parquet.ParquetFile(file, pre_buffer=False) as one:
+                yield one
 
     def blocks(block_bytes: int | None) -> LabelledMatrix:
         _check_columns(schema, names)
         if n == 0 or not names:
             raise ValueError(f"it is empty: its shape is {n} x {len(names)}")
-        X = batch_blocks(batches, n, names, dtype, block_bytes)
+        X = parquet_blocks(opened, n, names, dtype, block_bytes)
         return LabelledMatrix(X, row_labels(), tuple(names))
 
     def row_labels() -> Labels:
         if not index:
             return None
         pyarrow = library("pyarrow", ".parquet", "cli")
-        frame = pyarrow.Table.from_batches(list(batches(1 << 16, index))).to_pandas()
+        frame = pyarrow.concat_tables([file.read(columns=index) for file in opened()]).to_pandas()
         if len(frame.columns) == 0:
             return tuple(map(str, frame.index))
         return tuple(map(str, frame.iloc[:, 0]))
@@ -67,7 +68,7 @@ def read_parquet(path: Path, _: str, labels: str) -> Stored:
     return Stored(
         shape=(n, len(names)), dtype=dtype, n_stored=n * len(names), whole_bytes=copies * n * row_bytes,
         row_bytes=row_bytes, whole=whole, blocks=blocks,
-        extra=LARGE_LIBRARY + LABEL * (len(names) + (n if index else 0)),
+        extra=LARGE_LIBRARY + most * row_bytes + LABEL * (len(names) + (n if index else 0)),
     )  # fmt: skip
 
 
