@@ -197,6 +197,15 @@ def test_what_the_dtype_costs_counts(large):
     assert isinstance(limited(large, whole + 81_000_000, dtype="float32").X, np.ndarray)
 
 
+def test_a_limit_for_what_cannot_come_in_blocks(tmp_path):
+    np.savetxt(tmp_path / "x.csv", X, delimiter=",")
+    sp.save_npz(tmp_path / "x.npz", sp.csr_array(X))
+    for name in ("x.csv", "x.npz"):
+        assert limited(tmp_path / name, 10**9).X.shape == X.shape
+        with pytest.raises(ValueError, match=r"take about 100 MB, more than the memory limit, 90 MB; of this format X"):
+            limited(tmp_path / name, 90 * 10**6)
+
+
 def test_chunks_taller_than_a_block_are_cut(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "SMALLEST_BLOCK", 1)
     as_h5(tmp_path / "x.h5", chunks=(N, M))

@@ -7,7 +7,7 @@ from pathlib import Path
 from nmf_core.io.arrays import read_mtx, read_npy, read_npz
 from nmf_core.io.base import LABELS, LabelledMatrix, check_labels, locate, naming, split
 from nmf_core.io.chunks import read_h5ad, read_hdf5, read_zarr
-from nmf_core.io.memory import UNITS, Budget, Stored, place
+from nmf_core.io.memory import UNITS, Budget, Stored, check_fits, place
 from nmf_core.io.parquet import read_parquet
 from nmf_core.io.tables import read_text
 from nmf_core.io.triplets import read_triplets
@@ -92,6 +92,8 @@ def read_matrix(file: str | os.PathLike, labels: str = "auto", budget: Budget | 
         table = READERS[ending](path, key, labels)
         if isinstance(table, Stored):
             table = place(table, path, budget)
+        else:
+            check_fits(table, budget)
         for what, found, size in zip(("row", "column"), table[1:], table.X.shape, strict=False):
             check_labels(found, what, size)
     return table

@@ -100,11 +100,7 @@ def place(stored: Stored, path: Path, budget: Budget | None) -> LabelledMatrix:
     if budget is None:
         return stored.whole()
     dtype = np.dtype(budget.dtype or stored.dtype)
-    k = max(1, budget.n_components)
-    row = max(
-        COPIES * factor_array(1, k, dtype).nbytes, START_COPIES * factor_array(1, k + START_COLUMNS, dtype).nbytes
-    )
-    factors = sum(stored.shape) * row
+    factors = _work(stored.shape, dtype, budget.n_components)
     fixed = BASE + factors + stored.extra
     whole = fixed + stored.whole_bytes + (stored.n_stored * dtype.itemsize if dtype != stored.dtype else 0)
     memory = physical_memory()
@@ -131,6 +127,31 @@ def place(stored: Stored, path: Path, budget: Budget | None) -> LabelledMatrix:
             f"blocks, more than the memory limit, {in_units(limit)}"
         )
     return _named(path, stored.blocks(min(room, BLOCK_BYTES)))
+
+
+def check_fits(table: LabelledMatrix, budget: Budget | None) -> None:
+    """Whether a matrix that had to be read whole is within the limit, as far as that can be told."""
+    X = table.X
+    if budget is None or budget.limit is None or X.ndim != 2:
+        return
+    parts = (X.data, X.indices, X.indptr) if hasattr(X, "indptr") else (X,)
+    dtype = np.dtype(np.float32 if np.float32 in (budget.dtype, X.dtype) else np.float64)
+    whole = BASE + _work(X.shape, dtype, budget.n_components) + sum(part.nbytes for part in parts)
+    if whole > budget.limit:
+        raise ValueError(
+            f"X and the work on it take about {in_units(whole)}, more than the memory limit, {in_units(budget.limit)}; "
+            f"of this format X can't come in blocks"
+        )
+
+
+def _work(shape: tuple[int, int], dtype: np.dtype, n_components: int) -> int:
+    """Memory for factors, and for what is as large as one, during a fit and in its start."""
+    k = max(1, n_components)
+    rows = [
+        copies * factor_array(1, columns, dtype).nbytes
+        for copies, columns in ((COPIES, k), (START_COPIES, k + START_COLUMNS))
+    ]
+    return sum(shape) * max(rows)
 
 
 def _named(path: Path, table: LabelledMatrix) -> LabelledMatrix:
