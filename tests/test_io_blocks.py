@@ -270,16 +270,16 @@ def test_blocks_in_another_type_and_order(tmp_path, in_small_blocks):
 
 
 def test_labels_of_parquet(tmp_path, in_small_blocks):
-    frame = pd.DataFrame({"id": np.arange(4), "a": [1.0, 2, 3, 4], "b": [0.0, 1, 0, 1]})
+    frame = pd.DataFrame({"id": [0, 1, 3, 2], "a": [1.0, 2, 3, 4], "b": [0.0, 1, 0, 1]})
     frame.to_parquet(tmp_path / "x.parquet")
     as_parquet(tmp_path / "named.parquet", frame.set_index("id"))
     as_parquet(tmp_path / "two.parquet", frame.set_index(["id", "a"]))
     for budget in (None, Budget()):
         assert read_matrix(tmp_path / "x.parquet", budget=budget)[1:] == (None, ("id", "a", "b"))
-        rows, columns = ("0", "1", "2", "3"), ("a", "b")
+        rows, columns = ("0", "1", "3", "2"), ("a", "b")
         assert read_matrix(tmp_path / "x.parquet", "rows", budget)[1:] == (rows, columns)
         assert read_matrix(tmp_path / "named.parquet", budget=budget)[1:] == (rows, columns)
-        pairs = tuple(f"({i}, {i + 1}.0)" for i in range(4))
+        pairs = tuple(f"({i}, {j}.0)" for i, j in zip(rows, range(1, 5), strict=True))
         assert read_matrix(tmp_path / "two.parquet", budget=budget)[1:] == (pairs, ("b",))
 
 
