@@ -8,7 +8,10 @@ import pytest
 
 import nmf_core
 
-HEAVY = ("sklearn", "pandas", "matplotlib", "tqdm", "jinja2", "pyarrow")
+HEAVY = (
+    *("sklearn", "pandas", "matplotlib", "tqdm", "jinja2"),
+    *("pyarrow", "h5py", "zarr", "anndata", "dask", "distributed"),
+)
 
 WITHOUT_SCIKIT_LEARN = """
     import sys

@@ -16,12 +16,14 @@ import scipy.sparse as sp
 
 from nmf_core import __version__
 from nmf_core.comparison import compare_solvers
+from nmf_core.data import RowBlocks
 from nmf_core.factorization import Factorization, Summary, load
 from nmf_core.factorize import factorize
 from nmf_core.files import check_destination, written_whole
 from nmf_core.interpretation import all_parameters, component_names, label_of
 from nmf_core.io import (
     WRITABLE,
+    Budget,
     LabelledMatrix,
     read_matrix,
     read_triplets,
@@ -50,7 +52,8 @@ def fit(options: argparse.Namespace) -> int:
     _check_outputs(written, options.file)
     if options.report:
         from nmf_core import report  # what it lacks should be known before the work
-    table = _read(options)
+    wholly = [flag for flag in ("report", "missing", "biases") if getattr(options, flag)]
+    table = _read(options, f"--{wholly[0]}" if wholly else "", options.components)
     parameters = {name: getattr(options, name) for name in DEFAULTS if name in vars(options)}
     f = factorize(table.X, options.components, progress=_shows_progress(options), **parameters)
     f = replace(f, row_labels=table.row_labels, column_labels=table.column_labels)
@@ -76,7 +79,8 @@ def transform(options: argparse.Namespace) -> int:
     f = load(options.model)
     if options.missing:
         f = replace(f, parameters={**f.parameters, "missing": options.missing})
-    table = _read(options)
+    wholly = "a model of data with missing entries" if f.parameters.get("missing") or f.biases is not None else ""
+    table = _read(options, wholly, f.n_components)
     X = _widened(table, f) if options.triplets else _in_order(table, f)
     W = f.transform(X, n_threads=options.threads)
     write_matrix(path, W, table.row_labels, component_names(f))
@@ -88,7 +92,7 @@ def transform(options: argparse.Namespace) -> int:
 def rank(options: argparse.Namespace) -> int:
     """Compare numbers of components by the error of entries that are held out."""
     _check_picture(options)
-    table = _read(options)
+    table = _read(options, "comparing numbers of components", max(options.ranks))
     # What is not said is left to cross-validation, which knows better what goes together.
     given = _given(options)
     selection = cross_validate_rank(
@@ -103,7 +107,7 @@ def rank(options: argparse.Namespace) -> int:
 def compare(options: argparse.Namespace) -> int:
     """Fit by several solvers from one start."""
     _check_picture(options)
-    table = _read(options)
+    table = _read(options, "comparing solvers", options.components)
     comparison = compare_solvers(
         table.X, options.components, options.solvers, time_limit=options.time_limit, tol=options.tol,
         **{name: value for name, value in _given(options).items() if name not in ("tol", "time_limit")},
@@ -140,7 +144,7 @@ def recommend(options: argparse.Namespace) -> int:
         unknown = options.users[int(users.argmin())]
         hint = f": its rows have no labels, but numbers from 0 to {n - 1}" if f.row_labels is None else ""
         raise ValueError(f"{options.model} has no row {unknown!r}{hint}")
-    exclude = None if options.file is None else _excluded(_read(options), f, options)
+    exclude = None if options.file is None else _excluded(_read(options, "--exclude"), f, options)
     found = f.recommend(users, options.n, exclude=exclude, n_threads=options.threads)
     told = [
         [(label_of(f.column_labels, j), float(score)) for j, score in zip(*row, strict=True) if j >= 0]
@@ -168,11 +172,16 @@ def demo(options: argparse.Namespace) -> int:
     return 0
 
 
-def _read(options: argparse.Namespace) -> LabelledMatrix:
+def _read(options: argparse.Namespace, needs_whole: str, n_components: int = 0) -> LabelledMatrix:
+    """The matrix of the options; in blocks if it is large, unless something needs it whole."""
+    limit = getattr(options, "memory_limit", None)
     if options.triplets:
+        if limit is not None:
+            raise ValueError("--memory-limit is not for --triplets, which are read whole")
         table = read_triplets(options.file, options.triplets, options.labels)
     else:
-        table = read_matrix(options.file, options.labels)
+        budget = Budget(max(1, n_components), limit, needs_whole, options.dtype)
+        table = read_matrix(options.file, options.labels, budget)
     if options.dtype and table.X.dtype.kind in "fiub":
         with np.errstate(over="ignore"):  # an infinity is reported with its place
             return table._replace(X=table.X.astype(options.dtype))
@@ -226,7 +235,8 @@ def _in_order(table: LabelledMatrix, f: Factorization) -> Any:
         if label not in place:
             raise ValueError(f"X has no column {label!r}, which the model needs.")
     _places(table.column_labels, f.column_labels, len(f.column_labels), strict=True)
-    return table.X[:, [place[label] for label in f.column_labels]]
+    columns = [place[label] for label in f.column_labels]
+    return table.X.take_columns(columns) if isinstance(table.X, RowBlocks) else table.X[:, columns]
 
 
 def _widened(table: LabelledMatrix, f: Factorization) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from nmf_core import __version__
 from nmf_core.cli import commands
 from nmf_core.cli.commands import DEFAULTS, PICTURES
-from nmf_core.io import LABELS, READERS, WRITABLE
+from nmf_core.io import LABELS, READERS, UNITS, WRITABLE
 from nmf_core.losses import LOSSES
 from nmf_core.model_selection import METHODS
 from nmf_core.penalties import ALPHA_SCALINGS
@@ -19,7 +19,9 @@ from nmf_core.validation import MISSING
 
 FILES = f"""\
 FILE ends in one of {", ".join(READERS)}.
-Of several arrays in an .npz file, FILE.npz::NAME is read; row_labels and column_labels are its labels.
+.h5, .hdf5, .h5ad, .zarr and .parquet need pip install "nmf-core[io]". A folder with .parquet files is read as one.
+Of several arrays in one file, FILE::NAME is read, such as FILE.npz::NAME, FILE.h5::PATH/OF/DATASET or
+FILE.h5ad::layers/NAME; in .npz, HDF5 and zarr, row_labels and column_labels are its labels.
 With --triplets FILE is a .csv, .tsv or .parquet file with a line for every entry that is stored, such as a rating:
 three columns by their names, or by their numbers from 0. Rows and columns are in the order in which they come; no
 pair may come twice.
@@ -72,7 +74,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
     parser.add_argument("-k", "--components", type=int, required=True, metavar="N", help="number of components")
     _add_factorization(parser.add_argument_group("the factorization"))
-    _add_input(parser)
+    _add_memory_limit(_add_input(parser))
     output = parser.add_argument_group("output")
     output.add_argument(
         "-o",
@@ -124,7 +126,7 @@ def _add_transform(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="rows with the features of the model")
     parser.add_argument("--missing", choices=MISSING, help="what is missing, as in fit (default: as for the model)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all that are available)")
-    _add_input(parser)
+    _add_memory_limit(_add_input(parser))
     output = parser.add_argument_group("output")
     output.add_argument(
         "-o", "--output", type=Path, metavar="W",
@@ -208,7 +210,16 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> None:
+def _add_memory_limit(reading: Any) -> None:
+    reading.add_argument(
+        "--memory-limit", type=_bytes, metavar="SIZE",
+        help="how much memory X and the work on it may take, such as 2GB or 512MiB; an .npy, .parquet, .h5, .hdf5, "
+        ".h5ad or .zarr that is larger is read block by block in every iteration (default: a quarter of the memory "
+        "there is for X)",
+    )  # fmt: skip
+
+
+def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> Any:
     reading = parser.add_argument_group("input")
     reading.add_argument(
         "--labels",
@@ -226,6 +237,7 @@ def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> None:
         reading.add_argument("--dtype", choices=["float32", "float64"], help="compute in this (default: as in FILE)")
     else:
         parser.set_defaults(dtype=None)
+    return reading
 
 
 def _add_verbosity(output: Any) -> None:
@@ -239,6 +251,15 @@ def _loss(text: str) -> float | str:
 
 def _number_or_same(text: str) -> float | str:
     return text if text == "same" else float(text)
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes with a unit or without."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", text, re.IGNORECASE)
+    units = {unit.lower(): factor for unit, factor in UNITS.items()}
+    if found is None or (found[2] or "B").lower() not in units:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 2GB, 512MiB or 100000; units are {', '.join(UNITS)}")
+    return int(float(found[1]) * units[(found[2] or "B").lower()])
 
 
 def _ranks(text: str) -> list[int]:

@@ -14,6 +14,7 @@ from nmf_core.validation import (
     check_block_dtype,
     check_block_shape,
     check_blocks,
+    check_resident,
     check_row_block,
     is_sparse,
 )
@@ -85,9 +86,21 @@ class RowBlocks:
         self._sorted = True
 
     def astype(self, dtype: Any, copy: bool = False) -> "RowBlocks":
-        """The same blocks in a wider dtype."""
-        labels: dict[str, Any] = {"row_labels": self.row_labels, "column_labels": self.column_labels}
-        return RowBlocks(self.blocks, self.shape, dtype, transposed=self.transposed, wrap=self.wrap, **labels)
+        """The same blocks in another dtype."""
+        return self._changed(lambda block: _narrowed(block, np.dtype(dtype)), dtype=dtype)
+
+    def take_columns(self, columns: Any) -> "RowBlocks":
+        """The same rows with these columns, given by their numbers, in this order; without labels of columns."""
+        check_resident(not self.transposed, "Columns in another order, of data that are stored by columns,")
+        columns = np.asarray(columns)
+        return self._changed(
+            lambda block: _indexable(block)[:, columns], shape=(self.shape[0], len(columns)), column_labels=None
+        )
+
+    def _changed(self, change: Callable[[Any], Any], **others: Any) -> "RowBlocks":
+        """Blocks of which each has been changed."""
+        names = ("shape", "dtype", "transposed", "row_labels", "column_labels", "wrap")
+        return RowBlocks(lambda: map(change, self.blocks()), **{name: getattr(self, name) for name in names} | others)
 
     def __iter__(self) -> Iterator[Matrix]:
         """The blocks as arrays or CSR, checked and read ahead."""
@@ -110,10 +123,29 @@ class RowBlocks:
         self.passes += 1
 
 
-def block_rows(n: int, row_bytes: int, multiple: int = _TILE, block_bytes: int = BLOCK_BYTES) -> int:
-    """How many rows, of n, a block should have: a multiple of `multiple`, such as the rows of a chunk in a file."""
-    wanted = max(_TILE, block_bytes // max(1, row_bytes))
-    return min(n, max(multiple, wanted // multiple * multiple))
+def block_rows(n: int, row_bytes: int, multiple: int = _TILE, block_bytes: int | None = None) -> int:
+    """How many rows, of n, a block should have: a multiple of `multiple`, such as the rows of a chunk in a file.
+
+    If they must not take more than `block_bytes`, they may be fewer than `multiple`, but they are at least one.
+    """
+    wanted = (block_bytes or BLOCK_BYTES) // max(1, row_bytes)
+    if block_bytes is None:
+        wanted = max(wanted, multiple, _TILE)
+    return min(n, next((wanted // size * size for size in (multiple, _TILE) if wanted >= size), max(1, wanted)))
+
+
+def _indexable(block: Any) -> Any:
+    """The block as an array or CSR."""
+    return block.tocsr() if is_sparse(block) else np.asarray(block)
+
+
+def _narrowed(block: Any, dtype: np.dtype) -> Any:
+    """The block, floats that are wider than the dtype converted to it; what overflows is found as an infinity."""
+    block = _indexable(block)
+    if block.dtype.kind != "f" or block.dtype.itemsize <= dtype.itemsize:
+        return block
+    with np.errstate(over="ignore"):
+        return block.astype(dtype)
 
 
 def read_ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:

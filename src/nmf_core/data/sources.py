@@ -5,7 +5,7 @@ None of the libraries is imported: whoever has an object of one has imported it.
 
 import mmap
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,9 @@ from nmf_core.validation import (
 
 # A memory map that is smaller is read in place, like an array.
 _SMALL = 1 << 26
+
+# Of the columns of a Parquet file that are read together.
+_DECODED_BYTES = 1 << 22
 
 
 def accept(
@@ -80,7 +83,7 @@ def _kind(X: Any) -> tuple[str, str] | None:
 def result_type(dtype: Any) -> np.dtype:
     """The dtype in which something is computed: float32 stays, other numbers become float64."""
     dtype = check_numeric(np.dtype(dtype), "X")
-    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+    return np.dtype(np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64)
 
 
 def _sliced(
@@ -93,7 +96,7 @@ def _sliced(
 ) -> RowBlocks:
     """Blocks of something of which any rows can be read, from the first to the last."""
     n, m = shape[::-1] if more.get("transposed") else shape
-    step = block_rows(n, m * dtype.itemsize, multiple, block_bytes or BLOCK_BYTES)
+    step = block_rows(n, m * dtype.itemsize, multiple, block_bytes)
     bounds = [*range(0, n, step), n]
 
     def blocks() -> Iterator[Matrix]:
@@ -108,9 +111,10 @@ def _sliced(
 
 def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
     """Read from the file, not through the map: what is mapped would fill memory, and a file cut short end us."""
-    plain = X.ndim == 2 and X.dtype in (np.float32, np.float64) and X.dtype.isnative and X.size > 0
+    plain = X.ndim == 2 and X.dtype.kind in "fiub" and X.dtype.itemsize <= 8 and X.size > 0
     if not plain or (block_bytes is None and X.nbytes <= _SMALL):
         return None
+    dtype = _result_type(X.dtype)
     transposed = X.strides[1] != X.itemsize and X.strides[0] == X.itemsize
     A = X.T if transposed else X
     if A.strides[1] != A.itemsize or A.strides[0] < 0:
@@ -120,9 +124,9 @@ def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
     size = m * A.itemsize
     path = X.filename
     if position is None or A.strides[0] != size or path is None or X.mode == "c":  # changes are not in the file
-        return _sliced(lambda first, end: np.array(A[first:end]), X.shape, X.dtype, 64, block_bytes,
+        return _sliced(lambda first, end: np.array(A[first:end]), X.shape, dtype, 64, block_bytes,
                        transposed=transposed)  # fmt: skip
-    step = block_rows(n, size, 64, block_bytes or BLOCK_BYTES)
+    step = block_rows(n, m * dtype.itemsize, 64, block_bytes)
 
     def blocks() -> Iterator[np.ndarray]:
         # one is computed with, one waits, one is read
@@ -138,7 +142,7 @@ def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
                 check_bytes_read(done, len(bytes_), path, first + done // size)
                 yield block
 
-    return RowBlocks(blocks, X.shape, X.dtype, transposed=transposed)
+    return RowBlocks(blocks, X.shape, dtype, transposed=transposed)
 
 
 def _position(A: np.memmap) -> int | None:
@@ -167,7 +171,15 @@ def _from_chunks(X: Any, block_bytes: int | None) -> RowBlocks | None:
             return block
 
         return _sliced(read, X.shape, dtype, multiple, block_bytes)
-    return _sliced(lambda first, end: X[first:end], X.shape, dtype, multiple, block_bytes)
+
+    def read_zarr(first: int, end: int) -> np.ndarray:
+        # one row of chunks after the other: of those that zarr decodes together, several copies are there
+        block = np.empty((end - first, X.shape[1]), dtype=dtype)
+        for start in range(first, end, multiple):
+            block[start - first : start - first + multiple] = X[start : min(end, start + multiple)]
+        return block
+
+    return _sliced(read_zarr, X.shape, dtype, multiple, block_bytes)
 
 
 def _from_compressed(X: Any, block_bytes: int | None) -> RowBlocks:
@@ -192,38 +204,91 @@ def _from_anndata(X: Any, block_bytes: int | None) -> RowBlocks | None:
     return row_blocks(X.X, block_bytes)
 
 
-def _from_batches(X: Any, names: list[str], n: int, batches: Callable[[int], Iterator[Any]],
-                  block_bytes: int | None, schema: Any) -> RowBlocks:  # fmt: skip
-    """Record batches of pyarrow, of which some columns are features."""
-    types = [schema.field(name).type.to_pandas_dtype() for name in names]
-    dtype = np.dtype(np.float32 if all(kind is np.float32 for kind in types) else np.float64)
-    step = block_rows(n, len(names) * dtype.itemsize, 64, block_bytes or BLOCK_BYTES)
+def parquet_blocks(
+    files: Callable[[], Iterable[Any]], n: int, names: list[str], dtype: Any, block_bytes: int | None
+) -> RowBlocks:
+    """Columns of Parquet files that are features.
+
+    A row group is read a few columns at a time, because their pages, often all rows of it, are decoded as a whole: to
+    go through all columns in step takes several times its size. So there are at most one row group and three blocks.
+
+    Parameters
+    ----------
+    files : callable
+        Returns the `ParquetFile` objects of pyarrow, one after the other.
+    n : int
+        How many rows they have.
+    names : list of str
+        Which columns are features.
+    dtype : dtype
+        float32 or float64.
+    block_bytes : int or None
+        How large a block should be.
+    """
+    dtype = np.dtype(dtype)
+    step = block_rows(n, len(names) * dtype.itemsize, 64, block_bytes)
 
     def blocks() -> Iterator[np.ndarray]:
-        for batch in batches(step):
+        for file in files():
+            for i in range(file.num_row_groups):
+                group = _row_group(file, i, names, dtype)
+                if len(group) <= step:
+                    yield group
+                else:
+                    # copies, so that the group is gone when the next one is read
+                    yield from (group[first : first + step].copy() for first in range(0, len(group), step))
+                del group
+
+    return RowBlocks(blocks, (n, len(names)), dtype, column_labels=tuple(names))
+
+
+def _row_group(file: Any, i: int, names: list[str], dtype: np.dtype) -> np.ndarray:
+    """Some columns of row group i of a Parquet file."""
+    n = file.metadata.row_group(i).num_rows
+    group = np.empty((n, len(names)), dtype=dtype)
+    width = max(16, _DECODED_BYTES // (8 * max(1, n)))
+    for first in range(0, len(names), width):
+        few = names[first : first + width]
+        table = file.read_row_group(i, columns=few)
+        for j, name in enumerate(few, first):
+            group[:, j] = table.column(name).to_numpy()
+    return group
+
+
+def index_columns(schema: Any) -> list[str]:
+    """The columns of an Arrow schema that are an index which pandas has left."""
+    stored = (schema.pandas_metadata or {}).get("index_columns", [])
+    return [name for name in schema.names if name in stored or name.startswith("__index_level_")]
+
+
+def _features(schema: Any) -> tuple[list[str], type]:
+    """The columns but for an index, and the type of all."""
+    index = index_columns(schema)
+    names = [name for name in schema.names if name not in index]
+    single = all(schema.field(name).type.to_pandas_dtype() is np.float32 for name in names)
+    return names, np.float32 if single else np.float64
+
+
+def _from_parquet_file(X: Any, block_bytes: int | None) -> RowBlocks:
+    names, dtype = _features(X.schema_arrow)
+    return parquet_blocks(lambda: [X], X.metadata.num_rows, names, dtype, block_bytes)
+
+
+def _from_parquet_dataset(X: Any, block_bytes: int | None) -> RowBlocks:
+    names, dtype = _features(X.schema)
+    n = X.count_rows()
+    step = block_rows(n, len(names) * np.dtype(dtype).itemsize, 64, block_bytes)
+
+    def blocks() -> Iterator[np.ndarray]:
+        # blocks are read ahead already, and no more of them should be in memory than that
+        few = {"batch_readahead": 1, "fragment_readahead": 1}
+        for batch in X.to_batches(columns=names, batch_size=step, **few):
             block = np.empty((batch.num_rows, len(names)), dtype=dtype)
             for j, name in enumerate(names):
                 block[:, j] = batch.column(name).to_numpy(zero_copy_only=False)
             yield block
 
     return RowBlocks(blocks, (n, len(names)), dtype, column_labels=tuple(names))
-
-
-def _features(schema: Any) -> list[str]:
-    """The columns but for an index that pandas has left."""
-    return [name for name in schema.names if not name.startswith("__index_level_")]
-
-
-def _from_parquet_file(X: Any, block_bytes: int | None) -> RowBlocks:
-    names = _features(X.schema_arrow)
-    return _from_batches(X, names, X.metadata.num_rows, lambda step: X.iter_batches(step, columns=names), block_bytes,
-                         X.schema_arrow)  # fmt: skip
-
-
-def _from_parquet_dataset(X: Any, block_bytes: int | None) -> RowBlocks:
-    names = _features(X.schema)
-    return _from_batches(X, names, X.count_rows(), lambda step: X.to_batches(columns=names, batch_size=step),
-                         block_bytes, X.schema)  # fmt: skip
 
 
 def _from_dask(X: Any, block_bytes: int | None) -> Any:

@@ -3,18 +3,22 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from nmf_core.io.arrays import read_mtx, read_npy, read_npz
 from nmf_core.io.base import LABELS, LabelledMatrix, check_labels, locate, naming, split
-from nmf_core.io.tables import read_parquet, read_text
+from nmf_core.io.chunks import read_h5ad, read_hdf5, read_zarr
+from nmf_core.io.memory import UNITS, Budget, Stored, check_fits, place
+from nmf_core.io.parquet import read_parquet
+from nmf_core.io.tables import read_text
 from nmf_core.io.triplets import read_triplets
 from nmf_core.io.writing import WRITABLE, write_matrix
 
 __all__ = [
     "LABELS",
     "READERS",
+    "UNITS",
     "WRITABLE",
+    "Budget",
     "LabelledMatrix",
     "read_matrix",
     "read_triplets",
@@ -22,7 +26,7 @@ __all__ = [
     "write_matrix",
 ]
 
-READERS: dict[str, Callable[[Path, Any], LabelledMatrix]] = {
+READERS: dict[str, Callable[[Path, str, str], LabelledMatrix | Stored]] = {
     ".npy": read_npy,
     ".npz": read_npz,
     ".mtx": read_mtx,
@@ -32,10 +36,18 @@ READERS: dict[str, Callable[[Path, Any], LabelledMatrix]] = {
     ".tsv": read_text,
     ".tsv.gz": read_text,
     ".parquet": read_parquet,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".h5ad": read_h5ad,
+    ".zarr": read_zarr,
 }
 
+# Of which ``FILE::NAME`` chooses an array, and which may be folders.
+KEYED = (".npz", ".h5", ".hdf5", ".h5ad", ".zarr")
+FOLDERS = (".parquet", ".zarr")
 
-def read_matrix(file: str | os.PathLike, labels: str = "auto") -> LabelledMatrix:
+
+def read_matrix(file: str | os.PathLike, labels: str = "auto", budget: Budget | None = None) -> LabelledMatrix:
     """Read a matrix; the end of the file's name says what it is.
 
     ===================== ================================================================================
@@ -44,7 +56,11 @@ def read_matrix(file: str | os.PathLike, labels: str = "auto") -> LabelledMatrix
                           called row_labels and column_labels are its labels
     .mtx, .mtx.gz         Matrix Market
     .csv, .tsv            text separated by commas or tabs (.csv.gz, .tsv.gz: compressed)
-    .parquet              a data frame: names of columns are labels, so are an index or a first column of text
+    .parquet              a data frame: names of columns are labels, so are an index or a first column of text;
+                          a folder is one with the rows of all its .parquet files
+    .h5, .hdf5            a dataset of HDF5 with labels as in .npz; of several, ``FILE.h5::PATH`` is read
+    .h5ad                 AnnData: X with the names of cells and genes, or ``FILE.h5ad::layers/NAME``
+    .zarr                 a folder of zarr: an array, or one in a group as in .h5
     ===================== ================================================================================
 
     Parameters
@@ -54,6 +70,9 @@ def read_matrix(file: str | os.PathLike, labels: str = "auto") -> LabelledMatrix
     labels : {"auto", "both", "rows", "columns", "none"}
         Which labels text has. "auto" takes the first line for labels of columns unless each of its cells is a
         number, and the first column for labels of rows if it starts with no number or has no heading.
+    budget : Budget, optional
+        How much memory there is: .npy, .parquet, HDF5, AnnData and zarr that are larger come as `RowBlocks`. Without
+        it everything is read whole.
 
     Returns
     -------
@@ -64,13 +83,17 @@ def read_matrix(file: str | os.PathLike, labels: str = "auto") -> LabelledMatrix
     OSError
         The file can't be read.
     ValueError
-        It doesn't hold a matrix, or a label occurs twice; the message says where.
+        It doesn't hold a matrix, a label occurs twice, or it does not fit into the budget; the message says where.
     ImportError
-        It needs pandas (or pyarrow), which is not installed.
+        It needs pandas or another library, which is not installed.
     """
-    path, key, ending = locate(file, READERS, "a matrix")
+    path, key, ending = locate(file, READERS, "a matrix", KEYED, FOLDERS)
     with naming(path):
-        table = READERS[ending](path, key if ending == ".npz" else labels)
+        table = READERS[ending](path, key, labels)
+        if isinstance(table, Stored):
+            table = place(table, path, budget)
+        else:
+            check_fits(table, budget)
         for what, found, size in zip(("row", "column"), table[1:], table.X.shape, strict=False):
             check_labels(found, what, size)
     return table
@@ -79,4 +102,5 @@ def read_matrix(file: str | os.PathLike, labels: str = "auto") -> LabelledMatrix
 def stem(file: str | os.PathLike) -> str:
     """The name of a file for `read_matrix`, without folder and ending."""
     path, _, ending = split(file, READERS)
-    return path.name[: len(path.name) - len(ending)]
+    name = path.name or path.resolve().name  # of the folder that is the current one
+    return name[: len(name) - len(ending)]

@@ -6,41 +6,48 @@ import numpy as np
 import scipy.io
 import scipy.sparse as sp
 
-from nmf_core.io.base import LabelledMatrix
+from nmf_core.data import row_blocks
+from nmf_core.io.base import LABEL_ARRAYS, LabelledMatrix, choose
+from nmf_core.io.memory import Stored
 
-_LABEL_ARRAYS = ("row_labels", "column_labels")
 
-
-def read_npy(path: Path, _: str) -> LabelledMatrix:
+def read_npy(path: Path, _: str, __: str) -> LabelledMatrix | Stored:
     """One array, mapped into memory."""
     X = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(X, np.ndarray):
         X.close()
         raise ValueError("not an .npy file; .npz is what its content looks like")
-    return LabelledMatrix(X)
+    # A memory map of NumPy's own class would come in blocks.
+    whole = LabelledMatrix(np.asarray(X))
+    source = row_blocks(X, 1)
+    if source is None:
+        return whole
+    width = X.shape[0] if source.transposed else X.shape[1]
+    converted = 0 if X.dtype == source.dtype else source.dtype.itemsize
+    return Stored(
+        shape=X.shape, dtype=source.dtype, n_stored=X.size, whole_bytes=X.size * (X.itemsize + converted),
+        row_bytes=width * (X.itemsize + converted), whole=lambda: whole,
+        blocks=lambda block_bytes: LabelledMatrix(row_blocks(X, block_bytes)),
+    )  # fmt: skip
 
 
-def read_npz(path: Path, key: str) -> LabelledMatrix:
+def read_npz(path: Path, key: str, _: str) -> LabelledMatrix:
     """A sparse matrix of SciPy, the only array, or the one that is called `key`; and labels beside it."""
     with path.open("rb") as binary:  # np.load would leave a damaged file open
         file = np.load(binary, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise ValueError("not an .npz file; .npy is what its content looks like")
-        labels = [tuple(map(str, file[name].astype(str))) if name in file else None for name in _LABEL_ARRAYS]
+        labels = [tuple(map(str, file[name].astype(str))) if name in file else None for name in LABEL_ARRAYS]
         if not key and {"format", "shape", "data"} <= set(file.files):
             binary.seek(0)
             return LabelledMatrix(sp.load_npz(binary), *labels)
-        names = [name for name in file.files if name not in _LABEL_ARRAYS]
-        if not key and len(names) != 1:
-            raise ValueError(f"holds {len(names)} arrays ({', '.join(names)}); choose one as {path}::NAME")
-        if key and key not in names:
-            raise ValueError(f"holds no array {key!r}, only {', '.join(names)}")
-        X = np.asarray(file[key or names[0]])
+        names = [name for name in file.files if name not in LABEL_ARRAYS]
+        X = np.asarray(file[choose(path, "array", names, names, key)])
     # The labels are those of the only matrix; of several, nobody knows which they belong to.
     return LabelledMatrix(X, *labels) if len(names) == 1 else LabelledMatrix(X)
 
 
-def read_mtx(path: Path, _: str) -> LabelledMatrix:
+def read_mtx(path: Path, _: str, __: str) -> LabelledMatrix:
     """A matrix of Matrix Market."""
     X = scipy.io.mmread(path, spmatrix=False)
     return LabelledMatrix(X.tocsr() if sp.issparse(X) else X)

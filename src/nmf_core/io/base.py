@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import importlib
 import os
 import zipfile
 import zlib
@@ -14,11 +15,14 @@ from nmf_core.validation import Labels
 
 # What readers raise on a file that isn't what its name says, or not all of it.
 UNREADABLE = (
-    *(ValueError, TypeError, LookupError, EOFError, OverflowError),
+    *(ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError),
     *(csv.Error, zlib.error, zipfile.BadZipFile),
 )
 
 LABELS = ("auto", "both", "rows", "columns", "none")
+
+# What arrays are called that hold the labels of one beside them.
+LABEL_ARRAYS = ("row_labels", "column_labels")
 
 
 class LabelledMatrix(NamedTuple):
@@ -26,8 +30,8 @@ class LabelledMatrix(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray or sparse matrix of shape (n_samples, n_features)
-        In the dtype of the file; text becomes float64.
+    X : ndarray, sparse matrix or RowBlocks of shape (n_samples, n_features)
+        In the dtype of the file; text becomes float64. `RowBlocks` if it is not in memory.
     row_labels, column_labels : tuple of str or None
         Names, without repetition.
     """
@@ -37,15 +41,28 @@ class LabelledMatrix(NamedTuple):
     column_labels: Labels = None
 
 
-def locate(file: str | os.PathLike, endings: Collection[str], what: str) -> tuple[Path, str, str]:
-    """Path, name of an array in it, and ending, which is one of those given, of a file that is there."""
+def locate(
+    file: str | os.PathLike,
+    endings: Collection[str],
+    what: str,
+    keyed: Collection[str] = (),
+    folders: Collection[str] = (),
+) -> tuple[Path, str, str]:
+    """Path, name of an array in it, and ending, which is one of those given, of a file that is there.
+
+    Endings that are `keyed` may have such a name, those of `folders` may be folders: one without an ending that has
+    .parquet files in it is one of these.
+    """  # fmt: skip
     path, key, ending = split(file, endings)
     if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not ending and ".parquet" in folders and next(path.rglob("*.parquet"), None):
+            ending = ".parquet"
+        if ending not in folders:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if ending not in endings:
         raise ValueError(f"{path}: the name of {what} must end in one of {', '.join(endings)}")
-    if key and ending != ".npz":
-        raise ValueError(f"{path}: ::{key} would choose an array of an .npz file, which this is not")
+    if key and ending not in keyed:
+        raise ValueError(f"{path}: ::{key} would choose an array of an .npz file or the like, which this is not")
     path.stat()  # readers differ in what they raise if the file is missing
     return path, key, ending
 
@@ -55,8 +72,37 @@ def split(file: str | os.PathLike, endings: Collection[str]) -> tuple[Path, str,
     name, key = os.fspath(file), ""
     if "::" in name and not Path(name).exists():
         name, _, key = name.rpartition("::")
-    found = [ending for ending in endings if name.lower().endswith(ending)]
+    found = [ending for ending in endings if name.lower().rstrip("/").endswith(ending)]
     return Path(name), key, found[0] if found else ""
+
+
+def choose(path: Path, what: str, matrices: Collection[str], names: Collection[str], key: str) -> str:
+    """The name of the only matrix, or, of several or other arrays, the one that is called `key`."""
+    if key and key.strip("/") in names:
+        return key.strip("/")
+    if key:
+        raise ValueError(f"holds no {what} {key!r}, only {listed(names)}")
+    if not matrices:
+        raise ValueError(f"holds no matrix of numbers; it has {listed(names)}")
+    if len(matrices) > 1:
+        raise ValueError(f"holds {len(matrices)} {what}s ({listed(matrices)}); choose one as {path}::NAME")
+    return next(iter(matrices))
+
+
+def listed(names: Collection[str]) -> str:
+    """Names for a message, not more than fit on a line."""
+    shown = [*names][:20]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f"{', '.join(shown)}{more}" if shown else "nothing"
+
+
+def library(name: str, what: str, extra: str = "io") -> Any:
+    """A library that is not always there, or an ImportError that says how to get it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        needed = name.partition(".")[0]
+        raise ImportError(f'Reading {what} needs {needed}: pip install "nmf-core[{extra}]"') from error
 
 
 @contextmanager
@@ -64,8 +110,11 @@ def naming(path: Path) -> Iterator[None]:
     """Errors of readers become one line that begins with the name of the file."""
     try:
         yield
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split()) or type(error).__name__}") from error
+    except (*UNREADABLE, OSError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and (error.filename is not None or str(path) in text):
+            raise
+        raise ValueError(f"{path}: {text}") from error
 
 
 def check_labels(labels: Labels, what: str, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Tables: text and Parquet, by way of pandas."""
+"""Tables, by way of pandas."""
 
 import csv
 import gzip
@@ -8,20 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.io.base import LabelledMatrix
+from nmf_core.io.base import LabelledMatrix, library
 from nmf_core.validation import Labels
 
 
 def import_pandas() -> Any:
     """The module pandas, or an ImportError that says how to get it."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError('Reading tables needs pandas: pip install "nmf-core[cli]"') from error
-    return pandas
+    return library("pandas", "tables", "cli")
 
 
-def read_text(path: Path, labels: str) -> LabelledMatrix:
+def read_text(path: Path, _: str, labels: str) -> LabelledMatrix:
     """Read text with pandas, which sees cells only: it would rename labels, so they are recognised here."""
     pandas = import_pandas()
     separator = separator_of(path)
@@ -83,26 +79,8 @@ def is_number(cell: str) -> bool:
 
 def read_frame(path: Path) -> Any:
     """The data frame in a .parquet file."""
-    pandas = import_pandas()
-    try:
-        return pandas.read_parquet(path)
-    except ImportError as error:
-        raise ImportError('Reading .parquet needs pyarrow: pip install "nmf-core[cli]"') from error
-
-
-def read_parquet(path: Path, labels: str) -> LabelledMatrix:
-    """A matrix from a .parquet file."""
-    pandas, frame = import_pandas(), read_frame(path)
-    rows = None
-    if not isinstance(frame.index, pandas.RangeIndex):
-        rows = tuple(map(str, frame.index))
-    elif labels in ("both", "rows") or (
-        labels == "auto" and frame.shape[1] and not pandas.api.types.is_numeric_dtype(frame.dtypes.iloc[0])
-    ):
-        rows = tuple(map(str, frame.iloc[:, 0]))
-        frame = frame.iloc[:, 1:]
-    columns = tuple(map(str, frame.columns))
-    return LabelledMatrix(numbers(frame, rows, columns), rows, columns)
+    library("pyarrow", ".parquet", "cli")
+    return import_pandas().read_parquet(path, engine="pyarrow")
 
 
 def numbers(frame: Any, rows: Labels, columns: Labels) -> np.ndarray:
@@ -115,9 +93,14 @@ def numbers(frame: Any, rows: Labels, columns: Labels) -> np.ndarray:
             if i is None:
                 raise ValueError(f"column {column} holds {kind}, not numbers")
             row = rows[i] if rows else i
-            raise ValueError(f"row {row}, column {column}: {frame.iat[i, j]!r} is not a number")
+            raise ValueError(f"row {row}, column {column}: {fault(frame.iat[i, j])}")
     single = all(kind == np.float32 for kind in frame.dtypes)
     return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
+
+
+def fault(cell: Any) -> str:
+    """What is wrong with a cell that pandas takes for no number: to version 2 of pandas 1e999 is none."""
+    return f"{cell!r} is not {'finite' if is_number(str(cell)) else 'a number'}"
 
 
 def first_word(cells: Any) -> int | None:

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from nmf_core.io.base import LabelledMatrix, locate, naming
 from nmf_core.io.tables import (
+    fault,
     first_line,
     first_word,
     import_pandas,
@@ -149,7 +150,7 @@ def _sparse(table: _Triplets) -> LabelledMatrix:
         raise ValueError("it has no rows")
     (rows, row_labels), (columns, column_labels) = _numbered(row_cells), _numbered(column_cells)
     if (word := None if import_pandas().api.types.is_numeric_dtype(cells.dtype) else first_word(cells)) is not None:
-        raise ValueError(f"{place(word)}, column {names[2]}: {cells.iat[word]!r} is not a number")
+        raise ValueError(f"{place(word)}, column {names[2]}: {fault(cells.iat[word])}")
     values = numbers(cells.to_frame(), None, (names[2],))[:, 0]
     for j, wrong in enumerate((rows < 0, columns < 0, np.isnan(values))):
         if wrong.any():
