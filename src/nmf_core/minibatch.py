@@ -11,7 +11,7 @@ from nmf_core.data import Complete
 from nmf_core.losses import Beta
 from nmf_core.online import Online
 from nmf_core.problem import container_for
-from nmf_core.validation import Matrix
+from nmf_core.validation import Matrix, check_zeros
 
 
 def batches(X: Matrix, loss: Beta, size: int) -> list[Complete]:
@@ -20,6 +20,7 @@ def batches(X: Matrix, loss: Beta, size: int) -> list[Complete]:
     They share the memory of X, as long as it stores its rows one after the other.
     """
     data = container_for(X, loss, upright=True)
+    check_zeros(data, loss.beta)
     assert isinstance(data, Complete)
     n = data.shape[0]
     return [data.part(first, min(first + size, n)) for first in range(0, n, size)]

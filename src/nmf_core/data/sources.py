@@ -114,7 +114,7 @@ def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
     plain = X.ndim == 2 and X.dtype.kind in "fiub" and X.dtype.itemsize <= 8 and X.size > 0
     if not plain or (block_bytes is None and X.nbytes <= _SMALL):
         return None
-    dtype = _result_type(X.dtype)
+    dtype = result_type(X.dtype)
     transposed = X.strides[1] != X.itemsize and X.strides[0] == X.itemsize
     A = X.T if transposed else X
     if A.strides[1] != A.itemsize or A.strides[0] < 0:

@@ -31,7 +31,6 @@ from nmf_core.solvers import SOLVERS
 from nmf_core.start import STARTS, initialize
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.transform import Components, transform
-from nmf_core.validation import check_zeros
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {"solver": "auto", "n_threads": None}
@@ -289,7 +288,6 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
                 self._online = self._make_online(self.components_, X.shape[0])
             online = self._online
             assert online is not None
-            check_zeros(X, online.loss.beta)
             X = X.astype(online.Ht.dtype, copy=False)
             [batch] = batches(X, online.loss, X.shape[0])
             online.step(batch, make_team(self.n_threads))
@@ -326,13 +324,12 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         return X
 
     def _check_params(self, X: Any) -> "MiniBatchNMF":
-        """Check what scikit-learn checks, and that solver and data go with the loss."""
+        """Check what scikit-learn checks, and that the solver goes with the loss."""
         super()._check_params(X)
         if self.solver != "auto" and not SOLVERS[self.solver].handles(self._beta_loss):
             raise ValueError(
                 f"Invalid beta_loss parameter: solver {self.solver!r} does not handle beta_loss = {self.beta_loss!r}"
             )
-        check_zeros(X, self._beta_loss)
         return self
 
     def _start(self, X: Any, W: Any, H: Any) -> tuple[np.ndarray, np.ndarray]:
