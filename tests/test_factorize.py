@@ -65,6 +65,8 @@ CHANGES = {
     "progress": ({}, {"progress": True}),
     "shuffle": ({}, {"shuffle": True}),
     "acceleration": ({}, {"acceleration": False}),
+    "checkpoint": ({}, {"checkpoint": 3}),
+    "out_W": ({}, {"out_W": np.zeros((1, 1))}),
 }
 
 
