@@ -369,7 +369,9 @@ def test_small_sources_have_one_block(name, tmp_path):
     same_bits(result, expected)
 
 
-@pytest.mark.parametrize("name", [name for name in SOURCES if "uint16" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in SOURCES if "uint16" not in name and name not in ("anndata, dense X", "anndata, csr X")]
+)
 def test_sources_in_single_precision(name, tmp_path):
     make, sparse = SOURCES[name]
     A = COUNTS.astype(np.float32)
@@ -853,7 +855,7 @@ def test_sources_of_the_wrong_kind(tmp_path):
         factorize(zarr.create_array(tmp_path / "cube.zarr", data=np.ones((4, 5, 6))), 2)
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     pq.write_table(pa.table({"a": [1.0, 2.0], "b": ["x", "y"]}), tmp_path / "text.parquet")
-    with pytest.raises((TypeError, ValueError), match="b|X"):
+    with pytest.raises((TypeError, ValueError), match="column 'b' of X"):
         factorize(pq.ParquetFile(tmp_path / "text.parquet"), 1)
 
 
