@@ -113,7 +113,7 @@ class RowBlocks:
 def block_rows(n: int, row_bytes: int, multiple: int = _TILE, block_bytes: int = BLOCK_BYTES) -> int:
     """How many rows, of n, a block should have: a multiple of `multiple`, such as the rows of a chunk in a file."""
     wanted = max(_TILE, block_bytes // max(1, row_bytes))
-    return min(n, max(multiple, wanted // multiple * multiple))
+    return max(1, min(n, max(multiple, wanted // multiple * multiple)))
 
 
 def read_ahead(make: Callable[[], Iterator[Any]]) -> Iterator[Any]:

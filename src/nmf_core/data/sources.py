@@ -196,6 +196,8 @@ def _from_batches(X: Any, names: list[str], n: int, batches: Callable[[int], Ite
                   block_bytes: int | None, schema: Any) -> RowBlocks:  # fmt: skip
     """Record batches of pyarrow, of which some columns are features."""
     types = [schema.field(name).type.to_pandas_dtype() for name in names]
+    for name, kind in zip(names, types, strict=True):
+        check_numeric(np.dtype(kind), f"column {name!r} of X")
     dtype = np.dtype(np.float32 if all(kind is np.float32 for kind in types) else np.float64)
     step = block_rows(n, len(names) * dtype.itemsize, 64, block_bytes or BLOCK_BYTES)
 
