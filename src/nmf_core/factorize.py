@@ -340,7 +340,7 @@ def _identity(
 
 def _checksum(A: Any) -> int | None:
     """Of the numbers of an array, if there is one."""
-    return None if A is None else zlib.crc32(np.ascontiguousarray(A, dtype=np.float64))
+    return None if A is None else zlib.crc32(np.ascontiguousarray(A, dtype=np.float64).data)
 
 
 def _check_enough(problem: Problem, k: int) -> None:
