@@ -277,12 +277,30 @@ class Distributed(Chunked):
         found = {i: self._submit(piece, shards.take, F.name, rows, k) for piece, i, rows in self._rows_of_blocks()}
         return [found[i] for i in range(len(self.blocks))]
 
+    def _there(self, F: Remote, k: int) -> list[Any]:
+        """The same when they are there, whatever happens to the workers until then."""
+        distributed: Any = import_module("distributed")
+        while True:
+            futures = self.futures(F, k)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    try:
+                        distributed.wait(futures, timeout=_PATIENCE)
+                        break
+                    except TimeoutError:
+                        if self._lost():
+                            raise
+            failed = [future for future in futures if future.status != "finished"]
+            if not failed:
+                return futures
+            if not self._lost():
+                failed[0].result()  # raises what has happened
+            self._recover()
+
     def output(self, F: Any, k: int) -> Any:
         dask: Any = import_module("dask")
         da: Any = import_module("dask.array")
-        futures = self.futures(F, k)
-        for future in futures:
-            self._result(future)
+        futures = self._there(F, k)
         arrays = [
             da.from_delayed(dask.delayed(future), (n, k), self.dtype)
             for future, n in zip(futures, self.chunks, strict=True)
