@@ -45,6 +45,12 @@ def check_workers(known: bool) -> None:
         raise RuntimeError("A worker was lost before the first iteration; start the fit again.")
 
 
+def check_any_workers(left: bool) -> None:
+    """Whether there may still be workers that do what they are asked for."""
+    if not left:
+        raise RuntimeError("All workers of the cluster are lost and none has come instead.")
+
+
 def check_biases(biases: bool, solver: str, loss: Any, all_of_H: bool) -> None:
     """Whether biases can be found."""
     if biases and solver != "hals":
