@@ -34,6 +34,11 @@ REFUSED = [
     if s.handles(beta) and not s.handles(beta, Chunked)
 ]
 every_pair = pytest.mark.parametrize(("loss", "solver"), PAIRS)
+QUICK = ("hals", "mu", "mue", "anls-bpp")
+most_pairs = pytest.mark.parametrize(
+    ("loss", "solver"),
+    [p if p[1] in QUICK and p[0] != 0.5 else pytest.param(*p, marks=pytest.mark.slow) for p in PAIRS],
+)
 X = noisy(N, M, K) + 0.05
 COUNTS = np.random.default_rng(5).poisson(0.7, (N, M)).astype(float)
 COUNTS[:, 0] += 1
@@ -106,18 +111,18 @@ def test_fit_in_blocks_is_the_fit_in_memory(loss, solver, form):
     close(fit(in_blocks(A), loss, solver, **options), fit(A, loss, solver, **options), 1e-6)
 
 
-@every_pair
+@most_pairs
 def test_one_block_gives_the_bits_of_memory(loss, solver):
     for A in (X, sp.csr_array(X)):
         same_bits(fit(in_blocks(A, (0, N)), loss, solver), fit(A, loss, solver))
 
 
-@every_pair
+@most_pairs
 def test_function_and_list_give_the_same_bits(loss, solver):
     same_bits(fit(in_blocks(X), loss, solver), fit(RowBlocks(cut(X), X.shape), loss, solver))
 
 
-@every_pair
+@most_pairs
 def test_threads_do_not_matter(loss, solver):
     for A in (X, sp.csr_array(X)):
         one = fit(in_blocks(A), loss, solver, n_threads=1)
@@ -357,11 +362,12 @@ def test_sources(name, tmp_path):
     bounds = np.cumsum([0, *map(len, parts)]).tolist()
     A = COUNTS if sparse is None else sparse(COUNTS)
     for loss in ("frobenius", "kullback-leibler"):
-        result = fit(blocks, loss)
-        same_bits(result, fit(in_blocks(A, bounds), loss))
-        close(result, fit(A, loss, "auto" if loss == "frobenius" else "mue"), 1e-6)
+        result = fit(blocks, loss, max_iter=5)
+        same_bits(result, fit(in_blocks(A, bounds), loss, max_iter=5))
+        close(result, fit(A, loss, "auto" if loss == "frobenius" else "mue", max_iter=5), 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SOURCES if not name.startswith("memmap")])
 def test_small_sources_have_one_block(name, tmp_path):
     make, sparse = SOURCES[name]
@@ -373,6 +379,7 @@ def test_small_sources_have_one_block(name, tmp_path):
     same_bits(result, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name in SOURCES if "uint16" not in name and name not in ("anndata, dense X", "anndata, csr X")]
 )

@@ -132,7 +132,7 @@ def test_blocks(loss, solver, tmp_path):
         check(tmp_path / "state of CSR", in_blocks(sp.csr_array(X)), loss=loss, solver=solver, **options)
 
 
-@pytest.mark.parametrize("every", [1, 4, 7])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(7, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("A", "options"),
     [
@@ -197,7 +197,7 @@ every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
 
 @every_rule
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("options", [{}, {"loss": "kullback-leibler"}, {"solver": "mu"}], ids=str)
 def test_rules_remember(rule, every, options, tmp_path):
     slow = options.get("solver") == "mu"
