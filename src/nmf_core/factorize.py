@@ -2,6 +2,7 @@
 
 import numbers
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -237,7 +238,7 @@ def factorize(
             if not isinstance(checkpoint, Checkpoint):
                 checkpoint = Checkpoint(checkpoint)
             record = Record(
-                checkpoint, _identity(problem, k, the_loss.name, the_solver, init, mask, biases, parameters)
+                checkpoint, _identity(problem, k, the_loss.name, the_solver, init, W, H, mask, biases, parameters)
             )
         if record is not None and record.saved is not None:
             start_W, start_Ht = empty_arrays(problem.data, k)
@@ -302,7 +303,16 @@ def _result_W(problem: Problem, W: Any, k: int, out_W: np.ndarray | None) -> Any
 
 
 def _identity(
-    problem: Problem, k: int, loss: Any, solver: Solver, init: str, mask: np.ndarray, biases: bool, parameters: dict
+    problem: Problem,
+    k: int,
+    loss: Any,
+    solver: Solver,
+    init: str,
+    W: Any,
+    H: Any,
+    mask: np.ndarray,
+    biases: bool,
+    parameters: dict,
 ) -> dict[str, Any]:
     """What makes a fit what it is, but for when it stops: plain values."""
     data = problem.data
@@ -311,17 +321,31 @@ def _identity(
     return {
         "shape of X": list(data.shape),
         "dtype of X": data.dtype.name,
-        "sum of X": data.sum(),
-        "squared norm of X": data.squared_norm(),
         "n_components": k,
         "loss": loss,
         "solver": solver.name,
         "options of the solver": repr(getattr(solver, "options", None)),
         "init": init,
+        "checksum of W": _checksum(W),
+        "checksum of H": _checksum(H),
         "update_H": mask.tolist(),
         "biases": biases,
         **{name: parameters[name] for name in named},
+        "sum of X": data.sum(),
+        "squared norm of X": data.squared_norm(),
+        # which the order of features and, where no data have to be fetched for it, of samples changes
+        "weighted sum of columns of X": _weighted(data.sums(columns=not data.transposed)),
+        "weighted sum of rows of X": _weighted(data.sums(columns=data.transposed)) if data.local else None,
     }
+
+
+def _weighted(sums: np.ndarray) -> float:
+    return float(np.linspace(1.0, 2.0, len(sums)) @ sums)
+
+
+def _checksum(A: Any) -> int | None:
+    """Of the numbers of an array, if there is one."""
+    return None if A is None else zlib.crc32(np.ascontiguousarray(A, dtype=np.float64).data)
 
 
 def _check_enough(problem: Problem, k: int) -> None:

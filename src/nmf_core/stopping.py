@@ -53,6 +53,11 @@ class Rule(ABC):
     def done(self, state: State) -> bool:
         """Whether the fit is over."""
 
+    @property
+    def kind(self) -> str:
+        """What kind of rule it is: one of another kind cannot go on from its state."""
+        return type(self).__name__
+
     def state(self) -> dict[str, Any]:
         """What it remembers: numbers and arrays by name."""
         return {}
@@ -72,6 +77,10 @@ class Several(Rule):
 
     def __init__(self, *rules: Rule) -> None:
         self.rules = rules
+
+    @property
+    def kind(self) -> str:
+        return f"{super().kind}({', '.join(part.kind for part in self.rules)})"
 
     def state(self) -> dict[str, Any]:
         return {f"{i} {name}": value for i, part in enumerate(self.rules) for name, value in part.state().items()}

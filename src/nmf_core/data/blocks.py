@@ -131,7 +131,8 @@ def block_rows(n: int, row_bytes: int, multiple: int = _TILE, block_bytes: int |
     wanted = (block_bytes or BLOCK_BYTES) // max(1, row_bytes)
     if block_bytes is None:
         wanted = max(wanted, multiple, _TILE)
-    return min(n, next((wanted // size * size for size in (multiple, _TILE) if wanted >= size), max(1, wanted)))
+    rows = next((wanted // size * size for size in (multiple, _TILE) if wanted >= size), wanted)
+    return max(1, min(n, rows))
 
 
 def _indexable(block: Any) -> Any:

@@ -8,8 +8,10 @@ are computed again elsewhere, and its rows of the factor are found anew from the
 
 import contextlib
 import itertools
+import time
 import uuid
 import weakref
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -20,10 +22,11 @@ from nmf_core._core import Team
 from nmf_core.data import shards
 from nmf_core.data.base import BetaStep, Step, factor_array
 from nmf_core.data.chunked import Chunked, Summary
-from nmf_core.validation import check_resident, check_workers
+from nmf_core.validation import check_any_workers, check_resident, check_workers
 
-_RAISING = "distributed.client", "distributed.comm.core", "distributed.scheduler"
 _PATIENCE = 1.0  # seconds to wait for a result before asking whether its worker is still there
+_GONE = 20.0  # seconds to wait for a new worker if there is none
+_ATTEMPTS = 10  # to do something although workers come and go
 
 
 class _Piece(NamedTuple):
@@ -134,31 +137,65 @@ class Distributed(Chunked):
         self.blocks = [futures[key] for (key,) in X.__dask_keys__()]
         self.pieces: list[_Piece] = []
         self._forget = weakref.finalize(self, _forget, client, self.pieces)
-        self._told = self._settle(list(range(len(self.blocks))))
+        try:
+            new, self._told = self._settle(list(range(len(self.blocks))))
+        except _Lost:
+            check_workers(False)
+        self.pieces[:] = new
 
     # --- shards
 
-    def _settle(self, blocks: list[int]) -> list[Any]:
+    def _settle(self, blocks: list[int]) -> tuple[list[_Piece], list[Any]]:
         """Make shards of blocks of X where these are; what `shards.make` tells of each."""
-        distributed: Any = import_module("distributed")
         futures = [self.blocks[i] for i in blocks]
-        distributed.wait(futures)
+        self._wait(futures)
         where = self.client.who_has(futures)
         by_worker: dict[str, list[int]] = {}
         for i, future in zip(blocks, futures, strict=True):
             if future.status != "finished":
                 future.result()  # raises what has happened
+            if not where[future.key]:
+                raise _Lost
             by_worker.setdefault(sorted(where[future.key])[0], []).append(i)
         workers = self.client.scheduler_info()["workers"]
-        told = []
+        told, new = [], []
         for address, own in sorted(by_worker.items(), key=lambda item: item[1][0]):
+            if address not in workers:
+                raise _Lost
             name = f"{self.fit}-{next(self.numbers)}"
             piece = _Piece(name, address, self.n_threads or workers[address]["nthreads"], own)
             places = [(i, self.bounds[i]) for i in own]
             told.append(self._submit(piece, shards.make, [self.blocks[i] for i in own], places, self.shape, self.dtype))
-            self.pieces.append(piece)
-        self.pieces.sort(key=lambda piece: piece.blocks[0])
-        return [future.result() for future in told]
+            new.append(piece)
+        return new, [self._result(future, new) for future in told]
+
+    def _wait(self, futures: list[Any]) -> None:
+        """Wait until futures are over, as long as there are workers."""
+        distributed: Any = import_module("distributed")
+        while True:
+            try:
+                distributed.wait(futures, timeout=_PATIENCE)
+                return
+            except TimeoutError:
+                self._wait_for_workers()
+            except CancelledError:
+                raise _Lost from None
+
+    def _wait_for_workers(self) -> None:
+        """Wait for a worker, if there is none, but not for ever."""
+        end = time.monotonic() + _GONE
+        while not self.client.scheduler_info()["workers"]:
+            check_any_workers(time.monotonic() < end)
+            time.sleep(_PATIENCE / 10)
+
+    def _send(self, array: np.ndarray) -> Any:
+        """The array on one of the workers."""
+        for _ in range(_ATTEMPTS):
+            self._wait_for_workers()
+            with contextlib.suppress(TimeoutError, OSError):  # it has gone at this moment
+                return self.client.scatter(array, hash=False)
+        check_any_workers(False)
+        raise AssertionError
 
     def _submit(self, piece: _Piece, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Let the worker of a shard do something with it, of whose name it gets to know first."""
@@ -170,17 +207,21 @@ class Distributed(Chunked):
     def run(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """What a function of the shards returns, added up in their order, whatever happens to the workers."""
         number, dropped, done = next(self.numbers), list(self.dropped), {}
+        needed = set() if self.last is None else {value for value in self.last[1] if isinstance(value, str)}
         for name in dropped:
-            self.recipes.pop(name, None)
+            # numbers of every row are few, and the step from which rows can be found anew may name them
+            if name in self.recipes and not (self.recipes[name][0] == "per_row" and name in needed):
+                del self.recipes[name]
         self.dropped.clear()
-        while True:
-            sent = [self.client.scatter(a.array, hash=False) if isinstance(a, _Sent) else a for a in arguments]
+        for attempt in itertools.count():
+            sent = [self._send(a.array) if isinstance(a, _Sent) else a for a in arguments]
             for piece in self.pieces:
                 if piece.name not in done:
                     done[piece.name] = self._submit(piece, function, number, dropped, piece.n_threads, *sent, **options)
             try:
                 return self._sum([done[piece.name] for piece in self.pieces])
             except _Lost:
+                check_any_workers(attempt < _ATTEMPTS)
                 self._recover()
                 here = {piece.name for piece in self.pieces}
                 done = {name: future for name, future in done.items() if name in here and future.status == "finished"}
@@ -197,57 +238,58 @@ class Distributed(Chunked):
             ]
         return self._result(futures[0])
 
-    def _result(self, future: Any) -> Any:
-        """What a future brings."""
-        return self._patiently(lambda: future.result(timeout=_PATIENCE))
+    def _result(self, future: Any, pieces: list[_Piece] | None = None) -> Any:
+        from distributed.client import FutureCancelledError
+        from distributed.comm.core import CommClosedError
+        from distributed.scheduler import KilledWorker
 
-    def _wait(self, future: Any) -> None:
-        """Wait until it is there, if it is one, and raise what has happened."""
-        if future is not None:
-            wait = import_module("distributed").wait
-            self._patiently(lambda: wait(future, timeout=_PATIENCE))
-            if future.status != "finished":
-                self._result(future)
-
-    def _patiently(self, action: Callable[[], Any]) -> Any:
-        """Do something until it is done in time, as long as all workers are there."""
-        client, core, scheduler = map(import_module, _RAISING)
         while True:
             try:
-                return action()
+                return future.result(timeout=_PATIENCE)
             except TimeoutError:
-                if self._lost():
+                if self._lost(pieces):
                     raise _Lost from None
-            except (client.FutureCancelledError, core.CommClosedError, scheduler.KilledWorker):
-                if self._lost():
+            except (FutureCancelledError, CommClosedError, KilledWorker) as error:
+                # what was sent may have been on a worker that has no shard
+                sent = not isinstance(error, KilledWorker) and self.client.status == "running"
+                if sent or self._lost(pieces):
                     raise _Lost from None
                 raise
 
-    def _lost(self) -> list[_Piece]:
+    def _lost(self, pieces: list[_Piece] | None = None) -> list[_Piece]:
         workers = self.client.scheduler_info()["workers"]
-        return [piece for piece in self.pieces if piece.address not in workers]
+        return [piece for piece in (self.pieces if pieces is None else pieces) if piece.address not in workers]
 
     def _recover(self) -> None:
         """Make the shards of lost workers again on others."""
-        lost = self._lost()
-        check_workers(self.last is not None)
+        for _ in range(_ATTEMPTS):
+            if not self._lost():
+                return
+            check_workers(self.last is not None)
+            with contextlib.suppress(_Lost):
+                self._replace()
+        check_any_workers(False)
+
+    def _replace(self) -> None:
         assert self.last is not None
         G, step = self.last
+        lost = self._lost()
         kept = [piece for piece in self.pieces if piece not in lost]
-        self.pieces[:] = kept
-        self._settle([i for piece in lost for i in piece.blocks])
+        self._wait_for_workers()
+        new, _ = self._settle([i for piece in lost for i in piece.blocks])
         factors = [name for name, (kind, *_) in self.recipes.items() if kind == "room"]
         vectors = [name for name, (kind, *_) in self.recipes.items() if kind == "per_row"]
-        fixed = self.client.scatter(G, hash=False)
-        for piece in self.pieces:
-            if piece not in kept:
-                calls: list[tuple[Any, ...]] = []
-                for name in (*factors, *vectors):
-                    kind, *more = self.recipes[name]
-                    calls.append((kind, name, *more))
-                calls.append(("find", factors, fixed, step))
-                for one in calls:
-                    self._submit(piece, shards.call, next(self.numbers), [], piece.n_threads, *one).result()
+        fixed = self._send(G)
+        for piece in new:
+            calls: list[tuple[Any, ...]] = []
+            for name in (*factors, *vectors):
+                kind, *more = self.recipes[name]
+                calls.append((kind, name, *more))
+            calls.append(("find", factors, fixed, step))
+            for one in calls:
+                future = self._submit(piece, shards.call, next(self.numbers), [], piece.n_threads, *one)
+                self._result(future, new)
+        self.pieces[:] = sorted([*kept, *new], key=lambda piece: piece.blocks[0])
 
     # --- arrays of the size of a factor
 
@@ -284,6 +326,28 @@ class Distributed(Chunked):
         """The first k columns of a factor, block by block."""
         return self.client.gather(self._rows_of(F, k))
 
+    def _rows_of(self, F: Remote, k: int) -> list[Any]:
+        """Futures of the first k columns of a factor, block by block: they stay on the workers."""
+        return self._of_blocks(lambda piece, i, rows: self._submit(piece, shards.take, F.name, rows, k))
+
+    def _of_blocks(self, submit: Callable[[_Piece, int, slice], Any]) -> list[Any]:
+        """Futures for every block, in their order, that are there, whatever happens to the workers until then."""
+        distributed: Any = import_module("distributed")
+        for _ in range(_ATTEMPTS):
+            found = {i: submit(piece, i, rows) for piece, i, rows in self._rows_of_blocks()}
+            futures = [future for _, future in sorted(found.items()) if future is not None]
+            while not self._lost() and any(future.status == "pending" for future in futures):
+                with contextlib.suppress(TimeoutError, CancelledError):
+                    distributed.wait(futures, timeout=_PATIENCE)
+            failed = [future for future in futures if future.status != "finished"]
+            if not failed:
+                return futures
+            if not self._lost():
+                failed[0].result()  # raises what has happened
+            self._recover()
+        check_any_workers(False)
+        raise AssertionError
+
     def output(self, F: Any, k: int) -> Any:
         dask: Any = import_module("dask")
         da: Any = import_module("dask.array")
@@ -292,22 +356,6 @@ class Distributed(Chunked):
             for future, n in zip(self._rows_of(F, k), self.chunks, strict=True)
         ]
         return self.client.persist(da.concatenate(arrays))
-
-    def _rows_of(self, F: Remote, k: int) -> list[Any]:
-        """Futures of the first k columns of a factor, block by block: they stay on the workers."""
-        return self._of_blocks(lambda piece, i, rows: self._submit(piece, shards.take, F.name, rows, k))
-
-    def _of_blocks(self, submit: Callable[[_Piece, int, slice], Any]) -> list[Any]:
-        """Futures for every block, in their order, that are there, whatever happens to the workers."""
-        while True:
-            futures = {i: submit(piece, i, rows) for piece, i, rows in self._rows_of_blocks()}
-            try:
-                for future in futures.values():
-                    self._wait(future)
-            except _Lost:
-                self._recover()
-            else:
-                return [futures[i] for i in sorted(futures)]
 
     def _rows_of_blocks(self) -> Iterator[tuple[_Piece, int, slice]]:
         """Every block with its shard and its rows there."""

@@ -265,8 +265,10 @@ def _features(schema: Any) -> tuple[list[str], type]:
     """The columns but for an index, and the type of all."""
     index = index_columns(schema)
     names = [name for name in schema.names if name not in index]
-    single = all(schema.field(name).type.to_pandas_dtype() is np.float32 for name in names)
-    return names, np.float32 if single else np.float64
+    types = [schema.field(name).type.to_pandas_dtype() for name in names]
+    for name, kind in zip(names, types, strict=True):
+        check_numeric(np.dtype(kind), f"column {name!r} of X")
+    return names, np.float32 if all(kind is np.float32 for kind in types) else np.float64
 
 
 def _from_parquet_file(X: Any, block_bytes: int | None) -> RowBlocks:

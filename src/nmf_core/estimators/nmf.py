@@ -312,7 +312,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
                 raise ValueError("init='custom' needs both W and H, update_H=False needs H.")
             # Strong penalties lead to components that are all zero; as fixed ones, scikit-learn refuses them.
             is_zero = not update_H and not H.any()
-            W, _ = self._check_w_h(X, W, np.ones_like(H) if is_zero else H, update_H)
+            # With fixed components it would make an initial W, which nobody needs, from the mean of all of X.
+            subject = X if update_H else np.zeros((1, X.shape[1]), dtype=X.dtype)
+            W, _ = self._check_w_h(subject, W, np.ones_like(H) if is_zero else H, update_H)
             if is_zero:
                 return Solution(np.zeros((X.shape[0], H.shape[0]), dtype=X.dtype), H.copy(), 1)
         else:

@@ -176,7 +176,7 @@ def solve(
             for rule in rules:
                 if rule.done(fit):
                     if record is not None and record.iteration < fit.iteration and not rows_only:
-                        record.write(fit, rules, shuffle)
+                        record.write(fit, shuffle)
                     return _outcome(fit, rule.reason, rule.converged)
     except KeyboardInterrupt:
         return _outcome(fit, "interrupted", False)

@@ -1,9 +1,10 @@
 """States of a fit in a file, from which it goes on after it has been stopped."""
 
+import errno
+import glob
 import json
 import os
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,10 @@ class Record:
         self.problem = json.loads(json.dumps(problem))
         check_destination(checkpoint.path)
         self.saved: dict[str, Any] | None = self._read() if checkpoint.path.exists() else None
-        for draft in checkpoint.path.parent.glob(f".{checkpoint.path.name}.*.tmp"):  # of a process that was killed
+        target = checkpoint.path.resolve()
+        for draft in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):  # of a process that was killed
             draft.unlink(missing_ok=True)
+        self.remembered: dict[str, Any] = {}
         self.iteration = 0
         self.time = time.perf_counter()
 
@@ -80,32 +83,38 @@ class Record:
         header: Any = None
         arrays: dict[str, Any] = {}
         try:
-            with np.load(self.checkpoint.path, allow_pickle=False) as file:
-                arrays = dict(file)
+            with self.checkpoint.path.open("rb") as file:
+                arrays = dict(np.load(file, allow_pickle=False))
             header = json.loads(str(arrays.pop(_HEADER)))
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            if header["arrays"] != list(arrays):  # names are not under the checksums of the archive
+                header = None
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # which it is for a place before the beginning
+                raise
+        except Exception:  # what a damaged archive makes zipfile and numpy raise is of a dozen kinds
             pass
         values = check_saved(self.checkpoint.path, header, _FORMAT, self.problem)
         return values | arrays
 
     def look(self, fit: Fit, rules: list[Rule], random: np.random.RandomState | None) -> None:
-        """Write the file if it is time."""
+        """After an iteration, and before the rules see it: write the file if it is time."""
+        self.remembered = _memories(rules)
         often, seconds = self.checkpoint.iterations, self.checkpoint.seconds
         if (often is not None and fit.iteration - self.iteration >= often) or (
             seconds is not None and time.perf_counter() - self.time >= seconds
         ):
-            self.write(fit, rules, random)
+            self.write(fit, random)
 
-    def write(self, fit: Fit, rules: list[Rule], random: np.random.RandomState | None) -> None:
-        """Write the file."""
-        state = fit.state() | {f"rule {i} {name}": v for i, r in enumerate(rules) for name, v in r.state().items()}
+    def write(self, fit: Fit, random: np.random.RandomState | None) -> None:
+        """Write the file, with what rules knew before this iteration: they are asked about it again."""
+        state = fit.state() | self.remembered
         if random is not None:
             _, keys, *rest = random.get_state(legacy=True)
             state |= {"random keys": keys, "random rest": rest}
         # factors that are elsewhere become arrays
         arrays = {name: np.asarray(value) for name, value in state.items() if hasattr(value, "__array__")}
         values = {name: value for name, value in state.items() if name not in arrays}
-        header = json.dumps({"format": _FORMAT, "problem": self.problem, "values": values})
+        header = json.dumps({"format": _FORMAT, "problem": self.problem, "values": values, "arrays": list(arrays)})
         with written_whole(self.checkpoint.path) as draft, draft.open("wb") as file:
             np.savez(file, allow_pickle=False, **{_HEADER: np.array(header)}, **arrays)
         self.iteration, self.time = fit.iteration, time.perf_counter()
@@ -116,8 +125,16 @@ class Record:
         state = self.saved
         fit.resume(state)
         for i, rule in enumerate(rules):
-            own = f"rule {i} "
-            rule.resume({name.removeprefix(own): value for name, value in state.items() if name.startswith(own)})
+            own = f"rule {i} {rule.kind} "
+            remembered = {name.removeprefix(own): value for name, value in state.items() if name.startswith(own)}
+            if remembered:  # else there was another rule: when to stop is no part of the problem
+                rule.resume(remembered)
+        self.remembered = _memories(rules)
         if random is not None and "random keys" in state:
             random.set_state(("MT19937", state["random keys"], *state["random rest"]))
         self.iteration, self.time, self.saved = fit.iteration, time.perf_counter(), None
+
+
+def _memories(rules: list[Rule]) -> dict[str, Any]:
+    """What rules remember, by their place, kind and name."""
+    return {f"rule {i} {r.kind} {name}": value for i, r in enumerate(rules) for name, value in r.state().items()}

@@ -2,6 +2,7 @@
 
 from nmf_core.validation.arguments import (
     LARGEST_BETA,
+    check_any_workers,
     check_biases,
     check_block,
     check_callback,
@@ -72,6 +73,7 @@ __all__ = [
     "Labels",
     "Matrix",
     "check_all_read",
+    "check_any_workers",
     "check_biases",
     "check_block",
     "check_block_dtype",

@@ -45,6 +45,12 @@ def check_workers(known: bool) -> None:
         raise RuntimeError("A worker was lost before the first iteration; start the fit again.")
 
 
+def check_any_workers(left: bool) -> None:
+    """Whether there may still be workers that do what they are asked for."""
+    if not left:
+        raise RuntimeError("All workers of the cluster are lost and none has come instead.")
+
+
 def check_biases(biases: bool, solver: str, loss: Any, all_of_H: bool) -> None:
     """Whether biases can be found."""
     if biases and solver != "hals":
@@ -306,10 +312,13 @@ def check_saved(path: Any, header: Any, kind: str, problem: dict[str, Any]) -> d
     if not isinstance(header, dict) or header.get("format") != kind:
         raise ValueError(f"{path} is not a checkpoint of nmf_core, or a damaged one: delete it or give another path.")
     for name, value in problem.items():
-        if header["problem"].get(name) != value:
+        there = header["problem"].get(name)
+        # sums over workers are of the same numbers in another order
+        same = isinstance(value, float) and isinstance(there, float) and math.isclose(there, value, rel_tol=1e-11)
+        if not same and there != value:
             raise ValueError(
-                f"{path} is a checkpoint of another problem: {name} is {header['problem'].get(name)!r} there, but "
-                f"{value!r} here. Delete it or give another path."
+                f"{path} is a checkpoint of another problem: {name} is {there!r} there, but {value!r} "
+                f"here. Delete it or give another path."
             )
     return dict(header["values"])
 

@@ -99,6 +99,7 @@ def check_chunks(X: Any) -> Any:
         raise ValueError(f"X must be a matrix with 2 dimensions, but it has {X.ndim}.")
     if any(np.isnan(n) for n in X.shape):
         raise ValueError("X has chunks of unknown size: X.compute_chunk_sizes() finds them out.")
+    check_block_shape(X.shape)
     if len(X.chunks[1]) > 1:
         warnings.warn(
             f"X is cut into {len(X.chunks[1])} chunks along its columns; it is rechunked so that every chunk holds "
