@@ -56,14 +56,12 @@ class Rows(Container):
         return float(self.data.sum(dtype=np.float64))
 
     def sums(self, *, columns: bool = False) -> np.ndarray:
-        if columns:
-            return self.by_columns().sums()
-        return self.row_sums(self.weighted())
+        values = self.weighted()
+        return self.column_sums(values) if columns else self.row_sums(values)
 
     def sums_of_squares(self, *, columns: bool = False) -> np.ndarray:
-        if columns:
-            return self.by_columns().sums_of_squares()
-        return self.row_sums(self.data.astype(np.float64) * self.weighted())
+        values = self.data.astype(np.float64) * self.weighted()
+        return self.column_sums(values) if columns else self.row_sums(values)
 
     def weighted(self) -> np.ndarray:
         """Every stored entry, as often as it counts."""
@@ -78,6 +76,14 @@ class Rows(Container):
             rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
             entries = values[ends[0] : ends[-1]]
             sums[first : first + step] = np.bincount(rows, weights=entries, minlength=len(ends) - 1)
+        return sums
+
+    def column_sums(self, values: np.ndarray) -> np.ndarray:
+        """The same (m,) over every column."""
+        sums = np.zeros(self.shape[1])
+        for first in range(0, self.n_stored, _SUM_ENTRIES):
+            entries = slice(first, first + _SUM_ENTRIES)
+            sums += np.bincount(self.indices[entries], weights=values[entries], minlength=self.shape[1])
         return sums
 
     def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
