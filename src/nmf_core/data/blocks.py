@@ -20,6 +20,7 @@ from nmf_core.validation import (
 )
 
 BLOCK_BYTES = 1 << 25  # of a block that we choose: three of them are there at a time
+_LANES = 2048  # with so many rows, kernels give each thread rows of its own, and little time goes to adding them up
 _TILE = 64  # rows of a block are a multiple of so many where we choose it, which kernels like
 
 
@@ -130,7 +131,7 @@ def block_rows(n: int, row_bytes: int, multiple: int = _TILE, block_bytes: int |
     """
     wanted = (block_bytes or BLOCK_BYTES) // max(1, row_bytes)
     if block_bytes is None:
-        wanted = max(wanted, multiple, _TILE)
+        wanted = max(wanted, min(_LANES, 4 * BLOCK_BYTES // max(1, row_bytes)), multiple, _TILE)
     rows = next((wanted // size * size for size in (multiple, _TILE) if wanted >= size), wanted)
     return max(1, min(n, rows))
 

@@ -3,7 +3,6 @@
 None of the libraries is imported: whoever has an object of one has imported it.
 """
 
-import mmap
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
@@ -13,12 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data.base import aligned_zeros
 from nmf_core.data.blocks import BLOCK_BYTES, RowBlocks, block_rows
+from nmf_core.data.mapped import file_blocks, position_in_file
 from nmf_core.validation import (
     Labels,
     Matrix,
-    check_bytes_read,
     check_chunks,
     check_data,
     check_numeric,
@@ -110,7 +108,7 @@ def _sliced(
 
 
 def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
-    """Read from the file, not through the map: what is mapped would fill memory, and a file cut short end us."""
+    """Blocks of the file, not of the map that is there: its pages would fill memory."""
     plain = X.ndim == 2 and X.dtype.kind in "fiub" and X.dtype.itemsize <= 8 and X.size > 0
     if not plain or (block_bytes is None and X.nbytes <= _SMALL):
         return None
@@ -119,7 +117,7 @@ def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
     A = X.T if transposed else X
     if A.strides[1] != A.itemsize or A.strides[0] < 0:
         return None
-    position = _position(A)
+    position = position_in_file(A)
     n, m = A.shape
     size = m * A.itemsize
     path = X.filename
@@ -128,30 +126,9 @@ def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
                        transposed=transposed)  # fmt: skip
     step = block_rows(n, m * dtype.itemsize, 64, block_bytes)
 
-    def blocks() -> Iterator[np.ndarray]:
-        # one is computed with, one waits, one is read
-        rooms = [aligned_zeros((step, m), A.dtype) for _ in range(min(3, -(-n // step)))]
-        with Path(path).open("rb", buffering=0) as file:
-            file.seek(position)
-            for i, first in enumerate(range(0, n, step)):
-                block = rooms[i % 3][: n - first]
-                bytes_ = block.reshape(-1).view(np.uint8).data
-                done = 0
-                while done < len(bytes_) and (read := file.readinto(bytes_[done:])):
-                    done += read
-                check_bytes_read(done, len(bytes_), path, first + done // size)
-                yield block
-
-    return RowBlocks(blocks, X.shape, dtype, transposed=transposed)
-
-
-def _position(A: np.memmap) -> int | None:
-    """Where in its file the first byte of a memory map, or of a part of one, is."""
-    if A._mmap is None:  # type: ignore[attr-defined]
-        return None
-    mapped = np.frombuffer(A._mmap, dtype=np.uint8).ctypes.data  # type: ignore[attr-defined]
-    # the map begins where a page does, `offset` is that of its first entry
-    return A.offset - A.offset % mmap.ALLOCATIONGRANULARITY + A.ctypes.data - mapped
+    return RowBlocks(
+        lambda: file_blocks(Path(path), position, A.shape, A.dtype, step), X.shape, dtype, transposed=transposed
+    )
 
 
 # --- files of other libraries
