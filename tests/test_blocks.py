@@ -735,7 +735,8 @@ def changed(i, j, value, n_blocks=40):
 
 
 @pytest.mark.parametrize(
-    ("value", "word"), [(-1.0, "negative"), (np.nan, "NaN"), (np.inf, "infinit"), (-np.inf, "infinit|negative")]
+    ("value", "word"),
+    [(-1.0, "negative"), (np.nan, "NaN"), (np.inf, "infinity|infinite"), (-np.inf, "infinity|infinite|negative")],
 )
 @pytest.mark.parametrize("form", ["dense", "csr"])
 def test_bad_value_in_block_37(value, word, form):
