@@ -208,7 +208,7 @@ cdef void add_moments(double* moments, const real* X, Py_ssize_t rows, Py_ssize_
     cdef double squares[8]
     cdef double x
     cdef const real* row
-    cdef Py_ssize_t i, j, l
+    cdef Py_ssize_t i, j, c
     memset(sums, 0, sizeof(sums))
     memset(squares, 0, sizeof(squares))
     for i in range(rows):
@@ -216,16 +216,16 @@ cdef void add_moments(double* moments, const real* X, Py_ssize_t rows, Py_ssize_
         j = 0
         if step == 1:
             while j + 8 <= m:
-                for l in range(8):
-                    x = row[j + l]
-                    sums[l] += x
-                    squares[l] += x * x
+                for c in range(8):
+                    x = row[j + c]
+                    sums[c] += x
+                    squares[c] += x * x
                 j += 8
         while j + 8 <= m:  # in the same order
-            for l in range(8):
-                x = row[(j + l) * step]
-                sums[l] += x
-                squares[l] += x * x
+            for c in range(8):
+                x = row[(j + c) * step]
+                sums[c] += x
+                squares[c] += x * x
             j += 8
         while j < m:
             x = row[j * step]
@@ -233,6 +233,6 @@ cdef void add_moments(double* moments, const real* X, Py_ssize_t rows, Py_ssize_
             squares[0] += x * x
             j += 1
     moments[0] = moments[1] = 0
-    for l in range(8):
-        moments[0] += sums[l]
-        moments[1] += squares[l]
+    for c in range(8):
+        moments[0] += sums[c]
+        moments[1] += squares[c]

@@ -51,6 +51,8 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 
 /* Inner dimension handled at once: 256 rows of a skinny factor stay in the first two cache levels. */
 #define NMF_DEPTH 256
+/* An inner index is long from here on: what is read next is then worth asking for. */
+#define NMF_LONG 100
 /* Entries between a prefetched factor row and its use; past a row's end they are the next row's, in the same stripe:
  * a prefetch of what another thread is writing would take it away from there. */
 #define NMF_AHEAD 12

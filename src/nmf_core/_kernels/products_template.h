@@ -4,7 +4,9 @@
  * a row's numbers do not depend on its neighbours, nor on how the rows were dealt to threads.
  */
 
-/* C[0:tall, 0:wide vectors] (mode) A B, all accumulators in registers. tall and wide are literals at every call. */
+/* C[0:tall, 0:wide vectors] (mode) A B, all accumulators in registers. tall and wide are literals at every call. Where A
+ * comes row by row, the rows of the next tile are asked for meanwhile, one line after the other: the processor does not
+ * foresee where they are. */
 #define NMF_TILE(name, vector, lanes)                                                                                  \
     static NMF_TARGET NMF_INLINE void name(const int tall, const int wide, int mode, ptrdiff_t n, const NMF_REAL *A,   \
                                            ptrdiff_t row_step, ptrdiff_t step, const NMF_REAL *B, ptrdiff_t ldb,       \
@@ -15,6 +17,8 @@
         NMF_UNROLL for (int r = 0; r < tall; r++) NMF_UNROLL for (int v = 0; v < wide; v++) sum[r][v] = (vector){0};   \
         for (ptrdiff_t j = 0; j < n; j++) {                                                                            \
             NMF_UNROLL for (int v = 0; v < wide; v++) b[v] = *(const vector *)(B + j * ldb + v * (lanes));             \
+            if (tall >= 4 && step == 1 && n >= NMF_LONG)                                                               \
+                NMF_PREFETCH(A + (tall + j % tall) * row_step + j);                                                    \
             NMF_UNROLL for (int r = 0; r < tall; r++)                                                                  \
             {                                                                                                          \
                 const NMF_REAL a = A[r * row_step + j * step];                                                         \
@@ -39,6 +43,57 @@ NMF_TILE(NMF_NAME(tile_half), NMF_NAME(half), NMF_HALF)
 #endif
 NMF_TILE(NMF_NAME(tile_one), NMF_REAL, 1)
 
+#if NMF_LEVEL > 0
+/* The same for eight rows and one and a half vectors: an entry of A is read once for both. Rows of A by two pointers and
+ * two distances: eight distances do not fit into the registers. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(tile_mixed)(int mode, ptrdiff_t n, const NMF_REAL *A, ptrdiff_t row_step,
+                                                       ptrdiff_t step, const NMF_REAL *B, ptrdiff_t ldb, NMF_REAL *C,
+                                                       ptrdiff_t ldc)
+{
+    NMF_NAME(full) sum[NMF_MIXED];
+    NMF_NAME(half) rest[NMF_MIXED];
+    const ptrdiff_t one = row_step * (ptrdiff_t)sizeof(NMF_REAL), three = 3 * one;
+    const char *upper = (const char *)A, *lower = (const char *)(A + 4 * row_step);
+    NMF_UNROLL for (int r = 0; r < NMF_MIXED; r++)
+    {
+        sum[r] = (NMF_NAME(full)){0};
+        rest[r] = (NMF_NAME(half)){0};
+    }
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const NMF_NAME(full) b = *(const NMF_NAME(full) *)B;
+        const NMF_NAME(half) c = *(const NMF_NAME(half) *)(B + NMF_FULL);
+        if (step == 1 && n >= NMF_LONG)
+            NMF_PREFETCH(upper + (NMF_MIXED + j % NMF_MIXED) * one);
+        NMF_UNROLL for (int r = 0; r < NMF_MIXED; r++)
+        {
+            const char *row = r < 4 ? upper : lower;
+            const int d = r % 4;
+            const NMF_REAL a = *(const NMF_REAL *)(row + (d == 3 ? three : d * one));
+            sum[r] += a * b;
+            rest[r] += a * c;
+        }
+        upper += step * (ptrdiff_t)sizeof(NMF_REAL);
+        lower += step * (ptrdiff_t)sizeof(NMF_REAL);
+        B += ldb;
+    }
+    NMF_UNROLL for (int r = 0; r < NMF_MIXED; r++)
+    {
+        NMF_NAME(full) *c = (NMF_NAME(full) *)(C + r * ldc);
+        NMF_NAME(half) *d = (NMF_NAME(half) *)(C + r * ldc + NMF_FULL);
+        if (mode == NMF_SET) {
+            *c = sum[r];
+            *d = rest[r];
+        } else if (mode == NMF_ADD) {
+            *c += sum[r];
+            *d += rest[r];
+        } else {
+            *c -= sum[r];
+            *d -= rest[r];
+        }
+    }
+}
+#endif
+
 /* All rows of C for one panel of columns: tall tiles, then 4, then single rows. */
 #define NMF_PANEL(tile, wide)                                                                                          \
     do {                                                                                                               \
@@ -52,41 +107,72 @@ NMF_TILE(NMF_NAME(tile_one), NMF_REAL, 1)
             tile(1, wide, now, depth, A0 + r * row_step, row_step, step, B0 + w, ldb, C + r * ldc + w, ldc);           \
     } while (0)
 
-/* C (rows x width) = / += / -= A (rows x n) B (n x width); A[r, j] lies at A[r * row_step + j * step]. */
+/* A panel of C for a depth of at most NMF_DEPTH: C (rows x width) (now) A0 B0. */
+static NMF_TARGET void NMF_NAME(panel)(int now, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t depth, const NMF_REAL *A0,
+                                       ptrdiff_t row_step, ptrdiff_t step, const NMF_REAL *B0, ptrdiff_t ldb,
+                                       NMF_REAL *C, ptrdiff_t ldc)
+{
+    ptrdiff_t w = 0;
+#if NMF_LEVEL > 0
+    if (width == NMF_FULL + NMF_HALF && rows >= NMF_MIXED) {
+        ptrdiff_t r = 0;
+        for (; r + NMF_MIXED <= rows; r += NMF_MIXED)
+            NMF_NAME(tile_mixed)(now, depth, A0 + r * row_step, row_step, step, B0, ldb, C + r * ldc, ldc);
+        A0 += r * row_step;
+        C += r * ldc;
+        rows -= r;
+    }
+#endif
+    while (width - w >= NMF_FULL) {
+        const ptrdiff_t vectors = (width - w) / NMF_FULL;
+        if (NMF_LEVEL == 2 && rows <= 4 && vectors >= 4) {
+            NMF_PANEL(NMF_NAME(tile_full), 4);
+            w += 4 * NMF_FULL;
+        } else if (NMF_LEVEL > 0 && (vectors == 3 || vectors > 4)) {
+            NMF_PANEL(NMF_NAME(tile_full), 3);
+            w += 3 * NMF_FULL;
+        } else if (vectors >= 2) {
+            NMF_PANEL(NMF_NAME(tile_full), 2);
+            w += 2 * NMF_FULL;
+        } else {
+            NMF_PANEL(NMF_NAME(tile_full), 1);
+            w += NMF_FULL;
+        }
+    }
+#if NMF_LEVEL > 0
+    if (width - w >= NMF_HALF) {
+        NMF_PANEL(NMF_NAME(tile_half), 1);
+        w += NMF_HALF;
+    }
+#endif
+    for (; w < width; w++)
+        NMF_PANEL(NMF_NAME(tile_one), 1);
+}
+
+/* C (rows x width) = / += / -= A (rows x n) B (n x width); A[r, j] lies at A[r * row_step + j * step].
+ *
+ * Where A is gone through across its rows in memory, at distances of which only a few sets of the first cache level come,
+ * whole lines are copied first: they would drive each other out before they are used up. */
 static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n, const NMF_REAL *A,
                                          ptrdiff_t row_step, ptrdiff_t step, const NMF_REAL *B, ptrdiff_t ldb,
                                          NMF_REAL *C, ptrdiff_t ldc)
 {
+    enum { LINE = 64 / NMF_SIZE };
+    NMF_REAL copy[LINE * NMF_DEPTH];
     ptrdiff_t j = 0;
     do {
         const ptrdiff_t depth = n - j < NMF_DEPTH ? n - j : NMF_DEPTH;
         const int now = (mode == NMF_SET && j > 0) ? NMF_ADD : mode;
         const NMF_REAL *A0 = A + j * step, *B0 = B + j * ldb;
-        ptrdiff_t w = 0;
-        while (width - w >= NMF_FULL) {
-            const ptrdiff_t vectors = (width - w) / NMF_FULL;
-            if (NMF_LEVEL == 2 && rows <= 4 && vectors >= 4) {
-                NMF_PANEL(NMF_NAME(tile_full), 4);
-                w += 4 * NMF_FULL;
-            } else if (NMF_LEVEL > 0 && (vectors == 3 || vectors > 4)) {
-                NMF_PANEL(NMF_NAME(tile_full), 3);
-                w += 3 * NMF_FULL;
-            } else if (vectors >= 2) {
-                NMF_PANEL(NMF_NAME(tile_full), 2);
-                w += 2 * NMF_FULL;
-            } else {
-                NMF_PANEL(NMF_NAME(tile_full), 1);
-                w += NMF_FULL;
+        ptrdiff_t r = 0;
+        if (row_step == 1 && step * NMF_SIZE % 512 == 0 && depth >= NMF_LONG && width >= NMF_FULL)
+            for (; r + LINE <= rows; r += LINE) {
+                for (ptrdiff_t i = 0; i < depth; i++)
+                    memcpy(copy + i * LINE, A0 + r + i * step, LINE * sizeof(NMF_REAL));
+                NMF_NAME(panel)(now, LINE, width, depth, copy, 1, LINE, B0, ldb, C + r * ldc, ldc);
             }
-        }
-#if NMF_LEVEL > 0
-        if (width - w >= NMF_HALF) {
-            NMF_PANEL(NMF_NAME(tile_half), 1);
-            w += NMF_HALF;
-        }
-#endif
-        for (; w < width; w++)
-            NMF_PANEL(NMF_NAME(tile_one), 1);
+        if (r < rows)
+            NMF_NAME(panel)(now, rows - r, width, depth, A0 + r * row_step, row_step, step, B0, ldb, C + r * ldc, ldc);
         j += NMF_DEPTH;
     } while (j < n);
 }

@@ -6,12 +6,14 @@
 #define NMF_BYTES 64
 #define NMF_TALL 8
 #define NMF_WIDE 4
+#define NMF_MIXED 8
 #define NMF_OBSERVED_TALL 24
 #elif NMF_LEVEL == 1
 #define NMF_TARGET NMF_AVX2
 #define NMF_BYTES 32
 #define NMF_TALL 4
 #define NMF_WIDE 2
+#define NMF_MIXED 4
 #define NMF_OBSERVED_TALL 12
 #else
 #define NMF_TARGET
@@ -47,6 +49,7 @@ typedef NMF_VECTOR(NMF_REAL, NMF_BYTES / 2) NMF_NAME(half);
 #undef NMF_BYTES
 #undef NMF_TALL
 #undef NMF_WIDE
+#undef NMF_MIXED
 #undef NMF_OBSERVED_TALL
 #undef NMF_NAME
 #undef NMF_BELOW
