@@ -20,7 +20,7 @@ from nmf_core.validation import (
 )
 
 BLOCK_BYTES = 1 << 25  # of a block that we choose: three of them are there at a time
-_LANES = 2048  # with so many rows, kernels give each thread rows of its own, and little time goes to adding them up
+_LANES = 4096  # with so many rows, kernels give each thread rows of its own, and little time goes to adding them up
 _TILE = 64  # rows of a block are a multiple of so many where we choose it, which kernels like
 
 
