@@ -545,6 +545,12 @@ def factor_sums(sums, F):
     sums += F[:, : len(sums)].sum(axis=0, dtype=np.float64)
 
 
+def held_update(F, last, numerator, held, denominator, k, power, tiny, least):
+    ratio = (numerator.astype(np.float64) + held) / np.maximum(denominator, tiny)
+    F[:] = 0
+    F[:, :k] = np.maximum(least, last * ratio**power)[:, :k]
+
+
 def dense_moments(moments, X):
     X = X.astype(np.float64)
     moments += X.sum(), (X**2).sum()

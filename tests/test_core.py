@@ -196,6 +196,16 @@ def problem(
         values |= {array: values[array].astype(np.int64) for array in ("indices", "indptr")}
     elif name == "factor_sums":
         values["sums"] = rng.random(k)
+    elif name == "held_update":
+        held = rng.random((1 if one_sum else n, ld)).astype(dtype)
+        values |= {
+            "last": factor(n),
+            "held": held,
+            "k": k,
+            "power": 1.0 if one_sum else 0.5,
+            "tiny": 0.01,
+            "least": 0.05,
+        }
     elif name == "dense_moments":
         values["moments"] = rng.random(2)
     elif name == "nnls_pivot":

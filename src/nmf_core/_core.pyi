@@ -313,6 +313,18 @@ def factor_sums(
     F: NDArray[Any],
     team: Team,
 ) -> None: ...
+def held_update(
+    F: NDArray[Any],
+    last: NDArray[Any],
+    numerator: NDArray[Any],
+    held: NDArray[Any],
+    denominator: NDArray[Any],
+    k: int,
+    power: float,
+    tiny: float,
+    least: float,
+    team: Team,
+) -> None: ...
 def dense_moments(
     moments: NDArray[np.float64],
     X: NDArray[Any],

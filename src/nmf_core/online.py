@@ -21,6 +21,8 @@ from nmf_core.threads import make_team
 SWEEPS = {"hals": 2, "newton": 2, "mu": 1}
 # What the start of H counts beside the first batch: with nothing, features that this batch lacks would be lost.
 START = 0.2
+# The least entry of H by multiplicative updates, in units of the smallest normal number: zeros would stay for ever.
+ALIVE = 2**20
 
 
 class Online(ABC):
@@ -147,7 +149,7 @@ class Online(ABC):
 
     def keep_alive(self) -> None:
         """Let no entry of `spare` be zero: by multiplicative updates it could never grow again, whatever comes."""
-        np.maximum(self.spare, np.finfo(self.spare.dtype).tiny * 2**20, out=self.spare)
+        np.maximum(self.spare, np.finfo(self.spare.dtype).tiny * ALIVE, out=self.spare)
         self.spare[:, self.k :] = 0
 
     @abstractmethod
@@ -273,9 +275,8 @@ class BetaOnline(Online):
             newton_step = NewtonStep(W, W, scale, costs, self.order, l2, 0.0, sweeps, tol, floors, False, True)
             data.newton(W, None, report, self.Ht, newton_step, team)
             sweeps = 0
-        hold = rest * self.hold
-        up[:] = hold
-        down[:] = 0
+        held = rest * self.hold
+        self.spare_S[:] = 0
         step = BetaStep(
             W, W, scale, sums.astype(dtype), self.order, penalty_W.l1, penalty_W.l2, 0.0, sweeps, tol, beta,
             self.loss.exponent, floors,
@@ -285,18 +286,13 @@ class BetaOnline(Online):
             divergence = max(0.0, report[3] + float(sums @ down[0, :k]))
         else:
             divergence = data.divergence(W, self.Ht, beta, floors.astype(np.float64), team)
-        hold += down + penalty_H.l1
         if self.n_steps == 0:
-            start = rest * START * np.mean(down[:, :k])
-            up += start
-            hold += start
+            held += rest * START * np.mean(down[:, :k])
+        hold = held + down + penalty_H.l1
         if penalty_H.l2:
             hold = hold + penalty_H.l2 * self.Ht
-        up /= np.maximum(hold, np.finfo(dtype).tiny)
-        if self.loss.exponent != 1:
-            up **= self.loss.exponent
-        np.multiply(up, self.Ht, out=self.spare)
-        self.keep_alive()
+        tiny = float(np.finfo(dtype).tiny)
+        _core.held_update(self.spare, self.Ht, up, held, hold, k, self.loss.exponent, tiny, tiny * ALIVE, team)
         return divergence, {"hold": hold}
 
 
