@@ -41,6 +41,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(memory, "physical_memory", lambda: 0)
     monkeypatch.setattr("nmf_core.data.sources._SMALL", 0)
     monkeypatch.setattr("nmf_core.data.blocks.BLOCK_BYTES", 64 * M * 8)
+    monkeypatch.setattr("nmf_core.data.blocks._LANES", 64)
 
 
 def save_all(X):

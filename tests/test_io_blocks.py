@@ -105,6 +105,7 @@ def in_small_blocks(monkeypatch):
     """A machine of so little memory that everything comes in blocks, and these are small."""
     monkeypatch.setattr(memory, "physical_memory", lambda: 0)
     monkeypatch.setattr("nmf_core.data.blocks.BLOCK_BYTES", BLOCK)
+    monkeypatch.setattr("nmf_core.data.blocks._LANES", 64)
     monkeypatch.setattr("nmf_core.data.sources.BLOCK_BYTES", BLOCK)
     monkeypatch.setattr("nmf_core.data.sources._SMALL", 0)
 

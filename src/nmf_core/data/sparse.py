@@ -83,7 +83,8 @@ class Rows(Container):
         sums = np.zeros(self.shape[1])
         for first in range(0, self.n_stored, _SUM_ENTRIES):
             entries = slice(first, first + _SUM_ENTRIES)
-            sums += np.bincount(self.indices[entries], weights=values[entries], minlength=self.shape[1])
+            # one after the other: the sum of a column must not depend on entries of others
+            np.add.at(sums, self.indices[entries], values[entries].astype(np.float64, copy=False))
         return sums
 
     def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
