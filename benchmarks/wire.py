@@ -6,10 +6,6 @@ python -m benchmarks.wire                1, 2 and 4 workers, several sizes
 import argparse
 from pathlib import Path
 
-import dask
-import dask.array as da
-from distributed import Client, LocalCluster
-
 import nmf_core
 
 SIZES = [(20_000, 500, 10), (40_000, 500, 10), (20_000, 1000, 10), (20_000, 500, 20), (20_000, 2000, 40)]
@@ -21,8 +17,10 @@ def moved():
     return int(line.split()[1])
 
 
-def per_iteration(client, n, m, k, loss):
+def per_iteration(n, m, k, loss):
     """Bytes an iteration: those of a long fit less those of a short one."""
+    import dask.array as da
+
     X = da.random.default_rng(0).random((n, m), chunks=(n // 8, m)).persist()
     totals = {}
     for iterations in (5, 45):
@@ -33,6 +31,9 @@ def per_iteration(client, n, m, k, loss):
 
 
 def main():
+    import dask
+    from distributed import Client, LocalCluster
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loss", default="frobenius")
     loss = parser.parse_args().loss
@@ -42,10 +43,10 @@ def main():
     for workers in (1, 2, 4):
         with (
             LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-            Client(cluster) as client,
+            Client(cluster),
         ):
             for n, m, k in SIZES:
-                found = per_iteration(client, n, m, k, loss)
+                found = per_iteration(n, m, k, loss)
                 ld = -(-k // 4) * 4
                 print(f"{workers:>7} {n:>7} {m:>6} {k:>4} {found:>20.0f} {found / (8 * m * ld):>12.2f}", flush=True)
 
