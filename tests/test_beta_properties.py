@@ -151,6 +151,7 @@ def test_every_fit_converges(loss, solver):
 
 @pytest.mark.parametrize("k", [1, K])
 @every_pair
+@pytest.mark.slow
 def test_long_fits(loss, solver, k):
     """Going on after convergence changes nothing, and does not move numbers from one factor to the other."""
     A = PLANTED["separable 20 x 15"]

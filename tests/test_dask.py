@@ -121,7 +121,9 @@ def test_every_solver_and_loss(client, loss, solver):
     close(checked(fit(dask_of(X), loss, solver=solver)), fit(X, loss, solver=solver))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    "loss", [loss if loss == "kullback-leibler" else pytest.param(loss, marks=pytest.mark.slow) for loss in LOSSES]
+)
 def test_sparse_chunks(client, loss):
     A = sp.csr_array(X)
     if loss in ("frobenius", "kullback-leibler"):
@@ -172,7 +174,7 @@ def test_default_start(client):
     close(found, factorize(X, K, random_state=0, max_iter=6, tol=0.0), 1e-8)
 
 
-@pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler"])
+@pytest.mark.parametrize("loss", ["frobenius", pytest.param("kullback-leibler", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
 def test_single_precision(client, loss, form):
     A = form(X.astype(np.float32))
@@ -181,7 +183,9 @@ def test_single_precision(client, loss, form):
     close(found, fit(A, loss, solver="hals" if loss == "frobenius" else "mue"), 1e-3)
 
 
-@pytest.mark.parametrize("dtype", ["int64", "uint8", "float16", "bool"])
+@pytest.mark.parametrize(
+    "dtype", ["uint8", *(pytest.param(d, marks=pytest.mark.slow) for d in ("int64", "float16", "bool"))]
+)
 def test_other_numbers_become_double(client, dtype):
     A = np.round(X).clip(0, 9).astype(dtype)
     found = fit(dask_of(A), W=W0, H=H0)
@@ -287,7 +291,7 @@ def traffic(client, monkeypatch):
     ("loss", "init", "form"),
     quick(
         product(["frobenius", "kullback-leibler", "itakura-saito"], ["random", "nndsvda"], ["dense", "csr"]),
-        {("frobenius", "random", "csr"), ("kullback-leibler", "nndsvda", "dense")}.__contains__,
+        {("frobenius", "random", "csr")}.__contains__,
     ),
 )
 def test_x_and_w_stay_away(client, traffic, loss, init, form, tmp_path):
@@ -424,7 +428,7 @@ def test_out_W(client):
     ("loss", "form"),
     quick(
         product(["frobenius", "kullback-leibler", "itakura-saito"], [np.asarray, sp.csr_array]),
-        {("frobenius", np.asarray), ("kullback-leibler", sp.csr_array)}.__contains__,
+        {("frobenius", np.asarray)}.__contains__,
     ),
 )
 def test_checkpoint(client, loss, form, tmp_path):

@@ -126,6 +126,7 @@ def test_float32_is_close_to_float64(loss, solver):
 @pytest.mark.parametrize("k", [1, K])
 @with_and_without_acceleration
 @every_sure_pair
+@pytest.mark.slow
 def test_long_fits(loss, solver, acceleration, k, dtype):
     """Going on after convergence changes nothing, and does not move numbers from one factor to the other."""
     A = PLANTED["separable 20 x 15"]
@@ -154,7 +155,11 @@ THREADED = {
 
 @pytest.mark.parametrize("init", ["custom", "nndsvda"])
 @pytest.mark.parametrize("name", THREADED)
-@every_pair
+@pytest.mark.parametrize(
+    ("loss", "solver"),
+    # methods are steps within one frame: two say what there is to say of threads
+    [pair if pair[1] in ("hals", "anls-bpp") else pytest.param(*pair, marks=pytest.mark.slow) for pair in PAIRS],
+)
 def test_same_bits_at_any_number_of_threads_and_in_every_run(loss, solver, name, init):
     A = THREADED[name]
     W, H = start(A, 20) if init == "custom" else (None, None)
