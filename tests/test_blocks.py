@@ -412,8 +412,13 @@ def test_sources_stored_by_columns(name, tmp_path):
         close(one, factorize(memory, K, solver=solver, W=W, H=H, max_iter=12, tol=0.0), 1e-6)
         same_bits(one, factorize(blocks, K, solver=solver, W=W, H=H, max_iter=12, tol=0.0, n_threads=3))
         same_bits(one, factorize(list_of(blocks, transposed=True), K, solver=solver, W=W, H=H, max_iter=12, tol=0.0))
-    with pytest.raises(ValueError, match="stored by columns, needs X in memory"):
-        factorize(blocks, K, loss="kullback-leibler", W=W, H=H)
+    for loss in ("kullback-leibler", 0.5):  # which go through rows
+        if sparse is None:
+            loss_of = {"loss": loss, "W": W, "H": H, "max_iter": 12, "tol": 0.0}
+            close(factorize(blocks, K, **loss_of), factorize(memory, K, solver="mue", **loss_of), 1e-6)
+        else:
+            with pytest.raises(ValueError, match="stored by columns, needs X in memory"):
+                factorize(blocks, K, loss=loss, W=W, H=H)
     assert beta_divergence(blocks, W, H) == pytest.approx(beta_divergence(A, W, H), rel=1e-12)
     found, expected = (initialize(data, K, "nndsvda", random_state=0) for data in (blocks, A))
     for ours, theirs in zip(found, expected, strict=True):
@@ -430,6 +435,17 @@ def test_one_block_of_columns_gives_the_bits_of_memory(tmp_path):
     csc = sp.csc_matrix(COUNTS)
     source = backed(tmp_path, csc)
     same_bits(factorize(source, K, W=W0, H=H0, max_iter=12, tol=0.0), fit(csc))
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"missing": "nan"}, {"weights": np.ones((N, M))}, {"biases": True}], ids=lambda wanted: [*wanted][0]
+)
+def test_memory_maps_are_read_where_x_must_be_in_memory(tmp_path, monkeypatch, wanted):
+    monkeypatch.setattr("nmf_core.data.sources._SMALL", 1000)
+    mapped = memmap_of(tmp_path, X)
+    assert row_blocks(mapped) is not None
+    given = {"init": "random", "random_state": 0, "alpha_W": 0.01} | wanted
+    same_bits(factorize(mapped, K, max_iter=12, **given), factorize(X, K, max_iter=12, **given))
 
 
 def test_small_memory_maps_stay_as_they_are(tmp_path):

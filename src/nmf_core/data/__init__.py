@@ -18,7 +18,7 @@ from nmf_core.data.base import (
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
 from nmf_core.data.sources import DaskRows, accept, is_dask, result_type, row_blocks
-from nmf_core.validation import Matrix, check_resident, is_sparse
+from nmf_core.validation import Matrix, check_matrix, check_resident, is_sparse
 
 __all__ = [
     "BetaStep",
@@ -98,10 +98,12 @@ def as_container(
         from nmf_core.data.distributed import Distributed
 
         return Distributed(X.X, X.client, X.dtype)
+    if isinstance(X, RowBlocks) and upright and X.transposed:
+        check_resident(X.array is not None, "This loss, of data that are stored by columns,")
+        X = check_matrix(X.array)[0]
     if isinstance(X, RowBlocks):
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 
-        check_resident(not (upright and X.transposed), "This loss, of data that are stored by columns,")
         return Chunked(X, folder)
     if weights is not None or missing == "unstored" or one_by_one or (missing == "nan" and np.isnan(X.min())):
         from nmf_core.data.observed import observe  # imports scipy.sparse

@@ -47,6 +47,8 @@ class RowBlocks:
         Labels of samples and features.
     wrap : callable, optional
         What makes of an array W what is returned.
+    array : ndarray, optional
+        The same, for what must be visited in another order, such as by rows where these are blocks of columns.
 
     Raises
     ------
@@ -75,6 +77,7 @@ class RowBlocks:
         row_labels: Labels = None,
         column_labels: Labels = None,
         wrap: Callable[[np.ndarray], Any] = lambda W: W,
+        array: np.ndarray | None = None,
     ) -> None:
         self.blocks = check_blocks(blocks)
         self.shape = check_block_shape(shape)
@@ -83,6 +86,7 @@ class RowBlocks:
         self.row_labels = row_labels
         self.column_labels = column_labels
         self.wrap = wrap
+        self.array = array
         self.passes = 0  # that have come to their end: what was seen there needs no further look
         self._sorted = True
 

@@ -44,7 +44,8 @@ def accept(
     if _kind(X) == ("anndata", "AnnData"):
         labels = tuple(map(str, X.obs_names)), tuple(map(str, X.var_names))
         X = X.X
-    blocks = row_blocks(X)
+    whole = isinstance(X, np.memmap) and (missing is not None or weights is not None or biases)
+    blocks = None if whole else row_blocks(X)
     if blocks is None:
         X, rows, columns, weights = check_data(X, missing, weights)
         return X, labels[0] or rows, labels[1] or columns, weights
@@ -127,8 +128,9 @@ def _from_memmap(X: np.memmap, block_bytes: int | None) -> RowBlocks | None:
     step = block_rows(n, m * dtype.itemsize, 64, block_bytes)
 
     return RowBlocks(
-        lambda: file_blocks(Path(path), position, A.shape, A.dtype, step), X.shape, dtype, transposed=transposed
-    )
+        lambda: file_blocks(Path(path), position, A.shape, A.dtype, step), X.shape, dtype, transposed=transposed,
+        array=X,
+    )  # fmt: skip
 
 
 # --- files of other libraries

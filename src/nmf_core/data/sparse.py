@@ -84,7 +84,9 @@ class Rows(Container):
         for first in range(0, self.n_stored, _SUM_ENTRIES):
             entries = slice(first, first + _SUM_ENTRIES)
             # one after the other: the sum of a column must not depend on entries of others
-            np.add.at(sums, self.indices[entries], values[entries].astype(np.float64, copy=False))
+            np.add.at(
+                sums, np.asarray(self.indices[entries], dtype=np.intp), values[entries].astype(np.float64, copy=False)
+            )
         return sums
 
     def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
