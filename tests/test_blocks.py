@@ -438,7 +438,9 @@ def test_one_block_of_columns_gives_the_bits_of_memory(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"missing": "nan"}, {"weights": np.ones((N, M))}, {"biases": True}], ids=lambda wanted: [*wanted][0]
+    "wanted",
+    [{"missing": "nan"}, {"weights": np.ones((N, M))}, {"biases": True}],
+    ids=lambda wanted: next(iter(wanted)),
 )
 def test_memory_maps_are_read_where_x_must_be_in_memory(tmp_path, monkeypatch, wanted):
     monkeypatch.setattr("nmf_core.data.sources._SMALL", 1000)
