@@ -138,8 +138,7 @@ class Chunked(Complete):
         step: Step,
         team: Team,
     ) -> None:
-        for rows, part in self.parts():
-            part.improve(F[rows], None if N is None else N[rows], S, report, G, step.of_rows(rows), team)
+        self._go_through("improve", F, N, S, report, G, step, team)
 
     def improve_beta(
         self,
@@ -151,8 +150,13 @@ class Chunked(Complete):
         step: BetaStep,
         team: Team,
     ) -> None:
+        self._go_through("improve_beta", F, N, S, report, G, step, team)
+
+    def _go_through(self, method: str, F: np.ndarray, N: np.ndarray | None, *more: Any) -> None:
+        """Improve the rows of every block by the same method of its container."""
+        *shared, step, team = more
         for rows, part in self.parts():
-            part.improve_beta(F[rows], None if N is None else N[rows], S, report, G, step.of_rows(rows), team)
+            getattr(part, method)(F[rows], None if N is None else N[rows], *shared, step.of_rows(rows), team)
 
     def newton(
         self,
@@ -166,8 +170,7 @@ class Chunked(Complete):
         columns: bool = False,
     ) -> None:
         check_resident(not columns, "Coordinate descent for the columns of X")
-        for rows, part in self.parts():
-            part.newton(F[rows], None if N is None else N[rows], report, G, step.of_rows(rows), team)
+        self._go_through("newton", F, N, report, G, step, team)
 
     def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
         return float(sum(part.divergence(F[rows], G, beta, floors[rows], team) for rows, part in self.parts()))
