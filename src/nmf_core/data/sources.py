@@ -61,7 +61,7 @@ def row_blocks(X: Any, block_bytes: int | None = None) -> Any:
     Parameters
     ----------
     X : RowBlocks, memory map, or object of another library
-        A C- or Fortran-ordered `numpy.memmap` of float32 or float64 and more than 64 MB; a 2-D dataset of h5py; a 2-D
+        A C- or Fortran-ordered `numpy.memmap` of numbers and more than 64 MB; a 2-D dataset of h5py; a 2-D
         array of zarr; an `AnnData` or its X where it is backed by a file, dense, CSR or CSC; a `ParquetFile` or
         `Dataset` of pyarrow, whose columns are features; a dask array.
     block_bytes : int, optional
