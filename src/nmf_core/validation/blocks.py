@@ -70,7 +70,7 @@ def check_row_block(
         check_numeric(block.dtype, name)
         block = block.astype(dtype)
     if values and n:
-        block = check_matrix(block, f"{name} ({what}s {first} to {first + n - 1})")[0]
+        block = check_matrix(block, f"{name} ({what}s {first} to {first + n - 1})", hint=False)[0]
     return block
 
 

@@ -30,6 +30,7 @@ def check_matrix(
     missing: str | None = None,
     signed: bool = False,
     squared: bool = True,
+    hint: bool = True,
 ) -> tuple[Matrix, Labels, Labels]:
     """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
 
@@ -48,6 +49,8 @@ def check_matrix(
         Whether it may be negative, too.
     squared : bool
         Whether it must not overflow when it is squared.
+    hint : bool
+        Whether the message about NaN should say how to have it taken for missing.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def check_matrix(
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
-    _check_values(X, name, factor, missing, signed, squared)
+    _check_values(X, name, factor, missing, signed, squared, hint and not factor)
     return X, rows, columns
 
 
@@ -132,7 +135,9 @@ def _check_structure(X: Matrix, name: str) -> None:
         raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
 
 
-def _check_values(X: Matrix, name: str, factor: bool, missing: str | None, signed: bool, squared: bool) -> None:
+def _check_values(
+    X: Matrix, name: str, factor: bool, missing: str | None, signed: bool, squared: bool, hint: bool
+) -> None:
     values = stored_values(X)
     if values.size == 0:
         return
@@ -166,10 +171,10 @@ def _check_values(X: Matrix, name: str, factor: bool, missing: str | None, signe
     what, test = next((what, test) for what, test in bad.items() if test(values).any())
     row, column = _first(X, test(values))
     value = "" if what == "NaN" else f" ({X[row, column]:g})" if what.startswith("a neg") else ""
-    hint = ""
-    if what == "NaN" and not factor:
-        hint = " missing='nan' takes NaN for missing entries." if not is_sparse(X) else " Leave out what is missing."
-    raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{hint}")
+    advice = ""
+    if what == "NaN" and hint:
+        advice = " missing='nan' takes NaN for missing entries." if not is_sparse(X) else " Leave out what is missing."
+    raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{advice}")
 
 
 def _first(X: Matrix, found: np.ndarray) -> tuple[int, int]:
