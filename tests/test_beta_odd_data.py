@@ -213,6 +213,7 @@ def test_huge_counts(loss, solver, make, dtype):
 @pytest.mark.parametrize("whole_row", [False, True], ids=["here and there", "a whole row"])
 @pytest.mark.parametrize("tiny", [1e-300, 1e-100, 1e-30, 1e-12])
 @every_pair
+@pytest.mark.slow
 def test_tiny_entries_among_others(loss, solver, tiny, whole_row):
     """Defined results: the tiny entries may be missed, but nothing else may suffer."""
     A = X.copy()

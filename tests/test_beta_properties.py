@@ -178,6 +178,7 @@ THREADED = {
 
 @pytest.mark.parametrize("name", THREADED)
 @every_pair
+@pytest.mark.slow
 def test_same_bits_at_any_number_of_threads_and_in_every_run(loss, solver, name):
     A = THREADED[name]
     if sp.issparse(A) and BETAS[loss] <= 0:

@@ -118,6 +118,7 @@ DATA = {
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("solver", THEIRS)
+@pytest.mark.slow
 def test_error_beside_that_of_scikit_learn(name, solver):
     """From the same start, in as many iterations: the same error by the same steps, no larger one by better steps."""
     make, k, max_iter = DATA[name]

@@ -324,6 +324,7 @@ def test_empty_rows_and_columns(loss, solver, penalty, make):
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("init", INITIALIZERS)
 @every_sure_pair
+@pytest.mark.slow
 def test_sparse_data_stay_finite(loss, solver, init, dtype):
     """Entries of factors die out on such data; numbers that are almost zero must not make others infinite."""
     rng = np.random.default_rng(9)
