@@ -18,10 +18,10 @@ from nmf_core.initialization import (
 )
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.penalties import ALPHA_SCALINGS
-from nmf_core.problem import Biases, Problem, pose
+from nmf_core.problem import Biases, Problem, empty_arrays, pose
 from nmf_core.progress import progress_bar
 from nmf_core.solvers import ALIASES, SOLVERS, Checkpoint, Record, Solver, choose_solver, solve, those_that_handle
-from nmf_core.start import empty_arrays, resolve_init, start
+from nmf_core.start import resolve_init, start
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (

@@ -176,14 +176,18 @@ def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return array
 
 
+def empty_arrays(data: Container, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Factor arrays of zeros for W and Ht, where those of X live."""
+    blocked, other = data.room(k), factor_array(data.shape[1], k, data.dtype)
+    return (other, blocked) if data.transposed else (blocked, other)
+
+
 def start_arrays(data: Container, k: int, W: Any, Ht: Any) -> tuple[np.ndarray, np.ndarray]:
     """Copies of the first k columns of W (n_samples, ...) and Ht (n_features, ...), where factors of X live."""
-    arrays = []
-    for F, blocked in ((W, not data.transposed), (Ht, data.transposed)):
-        array = data.room(k) if blocked else factor_array(len(F), k, data.dtype)
+    arrays = empty_arrays(data, k)
+    for array, F in zip(arrays, (W, Ht), strict=True):
         array[:, :k] = F[:, :k] if isinstance(F, np.ndarray) else F
-        arrays.append(array)
-    return arrays[0], arrays[1]
+    return arrays
 
 
 class Biases(NamedTuple):

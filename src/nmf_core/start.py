@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Container, accept, container_class, factor_array
+from nmf_core.data import accept, container_class
 from nmf_core.initialization import (
     ANYWHERE,
     FOR_INCOMPLETE,
@@ -156,12 +156,6 @@ def start(
     if H is not None:
         Ht_start = check_factor(H, "H", (k, n_features), data.dtype).T
     return start_arrays(data, k, W_start, Ht_start)
-
-
-def empty_arrays(data: Container, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Factor arrays of zeros for W and Ht, where those of X live."""
-    blocked, other = data.room(k), factor_array(data.shape[1], k, data.dtype)
-    return (other, blocked) if data.transposed else (blocked, other)
 
 
 def best_of(

@@ -107,6 +107,15 @@ class RowBlocks:
         names = ("shape", "dtype", "transposed", "row_labels", "column_labels", "wrap")
         return RowBlocks(lambda: map(change, self.blocks()), **{name: getattr(self, name) for name in names} | others)
 
+    def read(self) -> np.ndarray:
+        """All of it in one array, of blocks that are arrays; not looked at."""
+        array = np.empty(self.shape, self.dtype)
+        first = 0
+        for block in self.blocks():
+            array[first : first + len(block)] = block
+            first += len(block)
+        return array
+
     def __iter__(self) -> Iterator[Matrix]:
         """The blocks as arrays or CSR, checked and read ahead."""
         return read_ahead(self._checked)

@@ -57,12 +57,12 @@ class Remote:
         Where its shards are.
     name : str
         What they call it.
-    k, ld : int
-        Columns of the factor, and of the array.
+    ld : int
+        Columns of the array.
     """
 
-    def __init__(self, data: "Distributed", name: str, k: int, ld: int) -> None:
-        self.data, self.name, self.k = data, name, k
+    def __init__(self, data: "Distributed", name: str, ld: int) -> None:
+        self.data, self.name = data, name
         self.shape = data.shape[0], ld
         self.dtype = data.dtype
         weakref.finalize(self, data.dropped.append, name)
@@ -307,7 +307,7 @@ class Distributed(Chunked):
         name = f"array-{next(self.numbers)}"
         self.recipes[name] = kind, *more
         self.run(shards.call, kind, name, *more)
-        return Remote(self, name, ld, ld)
+        return Remote(self, name, ld)
 
     def put(self, name: str, first: int, end: int, columns: slice, values: np.ndarray) -> None:
         """Overwrite some rows of an array on the workers."""
@@ -412,9 +412,7 @@ class Distributed(Chunked):
         )
         if S is not None:
             S += more
-        most = max(report[1], told[1])
-        report += told
-        report[1] = most
+        report[:] = shards.add_reports(report, told)
 
     def improve(self, F: Any, N: Any, S: Any, report: np.ndarray, G: np.ndarray, step: Step, team: Team) -> None:
         self._pass("improve", F, N, S, report, G, step)

@@ -191,12 +191,16 @@ def add(parts: list[Any]) -> Any:
     if total is None:
         return None
     for part in parts[1:]:
-        if isinstance(total, tuple):  # statistics and a report, whose second number is a maximum
+        if isinstance(total, tuple):  # statistics and a report
             (S, report), (S_more, report_more) = total, part
-            most = max(report[1], report_more[1])
-            report = report + report_more
-            report[1] = most
-            total = (None if S is None else S + S_more), report
+            total = (None if S is None else S + S_more), add_reports(report, report_more)
         else:
             total = total + part
+    return total
+
+
+def add_reports(report: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """What two passes report together: the second number is a maximum, the others are sums."""
+    total = report + more
+    total[1] = max(report[1], more[1])
     return total

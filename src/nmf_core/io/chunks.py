@@ -69,16 +69,10 @@ def _dense(what: str, X: Any, labels: tuple[Labels, Labels], libraries: int = 0)
     at_once = 1 if hasattr(X, "read_direct") else _DECODED
     chunk = math.prod(X.chunks) * X.dtype.itemsize if X.chunks else 0
 
-    def whole() -> LabelledMatrix:
-        array, first = np.empty((n, m), dtype), 0
-        for block in row_blocks(X).blocks():
-            array[first : first + len(block)] = block
-            first += len(block)
-        return LabelledMatrix(array, *labels)
-
     return Stored(
         shape=(n, m), dtype=dtype, n_stored=n * m, whole_bytes=n * m * dtype.itemsize, row_bytes=m * dtype.itemsize,
-        whole=whole, blocks=lambda block_bytes: LabelledMatrix(row_blocks(X, block_bytes), *labels),
+        whole=lambda: LabelledMatrix(row_blocks(X).read(), *labels),
+        blocks=lambda block_bytes: LabelledMatrix(row_blocks(X, block_bytes), *labels),
         extra=libraries + at_once * chunk + LABEL * sum(len(of_one) for of_one in labels if of_one),
     )  # fmt: skip
 

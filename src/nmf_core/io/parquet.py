@@ -55,12 +55,8 @@ def read_parquet(path: Path, _: str, labels: str) -> Stored:
     def whole() -> LabelledMatrix:
         if not path.is_dir():
             return _from_frame(read_frame(path), labels)
-        X, first = np.empty((n, len(names)), dtype), 0
         table = blocks(None)
-        for block in table.X.blocks():
-            X[first : first + len(block)] = block
-            first += len(block)
-        return table._replace(X=X)
+        return table._replace(X=table.X.read())
 
     # A table of pyarrow and a data frame of pandas are made of a single file first.
     copies = 1 if path.is_dir() else 3
