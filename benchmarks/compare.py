@@ -29,7 +29,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 import nmf_core
-from benchmarks.problems import BETAS, objective, problem, rank_one, start
+from benchmarks.problems import BETAS, objective, problem, rank_one, settle, start
 
 # problem, dtype, ranks, seeds of the random starts
 FROBENIUS = [
@@ -73,6 +73,7 @@ SLOW = 5.0  # seconds that an update of scikit-learn takes, from which on ours s
 
 def run_ours(X, k, W, H, n_threads, loss, **options):
     """Seconds, objective and result of a fit, by default with default settings."""
+    settle()
     begin = time.perf_counter()
     result = nmf_core.factorize(X, k, W=W, H=H, n_threads=n_threads, loss=loss, **{"max_iter": 1000, **options})
     seconds = time.perf_counter() - begin
@@ -85,6 +86,7 @@ def run_theirs(X, k, W, H, n_threads, max_iter, tol=0.0, loss="frobenius"):
         k, init="custom", solver="cd" if loss == "frobenius" else "mu", beta_loss=loss, tol=tol, max_iter=max_iter
     )
     W, H = W.copy(), H.copy()
+    settle()
     begin = time.perf_counter()
     with warnings.catch_warnings(), threadpool_limits(n_threads):
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -7,6 +7,7 @@ need them are skipped without. asv runs from clones elsewhere, so parents of the
 import functools
 import importlib.util
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,11 @@ def start(name: str, k: int, init: str, dtype: str = "float64", seed: int = 0):
     for factor in factors:
         factor.flags.writeable = False
     return factors
+
+
+def settle() -> None:
+    """Wait until BLAS threads that have worked just now sleep: they spin for about 30 ms and disturb short fits."""
+    time.sleep(0.1)
 
 
 def objective(X, W, H, loss="frobenius") -> float:

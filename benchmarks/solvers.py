@@ -11,7 +11,7 @@ import statistics
 import numpy as np
 
 import nmf_core
-from benchmarks.problems import objective, problem, start
+from benchmarks.problems import objective, problem, settle, start
 from nmf_core.solvers import SOLVERS
 
 # (problem, dtype, k, loss, starts, seconds for each fit)
@@ -30,6 +30,7 @@ def compare(name, dtype, k, loss, seed, time_limit, threads):
     """All solvers from one start."""
     X = problem(name, dtype)
     W, H = start(name, k, "random", dtype, seed)
+    settle()
     comparison = nmf_core.compare_solvers(
         X, k, loss=loss, W=W, H=H, time_limit=time_limit, max_iter=100_000, tol=1e-4, n_threads=threads, random_state=0
     )

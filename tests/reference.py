@@ -383,7 +383,7 @@ def dense_pass(
     improve(F, N, report, X @ G, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol)
     if S is not None:
         S[: len(G)] += (X.T @ F).astype(S.dtype)
-        S[len(G) :] += gram_rows(F, len(gram), S.dtype)
+        add_grams(S[len(G) :], F, N, len(gram))
 
 
 def csr_pass(
@@ -401,7 +401,7 @@ def factor_pass(
 ):
     improve(F, N, report, cross, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol)
     if FtF is not None:
-        FtF += gram_rows(F, len(gram), FtF.dtype)
+        add_grams(FtF, F, N, len(gram))
 
 
 def dense_product(C, X, G):
@@ -545,6 +545,10 @@ def factor_sums(sums, F):
     sums += F[:, : len(sums)].sum(axis=0, dtype=np.float64)
 
 
+def factor_gram(FtF, F):
+    add_grams(FtF, F, None, len(FtF))
+
+
 def held_update(F, last, numerator, held, denominator, k, power, tiny, least):
     ratio = (numerator.astype(np.float64) + held) / np.maximum(denominator, tiny)
     F[:] = 0
@@ -561,10 +565,12 @@ def csr_split(splits, indices, indptr, bounds):
         splits[:, i] = indptr[i] + np.searchsorted(indices[indptr[i] : indptr[i + 1]], bounds)
 
 
-def gram_rows(F, k, dtype):
-    """The first k rows of F.T @ F."""
-    F = F.astype(np.float64)
-    return (F.T @ F)[:k].astype(dtype)
+def add_grams(grams, F, N, k):
+    """Add the first k rows of F.T @ F, and where there is room those of N.T @ N."""
+    for rows, A in zip((grams[:k], grams[k:]), (F, N), strict=True):
+        if len(rows) and A is not None:
+            A = A.astype(np.float64)
+            rows += (A.T @ A)[:k].astype(rows.dtype)
 
 
 def from_csr(data, indices, indptr, m):

@@ -22,7 +22,7 @@ KERNELS = sorted(
     name
     for name, value in vars(_core).items()
     if isinstance(value, type(_core.dense_pass)) and not name.startswith("_")
-    if name not in ("best_level", "max_threads")
+    if name not in ("best_level", "gauge", "max_threads")
 )
 PARAMETERS = {name: list(inspect.signature(getattr(_core, name)).parameters) for name in KERNELS}
 BETAS = (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
@@ -196,6 +196,8 @@ def problem(
         values |= {array: values[array].astype(np.int64) for array in ("indices", "indptr")}
     elif name == "factor_sums":
         values["sums"] = rng.random(k)
+    elif name == "factor_gram":
+        values["FtF"] = rng.random((k, ld))
     elif name == "held_update":
         held = rng.random((1 if one_sum else n, ld)).astype(dtype)
         values |= {
@@ -366,6 +368,32 @@ def test_extrapolation(name, choice, alias, beta, dtype):
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("shape", [(45, 30, 10, 12), (530, 33, 15, 16), (2000, 40, 5, 8)], ids=str)
+@each({words: call for words, call in STEPS.items() if "gram" in PARAMETERS[call[0]]})
+def test_gram_matrix_before_extrapolation(name, choice, shape, dtype):
+    k = shape[2]
+    values = problem(name, *shape, dtype, beta=0.7, **choice)
+    values |= values["spare"]
+    plain = run(_core, name, values, _core.Team(2))
+    array = "S" if "S" in PARAMETERS[name] else "FtF"
+    values[array] = np.concatenate([values[array], np.zeros_like(values[array][:k])])
+    if choice.get("method", 0) in (_core.METHODS["hals"], _core.METHODS["mu"]):
+        assert_equals_twin(name, values, dtype)
+    more = run(_core, name, values, _core.Team(2))
+    N = more["N"].astype(np.float64)
+    np.testing.assert_allclose(more[array][-k:], (N.T @ N)[:k], rtol=10 * PRECISIONS[dtype])
+    more[array] = more[array][:-k]
+    assert_same_bits(more, plain)
+
+
+def test_gauge():
+    then, now = np.array([4.0, 4.0, 4.0, 0.0, 4.0, 4.0]), np.array([1.0, 0.0, 1e-9, 1.0, 16.0, 1.0])
+    scale = np.ones(6)
+    _core.gauge(scale, then, now, np.array([4, 0, 1, 2, 3], dtype=np.int32))
+    np.testing.assert_array_equal(scale, [2.0, 1.0, 1.0, 1.0, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
 @each(HALVES)
 def test_extrapolation_leaves_a_quarter_of_an_entry(name, choice, dtype):
     """A zero would stay one for ever."""
@@ -524,7 +552,7 @@ def test_same_bits_at_any_number_of_threads(name, choice, shape, dtype, level):
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize("name", ["factor_beta_pass", "factor_sums"])
+@pytest.mark.parametrize("name", ["factor_beta_pass", "factor_gram", "factor_sums"])
 def test_same_bits_where_only_a_long_factor_pays_for_threads(name, dtype):
     values = problem(name, 1, 1, 12, 12, dtype)
     F = np.random.default_rng(0).random((300_000, 12)).astype(dtype)

@@ -308,6 +308,17 @@ def top_columns(
     indptr: NDArray[np.int64],
     team: Team,
 ) -> None: ...
+def gauge(
+    scale: NDArray[Any],
+    then: NDArray[np.float64],
+    now: NDArray[np.float64],
+    order: NDArray[np.int32],
+) -> None: ...
+def factor_gram(
+    FtF: NDArray[np.float64],
+    F: NDArray[Any],
+    team: Team,
+) -> None: ...
 def factor_sums(
     sums: NDArray[np.float64],
     F: NDArray[Any],

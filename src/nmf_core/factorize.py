@@ -18,7 +18,7 @@ from nmf_core.initialization import (
 )
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.penalties import ALPHA_SCALINGS
-from nmf_core.problem import Biases, Problem, empty_arrays, pose
+from nmf_core.problem import Biases, Problem, empty_arrays, pose, transposed
 from nmf_core.progress import progress_bar
 from nmf_core.solvers import ALIASES, SOLVERS, Checkpoint, Record, Solver, choose_solver, solve, those_that_handle
 from nmf_core.start import resolve_init, start
@@ -271,7 +271,7 @@ def factorize(
         outcome.history.objective[-1] = objective
     return Factorization(
         W=_result_W(problem, outcome.W, k, out_W),
-        H=np.ascontiguousarray(outcome.Ht[:, :k].T),
+        H=transposed(outcome.Ht, k),
         objective=objective,
         divergence=divergence,
         squared_error=squared_error,

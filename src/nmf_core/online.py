@@ -12,7 +12,7 @@ from nmf_core.data import BetaStep, Complete, NewtonStep, Step, factor_array
 from nmf_core.initialization import for_fixed_components
 from nmf_core.losses import Beta
 from nmf_core.penalties import Penalty, make_penalties
-from nmf_core.problem import model_floors, padded
+from nmf_core.problem import model_floors, padded, transposed
 from nmf_core.solvers import SOLVERS, component_sums, gram
 from nmf_core.solvers.fit import SWEEP_TOL
 from nmf_core.threads import make_team
@@ -109,7 +109,7 @@ class Online(ABC):
     @property
     def H(self) -> np.ndarray:
         """A copy of the components (n_components, n_features)."""
-        return np.ascontiguousarray(self.Ht[:, : self.k].T)
+        return transposed(self.Ht, self.k)
 
     def step(self, data: Complete, team: _core.Team, W: np.ndarray | None = None) -> float:
         """Go through a batch.

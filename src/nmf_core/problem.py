@@ -13,6 +13,9 @@ from nmf_core.penalties import Penalty, make_penalties
 from nmf_core.validation import Matrix, check_known, check_zeros
 
 
+ROWS = 1024  # of a factor that are copied together
+
+
 @dataclass(frozen=True)
 class Problem:
     """min over W, H >= 0 of divergence(X, W @ H) + penalty_W(W) + penalty_H(H).
@@ -173,6 +176,14 @@ def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """A factor array that holds a copy of F (n, k)."""
     array = factor_array(F.shape[0], F.shape[1], dtype)
     array[:, : F.shape[1]] = F
+    return array
+
+
+def transposed(F: np.ndarray, k: int) -> np.ndarray:
+    """A copy of the first k columns of a factor array (n, ld) as (k, n), block by block so that each is in the cache."""
+    array = np.empty((k, len(F)), dtype=F.dtype)
+    for first in range(0, len(F), ROWS):
+        array[:, first : first + ROWS] = F[first : first + ROWS, :k].T
     return array
 
 

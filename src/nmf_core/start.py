@@ -15,7 +15,7 @@ from nmf_core.initialization import (
     with_biases,
 )
 from nmf_core.losses import LOSSES, make_loss
-from nmf_core.problem import Problem, padded, pose, start_arrays
+from nmf_core.problem import Problem, padded, pose, start_arrays, transposed
 from nmf_core.solvers import Solver, choose_solver, solve
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
@@ -101,7 +101,7 @@ def initialize(
             alpha_scaling="size", upright=solver.upright(the_loss.beta),
         )  # fmt: skip
         W, Ht = start(problem, k, init, None, None, everything, random, solver, team)
-    return W[:, :k].copy(), np.ascontiguousarray(Ht[:, :k].T)
+    return W[:, :k].copy(), transposed(Ht, k)
 
 
 def resolve_init(

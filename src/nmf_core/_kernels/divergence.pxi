@@ -3,6 +3,14 @@
 cdef extern from "kernels.h" nogil:
     double losses_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, const double* y,
                     const double* weights)
+    void double_dots_f_i(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int32_t* indices,
+                         const float* f, const float* B, Py_ssize_t ldb, double* y)
+    void double_dots_f_l(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int64_t* indices,
+                         const float* f, const float* B, Py_ssize_t ldb, double* y)
+    void double_dots_d_i(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int32_t* indices,
+                         const double* f, const double* B, Py_ssize_t ldb, double* y)
+    void double_dots_d_l(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int64_t* indices,
+                         const double* f, const double* B, Py_ssize_t ldb, double* y)
 
 cdef enum:
     WIDTH = 256  # columns of a tile, or stored entries that are looked at together
@@ -131,35 +139,38 @@ cdef double loss_of_entries(int level, int part, double beta, const double* floo
     cdef double* y = scratch + WIDTH
     cdef double* w = NULL if weights == NULL else scratch + 2 * WIDTH
     cdef double total = 0, least = -INFINITY  # every row has a floor of its own
-    cdef Py_ssize_t i, count = 0
-    cdef index p
+    cdef Py_ssize_t i, p, j, some, count = 0
     for i in range(first, end):
-        for p in range(indptr[i], indptr[i + 1]):
-            x[count] = data[p]
-            y[count] = max(floors[i], dot(F + i * ld, G + indices[p] * ld, ld))
-            if w != NULL:
-                w[count] = weights[p]
-            count += 1
+        p = indptr[i]
+        while p < indptr[i + 1]:
+            some = min(<Py_ssize_t>WIDTH - count, indptr[i + 1] - p)
+            double_dots(level, some, indptr[end] - p, ld, indices + p, F + i * ld, G, y + count)
+            for j in range(some):
+                x[count + j] = data[p + j]
+                y[count + j] = max(floors[i], y[count + j])
+                if w != NULL:
+                    w[count + j] = weights[p + j]
+            p += some
+            count += some
             if count == WIDTH:
                 total += losses_d(level, part, beta, least, count, x, y, w)
                 count = 0
     return total + losses_d(level, part, beta, least, count, x, y, w)
 
 
-# The inner product of k numbers, in double and in four chains.
-cdef inline double dot(const real* a, const real* b, Py_ssize_t k) noexcept nogil:
-    cdef double s0 = 0, s1 = 0, s2 = 0, s3 = 0
-    cdef Py_ssize_t c = 0
-    while c + 4 <= k:
-        s0 += <double>a[c] * <double>b[c]
-        s1 += <double>a[c + 1] * <double>b[c + 1]
-        s2 += <double>a[c + 2] * <double>b[c + 2]
-        s3 += <double>a[c + 3] * <double>b[c + 3]
-        c += 4
-    while c < k:
-        s0 += <double>a[c] * <double>b[c]
-        c += 1
-    return (s0 + s1) + (s2 + s3)
+# y[0:count] = f . B[index] for entries of one row, in double; `last` entries follow the first.
+cdef inline void double_dots(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t ld, const index* indices,
+                             const real* f, const real* B, double* y) noexcept nogil:
+    if real is float:
+        if index is int32_t:
+            double_dots_f_i(level, count, last, ld, indices, f, B, ld, y)
+        else:
+            double_dots_f_l(level, count, last, ld, indices, f, B, ld, y)
+    else:
+        if index is int32_t:
+            double_dots_d_i(level, count, last, ld, indices, f, B, ld, y)
+        else:
+            double_dots_d_l(level, count, last, ld, indices, f, B, ld, y)
 
 
 # sums_c += the sum of the rows of F, in double; blocks of rows added in their order. Bytes: F once.
@@ -183,6 +194,37 @@ cdef void sum_rows(double* sums, const real* F, Py_ssize_t rows, Py_ssize_t k, P
     for i in range(rows):
         for c in range(k):
             sums[c] += F[i * ld + c]
+
+
+# FtF (k, ld) += the first k rows of F.T F, in double; groups of rows added in their order. Bytes: F once.
+def factor_gram(double[:, ::1] FtF, const real[:, ::1] F, Team team not None):
+    cdef Py_ssize_t n = F.shape[0], k = FtF.shape[0], ld = F.shape[1], g, c
+    cdef Py_ssize_t groups = min(<Py_ssize_t>GROUPS, (n + GROUP_ROWS - 1) // GROUP_ROWS)
+    cdef Py_ssize_t size = k * ld, step
+    cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k * ld // THREAD_WORK)
+    cdef double* parts
+    if n == 0 or k == 0:
+        return
+    parts = <double*>team.reserve((groups * size + n_threads * TILE * ld) * sizeof(double))
+    step = ((n + groups - 1) // groups + TILE - 1) // TILE * TILE
+    for g in prange(groups, nogil=True, schedule="static", num_threads=n_threads):
+        gram_of_rows(level, parts + g * size, k, &F[0, 0], ld, min(n, g * step), min(n, (g + 1) * step),
+                     parts + groups * size + threadid() * TILE * ld)
+    for g in range(groups):
+        for c in range(size):
+            FtF[c // ld, c % ld] += parts[g * size + c]
+
+
+cdef void gram_of_rows(int level, double* gram, Py_ssize_t k, const real* F, Py_ssize_t ld, Py_ssize_t first,
+                       Py_ssize_t end, double* tile) noexcept nogil:
+    cdef Py_ssize_t rows, c
+    memset(gram, 0, k * ld * sizeof(double))
+    while first < end:
+        rows = min(<Py_ssize_t>TILE, end - first)
+        for c in range(rows * ld):
+            tile[c] = F[first * ld + c]
+        product(level, ADD, k, ld, rows, tile, 1, ld, tile, ld, gram, ld)
+        first += rows
 
 
 # moments += the sum of the entries of X and that of their squares, in double; blocks of rows added in their order.

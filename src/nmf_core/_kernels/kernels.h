@@ -212,6 +212,12 @@ typedef struct {
                                               const real *F, ptrdiff_t ldf, real *S, ptrdiff_t lds)                    \
     {                                                                                                                  \
         NMF_PICK(scatter_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, F, ldf, S, lds); \
+    }                                                                                                                  \
+    static inline void double_dots_##tag##_##itag(int level, ptrdiff_t count, ptrdiff_t last, ptrdiff_t k,             \
+                                                  const index *indices, const real *f, const real *B, ptrdiff_t ldb,   \
+                                                  double *y)                                                           \
+    {                                                                                                                  \
+        NMF_RETURN(double_dots_##itag, tag, level, count, last, k, indices, f, B, ldb, y);                             \
     }
 
 static inline double losses_d(int level, int part, double beta, double floor, ptrdiff_t count, const double *x,

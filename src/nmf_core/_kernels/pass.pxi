@@ -1,6 +1,7 @@
 # One pass over X: improvement of the rows of one factor, statistics for the other.
 #
-# Statistics are one array S. Of a quadratic loss it has m + k rows: X.T F above, F.T F below. Of another one, the
+# Statistics are one array S. Of a quadratic loss it has m + k rows: X.T F above, F.T F below, or m + 2 k with N.T N, of
+# the rows before extrapolation, as the last ones. Of another one, the
 # halves of the gradient of the other factor: m rows and m rows, for the Kullback-Leibler divergence m and one. How
 # rows are grouped depends on the shape of the problem only, never on the number of threads, and groups are added in
 # their order: the bits are the same for any number.
@@ -77,10 +78,11 @@ cdef void add_groups(const Job* job, real* parts) noexcept nogil:
                 S[j] += parts[g * size + j]
 
 
-# What the last rows of S hold of some rows of a group, in tiles: F.T F, or the sum of the rows.
+# What the last rows of S hold of some rows of a group, in tiles: F.T F and perhaps N.T N, or the sum of the rows.
 cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, real* statistics) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, rows, c
     cdef real* gram = statistics + (job.m - job.shared) * ld
+    cdef const real* N = <const real*>job.N if job.height > job.m + job.k else NULL
     if job.halves:
         while job.loss_beta == 1 and first < end:
             for c in range(ld):
@@ -90,6 +92,8 @@ cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, re
     while first < end:
         rows = min(<Py_ssize_t>TILE, end - first)
         product(job.level, ADD, job.k, ld, rows, F + first * ld, 1, ld, F + first * ld, ld, gram, ld)
+        if N != NULL:
+            product(job.level, ADD, job.k, ld, rows, N + first * ld, 1, ld, N + first * ld, ld, gram + job.k * ld, ld)
         first += rows
 
 
@@ -317,7 +321,8 @@ cdef void add_loss(Job* job, const real[::1] sums, double l2, double loss_beta, 
     job.sums, job.l2, job.loss_beta, job.exponent = &sums[0], l2, loss_beta, exponent
 
 
-# F's rows improved for F G.T ~ X from `start` on, then extrapolated if there is N, then S += [X.T F; F.T F].
+# F's rows improved for F G.T ~ X from `start` on, then extrapolated if there is N, then S += [X.T F; F.T F], or
+# [X.T F; F.T F; N.T N].
 # Row blocks outside, their columns inside: X is read once (tall X) or once from memory and once from cache.
 # Bytes: n m of X, n ld of F twice, m ld of G and S for every piece of 1 or 2 MB of X.
 def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, :] X,
@@ -449,6 +454,17 @@ cdef double factor_beta_row(const Job* job, real* F, const real* start, const re
     extrapolate_row(job, F, N, before)
     restore_underflow(mode)
     return length
+
+
+# scale_c = sqrt(then_c / now_c) for c in `order`, where that lies between 0.1 and 10.
+def gauge(real[::1] scale, const double[::1] then, const double[::1] now, const int[::1] order):
+    cdef Py_ssize_t i, c
+    cdef double ratio
+    for i in range(order.shape[0]):
+        c = order[i]
+        ratio = sqrt(then[c] / now[c]) if now[c] > 0 else 0
+        if 0.1 < ratio < 10:
+            scale[c] = <real>ratio
 
 
 # C = X G for dense X; rows are dealt out. Bytes: n m of X, n ld of C, m ld of G for every 64 rows, from cache.

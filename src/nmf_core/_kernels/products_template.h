@@ -304,6 +304,30 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
             one(begin[r], end[r], data, indices, __VA_ARGS__);                                                         \
     }
 
+/* y[0:count] = f . B[index] for entries of one row, in double and in four chains; `last` entries follow the first. */
+#define NMF_DOUBLE_DOTS(name, index)                                                                                   \
+    static NMF_TARGET void NMF_NAME(name)(ptrdiff_t count, ptrdiff_t last, ptrdiff_t k, const index *indices,          \
+                                          const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ldb, double *y)              \
+    {                                                                                                                  \
+        for (ptrdiff_t p = 0; p < count; p++) {                                                                        \
+            const NMF_REAL *b = B + (ptrdiff_t)indices[p] * ldb;                                                       \
+            double sum[4] = {0, 0, 0, 0};                                                                              \
+            ptrdiff_t c = 0;                                                                                           \
+            if (p + NMF_AHEAD < last) {                                                                                \
+                const char *soon = (const char *)(B + (ptrdiff_t)indices[p + NMF_AHEAD] * ldb);                        \
+                NMF_PREFETCH(soon);                                                                                    \
+                NMF_PREFETCH(soon + 64);                                                                               \
+            }                                                                                                          \
+            for (; c + 4 <= k; c += 4)                                                                                 \
+                NMF_UNROLL for (int i = 0; i < 4; i++) sum[i] += (double)f[c + i] * (double)b[c + i];                  \
+            for (; c < k; c++)                                                                                         \
+                sum[0] += (double)f[c] * (double)b[c];                                                                 \
+            y[p] = (sum[0] + sum[1]) + (sum[2] + sum[3]);                                                              \
+        }                                                                                                              \
+    }
+
+NMF_DOUBLE_DOTS(double_dots_i, int32_t)
+NMF_DOUBLE_DOTS(double_dots_l, int64_t)
 NMF_GATHER(gather_i, int32_t)
 NMF_GATHER(gather_l, int64_t)
 NMF_SCATTER(scatter_i, int32_t)
@@ -546,6 +570,7 @@ static NMF_TARGET void NMF_NAME(extrapolate)(ptrdiff_t rows, ptrdiff_t ld, NMF_R
 #undef NMF_LOW4
 #undef NMF_HIGH4
 #undef NMF_STRIPS
+#undef NMF_DOUBLE_DOTS
 #undef NMF_GATHER
 #undef NMF_SCATTER
 #undef NMF_BY_WIDTH

@@ -13,6 +13,7 @@ from nmf_core.data.base import (
     Partial,
     Step,
     factor_array,
+    gram_in_double,
     over_rows,
 )
 from nmf_core.data.blocks import RowBlocks
@@ -34,6 +35,7 @@ __all__ = [
     "as_container",
     "container_class",
     "factor_array",
+    "gram_in_double",
     "is_dask",
     "over_rows",
     "result_type",

@@ -53,6 +53,13 @@ def over_rows(F: Any, function: Callable[..., Any], *arguments: Any, team: Team 
     return F.over(function, *arguments)
 
 
+def gram_in_double(F: np.ndarray, k: int, team: Team) -> np.ndarray:
+    """F.T @ F (k, k) of the first k columns of a factor array, in double."""
+    gram = np.zeros((k, F.shape[1]))
+    _core.factor_gram(gram, F, team)
+    return gram[:, :k]
+
+
 class Step(NamedTuple):
     """How the rows of a factor are improved: what the kernels want to know, in their order.
 
@@ -389,8 +396,9 @@ class Complete(Container):
             Factor array of the blocked side, the result. Modified in place.
         N : ndarray of shape (n, ld) or None
             Takes the improved rows; F is then extrapolated from them. Modified in place.
-        S : ndarray of shape (m + k, ld) or None
-            Statistics: ``A.T @ F`` is added to the first m rows, ``F.T @ F`` to the last k. Modified in place.
+        S : ndarray of shape (m + k, ld) or (m + 2 k, ld), or None
+            Statistics: ``A.T @ F`` is added to the first m rows, ``F.T @ F`` to the next k, ``N.T @ N`` to the last k
+            if there are more. Modified in place.
         report : ndarray of shape (4,), float64
             Gains the sum of squared scaled steps of the first sweep, the most sweeps used (as a maximum), the rows
             that have not met the tolerance, and the inner product of ``A @ G`` with the improved rows. Modified in

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data.base import BetaStep, Complete, Container, NewtonStep, Step, aligned_zeros
+from nmf_core.data.base import BetaStep, Complete, Container, NewtonStep, Step, aligned_zeros, gram_in_double
 from nmf_core.data.dense import Dense
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
@@ -253,8 +253,7 @@ class Sparse(Rows, Complete):
         if beta == 1:
             model = float(F.sum(axis=0, dtype=np.float64) @ G.sum(axis=0, dtype=np.float64))
         elif beta == 2:
-            F64, G64 = F.astype(np.float64, copy=False), G.astype(np.float64, copy=False)
-            model = float(np.sum((F64.T @ F64) * (G64.T @ G64))) / 2
+            model = float(np.sum(np.multiply(*(gram_in_double(A, A.shape[1], team) for A in (F, G))))) / 2
         else:
             model = float(_core.model_divergence(F, G, beta, floors, team))
         if excess + model > _CANCELLED * model:

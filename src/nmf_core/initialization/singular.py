@@ -4,7 +4,7 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data import Complete, over_rows
+from nmf_core.data import Complete, gram_in_double, over_rows
 from nmf_core.initialization.base import Factors, divide, placed, round_trip, sizes, times
 from nmf_core.problem import padded
 
@@ -39,7 +39,7 @@ def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team
         data = data.in_double()
     tall = n >= m
     Q, B = compress(data, size, POWER_ITERATIONS, rng, team)
-    values, vectors = np.linalg.eigh(over_rows(B, _gram, size, team=team))
+    values, vectors = np.linalg.eigh(over_rows(B, gram_in_double, size, team=team))
     s = np.sqrt(np.maximum(values, 0))
     s[s < 1e-7 * s[-1]] = 0
     # the largest first
@@ -75,15 +75,6 @@ def compress(
     return Q, times(data, Q, size, team, transpose=tall)
 
 
-def _gram(Y: np.ndarray, columns: int, team: Team) -> np.ndarray:
-    """Y.T @ Y of the first columns, in double, by blocks: a copy of all would be the largest array of a fit."""
-    total = np.zeros((columns, columns))
-    for first in range(0, len(Y), ROWS):
-        block = Y[first : first + ROWS, :columns].astype(np.float64)
-        total += block.T @ block
-    return total
-
-
 def _multiply(Y: np.ndarray, columns: int, T: np.ndarray, team: Team) -> None:
     """Y @ T for the first columns, in place; T may have fewer columns than rows."""
     G = np.zeros((columns, Y.shape[1]), dtype=Y.dtype)
@@ -101,7 +92,7 @@ def _orthonormalize(Y: np.ndarray, columns: int, team: Team) -> None:
     From the eigenvectors of Y.T @ Y, a fraction of the cost of a QR decomposition. Orthonormal up to rounding times the
     squared condition of Y, so twice where that matters. Y is modified in place.
     """
-    values, vectors = np.linalg.eigh(over_rows(Y, _gram, columns, team=team))
+    values, vectors = np.linalg.eigh(over_rows(Y, gram_in_double, columns, team=team))
     used = values > 1e-14 * values[-1]
     inverse = divide(used.astype(np.float64), np.sqrt(np.where(used, values, 0)))
     over_rows(Y, _multiply, columns, vectors * inverse, team=team)

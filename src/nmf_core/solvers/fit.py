@@ -14,14 +14,33 @@ from nmf_core.data import Step, factor_array, over_rows
 from nmf_core.penalties import Penalty
 from nmf_core.problem import Problem
 
-# Acceleration. From a random start, going far too early ends in other, often worse local minima than plain descent:
-# so many iterations come first without extrapolation, and sweeps are added one after three iterations.
-WARM_UP = 10
 MAX_SWEEPS = 8
 SMALL = 100_000
 # What the objective may rise by without being called a failure, as a share of its largest part: its rounding.
 ROUNDING = {"float32": 3e-8, "float64": 1e-15}
 SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this share of its first
+
+
+class WarmUp(NamedTuple):
+    """How acceleration sets in. Going far too early ends in other local minima than plain descent, often worse ones.
+
+    Attributes
+    ----------
+    iterations : int
+        So many come first, with one sweep each and without extrapolation.
+    a_sweep : int
+        Iterations after which a pass has one more sweep.
+    """
+
+    iterations: int
+    a_sweep: int
+
+    def sweeps(self, iteration: int) -> int:
+        """How many a pass after so many iterations may have."""
+        return 1 + max(0, iteration - self.iterations) // self.a_sweep
+
+
+SLOW, QUICK = WarmUp(10, 3), WarmUp(5, 1)
 
 
 class Method(NamedTuple):
@@ -83,7 +102,7 @@ class Side:
         self.penalty = penalty
         self.plain = F
         self.spare = F
-        self.partner_sizes = np.ones(k, dtype=F.dtype)
+        self.partner_sizes = np.ones(k)
         self.gram = gram
         self.sums = sums
 
@@ -95,12 +114,14 @@ class Side:
     def rescale(self, sizes: np.ndarray, beta: float) -> np.ndarray:
         """What its components (k,) are to be multiplied by before extrapolation by beta, so that scales compare.
 
-        `sizes` are the squared sizes of the other factor's components now; they are kept for the next time.
+        The scale of a component can move between W and H at no cost. An extrapolation that follows this motion
+        overshoots, W and H answer each other, and the scale grows without bound: so the motion is taken out. `sizes` are
+        the squared sizes of the other factor's components now; they are kept for the next time.
         """
         last, self.partner_sizes = self.partner_sizes, sizes
         scale = np.ones(len(sizes), dtype=self.F.dtype)
         if beta:  # components that are held fixed keep their scale
-            scale[self.order] = _gauge(last, sizes)[self.order]
+            _core.gauge(scale, last, sizes, self.order)
         return scale
 
 
@@ -169,9 +190,12 @@ class Fit(ABC):
         Read-only views of the current factors, (n_samples, k) and (k, n_features).
     guarded : bool
         Whether an iteration may have to be taken back even without extrapolation.
+    warm_up : WarmUp
+        How acceleration sets in.
     """
 
     guarded = False
+    warm_up = SLOW
     # Numbers, lists and arrays that an iteration leaves to the next one, but for those of sides and momentum.
     KEPT: ClassVar[tuple[str, ...]] = ("iteration", "divergence", "initial", "objectives", "violations", "times")
 
@@ -296,7 +320,7 @@ class Fit(ABC):
         rise = self.objectives[-1] - before
         if not momentum.beta or rise <= 0 or (rise <= self.noise and self.violations[-1] <= self.violations[-2]):
             self.objectives[-1] = min(self.objectives[-1], before)
-            if self.iteration >= WARM_UP:
+            if self.iteration >= self.warm_up.iterations:
                 momentum.succeed()
             return True
         momentum.fail()
@@ -382,7 +406,7 @@ class AlternatingFit(Fit):
         momentum = self.momentum
         assert momentum is not None
         beta, divergence = momentum.beta, self.divergence
-        sweeps = [min(self.sweeps[side], 1 + max(0, self.iteration - WARM_UP) // 3) for side in self.sides]
+        sweeps = [min(self.sweeps[side], self.warm_up.sweeps(self.iteration)) for side in self.sides]
         self.report[:] = 0
         self.improve(W, W.spare, W.plain, W.plain, beta, sweeps[0], SWEEP_TOL)
         W.F, W.spare = W.spare, W.F
@@ -402,17 +426,6 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _gauge(sizes_then: np.ndarray, sizes_now: np.ndarray) -> np.ndarray:
-    """What a factor's components have been multiplied by because the other factor's sizes changed.
-
-    The scale of a component can move between W and H at no cost. An extrapolation that follows this motion overshoots,
-    W and H answer each other, and the scale grows without bound: so the motion is taken out.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.sqrt(sizes_then / sizes_now)
-    return np.where((scale > 0.1) & (scale < 10), scale, 1).astype(sizes_now.dtype)
 
 
 def gram(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:

@@ -12,7 +12,7 @@ from nmf_core.data import Complete, Container, Step, factor_array
 from nmf_core.penalties import Penalty
 from nmf_core.problem import Problem
 from nmf_core.solvers.base import Solver
-from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, SMALL, AlternatingFit, Fit, Method, Momentum, Side, gram
+from nmf_core.solvers.fit import MAX_SWEEPS, QUICK, ROUNDING, SMALL, AlternatingFit, Fit, Method, Momentum, Side, gram
 
 
 class QuadraticFit(AlternatingFit):
@@ -24,6 +24,10 @@ class QuadraticFit(AlternatingFit):
         ``F.T @ F`` of both factors, up to date.
     S : ndarray of shape (m + k, ld)
         Statistics of the blocked factor: ``A.T @ F`` above, ``F.T @ F`` below.
+    gram_array : ndarray of shape (k, ld)
+        ``F.T @ F`` of the other factor.
+    plain_gram : ndarray of shape (k, k)
+        That of H before extrapolation; with acceleration the last rows of `S`, or of `gram_array`, hold it.
     """
 
     data: Complete
@@ -42,7 +46,7 @@ class QuadraticFit(AlternatingFit):
         """||X||^2, for which X may have to be read once."""
         return self.data.squared_norm()
 
-    @property
+    @cached_property
     def noise(self) -> float:
         return ROUNDING[self.data.dtype.name] * self.norm
 
@@ -62,12 +66,20 @@ class QuadraticFit(AlternatingFit):
     def accelerate(self, momentum: Momentum) -> None:
         super().accelerate(momentum)
         n, m = self.data.shape
+        if self.blocked is self.sides[1]:
+            self.S = factor_array(m + 2 * self.k, self.k, self.data.dtype)
+        else:
+            self.gram_array = factor_array(2 * self.k, self.k, self.data.dtype)
         # Small data count as dense, so that every way to store them gives the same iterates up to rounding.
         entries = n * m if n * m <= SMALL else self.data.n_stored
         for side in self.sides:
             # A sweep costs rows k^2 multiplications, the products of a pass 2 entries k: together as much as these.
             worth = 2 * entries / (len(side.F) * self.k)
             self.sweeps[side] = max(1, min(MAX_SWEEPS, round(worth)))
+        # Where all sweeps are nearly free, as on dense data, they pay early and end where plain descent does; on text,
+        # where they are not, descent must have found its way first.
+        if min(self.sweeps.values()) == MAX_SWEEPS:
+            self.warm_up = QUICK
 
     def improve(
         self,
@@ -81,7 +93,7 @@ class QuadraticFit(AlternatingFit):
     ) -> None:
         """Improve the blocked factor in a pass over X, the other one from the statistics of the blocked one."""
         partner = self.other if side is self.blocked else self.blocked
-        scale = side.rescale(self.grams[partner].diagonal().copy(), beta)
+        scale = side.rescale(self.grams[partner].diagonal().astype(np.float64), beta)
         shifted = side.penalty.shift(self.grams[partner])
         matrix, rate = self.method.prepare(shifted, side.order)
         step = Step(
@@ -91,12 +103,15 @@ class QuadraticFit(AlternatingFit):
         if side is self.blocked:
             self.S[:] = 0
             self.go_through(to, plain, partner.F, step)
-            self.grams[side] = self.S[-self.k :, : self.k]
+            grams = self.S[len(partner.F) :]
         else:
-            self.gram_array[:] = 0
-            cross = self.S[: -self.k]
-            _core.factor_pass(to, plain, self.gram_array, self.report, cross, *step, self.team)
-            self.grams[side] = self.gram_array[:, : self.k]
+            grams = self.gram_array
+            grams[:] = 0
+            cross = self.S[: len(side.F)]
+            _core.factor_pass(to, plain, grams, self.report, cross, *step, self.team)
+        self.grams[side] = grams[: self.k, : self.k]
+        if len(grams) > self.k:
+            self.plain_gram = grams[self.k :, : self.k]
 
     def go_through(self, to: np.ndarray, plain: np.ndarray | None, G: np.ndarray, step: Step) -> None:
         """The pass over X, which adds statistics to S."""
@@ -130,7 +145,7 @@ class QuadraticFit(AlternatingFit):
     def measure(self, extrapolated: bool) -> tuple[float, float]:
         """From ||X||^2 - 2 <X G, F> + <F.T F, G.T G>, whose parts are there."""
         W, Ht = self.sides
-        gram_H = gram(Ht.plain, self.k, self.team) if extrapolated else self.grams[Ht]
+        gram_H = self.plain_gram if extrapolated else self.grams[Ht]
         model = float(np.einsum("ij,ij->", self.grams[W], gram_H, dtype=np.float64))
         divergence = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
         return divergence, math.sqrt(float(self.report[0]) / model) if model != 0 else 0.0
