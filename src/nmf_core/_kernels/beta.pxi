@@ -12,14 +12,26 @@ cdef extern from "kernels.h" nogil:
                  double* sum)
     void split_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, double* y,
                  double* T, double* sum)
-    void dots_f_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
-                  const int32_t* indices, const float* F, const float* B, Py_ssize_t ld, float* y)
-    void dots_f_l(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
-                  const int64_t* indices, const float* F, const float* B, Py_ssize_t ld, float* y)
-    void dots_d_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
-                  const int32_t* indices, const double* F, const double* B, Py_ssize_t ld, double* y)
-    void dots_d_l(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
-                  const int64_t* indices, const double* F, const double* B, Py_ssize_t ld, double* y)
+    void row_dots_f_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
+                      const float* f, const float* B, Py_ssize_t ld, float* y)
+    void split_row_f_i(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+                       Py_ssize_t readable, const float* x, const int32_t* indices, const float* f, const float* B,
+                       Py_ssize_t ld, float* up, float* S, double* total)
+    void row_dots_f_l(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int64_t* indices,
+                      const float* f, const float* B, Py_ssize_t ld, float* y)
+    void split_row_f_l(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+                       Py_ssize_t readable, const float* x, const int64_t* indices, const float* f, const float* B,
+                       Py_ssize_t ld, float* up, float* S, double* total)
+    void row_dots_d_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
+                      const double* f, const double* B, Py_ssize_t ld, double* y)
+    void split_row_d_i(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+                       Py_ssize_t readable, const double* x, const int32_t* indices, const double* f, const double* B,
+                       Py_ssize_t ld, double* up, double* S, double* total)
+    void row_dots_d_l(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int64_t* indices,
+                      const double* f, const double* B, Py_ssize_t ld, double* y)
+    void split_row_d_l(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+                       Py_ssize_t readable, const double* x, const int64_t* indices, const double* f, const double* B,
+                       Py_ssize_t ld, double* up, double* S, double* total)
     double multiply_f(int level, Py_ssize_t k, float* f, const float* numerator, const float* denominator,
                       const float* sums, const float* free, float l1, float l2, float exponent, float guard,
                       float share)
@@ -44,19 +56,35 @@ cdef inline void split(int level, int part, double beta, double floor, Py_ssize_
         split_d(level, part, beta, floor, count, x, y, T, total)
 
 
-cdef inline void dots(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* rows,
-                      const index* indices, const real* F, const real* B, Py_ssize_t ld, real* y) noexcept nogil:
-    """y = F's rows . B's rows at the indices."""
+cdef inline void row_dots(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const index* indices,
+                          const real* f, const real* B, Py_ssize_t ld, real* y) noexcept nogil:
+    """y = f . B's rows at the indices."""
     if real is float:
         if index is int32_t:
-            dots_f_i(level, width, count, readable, rows, indices, F, B, ld, y)
+            row_dots_f_i(level, width, count, readable, indices, f, B, ld, y)
         else:
-            dots_f_l(level, width, count, readable, rows, indices, F, B, ld, y)
+            row_dots_f_l(level, width, count, readable, indices, f, B, ld, y)
     else:
         if index is int32_t:
-            dots_d_i(level, width, count, readable, rows, indices, F, B, ld, y)
+            row_dots_d_i(level, width, count, readable, indices, f, B, ld, y)
         else:
-            dots_d_l(level, width, count, readable, rows, indices, F, B, ld, y)
+            row_dots_d_l(level, width, count, readable, indices, f, B, ld, y)
+
+
+cdef inline void split_row(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+                           Py_ssize_t readable, const real* x, const index* indices, const real* f, const real* B,
+                           real* up, real* S, double* total) noexcept nogil:
+    """x y^(beta - 2) at the stored entries of the row f, taken through B into `up` or through f into S."""
+    if real is float:
+        if index is int32_t:
+            split_row_f_i(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
+        else:
+            split_row_f_l(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
+    else:
+        if index is int32_t:
+            split_row_d_i(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
+        else:
+            split_row_d_l(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
 
 
 # Scratch memory of split_rows and split_improve, in numbers.
@@ -104,61 +132,21 @@ cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssi
             if job.loss_beta != 1:
                 product(job.level, ADD, rows, ld, columns, Y, SPAN, 1, G + c * SPAN * ld, ld, denominator, ld)
     if not dense:
-        for i in range((rows + NARROW - 1) // NARROW):
-            split_stored(job, _, F + i * NARROW * ld, <const real*>job.floors + first + i * NARROW,
-                         <const index*>job.indptr + first + i * NARROW,
-                         <const index*>job.indptr + first + i * NARROW + 1, min(<Py_ssize_t>NARROW, rows - i * NARROW),
-                         numerator + i * NARROW * ld, <real*>NULL, totals + i * NARROW, Y)
+        split_stored(job, _, F, <const real*>job.floors + first, <const index*>job.indptr + first,
+                     <const index*>job.indptr + first + 1, rows, numerator, <real*>NULL, totals)
 
 
 # The same for stored entries of rows f of F, begin[r] to end[r] of each: only x y^(beta - 2), taken through G into the
-# numerator or, for the statistics, through F into S. Rows that follow each other in memory are taken together.
+# numerator or, for the statistics, through F into S.
 cdef void split_stored(const Job* job, index* _, const real* F, const real* floors, const index* begin,
-                       const index* end, Py_ssize_t rows, real* numerator, real* S, double* total,
-                       real* scratch) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, r = 0, now, count, p = begin[0], q, stop, c
-    cdef real* Y = scratch
-    cdef real* T = Y + CHUNK
-    cdef real* part = T + CHUNK
-    cdef int32_t* owners = <int32_t*>(part + ld)
-    cdef index zero = 0, length
-    cdef const index* indices = <const index*>job.indices
+                       const index* end, Py_ssize_t rows, real* numerator, real* S, double* totals) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, r, p
     cdef unsigned int mode = flush_underflow()
-    while True:
-        while r < rows and p >= end[r]:
-            r += 1
-            if r < rows:
-                p = begin[r]
-        if r == rows:
-            break
-        now, q, count = r, p, 0
-        while True:
-            stop = min(<Py_ssize_t>end[r], p + CHUNK - count)
-            for c in range(p, stop):
-                owners[count + c - p] = <int32_t>r
-            count += stop - p
-            p = stop
-            # how a row is cut must not depend on the rows before it
-            if p < end[r] or r + 1 == rows or begin[r + 1] != p or count + end[r + 1] - p > CHUNK:
-                break
-            r += 1
-        dots(job.level, ld, count, job.stored - q, owners, indices + q, F, <const real*>job.G, ld, Y)
-        for c in range(count):
-            Y[c] = max(Y[c], floors[owners[c]])
-        split(job.level, EXCESS, job.loss_beta, 0, count, <const real*>job.data + q, Y, T, total)
-        stop = q + count
-        while q < stop:
-            while end[now] <= q:
-                now += 1
-            length = <index>(min(<Py_ssize_t>end[now], stop) - q)
-            if S == NULL:
-                gather(job.level, 1, ld, T + count - (stop - q), indices + q, &zero, &length, <const real*>job.G, ld,
-                       part, ld)
-                for c in range(ld):
-                    numerator[now * ld + c] += part[c]
-            else:
-                scatter(job.level, 1, ld, T + count - (stop - q), indices + q, &zero, &length, F + now * ld, ld, S, ld)
-            q += length
+    for r in range(rows):
+        p = begin[r]
+        split_row(job.level, job.loss_beta, floors[r], ld, end[r] - p, job.stored - p, <const real*>job.data + p,
+                  <const index*>job.indices + p, F + r * ld, <const real*>job.G,
+                  numerator if S != NULL else numerator + r * ld, S, NULL if totals == NULL else totals + r)
     restore_underflow(mode)
 
 

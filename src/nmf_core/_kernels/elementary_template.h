@@ -101,7 +101,7 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(logarithm)(NMF_NAME(full) t
     const NMF_NAME(bits) u = NMF_BITS(t) + (0x3f800000 - 0x3f3504f3);
     const NMF_NAME(full) e = __builtin_convertvector((u >> 23) - 127, NMF_NAME(full));
     const NMF_NAME(full) f = NMF_FROM_BITS((u & 0x007fffff) + 0x3f3504f3) - 1;
-    const NMF_NAME(full) s = f / (2 + f), z = s * s;
+    const NMF_NAME(full) s = f * NMF_NAME(reciprocal)(2 + f), z = s * s;
     const NMF_NAME(full) tail = z * (1.0f / 3 + z * (1.0f / 5 + z * (1.0f / 7 + z * (1.0f / 9))));
     return e * 0.693147180559945309f + (2 * s + 2 * s * tail);
 #else
@@ -109,7 +109,7 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(logarithm)(NMF_NAME(full) t
     /* a small integer becomes a number by way of the bits of 1.5 * 2^52 */
     const NMF_NAME(full) e = NMF_FROM_BITS((u >> 52) - 1023 + 0x4338000000000000) - 6755399441055744.0;
     const NMF_NAME(full) f = NMF_FROM_BITS((u & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd) - 1;
-    const NMF_NAME(full) s = f / (2 + f), z = s * s;
+    const NMF_NAME(full) s = f * NMF_NAME(reciprocal)(2 + f), z = s * s;
     NMF_NAME(full) tail = NMF_NAME(splat)(1.0 / 21);
     NMF_UNROLL16 for (int i = 19; i >= 3; i -= 2) tail = tail * z + 1.0 / i;
     return e * 0.693147180559945309417 + (2 * s + 2 * s * (tail * z));
@@ -242,34 +242,50 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(load_some)(const NMF_REAL *
 #endif
 }
 
-/* y_p = F[rows[p]] . B[indices[p]], rows of `width` numbers, ld apart, for `count` entries; `readable` indices may be looked
- * at ahead. A vector of entries together: their products are added up in pairs of vectors until one holds all the sums. */
-#define NMF_DOTS(name, index)                                                                                          \
-    static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(name##_vector)(const int chunks, ptrdiff_t width, ptrdiff_t entries, ptrdiff_t readable,\
-                                                                        const int32_t *rows, const index *indices,     \
-                                                                        const NMF_REAL *F, const NMF_REAL *B, ptrdiff_t ld)\
+/* to[0:count] += v, for the first few numbers of a vector. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(add_some)(NMF_REAL *to, ptrdiff_t count, NMF_NAME(full) v)
+{
+#if NMF_LEVEL == 2 && NMF_SIZE == 4
+    _mm512_mask_storeu_ps(to, (__mmask16)((1 << count) - 1), (__m512)(NMF_NAME(load_some)(to, count) + v));
+#elif NMF_LEVEL == 2
+    _mm512_mask_storeu_pd(to, (__mmask8)((1 << count) - 1), (__m512d)(NMF_NAME(load_some)(to, count) + v));
+#else
+    NMF_REAL lanes[NMF_FULL];
+    NMF_STORE(lanes, 0) = v;
+    for (ptrdiff_t i = 0; i < count; i++)
+        to[i] += lanes[i];
+#endif
+}
+
+/* Stored entries of one row f, which stays in registers; `width` numbers are `chunks` whole vectors and a rest. */
+#define NMF_STORED(tag, index)                                                                                         \
+    /* f . B[indices[e]] for a vector of entries: their products are added up in pairs of vectors until one holds all the sums.\
+     * Lanes beyond the last entry hold what the first one has; with one half, only the first half of a vector is wanted. */                                                     \
+    static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(dots_##tag)(const int chunks, const int halves,               \
+            ptrdiff_t width, ptrdiff_t entries, ptrdiff_t readable, const index *indices, const NMF_NAME(full) *row,   \
+            NMF_NAME(full) rest, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)                                   \
     {                                                                                                                  \
+        const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                            \
         NMF_NAME(full) sums[NMF_FULL / 2];                                                                             \
         NMF_UNROLL16 for (int i = 0; i < NMF_FULL / 2; i++)                                                            \
         {                                                                                                              \
-            NMF_NAME(full) pair[2];                                                                                    \
-            NMF_UNROLL for (int j = 0; j < 2; j++)                                                                     \
+            NMF_NAME(full) pair[2] = {{0}, {0}};                                                                                    \
+            NMF_UNROLL for (int j = 0; j < halves; j++)                                                                     \
             {                                                                                                          \
-                const ptrdiff_t e = i + j * (NMF_FULL / 2), one = e < entries ? e : 0;                                 \
-                const NMF_REAL *f = F + (ptrdiff_t)rows[one] * ld, *b = B + (ptrdiff_t)indices[one] * ld;              \
+                const ptrdiff_t e = i + j * (NMF_FULL / 2);                                                            \
+                const NMF_REAL *b = B + (ptrdiff_t)indices[e < entries ? e : 0] * ld;                                  \
                 if (e + NMF_FULL < readable) {                                                                         \
                     const char *soon = (const char *)(B + (ptrdiff_t)indices[e + NMF_FULL] * ld);                      \
                     NMF_PREFETCH(soon);                                                                                \
                     NMF_PREFETCH(soon + 64);                                                                           \
                 }                                                                                                      \
-                pair[j] = (NMF_NAME(full)){0};                                                                         \
                 if (chunks >= 0)                                                                                       \
-                    NMF_UNROLL for (int c = 0; c < chunks; c++) pair[j] += NMF_LOAD(f, c) * NMF_LOAD(b, c);            \
+                    NMF_UNROLL for (int c = 0; c < chunks; c++) pair[j] += row[c] * NMF_LOAD(b, c);                    \
                 else                                                                                                   \
-                    NMF_UNROLL1 for (ptrdiff_t c = 0; c < width / NMF_FULL; c++) pair[j] += NMF_LOAD(f, c) * NMF_LOAD(b, c);\
-                const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                    \
+                    NMF_UNROLL1 for (ptrdiff_t c = 0; c < done / NMF_FULL; c++) pair[j] += NMF_LOAD(f,                 \
+                            c) * NMF_LOAD(b, c);                                                                       \
                 if (done < width)                                                                                      \
-                    pair[j] += NMF_NAME(load_some)(f + done, width - done) * NMF_NAME(load_some)(b + done, width - done);\
+                    pair[j] += rest * NMF_NAME(load_some)(b + done, width - done);                                     \
             }                                                                                                          \
             sums[i] = NMF_LOW(pair[0], pair[1]) + NMF_HIGH(pair[0], pair[1]);                                          \
         }                                                                                                              \
@@ -278,34 +294,128 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(load_some)(const NMF_REAL *
                 sums[i] = NMF_LOW(sums[i], sums[i + half]) + NMF_HIGH(sums[i], sums[i + half]);                        \
         return sums[0];                                                                                                \
     }                                                                                                                  \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_chunks)(const int chunks, ptrdiff_t width, ptrdiff_t count,      \
-                                                              ptrdiff_t readable, const int32_t *rows,                 \
-                                                              const index *indices, const NMF_REAL *F,                 \
-                                                              const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *y)            \
+    static NMF_TARGET NMF_INLINE void NMF_NAME(row_dots_##tag##_chunks)(const int chunks, ptrdiff_t width,             \
+            ptrdiff_t count, ptrdiff_t readable, const index *indices, const NMF_REAL *f, const NMF_REAL *B,           \
+            ptrdiff_t ld, NMF_REAL *y)                                                                                 \
     {                                                                                                                  \
-        ptrdiff_t p = 0;                                                                                               \
-        for (; p + NMF_FULL <= count; p += NMF_FULL) {                                                                 \
-            NMF_STORE(y + p, 0) = NMF_NAME(name##_vector)(chunks, width, NMF_FULL, readable - p, rows + p, indices + p, F, B, ld);\
-        }                                                                                                              \
-        if (p < count) {                                                                                               \
-            const NMF_NAME(full) last = NMF_NAME(name##_vector)(chunks, width, count - p, readable - p, rows + p, indices + p, F, B, ld);\
-            memcpy(y + p, &last, (count - p) * sizeof(NMF_REAL));                                                      \
+        const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                            \
+        const NMF_NAME(full) rest = NMF_NAME(load_some)(f + done, width - done);                                       \
+        NMF_NAME(full) row[3];                                                                                         \
+        NMF_UNROLL for (int c = 0; c < chunks; c++) row[c] = NMF_LOAD(f, c);                                           \
+        for (ptrdiff_t p = 0; p < count; p += NMF_FULL) {                                                              \
+            const ptrdiff_t entries = count - p < NMF_FULL ? count - p : NMF_FULL;                                     \
+            const NMF_NAME(full) sums = entries > NMF_FULL / 2                                                         \
+                ? NMF_NAME(dots_##tag)(chunks, 2, width, entries, readable - p, indices + p, row, rest, f, B, ld)      \
+                : NMF_NAME(dots_##tag)(chunks, 1, width, entries, readable - p, indices + p, row, rest, f, B, ld);     \
+            memcpy(y + p, &sums, entries * sizeof(NMF_REAL));                                                          \
         }                                                                                                              \
     }                                                                                                                  \
-    static NMF_TARGET void NMF_NAME(name)(ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable, const int32_t *rows,   \
-                                          const index *indices, const NMF_REAL *F, const NMF_REAL *B, ptrdiff_t ld,    \
-                                          NMF_REAL *y)                                                                 \
+    /* y_p = f . B[indices[p]] for `count` entries; `readable` indices may be looked at ahead. */                      \
+    static NMF_TARGET void NMF_NAME(row_dots_##tag)(ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,              \
+            const index *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *y)                     \
     {                                                                                                                  \
         switch (width / NMF_FULL) {                                                                                    \
-        case 1: NMF_NAME(name##_chunks)(1, width, count, readable, rows, indices, F, B, ld, y); break;                 \
-        case 2: NMF_NAME(name##_chunks)(2, width, count, readable, rows, indices, F, B, ld, y); break;                 \
-        case 3: NMF_NAME(name##_chunks)(3, width, count, readable, rows, indices, F, B, ld, y); break;                 \
-        default: NMF_NAME(name##_chunks)(-1, width, count, readable, rows, indices, F, B, ld, y); break;               \
+        case 0: NMF_NAME(row_dots_##tag##_chunks)(0, width, count, readable, indices, f, B, ld, y); break;             \
+        case 1: NMF_NAME(row_dots_##tag##_chunks)(1, width, count, readable, indices, f, B, ld, y); break;             \
+        case 2: NMF_NAME(row_dots_##tag##_chunks)(2, width, count, readable, indices, f, B, ld, y); break;             \
+        case 3: NMF_NAME(row_dots_##tag##_chunks)(3, width, count, readable, indices, f, B, ld, y); break;             \
+        default: NMF_NAME(row_dots_##tag##_chunks)(-1, width, count, readable, indices, f, B, ld, y); break;           \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static NMF_TARGET NMF_INLINE void NMF_NAME(split_row_##tag##_chunks)(const int chunks, NMF_REAL beta,              \
+            NMF_REAL floor, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable, const NMF_REAL *x,                   \
+            const index *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *up, NMF_REAL *S,       \
+            double *sum)                                                                                               \
+    {                                                                                                                  \
+        const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                            \
+        const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(floor), rest = NMF_NAME(load_some)(f + done,          \
+                width - done);                                                                                         \
+        NMF_NAME(full) row[3], total[4], worth = zero;                                                                 \
+        NMF_REAL lanes[3][NMF_FULL];                                                                                   \
+        NMF_UNROLL for (int c = 0; c < chunks; c++) row[c] = NMF_LOAD(f, c);                                           \
+        NMF_UNROLL for (int c = 0; c < 4; c++) total[c] = zero;                                                        \
+        for (ptrdiff_t e = 0; S != NULL && e < NMF_FULL && e < count; e++) {                                           \
+            NMF_PREFETCH(S + (ptrdiff_t)indices[e] * ld);                                                              \
+            NMF_PREFETCH((const char *)(S + (ptrdiff_t)indices[e] * ld) + 64);                                         \
+        }                                                                                                              \
+        for (ptrdiff_t p = 0; p < count; p += NMF_FULL) {                                                              \
+            const ptrdiff_t entries = count - p < NMF_FULL ? count - p : NMF_FULL;                                     \
+            NMF_STORE(lanes[0], 0) = NMF_NAME(load_some)(x + p, entries);                                              \
+            NMF_STORE(lanes[1], 0) = entries > NMF_FULL / 2                                                            \
+                ? NMF_NAME(dots_##tag)(chunks, 2, width, entries, readable - p, indices + p, row, rest, f, B, ld)      \
+                : NMF_NAME(dots_##tag)(chunks, 1, width, entries, readable - p, indices + p, row, rest, f, B, ld);     \
+            const NMF_NAME(full) more = NMF_NAME(split_vector)(NMF_EXCESS, sum != NULL, beta, least, lanes[0],         \
+                    lanes[1], lanes[2]);                                                                               \
+            if (sum != NULL && entries == NMF_FULL)                                                                    \
+                worth += more;                                                                                         \
+            else if (sum != NULL)                                                                                      \
+                NMF_NAME(add_some)((NMF_REAL *)&worth, entries, more);                                                 \
+            for (ptrdiff_t e = 0; e < entries; e++) {                                                                  \
+                const NMF_REAL t = lanes[2][e];                                                                        \
+                const NMF_REAL *b = B + (ptrdiff_t)indices[p + e] * ld;                                                \
+                NMF_REAL *s = S + (ptrdiff_t)indices[p + e] * ld;                                                      \
+                if (S == NULL && chunks >= 0) {                                                                        \
+                    NMF_UNROLL for (int c = 0; c < chunks; c++) total[c] += t * NMF_LOAD(b, c);                        \
+                    if (done < width)                                                                                  \
+                        total[3] += t * NMF_NAME(load_some)(b + done, width - done);                                   \
+                } else if (S == NULL) {                                                                                \
+                    NMF_UNROLL1 for (ptrdiff_t c = 0; c < done / NMF_FULL; c++) NMF_STORE(up, c) = NMF_LOAD(up,        \
+                            c) + t * NMF_LOAD(b, c);                                                                   \
+                    if (done < width)                                                                                  \
+                        total[3] += t * NMF_NAME(load_some)(b + done, width - done);                                   \
+                } else {                                                                                               \
+                    if (p + e + NMF_FULL < count) {                                                                    \
+                        const char *soon = (const char *)(S + (ptrdiff_t)indices[p + e + NMF_FULL] * ld);              \
+                        NMF_PREFETCH(soon);                                                                            \
+                        NMF_PREFETCH(soon + 64);                                                                       \
+                    }                                                                                                  \
+                    if (chunks >= 0)                                                                                   \
+                        NMF_UNROLL for (int c = 0; c < chunks; c++) NMF_STORE(s, c) = NMF_LOAD(s, c) + t * row[c];     \
+                    else                                                                                               \
+                        NMF_UNROLL1 for (ptrdiff_t c = 0; c < done / NMF_FULL; c++) NMF_STORE(s, c) = NMF_LOAD(s,      \
+                                c) + t * NMF_LOAD(f, c);                                                               \
+                    if (done < width)                                                                                  \
+                        NMF_NAME(add_some)(s + done, width - done, t * rest);                                          \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        if (S == NULL) {                                                                                               \
+            NMF_UNROLL for (int c = 0; c < chunks; c++) NMF_STORE(up, c) = NMF_LOAD(up, c) + total[c];                 \
+            if (done < width)                                                                                          \
+                NMF_NAME(add_some)(up + done, width - done, total[3]);                                                 \
+        }                                                                                                              \
+        if (sum != NULL)                                                                                               \
+            *sum += NMF_NAME(lane_sum)(worth);                                                                         \
+    }                                                                                                                  \
+    /* The part x y^(beta - 2), y = max(floor, f . B[index]), of the gradient at the stored entries of the row f,      \
+            taken through                                                                                              \
+     * B into `up` or, where there is S,                                                                               \
+             through f into its rows. `sum` gains what `split` tells of the divergence. Long rows                      \
+     * are taken piece by piece, so that sums do not become too long for their precision. */                           \
+    static NMF_TARGET void NMF_NAME(split_row_##tag)(double beta, double floor, ptrdiff_t width, ptrdiff_t count,      \
+            ptrdiff_t readable, const NMF_REAL *x, const index *indices, const NMF_REAL *f, const NMF_REAL *B,         \
+            ptrdiff_t ld, NMF_REAL *up, NMF_REAL *S, double *sum)                                                      \
+    {                                                                                                                  \
+        for (ptrdiff_t p = 0; p < count; p += NMF_PIECE) {                                                             \
+            const ptrdiff_t some = count - p < NMF_PIECE ? count - p : NMF_PIECE;                                      \
+            switch (width / NMF_FULL) {                                                                                \
+            case 0: NMF_NAME(split_row_##tag##_chunks)(0, (NMF_REAL)beta, (NMF_REAL)floor, width, some, readable - p,  \
+                    x + p, indices + p, f, B, ld, up, S, sum); break;                                                  \
+            case 1: NMF_NAME(split_row_##tag##_chunks)(1, (NMF_REAL)beta, (NMF_REAL)floor, width, some, readable - p,  \
+                    x + p, indices + p, f, B, ld, up, S, sum); break;                                                  \
+            case 2: NMF_NAME(split_row_##tag##_chunks)(2, (NMF_REAL)beta, (NMF_REAL)floor, width, some, readable - p,  \
+                    x + p, indices + p, f, B, ld, up, S, sum); break;                                                  \
+            case 3: NMF_NAME(split_row_##tag##_chunks)(3, (NMF_REAL)beta, (NMF_REAL)floor, width, some, readable - p,  \
+                    x + p, indices + p, f, B, ld, up, S, sum); break;                                                  \
+            default: NMF_NAME(split_row_##tag##_chunks)(-1, (NMF_REAL)beta, (NMF_REAL)floor, width, some,              \
+                    readable - p, x + p, indices + p, f, B, ld, up, S, sum); break;                                    \
+            }                                                                                                          \
         }                                                                                                              \
     }
-NMF_DOTS(dots_i, int32_t)
-NMF_DOTS(dots_l, int64_t)
-#undef NMF_DOTS
+
+NMF_STORED(i, int32_t)
+NMF_STORED(l, int64_t)
+#undef NMF_STORED
 
 /* A length that overflowed is as large as it can be. */
 static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(finite)(NMF_REAL length)
@@ -337,9 +447,10 @@ static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_
         const NMF_NAME(full) slope = NMF_NAME(load_some)(denominator + c, k - c) + l1 + l2 * old;
         const NMF_NAME(full) moves = NMF_NAME(load_some)(free + c, k - c), weight = NMF_NAME(load_some)(sums + c, k - c);
         const NMF_NAME(full) curvature = slope * weight * inverse + l2;
-        const NMF_NAME(full) step = NMF_NAME(larger)((up - slope) / NMF_NAME(larger)(curvature, least), -old);
+        const NMF_NAME(full) step =
+            NMF_NAME(larger)((up - slope) * NMF_NAME(reciprocal)(NMF_NAME(larger)(curvature, least)), -old);
         length += NMF_SELECT(curvature > least, step * step * curvature, zero) * moves;
-        NMF_NAME(full) ratio = up / NMF_SELECT(slope > least, slope, NMF_NAME(splat)(guard));
+        NMF_NAME(full) ratio = up * NMF_NAME(reciprocal)(NMF_SELECT(slope > least, slope, NMF_NAME(splat)(guard)));
         if (exponent == (NMF_REAL)0.5)
             ratio = NMF_NAME(root)(ratio);
         else if (exponent != 1)
@@ -349,11 +460,12 @@ static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_
         memcpy(f + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
         size += weight * kept;
     }
-    const NMF_REAL cut = share * NMF_NAME(lane_sum)(size);
-    if (share > 0)
+    if (share > 0) {
+        const NMF_REAL cut = share * NMF_NAME(lane_sum)(size);
         for (ptrdiff_t c = 0; c < k; c++)
             if (free[c] > 0 && sums[c] * f[c] < cut)
                 f[c] = 0;
+    }
     return NMF_NAME(finite)(NMF_NAME(lane_sum)(length));
 }
 

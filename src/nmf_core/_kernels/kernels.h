@@ -44,6 +44,8 @@ enum { NMF_LOSS = 0, NMF_MODEL = 1, NMF_EXCESS = 2 };
 /* Of rows with missing entries so many are swept in step, as long as there are at most NARROW components; their entries
  * are taken CHUNK by CHUNK, and from LONG on added up in double: see observed_template.h. */
 enum { NMF_OBSERVED_ROWS = 4, NMF_OBSERVED_NARROW = 64, NMF_OBSERVED_CHUNK = 64, NMF_OBSERVED_LONG = 1024 };
+/* Stored entries of a row whose terms are added up in one precision; the sums of such pieces are added then. */
+#define NMF_PIECE 1024
 /* Rules of pivoting: see pivot_template.h. */
 enum { NMF_BLOCK = 0, NMF_ACTIVE = 1 };
 /* How the rows of a tile lie in vectors: see newton_template.h. */
@@ -258,11 +260,17 @@ static inline double losses_d(int level, int part, double beta, double floor, pt
     }
 
 #define NMF_DISPATCH_LOSS_CSR(tag, real, itag, index)                                                                \
-    static inline void dots_##tag##_##itag(int level, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,            \
-                                           const int32_t *rows, const index *indices, const real *F, const real *B,    \
-                                           ptrdiff_t ld, real *y)                                                      \
+    static inline void row_dots_##tag##_##itag(int level, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,        \
+                                               const index *indices, const real *f, const real *B, ptrdiff_t ld, real *y)\
     {                                                                                                                  \
-        NMF_PICK(dots_##itag, tag, level, 64, width, count, readable, rows, indices, F, B, ld, y);                     \
+        NMF_PICK(row_dots_##itag, tag, level, width * (int)sizeof(real), width, count, readable, indices, f, B, ld, y);\
+    }                                                                                                                  \
+    static inline void split_row_##tag##_##itag(int level, double beta, double floor, ptrdiff_t width, ptrdiff_t count,\
+                                                ptrdiff_t readable, const real *x, const index *indices, const real *f,\
+                                                const real *B, ptrdiff_t ld, real *up, real *S, double *sum)           \
+    {                                                                                                                  \
+        NMF_PICK(split_row_##itag, tag, level, width * (int)sizeof(real), beta, floor, width, count, readable, x, indices,\
+                 f, B, ld, up, S, sum);                                                                                \
     }                                                                                                                  \
     static inline void newton_csr_##tag##_##itag(int level, int across, const nmf_newton *job, const real *data,       \
                                                  const index *indices, const index *indptr, const index *rows,         \

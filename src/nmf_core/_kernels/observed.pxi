@@ -116,7 +116,7 @@ def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:
                 const int[::1] order, double l1, double l2, double beta, int max_sweeps, double tol, double loss_beta,
                 double exponent, const real[::1] floors, const real[::1] amounts, Team team not None):
     cdef Py_ssize_t ld = F.shape[1], tasks = bounds.shape[0] - 1, t
-    cdef Py_ssize_t size = (2 * CHUNK + 3 * ld) * <Py_ssize_t>sizeof(real) + CHUNK * <Py_ssize_t>sizeof(int32_t)
+    cdef Py_ssize_t size = (2 * CHUNK + 3 * ld) * <Py_ssize_t>sizeof(real)
     cdef Job job
     cdef char* memory
     cdef real[:, ::1] nothing = None
@@ -184,14 +184,12 @@ cdef void split_known(const Job* job, const real* f, index* _, const real* weigh
     cdef real* Y = scratch
     cdef real* T = Y + CHUNK
     cdef real* part = numerator + 2 * ld
-    cdef int32_t* owners = <int32_t*>(part + ld)
     cdef const index* indices = <const index*>job.indices
     cdef index p = (<const index*>job.indptr)[i], end = (<const index*>job.indptr)[i + 1], zero = 0, count
     memset(numerator, 0, 2 * ld * sizeof(real))
-    memset(owners, 0, CHUNK * sizeof(int32_t))
     while p < end:
         count = min(<index>CHUNK, end - p)
-        dots(job.level, ld, count, job.stored - p, owners, indices + p, f, <const real*>job.G, ld, Y)
+        row_dots(job.level, ld, count, job.stored - p, indices + p, f, <const real*>job.G, ld, Y)
         split(job.level, LOSS, job.loss_beta, (<const real*>job.floors)[i], count, <const real*>job.data + p, Y, T,
               NULL)
         if job.loss_beta == 1:  # where `split` leaves this half out

@@ -109,7 +109,7 @@ cdef void split_statistics(const Job* job, real* F, index* _, Py_ssize_t first, 
                           scratch)
     if job.X == NULL:
         split_stored(job, _, F + first * job.ld, <const real*>job.floors + first, indptr + first, indptr + first + 1,
-                     rows, <real*>NULL, S, NULL, scratch)
+                     rows, <real*>NULL, S, NULL)
 
 
 # A group of rows from beginning to end: each piece is improved and its statistics taken while it is in the cache.
@@ -174,7 +174,7 @@ cdef void add_columns(const Job* job, real* F, index* _, real* parts, Py_ssize_t
         end = <const index*>job.indptr + 1 if stripe == job.n_stripes - 1 else <const index*>job.splits + stripe * job.n
         if job.halves:
             split_stored(job, _, F + first * ld, <const real*>job.floors + first, begin + first, end + first, rows,
-                         <real*>NULL, group_statistics(job, parts, g), NULL, scratch)
+                         <real*>NULL, group_statistics(job, parts, g), NULL)
         else:
             scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices, begin + first, end + first,
                     F + first * ld, ld, group_statistics(job, parts, g), ld)
