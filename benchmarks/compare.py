@@ -62,7 +62,7 @@ KULLBACK_LEIBLER = [
 CASES = [
     *(("frobenius", *case) for case in FROBENIUS),
     *(("kullback-leibler", *case) for case in KULLBACK_LEIBLER),
-    ("itakura-saito", "fishin_3000_positive", "float32", (20,), 1),
+    ("itakura-saito", "fishin_3000_positive", "float32", (20,), 3),
     ("0.5", "debian_words", "float32", (10,), 1),
     ("1.5", "debian_words", "float32", (10,), 1),
 ]

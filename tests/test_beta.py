@@ -235,7 +235,7 @@ def test_extrapolation_is_ahead_of_plain_updates(loss):
     for seed in range(3):
         W, H = start(A, 8, seed)
         plain, extrapolated = (
-            factorize(A, 8, W=W, H=H, loss=loss, solver=solver, max_iter=30, tol=0) for solver in ("mu", "mue")
+            factorize(A, 8, W=W, H=H, loss=loss, solver=solver, max_iter=200, tol=0) for solver in ("mu", "mue")
         )
         ratios.append(extrapolated.objective / plain.objective)
     assert np.prod(ratios) < 1

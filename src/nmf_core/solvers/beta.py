@@ -8,12 +8,11 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import BetaStep, Complete, factor_array
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.fit import ROUNDING, Fit, Method, Momentum, Side
+from nmf_core.solvers.fit import ROUNDING, Fit, Method, Momentum, Side, WarmUp
 
 # For beta below 1 the exponent that never raises the divergence makes steps half as long as they could nearly always
-# be. Extrapolated steps, which are taken back where they fail, get the full length after so many iterations: from a
-# random start, going far too early ends in worse minima.
-BOLD = 60
+# be. Extrapolated steps, which are taken back where they fail, get the full length after so many iterations.
+BOLD = 100
 
 
 class BetaFit(Fit):
@@ -32,6 +31,9 @@ class BetaFit(Fit):
 
     data: Complete
     KEPT = (*Fit.KEPT, "S")
+    # Multiplicative updates find their way much more slowly than coordinate descent. Extrapolated after ten of them, fits
+    # from random starts end up to 8 % above plain ones.
+    warm_up = WarmUp(80, 3)
 
     def __init__(
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float

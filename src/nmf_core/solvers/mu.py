@@ -40,8 +40,8 @@ class MU(Solver):
 class ExtrapolatedMU(MU):
     """Multiplicative updates from an extrapolated pair, which is taken back where the objective has risen.
 
-    Reaches an objective in a fraction of the iterations of plain updates. For beta below 1 the exponent of extrapolated
-    updates is 1 after a while (see `nmf_core.solvers.beta`).
+    The first eighty iterations of a complete X are plain, after which an objective is reached in a fraction of the
+    iterations. For beta below 1 the exponent of extrapolated updates is 1 after a while (see `nmf_core.solvers.beta`).
 
     References
     ----------
