@@ -197,8 +197,11 @@ def _divergence(x, y, beta) -> float:
         some = x > 0
         return float(np.sum(x[some] * np.log(x[some] / y[some]))) - float(x.sum()) + float(y.sum())
     root = np.sqrt(y)
-    powers = {0.5: (root, 1 / root), 1.5: (root * y, root)}  # most of the time otherwise
-    y_b, y_b1 = powers[beta] if beta in powers else (y**beta, y ** (beta - 1))
+    if beta == 1.5:  # powers would take most of the time
+        y_b, y_b1 = root * y, root
+    else:
+        with np.errstate(divide="ignore"):  # an infinite one does not count, as X is zero there
+            y_b, y_b1 = (root, 1 / root) if beta == 0.5 else (y**beta, y ** (beta - 1))
     total = float(np.sum(x**beta)) + (beta - 1) * float(y_b.sum()) - beta * float(np.sum(x * y_b1, where=x > 0))
     return total / (beta * (beta - 1))
 

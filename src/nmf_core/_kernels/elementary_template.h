@@ -74,7 +74,12 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(reciprocal)(NMF_NAME(full) 
 static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(root)(NMF_NAME(full) y)
 {
 #if NMF_LEVEL == 2 && NMF_SIZE == 4
-    return (NMF_NAME(full))_mm512_sqrt_ps((__m512)y);
+    /* A third of the time of the instruction for roots: y / sqrt y from an estimate and a step of Newton's method, and zero
+     * where the estimate would be infinite. */
+    y = (NMF_NAME(full))_mm512_min_ps(_mm512_set1_ps(NMF_HUGE), (__m512)y);
+    const __mmask16 some = _mm512_cmp_ps_mask((__m512)y, _mm512_set1_ps(NMF_TINY), _CMP_GE_OQ);
+    const NMF_NAME(full) r = (NMF_NAME(full))_mm512_maskz_rsqrt14_ps(some, (__m512)y), s = y * r;
+    return s + (NMF_REAL)0.5 * r * (y - s * s);
 #elif NMF_LEVEL == 2
     return (NMF_NAME(full))_mm512_sqrt_pd((__m512d)y);
 #elif NMF_LEVEL == 1 && NMF_SIZE == 4
@@ -257,20 +262,44 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(add_some)(NMF_REAL *to, ptrdiff_t cou
 #endif
 }
 
-/* Stored entries of one row f, which stays in registers; `width` numbers are `chunks` whole vectors and a rest. */
+/* to[0:width] += t f; the first `chunks` vectors of f and the rest after its last whole one are in registers, if chunks >= 0. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(add_row)(const int chunks, ptrdiff_t width, NMF_REAL *to, NMF_REAL t,
+                                                    const NMF_NAME(full) *row, NMF_NAME(full) rest, const NMF_REAL *f)
+{
+    const ptrdiff_t whole = width / NMF_FULL;
+    if (chunks >= 0)
+        NMF_UNROLL for (int c = 0; c < chunks; c++) NMF_STORE(to, c) = NMF_LOAD(to, c) + t * row[c];
+    else
+        NMF_UNROLL1 for (ptrdiff_t c = 0; c < whole; c++) NMF_STORE(to, c) = NMF_LOAD(to, c) + t * NMF_LOAD(f, c);
+    if (whole * NMF_FULL < width)
+        NMF_NAME(add_some)(to + whole * NMF_FULL, width - whole * NMF_FULL, t * rest);
+}
+
+/* Calls f(chunks, ...) with a literal number of whole vectors that `width` numbers are, -1 for many. */
+#define NMF_BY_CHUNKS(f, ...)                                                                                          \
+    switch (width / NMF_FULL) {                                                                                        \
+    case 0: f(0, __VA_ARGS__); break;                                                                                  \
+    case 1: f(1, __VA_ARGS__); break;                                                                                  \
+    case 2: f(2, __VA_ARGS__); break;                                                                                  \
+    case 3: f(3, __VA_ARGS__); break;                                                                                  \
+    default: f(-1, __VA_ARGS__); break;                                                                                \
+    }
+
+/* Stored entries of one row f, which stays in registers. `readable` entries may be looked at ahead. */
 #define NMF_STORED(tag, index)                                                                                         \
-    /* f . B[indices[e]] for a vector of entries: their products are added up in pairs of vectors until one holds all the sums.\
-     * Lanes beyond the last entry hold what the first one has; with one half, only the first half of a vector is wanted. */                                                     \
-    static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(dots_##tag)(const int chunks, const int halves,               \
-            ptrdiff_t width, ptrdiff_t entries, ptrdiff_t readable, const index *indices, const NMF_NAME(full) *row,   \
-            NMF_NAME(full) rest, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)                                   \
+    /* f . B[indices[e]] for a vector of entries, or half of one: their products are added up in pairs of vectors,     \
+     * until one holds all sums. Lanes beyond the last entry hold what the first one has, or zero. */                  \
+    static NMF_TARGET NMF_INLINE NMF_NAME(full)                                                                        \
+        NMF_NAME(dots_##tag)(const int chunks, const int halves, ptrdiff_t width, ptrdiff_t entries,                   \
+                             ptrdiff_t readable, const index *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest, \
+                             const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)                                       \
     {                                                                                                                  \
-        const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                            \
+        const ptrdiff_t whole = width / NMF_FULL, done = whole * NMF_FULL;                                             \
         NMF_NAME(full) sums[NMF_FULL / 2];                                                                             \
         NMF_UNROLL16 for (int i = 0; i < NMF_FULL / 2; i++)                                                            \
         {                                                                                                              \
-            NMF_NAME(full) pair[2] = {{0}, {0}};                                                                                    \
-            NMF_UNROLL for (int j = 0; j < halves; j++)                                                                     \
+            NMF_NAME(full) pair[2] = {{0}, {0}};                                                                       \
+            NMF_UNROLL for (int j = 0; j < halves; j++)                                                                \
             {                                                                                                          \
                 const ptrdiff_t e = i + j * (NMF_FULL / 2);                                                            \
                 const NMF_REAL *b = B + (ptrdiff_t)indices[e < entries ? e : 0] * ld;                                  \
@@ -282,8 +311,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(add_some)(NMF_REAL *to, ptrdiff_t cou
                 if (chunks >= 0)                                                                                       \
                     NMF_UNROLL for (int c = 0; c < chunks; c++) pair[j] += row[c] * NMF_LOAD(b, c);                    \
                 else                                                                                                   \
-                    NMF_UNROLL1 for (ptrdiff_t c = 0; c < done / NMF_FULL; c++) pair[j] += NMF_LOAD(f,                 \
-                            c) * NMF_LOAD(b, c);                                                                       \
+                    NMF_UNROLL1 for (ptrdiff_t c = 0; c < whole; c++) pair[j] += NMF_LOAD(f, c) * NMF_LOAD(b, c);      \
                 if (done < width)                                                                                      \
                     pair[j] += rest * NMF_NAME(load_some)(b + done, width - done);                                     \
             }                                                                                                          \
@@ -294,9 +322,19 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(add_some)(NMF_REAL *to, ptrdiff_t cou
                 sums[i] = NMF_LOW(sums[i], sums[i + half]) + NMF_HIGH(sums[i], sums[i + half]);                        \
         return sums[0];                                                                                                \
     }                                                                                                                  \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(row_dots_##tag##_chunks)(const int chunks, ptrdiff_t width,             \
-            ptrdiff_t count, ptrdiff_t readable, const index *indices, const NMF_REAL *f, const NMF_REAL *B,           \
-            ptrdiff_t ld, NMF_REAL *y)                                                                                 \
+    static NMF_TARGET NMF_INLINE NMF_NAME(full)                                                                        \
+        NMF_NAME(some_dots_##tag)(const int chunks, ptrdiff_t width, ptrdiff_t entries, ptrdiff_t readable,            \
+                                  const index *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest,                \
+                                  const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)                                  \
+    {                                                                                                                  \
+        if (entries > NMF_FULL / 2)                                                                                    \
+            return NMF_NAME(dots_##tag)(chunks, 2, width, entries, readable, indices, row, rest, f, B, ld);            \
+        return NMF_NAME(dots_##tag)(chunks, 1, width, entries, readable, indices, row, rest, f, B, ld);                \
+    }                                                                                                                  \
+    static NMF_TARGET NMF_INLINE void                                                                                  \
+        NMF_NAME(row_dots_##tag##_chunks)(const int chunks, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,      \
+                                          const index *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,    \
+                                          NMF_REAL *y)                                                                 \
     {                                                                                                                  \
         const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                            \
         const NMF_NAME(full) rest = NMF_NAME(load_some)(f + done, width - done);                                       \
@@ -304,118 +342,85 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(add_some)(NMF_REAL *to, ptrdiff_t cou
         NMF_UNROLL for (int c = 0; c < chunks; c++) row[c] = NMF_LOAD(f, c);                                           \
         for (ptrdiff_t p = 0; p < count; p += NMF_FULL) {                                                              \
             const ptrdiff_t entries = count - p < NMF_FULL ? count - p : NMF_FULL;                                     \
-            const NMF_NAME(full) sums = entries > NMF_FULL / 2                                                         \
-                ? NMF_NAME(dots_##tag)(chunks, 2, width, entries, readable - p, indices + p, row, rest, f, B, ld)      \
-                : NMF_NAME(dots_##tag)(chunks, 1, width, entries, readable - p, indices + p, row, rest, f, B, ld);     \
+            const NMF_NAME(full) sums = NMF_NAME(some_dots_##tag)(chunks, width, entries, readable - p, indices + p,   \
+                                                                  row, rest, f, B, ld);                                \
             memcpy(y + p, &sums, entries * sizeof(NMF_REAL));                                                          \
         }                                                                                                              \
     }                                                                                                                  \
-    /* y_p = f . B[indices[p]] for `count` entries; `readable` indices may be looked at ahead. */                      \
+    /* y_p = f . B[indices[p]] for `count` entries. */                                                                 \
     static NMF_TARGET void NMF_NAME(row_dots_##tag)(ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,              \
-            const index *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *y)                     \
+                                                    const index *indices, const NMF_REAL *f, const NMF_REAL *B,        \
+                                                    ptrdiff_t ld, NMF_REAL *y)                                         \
     {                                                                                                                  \
-        switch (width / NMF_FULL) {                                                                                    \
-        case 0: NMF_NAME(row_dots_##tag##_chunks)(0, width, count, readable, indices, f, B, ld, y); break;             \
-        case 1: NMF_NAME(row_dots_##tag##_chunks)(1, width, count, readable, indices, f, B, ld, y); break;             \
-        case 2: NMF_NAME(row_dots_##tag##_chunks)(2, width, count, readable, indices, f, B, ld, y); break;             \
-        case 3: NMF_NAME(row_dots_##tag##_chunks)(3, width, count, readable, indices, f, B, ld, y); break;             \
-        default: NMF_NAME(row_dots_##tag##_chunks)(-1, width, count, readable, indices, f, B, ld, y); break;           \
-        }                                                                                                              \
+        NMF_BY_CHUNKS(NMF_NAME(row_dots_##tag##_chunks), width, count, readable, indices, f, B, ld, y)                 \
     }                                                                                                                  \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(split_row_##tag##_chunks)(const int chunks, NMF_REAL beta,              \
-            NMF_REAL floor, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable, const NMF_REAL *x,                   \
-            const index *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *up, NMF_REAL *S,       \
-            double *sum)                                                                                               \
+    static NMF_TARGET NMF_INLINE void                                                                                  \
+        NMF_NAME(split_row_##tag##_chunks)(const int chunks, NMF_REAL beta, NMF_REAL floor, ptrdiff_t width,           \
+                                           ptrdiff_t count, ptrdiff_t readable, const NMF_REAL *x,                     \
+                                           const index *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,   \
+                                           NMF_REAL *up, NMF_REAL *S, double *sum)                                     \
     {                                                                                                                  \
         const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                            \
-        const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(floor), rest = NMF_NAME(load_some)(f + done,          \
-                width - done);                                                                                         \
-        NMF_NAME(full) row[3], total[4], worth = zero;                                                                 \
-        NMF_REAL lanes[3][NMF_FULL];                                                                                   \
+        const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(floor);                                               \
+        const NMF_NAME(full) rest = NMF_NAME(load_some)(f + done, width - done);                                       \
+        NMF_NAME(full) row[3], total[3] = {zero, zero, zero}, total_rest = zero, worth = zero;                         \
+        NMF_REAL X[NMF_FULL], Y[NMF_FULL], T[NMF_FULL];                                                                \
         NMF_UNROLL for (int c = 0; c < chunks; c++) row[c] = NMF_LOAD(f, c);                                           \
-        NMF_UNROLL for (int c = 0; c < 4; c++) total[c] = zero;                                                        \
-        for (ptrdiff_t e = 0; S != NULL && e < NMF_FULL && e < count; e++) {                                           \
-            NMF_PREFETCH(S + (ptrdiff_t)indices[e] * ld);                                                              \
-            NMF_PREFETCH((const char *)(S + (ptrdiff_t)indices[e] * ld) + 64);                                         \
-        }                                                                                                              \
         for (ptrdiff_t p = 0; p < count; p += NMF_FULL) {                                                              \
             const ptrdiff_t entries = count - p < NMF_FULL ? count - p : NMF_FULL;                                     \
-            NMF_STORE(lanes[0], 0) = NMF_NAME(load_some)(x + p, entries);                                              \
-            NMF_STORE(lanes[1], 0) = entries > NMF_FULL / 2                                                            \
-                ? NMF_NAME(dots_##tag)(chunks, 2, width, entries, readable - p, indices + p, row, rest, f, B, ld)      \
-                : NMF_NAME(dots_##tag)(chunks, 1, width, entries, readable - p, indices + p, row, rest, f, B, ld);     \
-            const NMF_NAME(full) more = NMF_NAME(split_vector)(NMF_EXCESS, sum != NULL, beta, least, lanes[0],         \
-                    lanes[1], lanes[2]);                                                                               \
-            if (sum != NULL && entries == NMF_FULL)                                                                    \
+            /* rows of S are asked for a vector of entries ahead, the first ones now, none of other rows of X: another \
+             * thread may be writing there */                                                                          \
+            for (ptrdiff_t e = p > 0 ? p + NMF_FULL : 0; S != NULL && e < p + 2 * NMF_FULL && e < count; e++) {        \
+                const char *soon = (const char *)(S + (ptrdiff_t)indices[e] * ld);                                     \
+                NMF_PREFETCH(soon);                                                                                    \
+                NMF_PREFETCH(soon + 64);                                                                               \
+            }                                                                                                          \
+            NMF_STORE(X, 0) = NMF_NAME(load_some)(x + p, entries);                                                     \
+            NMF_STORE(Y, 0) = NMF_NAME(some_dots_##tag)(chunks, width, entries, readable - p, indices + p, row, rest,  \
+                                                        f, B, ld);                                                     \
+            const NMF_NAME(full) more =                                                                                \
+                NMF_NAME(split_vector)(NMF_EXCESS, sum != NULL, beta, least, X, Y, T);                                 \
+            if (entries == NMF_FULL)                                                                                   \
                 worth += more;                                                                                         \
-            else if (sum != NULL)                                                                                      \
+            else                                                                                                       \
                 NMF_NAME(add_some)((NMF_REAL *)&worth, entries, more);                                                 \
             for (ptrdiff_t e = 0; e < entries; e++) {                                                                  \
-                const NMF_REAL t = lanes[2][e];                                                                        \
                 const NMF_REAL *b = B + (ptrdiff_t)indices[p + e] * ld;                                                \
-                NMF_REAL *s = S + (ptrdiff_t)indices[p + e] * ld;                                                      \
-                if (S == NULL && chunks >= 0) {                                                                        \
-                    NMF_UNROLL for (int c = 0; c < chunks; c++) total[c] += t * NMF_LOAD(b, c);                        \
+                if (S != NULL)                                                                                         \
+                    NMF_NAME(add_row)(chunks, width, S + (ptrdiff_t)indices[p + e] * ld, T[e], row, rest, f);          \
+                else if (chunks < 0)                                                                                   \
+                    NMF_NAME(add_row)(-1, width, up, T[e], row, NMF_NAME(load_some)(b + done, width - done), b);       \
+                else {                                                                                                 \
+                    NMF_UNROLL for (int c = 0; c < chunks; c++) total[c] += T[e] * NMF_LOAD(b, c);                     \
                     if (done < width)                                                                                  \
-                        total[3] += t * NMF_NAME(load_some)(b + done, width - done);                                   \
-                } else if (S == NULL) {                                                                                \
-                    NMF_UNROLL1 for (ptrdiff_t c = 0; c < done / NMF_FULL; c++) NMF_STORE(up, c) = NMF_LOAD(up,        \
-                            c) + t * NMF_LOAD(b, c);                                                                   \
-                    if (done < width)                                                                                  \
-                        total[3] += t * NMF_NAME(load_some)(b + done, width - done);                                   \
-                } else {                                                                                               \
-                    if (p + e + NMF_FULL < count) {                                                                    \
-                        const char *soon = (const char *)(S + (ptrdiff_t)indices[p + e + NMF_FULL] * ld);              \
-                        NMF_PREFETCH(soon);                                                                            \
-                        NMF_PREFETCH(soon + 64);                                                                       \
-                    }                                                                                                  \
-                    if (chunks >= 0)                                                                                   \
-                        NMF_UNROLL for (int c = 0; c < chunks; c++) NMF_STORE(s, c) = NMF_LOAD(s, c) + t * row[c];     \
-                    else                                                                                               \
-                        NMF_UNROLL1 for (ptrdiff_t c = 0; c < done / NMF_FULL; c++) NMF_STORE(s, c) = NMF_LOAD(s,      \
-                                c) + t * NMF_LOAD(f, c);                                                               \
-                    if (done < width)                                                                                  \
-                        NMF_NAME(add_some)(s + done, width - done, t * rest);                                          \
+                        total_rest += T[e] * NMF_NAME(load_some)(b + done, width - done);                              \
                 }                                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
-        if (S == NULL) {                                                                                               \
-            NMF_UNROLL for (int c = 0; c < chunks; c++) NMF_STORE(up, c) = NMF_LOAD(up, c) + total[c];                 \
-            if (done < width)                                                                                          \
-                NMF_NAME(add_some)(up + done, width - done, total[3]);                                                 \
-        }                                                                                                              \
+        if (S == NULL && chunks >= 0)                                                                                  \
+            NMF_NAME(add_row)(chunks, width, up, 1, total, total_rest, f);                                             \
         if (sum != NULL)                                                                                               \
             *sum += NMF_NAME(lane_sum)(worth);                                                                         \
     }                                                                                                                  \
-    /* The part x y^(beta - 2), y = max(floor, f . B[index]), of the gradient at the stored entries of the row f,      \
-            taken through                                                                                              \
-     * B into `up` or, where there is S,                                                                               \
-             through f into its rows. `sum` gains what `split` tells of the divergence. Long rows                      \
-     * are taken piece by piece, so that sums do not become too long for their precision. */                           \
+    /* The part x y^(beta - 2), y = max(floor, f . B[index]), of the gradient at the stored entries of the row f, taken\
+     * through B into `up` or, where there is S, through f into its rows. `sum` gains what `split` tells of the        \
+     * divergence. Long rows are taken piece by piece, so that sums do not become too long for their precision. */     \
     static NMF_TARGET void NMF_NAME(split_row_##tag)(double beta, double floor, ptrdiff_t width, ptrdiff_t count,      \
-            ptrdiff_t readable, const NMF_REAL *x, const index *indices, const NMF_REAL *f, const NMF_REAL *B,         \
-            ptrdiff_t ld, NMF_REAL *up, NMF_REAL *S, double *sum)                                                      \
+                                                     ptrdiff_t readable, const NMF_REAL *x, const index *indices,      \
+                                                     const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *up, \
+                                                     NMF_REAL *S, double *sum)                                         \
     {                                                                                                                  \
         for (ptrdiff_t p = 0; p < count; p += NMF_PIECE) {                                                             \
             const ptrdiff_t some = count - p < NMF_PIECE ? count - p : NMF_PIECE;                                      \
-            switch (width / NMF_FULL) {                                                                                \
-            case 0: NMF_NAME(split_row_##tag##_chunks)(0, (NMF_REAL)beta, (NMF_REAL)floor, width, some, readable - p,  \
-                    x + p, indices + p, f, B, ld, up, S, sum); break;                                                  \
-            case 1: NMF_NAME(split_row_##tag##_chunks)(1, (NMF_REAL)beta, (NMF_REAL)floor, width, some, readable - p,  \
-                    x + p, indices + p, f, B, ld, up, S, sum); break;                                                  \
-            case 2: NMF_NAME(split_row_##tag##_chunks)(2, (NMF_REAL)beta, (NMF_REAL)floor, width, some, readable - p,  \
-                    x + p, indices + p, f, B, ld, up, S, sum); break;                                                  \
-            case 3: NMF_NAME(split_row_##tag##_chunks)(3, (NMF_REAL)beta, (NMF_REAL)floor, width, some, readable - p,  \
-                    x + p, indices + p, f, B, ld, up, S, sum); break;                                                  \
-            default: NMF_NAME(split_row_##tag##_chunks)(-1, (NMF_REAL)beta, (NMF_REAL)floor, width, some,              \
-                    readable - p, x + p, indices + p, f, B, ld, up, S, sum); break;                                    \
-            }                                                                                                          \
+            NMF_BY_CHUNKS(NMF_NAME(split_row_##tag##_chunks), (NMF_REAL)beta, (NMF_REAL)floor, width, some,            \
+                          readable - p, x + p, indices + p, f, B, ld, up, S, sum)                                      \
         }                                                                                                              \
     }
 
 NMF_STORED(i, int32_t)
 NMF_STORED(l, int64_t)
 #undef NMF_STORED
+#undef NMF_BY_CHUNKS
 
 /* A length that overflowed is as large as it can be. */
 static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(finite)(NMF_REAL length)
