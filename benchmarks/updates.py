@@ -1,6 +1,6 @@
 """How many times faster than scikit-learn one multiplicative update of both factors is, in turns.
 
-    python -m benchmarks.updates
+python -m benchmarks.updates
 """
 
 import argparse
@@ -35,7 +35,8 @@ def main():
     for name, dtype in CASES:
         ours, theirs = compare(name, dtype, args.repeats, args.threads).T
         faster = np.median(theirs / ours)
-        print(f"{name:<14} {dtype:<8} {1e3 * np.median(ours):9.1f} {1e3 * np.median(theirs):11.0f} {faster:6.1f}x", flush=True)
+        ms = 1e3 * np.median(ours), 1e3 * np.median(theirs)
+        print(f"{name:<14} {dtype:<8} {ms[0]:9.1f} {ms[1]:11.0f} {faster:6.1f}x", flush=True)
 
 
 if __name__ == "__main__":

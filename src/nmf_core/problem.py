@@ -12,7 +12,6 @@ from nmf_core.losses import Beta
 from nmf_core.penalties import Penalty, make_penalties
 from nmf_core.validation import Matrix, check_known, check_zeros
 
-
 ROWS = 1024  # of a factor that are copied together
 
 
@@ -180,7 +179,7 @@ def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def transposed(F: np.ndarray, k: int) -> np.ndarray:
-    """A copy of the first k columns of a factor array (n, ld) as (k, n), block by block so that each is in the cache."""
+    """A copy of the first k columns of a factor array (n, ld) as (k, n), block by block: each stays in the cache."""
     array = np.empty((k, len(F)), dtype=F.dtype)
     for first in range(0, len(F), ROWS):
         array[:, first : first + ROWS] = F[first : first + ROWS, :k].T

@@ -8,6 +8,7 @@ cdef extern from "kernels.h" nogil:
         LOSS "NMF_LOSS"
         MODEL "NMF_MODEL"
         EXCESS "NMF_EXCESS"
+        CHUNK "NMF_PIECE"  # stored entries that are looked at together
     void split_f(int level, int part, double beta, double floor, Py_ssize_t count, const float* x, float* y, float* T,
                  double* sum)
     void split_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, double* y,
@@ -43,8 +44,7 @@ cdef extern from "kernels.h" nogil:
 cdef double LEAST = 0.25
 
 cdef enum:
-    SPAN = 128     # columns of a tile of dense X or of the model
-    CHUNK = 1024   # stored entries that are looked at together
+    SPAN = 128  # columns of a tile of dense X or of the model
 
 
 cdef inline void split(int level, int part, double beta, double floor, Py_ssize_t count, const real* x, real* y,

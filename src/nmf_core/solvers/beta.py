@@ -31,8 +31,8 @@ class BetaFit(Fit):
 
     data: Complete
     KEPT = (*Fit.KEPT, "S")
-    # Multiplicative updates find their way much more slowly than coordinate descent. Extrapolated after ten of them, fits
-    # from random starts end up to 8 % above plain ones.
+    # Multiplicative updates find their way much more slowly than coordinate descent: extrapolated after ten of them,
+    # fits from random starts end up to 8 % above plain ones.
     warm_up = WarmUp(80, 3)
 
     def __init__(

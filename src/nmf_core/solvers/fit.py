@@ -115,8 +115,8 @@ class Side:
         """What its components (k,) are to be multiplied by before extrapolation by beta, so that scales compare.
 
         The scale of a component can move between W and H at no cost. An extrapolation that follows this motion
-        overshoots, W and H answer each other, and the scale grows without bound: so the motion is taken out. `sizes` are
-        the squared sizes of the other factor's components now; they are kept for the next time.
+        overshoots, W and H answer each other, and the scale grows without bound: so the motion is taken out. `sizes`
+        are the squared sizes of the other factor's components now; they are kept for the next time.
         """
         last, self.partner_sizes = self.partner_sizes, sizes
         scale = np.ones(len(sizes), dtype=self.F.dtype)
