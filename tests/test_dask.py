@@ -523,7 +523,7 @@ def kill(client, address):
     ("loss", "at", "max_iter"),
     [
         *(("frobenius", at, 60) for at in (1, 10, 60)),
-        *(("kullback-leibler", at, 60) for at in (1, 10, 60)),
+        *(("kullback-leibler", at, 150) for at in (1, 10, 150)),
         pytest.param(
             *("itakura-saito", 10, 60),
             marks=pytest.mark.xfail(

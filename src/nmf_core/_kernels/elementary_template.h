@@ -422,10 +422,11 @@ NMF_STORED(l, int64_t)
 #undef NMF_STORED
 #undef NMF_BY_CHUNKS
 
-/* A length that overflowed is as large as it can be. */
+/* A length that overflowed is so large that a hundred million of them can be added up. */
 static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(finite)(NMF_REAL length)
 {
-    return length < NMF_HUGE ? length : NMF_HUGE;
+    const NMF_REAL most = NMF_HUGE * (NMF_REAL)1e-8;
+    return length < most ? length : most;
 }
 
 /* A multiplicative update of k numbers, where free is 1 and not 0:
