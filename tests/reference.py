@@ -545,6 +545,16 @@ def factor_sums(sums, F):
     sums += F[:, : len(sums)].sum(axis=0, dtype=np.float64)
 
 
+def part_squares(squares, F):
+    F = F[:, : squares.shape[1]].astype(np.float64)
+    squares += [(part**2).sum(axis=0) for part in (np.maximum(F, 0), np.minimum(F, 0))]
+
+
+def keep_parts(F, factors, least, fill):
+    kept = F[:, : len(factors)] * factors
+    F[:, : len(factors)] = np.where(kept >= F.dtype.type(least), kept, F.dtype.type(fill))
+
+
 def factor_gram(FtF, F):
     add_grams(FtF, F, None, len(FtF))
 
@@ -608,7 +618,7 @@ def kkt_residual(X, W, H, **regularization):
     """How far W and H are from the Karush-Kuhn-Tucker conditions; zero where they hold.
 
     Every coordinate by itself would go to its minimiser, but not below zero. This is the length of all these steps,
-    measured by the change of W @ H that each would make, relative to W @ H.
+    measured by the change of W @ H that each would make, relative to X.
     """
     X, W, H = (np.asarray(A, dtype=np.float64) for A in (X, W, H))
     l1_W, l2_W, l1_H, l2_H = penalties(X.shape, **regularization)
@@ -618,7 +628,7 @@ def kkt_residual(X, W, H, **regularization):
         curvature = np.sum(G**2, axis=0) + l2
         steps = np.minimum(F, gradient / np.where(curvature > 0, curvature, 1.0))
         total += np.sum(steps**2 * curvature)
-    return float(np.sqrt(total) / np.linalg.norm(W @ H))
+    return float(np.sqrt(total) / np.linalg.norm(X))
 
 
 def nnls_pivot(Z, cross, gram, rule, max_steps):

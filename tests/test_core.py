@@ -198,6 +198,10 @@ def problem(
         values["sums"] = rng.random(k)
     elif name == "factor_gram":
         values["FtF"] = rng.random((k, ld))
+    elif name == "part_squares":
+        values |= {"F": rng.standard_normal((n, ld)).astype(dtype), "squares": rng.random((2, k))}
+    elif name == "keep_parts":
+        values |= {"factors": rng.standard_normal(k).astype(dtype), "least": 0.1, "fill": 0.3}
     elif name == "held_update":
         held = rng.random((1 if one_sum else n, ld)).astype(dtype)
         values |= {

@@ -174,6 +174,13 @@ def test_default_start(client):
     close(found, factorize(X, K, random_state=0, max_iter=6, tol=0.0), 1e-8)
 
 
+def test_start_with_fewer_samples_than_features(client):
+    """The directions from which it is made are of samples then, and live on the workers."""
+    A = noisy(40, 3000, K) + 0.05  # too many entries to be small
+    found, expected = (factorize(B, K, init="nndsvda", random_state=0, max_iter=2) for B in (dask_of(A, 9), A))
+    close(found, expected, 1e-8)
+
+
 @pytest.mark.parametrize("loss", ["frobenius", pytest.param("kullback-leibler", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
 def test_single_precision(client, loss, form):

@@ -134,6 +134,17 @@ def test_truncated_svd(make):
     np.testing.assert_allclose(X @ V, U * s, atol=1e-2 * s[0])
 
 
+@pytest.mark.parametrize("shape", [(1300, 80), (80, 1300)])
+def test_shifts_make_power_iterations_better(shape):
+    """Singular values that fall slowly, as those of text do: unshifted, the last are found to 0.5 and 1 percent."""
+    n, m = shape
+    rng = np.random.default_rng(0)
+    (U, _), (V, _) = (np.linalg.qr(rng.standard_normal((size, min(shape)))) for size in shape)
+    true = 1 / np.sqrt(1 + np.arange(min(shape)))
+    s = truncated_svd(as_container(U * true @ V.T), 20, make_random_state(0), TEAM)[1]
+    np.testing.assert_allclose(s, true[:20], rtol=4e-3)
+
+
 @pytest.mark.parametrize("make", CONTAINERS)
 def test_nndsvd_is_the_exact_one_on_low_rank_data(make):
     A = noisy(37, 22, K, noise=0.0)

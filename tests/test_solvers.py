@@ -295,6 +295,19 @@ class TestKKTResidual:
         weighted = kkt_residual(np.where(known, X, 7), near.W, near.H, weights=known.astype(float))
         assert weighted == pytest.approx(kkt_residual(holes, near.W, near.H, missing="nan"), rel=1e-6)
 
+    @pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler"])
+    def test_all_entries_known_is_complete(self, loss):
+        expected = kkt_residual(X, W0, H0, loss)
+        assert kkt_residual(X, W0, H0, loss, weights=np.ones(X.shape)) == pytest.approx(expected, rel=1e-9)
+
+    def test_is_relative_to_the_data(self):
+        """An entry that no component knows of takes no part in any step, but is something to compare steps with."""
+        size = 3 * np.linalg.norm(X)
+        unknown = np.pad(X, (0, 1))
+        unknown[-1, -1] = size
+        residual = kkt_residual(unknown, np.pad(W0, ((0, 1), (0, 0))), np.pad(H0, ((0, 0), (0, 1))))
+        assert residual == pytest.approx(kkt_residual(X, W0, H0) / np.sqrt(10), rel=1e-9)
+
     def test_single_precision_is_computed_in_double(self):
         assert kkt_residual(*(A.astype(np.float32) for A in (X, W0, H0))) == pytest.approx(
             kkt_residual(X, W0, H0), rel=1e-5

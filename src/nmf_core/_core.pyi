@@ -319,6 +319,18 @@ def factor_gram(
     F: NDArray[Any],
     team: Team,
 ) -> None: ...
+def part_squares(
+    squares: NDArray[np.float64],
+    F: NDArray[Any],
+    team: Team,
+) -> None: ...
+def keep_parts(
+    F: NDArray[Any],
+    factors: NDArray[Any],
+    least: float,
+    fill: float,
+    team: Team,
+) -> None: ...
 def factor_sums(
     sums: NDArray[np.float64],
     F: NDArray[Any],

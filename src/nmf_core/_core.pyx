@@ -14,6 +14,7 @@ pass      one pass over X: improvement of one factor, statistics for the other
 divergence  what factors are worth, in double
 newton    coordinate steps for the Kullback-Leibler divergence, row by row (C, and who does which rows)
 observed  steps of rows of which only some entries are known, or count more than others (C for those of HALS)
+parts     of singular vectors, from which starts are made
 nnls      exact non-negative least squares, many right-hand sides
 recommend  the largest entries of a model's rows
 """
@@ -117,6 +118,7 @@ include "_kernels/beta.pxi"
 include "_kernels/pass.pxi"
 include "_kernels/newton.pxi"
 include "_kernels/observed.pxi"
+include "_kernels/parts.pxi"
 include "_kernels/nnls.pxi"
 include "_kernels/divergence.pxi"
 include "_kernels/recommend.pxi"

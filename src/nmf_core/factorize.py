@@ -134,7 +134,7 @@ def factorize(
         Biases may be negative and are penalized like the squares of W and H; the result has them as `biases`.
     tol : float
         Tolerance: the fit has converged when a sweep's projected gradient steps change W @ H by at most `tol`,
-        relatively, and, but for "hals" and a complete X, also when ten iterations have lowered the objective by less
+        relative to X, and, but for "hals" and a complete X, also when ten iterations have lowered the objective by less
         than `tol` of it.
     stop : Rule, optional
         When to stop instead: rules of `nmf_core.stopping`, combined by ``|`` and ``&``. The limits below hold besides.

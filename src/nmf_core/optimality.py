@@ -35,7 +35,7 @@ def kkt_residual(
     """How far W and H are from satisfying the Karush-Kuhn-Tucker conditions.
 
     The length of the projected gradient steps of all coordinates of W and H, each divided by its curvature, measured by
-    what they change in W @ H, relative to it: zero where the conditions hold, unchanged when X is scaled or the scale
+    what they change in W @ H, relative to X: zero where the conditions hold, unchanged when X is scaled or the scale
     of a component moves between W and H. What `tol` of `nmf_core.factorize` bounds, for steps from one W and H.
 
     Parameters
@@ -91,30 +91,31 @@ def kkt_residual(
         sides = (padded(W, X.dtype), problem.penalty_W), (padded(H.T, X.dtype), problem.penalty_H)
         blocked, other = sides[::-1] if problem.data.transposed else sides
         if not isinstance(problem.data, Complete):
-            squares, scale = _of_known_entries(problem, blocked, other, k, team)
+            squares = _of_known_entries(problem, blocked, other, k, team)
         elif the_loss.quadratic:
-            squares, scale = _of_products(problem.data, blocked, other, k, team)
+            squares = _of_products(problem.data, blocked, other, k, team)
         else:
-            squares, scale = _of_halves(problem, blocked, other, k, team)
-    return math.sqrt(squares / scale) if scale else 0.0
+            squares = _of_halves(problem, blocked, other, k, team)
+        mass = the_loss.mass(problem.data)
+    return math.sqrt(squares / mass) if mass else 0.0
 
 
 # Multiplicative updates tell, on the way, what steps coordinate descent would take from where they start.
 
 
-def _of_products(data: Complete, blocked: Side, other: Side, k: int, team: _core.Team) -> tuple[float, float]:
-    """The sum of squared scaled steps for a quadratic loss, and ||W @ H||^2."""
+def _of_products(data: Complete, blocked: Side, other: Side, k: int, team: _core.Team) -> float:
+    """The sum of squared scaled steps for a quadratic loss."""
     (F, _), (G, _) = blocked, other
     crosses = data.product(G, team), data.transposed_product(F, k, team)
     grams = gram(G, k, team), gram(F, k, team)
     report = np.zeros(4)
     for (own, penalty), cross, fixed in zip((blocked, other), crosses, grams, strict=True):
         add_violation(report, own, cross, fixed, penalty, _all(k), team)
-    return float(report[0]), float(np.sum(grams[0] * grams[1]))
+    return float(report[0])
 
 
-def _of_halves(problem: Problem, blocked: Side, other: Side, k: int, team: _core.Team) -> tuple[float, float]:
-    """The same for another loss of a complete X, and the sum of x^beta."""
+def _of_halves(problem: Problem, blocked: Side, other: Side, k: int, team: _core.Team) -> float:
+    """The same for another loss of a complete X."""
     data: Any = problem.data
     F, G = blocked[0], other[0]
     m, beta = data.shape[1], problem.loss.beta
@@ -129,10 +130,10 @@ def _of_halves(problem: Problem, blocked: Side, other: Side, k: int, team: _core
         G.copy(), None, report, S[:m], S[m:], s.start, s.before, s.scale, s.sums, s.order, s.l1, s.l2, s.beta,
         s.loss_beta, s.exponent, team,
     )  # fmt: skip
-    return float(report[0]), problem.loss.mass(data)
+    return float(report[0])
 
 
-def _of_known_entries(problem: Problem, blocked: Side, other: Side, k: int, team: _core.Team) -> tuple[float, float]:
+def _of_known_entries(problem: Problem, blocked: Side, other: Side, k: int, team: _core.Team) -> float:
     """The same for any loss where only some entries are known, or count more than others."""
     data: Any = problem.data
     report = np.zeros(4)
@@ -141,7 +142,7 @@ def _of_known_entries(problem: Problem, blocked: Side, other: Side, k: int, team
         floors = model_floors(data, problem.loss.beta, columns=columns)
         step = _update(problem, own, component_sums(G, k, team), floors)
         data.mu(F.copy(), None, report, G, step, penalty.amounts_of(len(F), F.dtype), team, columns=columns)
-    return float(report[0]), problem.loss.mass(data)
+    return float(report[0])
 
 
 def _update(problem: Problem, side: Side, sums: np.ndarray, floors: np.ndarray) -> BetaStep:

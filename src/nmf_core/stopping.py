@@ -113,7 +113,7 @@ class Both(Several):
 
 
 class SmallViolation(Rule):
-    """The projected gradient steps have become short: at most `tol`, relative to the model W @ H."""
+    """The projected gradient steps have become short: they change W @ H by at most `tol`, relative to X."""
 
     reason = "tol"
     converged = True

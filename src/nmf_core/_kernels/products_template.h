@@ -344,7 +344,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdi
                                                           const NMF_REAL *A, NMF_REAL *P, const NMF_REAL *Q,
                                                           NMF_REAL l1, NMF_REAL *V, const NMF_REAL *active)
 {
-    NMF_NAME(full) minus[4][NMF_WIDE], step[NMF_WIDE], p[NMF_WIDE];
+    NMF_NAME(full) minus[4][NMF_WIDE], step[NMF_WIDE], p[NMF_WIDE], squares[NMF_WIDE];
     NMF_UNROLL for (int i = 0; i < count; i++) NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++)
         minus[i][v] = NMF_VEC(Q, order[i], v) - l1;
     for (ptrdiff_t l = 0; l < k; l++) {
@@ -355,6 +355,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdi
             NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) minus[i][v] -= a * p[v];
         }
     }
+    NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) squares[v] = NMF_VEC(V, 0, v);
     NMF_UNROLL for (int i = 0; i < count; i++)
     {
         const ptrdiff_t c = order[i];
@@ -375,7 +376,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdi
                 if (active != NULL)
                     step[v] *= NMF_VEC(active, 0, v);
                 NMF_VEC(P, c, v) = old + step[v];
-                NMF_VEC(V, 0, v) += step[v] * step[v] * d;
+                squares[v] += step[v] * step[v] * d;
             }
             NMF_UNROLL for (int j = i + 1; j < count; j++)
             {
@@ -384,6 +385,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdi
             }
         }
     }
+    NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) NMF_VEC(V, 0, v) = squares[v];
 }
 
 static NMF_TARGET void NMF_NAME(descend)(ptrdiff_t count, ptrdiff_t k, const int *order, const NMF_REAL *A, NMF_REAL *P,

@@ -69,6 +69,21 @@ cdef inline Py_ssize_t scratch_size(real* _, int method, int level, Py_ssize_t k
     return size + pivot_size(k, lanes(level, _)) if method in (BPP, AS) else size
 
 
+# What the rows of a tile from `tile` on add to one number of their reports, summed in double and in four chains.
+cdef inlined add_to_report(const int NB, const real* V, Py_ssize_t tile, Py_ssize_t rows,
+                           double* report) noexcept nogil:
+    cdef Py_ssize_t b, s, width = min(<int>NARROW, NB)
+    cdef double[4] sums
+    for b in range((rows + width - 1) // width):
+        sums[0] = sums[1] = sums[2] = sums[3] = 0
+        for s in range(width // 4):
+            sums[0] += V[b * width + 4 * s]
+            sums[1] += V[b * width + 4 * s + 1]
+            sums[2] += V[b * width + 4 * s + 2]
+            sums[3] += V[b * width + 4 * s + 3]
+        report[REPORT * ((tile + b * width) // NARROW)] += (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
 # The rows of F from `begin` on become the improved rows of `start` (F and start may be the same), given their cross.
 # With N they are extrapolated: N becomes the improved rows, and with `before`, the improved rows of the last time,
 # F = max(0, N + beta (N - before * scale)), scale being a number for each component; N and before may be the same.
@@ -83,8 +98,7 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
     cdef const real* gram = <const real*>job.gram
     cdef const real* scale = <const real*>job.scale
     cdef const real* matrix = <const real*>job.matrix
-    cdef real l1 = <real>job.l1, rate = <real>job.rate, beta = <real>job.beta
-    cdef double goal = job.tol * job.tol
+    cdef real l1 = <real>job.l1, rate = <real>job.rate, beta = <real>job.beta, goal = <real>(job.tol * job.tol)
     cdef real* P = scratch                       # k x NB, the tile of F
     cdef real* Q = P + k * NB                    # k x NB, the tile of cross
     cdef real* V = Q + k * NB                    # NB, squared scaled steps of a sweep
@@ -135,17 +149,13 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
                 pivot_step(NB, level, BLOCK if job.method == BPP else ACTIVE, P, Q, V, active, k, gram, matrix,
                            job.order, job.n_order, l1, rest)
             if sweep == 0:
-                for s in range(rows):
-                    first[s] = V[s]
-                    report[REPORT * ((tile + s) // NARROW)] += V[s]
+                memcpy(first, V, NB * sizeof(real))
+                add_to_report(NB, V, tile, rows, report)
             running = 0
-            for s in range(rows):
-                if active[s] != 0:
-                    if V[s] <= goal * first[s]:
-                        active[s] = 0
-                        frozen = True
-                    else:
-                        running += 1
+            for s in range(NB):  # without branches: vectors of rows at once
+                active[s] = 0 if V[s] <= goal * first[s] else active[s]
+                running += <int>active[s]
+            frozen = running < NB
             report[1] = max(report[1], <double>(sweep + 1))
             if running == 0:
                 break
@@ -157,8 +167,7 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
         for c in range(k):
             for s in range(NB):
                 V[s] += P[c * NB + s] * Q[c * NB + s]
-        for s in range(rows):
-            report[REPORT * ((tile + s) // NARROW) + 3] += V[s]
+        add_to_report(NB, V, tile, rows, report + 3)
         new = F + (begin + tile) * ld
         transpose(level, k, rows, P, NB, new, ld)
         if job.N == NULL:

@@ -5,7 +5,7 @@ A *shard* is some blocks of rows on one worker, with everything of their size. F
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,12 @@ _FOUND, _MOST_SWEEPS = 1e-4, 1000
 _WITH_A_TEAM = {"improve", "product", "normal_product", "divergence", "find"}
 
 _shards: dict[str, "Shard"] = {}  # of this process, by name
+
+
+class Named(NamedTuple):
+    """An array of a shard, as an argument of a function that is applied to its arrays."""
+
+    name: str
 
 
 class Shard:
@@ -161,12 +167,16 @@ def call(
 
 
 def apply(
-    name: str, number: int, dropped: list[str], n_threads: int, function: Callable[..., Any], array: str,
-    *arguments: Any,
-) -> Any:  # fmt: skip
-    """A function of an array of a shard, further arguments and a team."""
+    name: str, number: int, dropped: list[str], n_threads: int, function: Callable[..., Any], *arguments: Any
+) -> Any:
+    """A function of arguments, among them arrays of a shard, and a team."""
     shard = _shards[name]
-    return shard.once(number, dropped, lambda: function(shard.arrays[array], *arguments, make_team(n_threads)))
+
+    def work() -> Any:
+        resolved = [shard.arrays[each.name] if isinstance(each, Named) else each for each in arguments]
+        return function(*resolved, make_team(n_threads))
+
+    return shard.once(number, dropped, work)
 
 
 def put(name: str, array: str, rows: slice, columns: slice, values: np.ndarray) -> None:

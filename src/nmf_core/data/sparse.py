@@ -21,6 +21,7 @@ _MOST_GROUPS = 16
 _GROUP_ROWS = 256
 _TILE = 64
 _GROUP_COST = 24
+_LOOKED_AT = 1 << 16  # entries, at most, that tell how they are spread over the columns
 # Rows that are taken one after the other whatever their order, so that reading them stays in the cache.
 _WINDOW_ROWS = 1024
 _WINDOW_ENTRIES = 1 << 16
@@ -210,7 +211,7 @@ class Sparse(Rows, Complete):
         return self._bounds[G.shape[1]]
 
     def _stripes(self, team: Team) -> np.ndarray:
-        """Where every row enters each thread's stripe of columns but the first; stripes hold equal numbers of entries.
+        """Where every row enters each thread's stripe of columns but the first; stripes hold about as many entries.
 
         The result of a pass does not depend on the stripes: a column is summed over the rows in their order.
         """
@@ -219,8 +220,11 @@ class Sparse(Rows, Complete):
             n, m = self.shape
             splits = np.empty((n_stripes - 1, n), dtype=self.indices.dtype)
             if splits.size:
-                entries = np.cumsum(np.bincount(self.indices, minlength=m))
-                wanted = self.n_stored * np.arange(1, n_stripes) / n_stripes
+                some = self.indices
+                if len(some) > _LOOKED_AT:
+                    some = some[np.random.default_rng(0).integers(len(some), size=_LOOKED_AT)]
+                entries = np.cumsum(np.bincount(some, minlength=m))
+                wanted = len(some) * np.arange(1, n_stripes) / n_stripes
                 bounds = np.searchsorted(entries, wanted).astype(self.indices.dtype)
                 _core.csr_split(splits, self.indices, self.indptr, bounds, team)
             self._splits = {n_stripes: splits}

@@ -8,9 +8,12 @@ from nmf_core.data import Complete, gram_in_double, over_rows
 from nmf_core.initialization.base import Factors, divide, placed, round_trip, sizes, times
 from nmf_core.problem import padded
 
-ROWS = 4096  # of a block that is computed in double
+ROWS = 4096  # of a block that is multiplied by itself
 SMALL = 100_000  # so many entries are no trouble in double
-POWER_ITERATIONS = 4  # of the singular value decomposition; more do not make a start better
+# Of the singular value decomposition. An iteration more helps as much as many directions more and costs less: with
+# four, rows of 20 components still fit into two cache lines. Better triplets do not make a better start.
+OVERSAMPLING, POWER_ITERATIONS = 4, 5
+LEAST = 1e-6  # smaller entries of a start by singular vectors are zeros
 
 
 def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> tuple[np.ndarray, ...]:
@@ -34,19 +37,20 @@ def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team
     N. Halko, P. G. Martinsson and J. A. Tropp (2011), "Finding structure with randomness", doi:10.1137/090771806.
     """
     n, m = sizes(data)
-    size = min(k + 10, n, m)
+    size = min(k + OVERSAMPLING, n, m)
     if n * m <= SMALL:
         data = data.in_double()
     tall = n >= m
-    Q, B = compress(data, size, POWER_ITERATIONS, rng, team)
-    values, vectors = np.linalg.eigh(over_rows(B, gram_in_double, size, team=team))
+    Q = _dominant(data, size, POWER_ITERATIONS, rng, team)
+    Y = times(data, Q, size, team, transpose=not tall)
+    values, vectors = np.linalg.eigh(over_rows(Y, gram_in_double, size, team=team))
     s = np.sqrt(np.maximum(values, 0))
     s[s < 1e-7 * s[-1]] = 0
     # the largest first
     s, vectors = s[::-1][:k], vectors[:, ::-1][:, :k]
-    for F, T in ((Q, vectors * (s > 0)), (B, vectors * divide(np.ones_like(s), s))):
+    for F, T in ((Q, vectors * (s > 0)), (Y, vectors * divide(np.ones_like(s), s))):
         over_rows(F, _multiply, size, T, team=team)
-    U, V = (Q, B) if tall else (B, Q)
+    U, V = (Y, Q) if tall else (Q, Y)
     return U, s, V
 
 
@@ -61,18 +65,47 @@ def compress(
         Factor arrays with `size` columns: X is about ``Q @ B.T``, or ``B @ Q.T`` if it has fewer samples than features.
     """
     n, m = sizes(data)
-    # The basis is kept on the shorter side as long as possible: there it costs less.
     tall = n >= m
-    Q = padded(rng.standard_normal(size=(min(n, m), size)), data.dtype)
-    if tall == data.transposed:  # a factor of the rows that are visited
-        Q = placed(data, Q)
-    for _ in range(power_iterations):
-        Q = round_trip(data, Q, size, team, tall)
-        _orthonormalize(Q, size, team)
-    Q = times(data, Q, size, team, transpose=not tall)
+    Q = times(data, _dominant(data, size, power_iterations, rng, team), size, team, transpose=not tall)
     _orthonormalize(Q, size, team)
     _orthonormalize(Q, size, team)
     return Q, times(data, Q, size, team, transpose=tall)
+
+
+def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.RandomState, team: Team) -> np.ndarray:
+    """About the `size` strongest directions of the shorter side of X, where a basis costs less: a factor array.
+
+    Orthonormal if there were power iterations. The later ones are of ``A - shift * I``, A being X.T @ X or X @ X.T, and
+    the shift half of its smallest eigenvalue that has been met: directions of smaller ones fade faster.
+
+    References
+    ----------
+    X. Feng, W. Yu, Y. Xie and J. Tang (2024), "Algorithm 1043: Faster randomized SVD with dynamic shifts",
+    doi:10.1145/3660629.
+    """
+    n, m = sizes(data)
+    tall = n >= m
+    # any numbers around zero will do
+    Q = padded(rng.randint(-128, 128, size=(min(n, m), size), dtype=np.int8) + 0.5, data.dtype)
+    if tall == data.transposed:  # a factor of the rows that are visited
+        Q = placed(data, Q)
+    shift = 0.0
+    for iteration in range(power_iterations):
+        product = round_trip(data, Q, size, team, tall)
+        if shift:
+            over_rows(product, _subtract, shift, Q, team=team)
+        Q = product
+        least = _orthonormalize(Q, size, team)
+        if iteration > 0:  # what the start became tells nothing: it was not orthonormal
+            shift = max(shift, (least + shift) / 2)
+    return Q
+
+
+def _subtract(Y: np.ndarray, factor: float, Q: np.ndarray, team: Team) -> None:
+    """Y -= factor * Q, in place."""
+    for first in range(0, len(Y), ROWS):
+        rows = slice(first, first + ROWS)
+        Y[rows] -= Y.dtype.type(factor) * Q[rows]
 
 
 def _multiply(Y: np.ndarray, columns: int, T: np.ndarray, team: Team) -> None:
@@ -86,20 +119,21 @@ def _multiply(Y: np.ndarray, columns: int, T: np.ndarray, team: Team) -> None:
         rows[:] = block[: len(rows)]
 
 
-def _orthonormalize(Y: np.ndarray, columns: int, team: Team) -> None:
+def _orthonormalize(Y: np.ndarray, columns: int, team: Team) -> float:
     """Replace the first columns of Y by an orthonormal basis; directions that are lost in rounding become zeros.
 
     From the eigenvectors of Y.T @ Y, a fraction of the cost of a QR decomposition. Orthonormal up to rounding times the
-    squared condition of Y, so twice where that matters. Y is modified in place.
+    squared condition of Y, so twice where that matters. Y is modified in place. Returns its smallest singular value.
     """
     values, vectors = np.linalg.eigh(over_rows(Y, gram_in_double, columns, team=team))
     used = values > 1e-14 * values[-1]
     inverse = divide(used.astype(np.float64), np.sqrt(np.where(used, values, 0)))
     over_rows(Y, _multiply, columns, vectors * inverse, team=team)
+    return float(np.sqrt(max(values[0], 0.0)))
 
 
-def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
-    """Non-negative double singular value decomposition: a start with zeros.
+def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team, fill: float = 0.0) -> Factors:
+    """Non-negative double singular value decomposition: a start with zeros, or another number in place of them.
 
     Every singular triplet is replaced by the larger of its positive and its negative part.
 
@@ -116,39 +150,25 @@ def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Fa
     weight = np.sqrt(s * np.maximum(positive, negative))
     for F, norms in zip((U, V), parts, strict=True):
         factors = (sign * divide(weight, np.where(sign > 0, *norms))).astype(F.dtype)
-        over_rows(F, _scale, factors, team=team)
+        over_rows(F, _keep_parts, factors, fill, team=team)
     return U, V
 
 
-def _scale(F: np.ndarray, factors: np.ndarray, team: Team) -> None:
-    """Multiply the first columns of F, of which small and negative entries become zeros. F is modified in place."""
-    for first in range(0, len(F), ROWS):
-        block = F[first : first + ROWS, : len(factors)]
-        block *= factors
-        block *= block >= 1e-6
-
-
-def _part_squares(U: np.ndarray, k: int, team: Team) -> np.ndarray:
+def _part_squares(F: np.ndarray, k: int, team: Team) -> np.ndarray:
     """The squared norms (2, k) of the positive and of the negative parts of the first k columns, in double."""
     squares = np.zeros((2, k))
-    for first in range(0, len(U), ROWS):
-        block = U[first : first + ROWS, :k].astype(np.float64)
-        for part, clipped in enumerate((np.maximum(block, 0), np.minimum(block, 0))):
-            squares[part] += np.einsum("ij,ij->j", clipped, clipped)
+    _core.part_squares(squares, F, team)
     return squares
+
+
+def _keep_parts(F: np.ndarray, factors: np.ndarray, fill: float, team: Team) -> None:
+    """Multiply the first columns of F; what is small or negative then becomes `fill`. F is modified in place."""
+    _core.keep_parts(F, factors, LEAST, fill, team)
 
 
 def nndsvda(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
     """`nndsvd` with its zeros replaced by the mean of X."""
-    W, Ht = nndsvd(data, k, rng, team)
-    for F in (W, Ht):
-        over_rows(F, _fill, k, data.mean(), team=team)
-    return W, Ht
-
-
-def _fill(F: np.ndarray, k: int, value: float, team: Team) -> None:
-    """Put a number in place of the zeros in the first k columns of F. F is modified in place."""
-    np.copyto(F[:, :k], value, where=F[:, :k] == 0)
+    return nndsvd(data, k, rng, team, data.mean())
 
 
 def nndsvdar(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:

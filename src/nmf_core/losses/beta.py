@@ -64,4 +64,6 @@ class Beta(Loss):
 
     def mass(self, data: Any) -> float:
         """The sum of x^beta over X: the scale of a divergence, and about y^2 times its second derivative there."""
+        if self.quadratic:
+            return data.squared_norm()
         return data.sum() if self.beta == 1 else data.sum_of(lambda x: x**self.beta)

@@ -176,10 +176,10 @@ class Fit(ABC):
         Since the start of the fit.
     objective, violation : float
         After this iteration. The violation is the length of the steps of the iteration's first sweep over W and H, each
-        measured by its own curvature: what it changes in W @ H, relative to W @ H. The step of a coordinate is its
-        projected gradient divided by its curvature, and at most the way to the bound. So it is zero exactly where the
-        Karush-Kuhn-Tucker conditions hold, continuous, and unchanged when X is scaled or a component's scale moves
-        between W and H.
+        measured by its own curvature: what it changes in W @ H, relative to X (the root of `Beta.mass`). The step of a
+        coordinate is its projected gradient divided by its curvature, and at most the way to the bound. So it is zero
+        exactly where the Karush-Kuhn-Tucker conditions hold, continuous, and unchanged when X is scaled or a
+        component's scale moves between W and H.
     divergence : float
         The objective without penalties.
     initial : float

@@ -148,7 +148,7 @@ class QuadraticFit(AlternatingFit):
         gram_H = self.plain_gram if extrapolated else self.grams[Ht]
         model = float(np.einsum("ij,ij->", self.grams[W], gram_H, dtype=np.float64))
         divergence = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
-        return divergence, math.sqrt(float(self.report[0]) / model) if model != 0 else 0.0
+        return divergence, math.sqrt(float(self.report[0]) / self.norm) if self.norm else 0.0
 
 
 def add_violation(

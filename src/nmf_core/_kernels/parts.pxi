@@ -1,0 +1,48 @@
+# Positive and negative parts of singular vectors, of which starts are made.
+
+
+# squares (2, k): the squared lengths of both parts of the first k columns of F, in double; blocks of rows added in their
+# order. Bytes: F once.
+def part_squares(double[:, ::1] squares, const real[:, ::1] F, Team team not None):
+    cdef Py_ssize_t n = F.shape[0], k = squares.shape[1], ld = F.shape[1], block = 1024, b, c
+    cdef Py_ssize_t blocks = (n + block - 1) // block
+    cdef int n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k // THREAD_WORK)
+    cdef double* sums = <double*>team.reserve(max(1, 2 * blocks * k) * sizeof(double))
+    if n == 0:
+        return
+    for b in prange(blocks, nogil=True, schedule="static", num_threads=n_threads):
+        add_part_squares(sums + 2 * b * k, &F[b * block, 0], min(block, n - b * block), k, ld)
+    for b in range(blocks):
+        for c in range(k):
+            squares[0, c] += sums[2 * b * k + c]
+            squares[1, c] += sums[(2 * b + 1) * k + c]
+
+
+cdef void add_part_squares(double* sums, const real* F, Py_ssize_t rows, Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
+    cdef Py_ssize_t i, c
+    cdef double f, positive
+    memset(sums, 0, 2 * k * sizeof(double))
+    for i in range(rows):
+        for c in range(k):
+            f = F[i * ld + c]
+            positive = f if f > 0 else 0  # a maximum: no branch
+            sums[c] += positive * positive
+            sums[k + c] += (f - positive) * (f - positive)
+
+
+# The first columns of F: f_c <- factor_c f_c, or `fill` where that is less than `least`. Bytes: F twice.
+def keep_parts(real[:, ::1] F, const real[::1] factors, double least, double fill, Team team not None):
+    cdef Py_ssize_t n = F.shape[0], k = factors.shape[0], i
+    cdef int n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k // THREAD_WORK)
+    if n == 0 or k == 0:
+        return
+    for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
+        keep_part_of_row(&F[i, 0], &factors[0], k, <real>least, <real>fill)
+
+
+cdef void keep_part_of_row(real* F, const real* factors, Py_ssize_t k, real least, real fill) noexcept nogil:
+    cdef Py_ssize_t c
+    cdef real f
+    for c in range(k):
+        f = F[c] * factors[c]
+        F[c] = f if f >= least else fill
