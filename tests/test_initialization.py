@@ -136,13 +136,12 @@ def test_truncated_svd(make):
 
 @pytest.mark.parametrize("shape", [(1300, 80), (80, 1300)])
 def test_shifts_make_power_iterations_better(shape):
-    """Singular values that fall slowly, as those of text do: unshifted, the last are found to 0.5 and 1 percent."""
-    n, m = shape
+    """Singular values that fall slowly, as those of text do: unshifted, they are found to 2 in 1000 on average."""
     rng = np.random.default_rng(0)
-    (U, _), (V, _) = (np.linalg.qr(rng.standard_normal((size, min(shape)))) for size in shape)
+    U, V = (np.linalg.qr(rng.standard_normal((size, min(shape))))[0] for size in shape)
     true = 1 / np.sqrt(1 + np.arange(min(shape)))
     s = truncated_svd(as_container(U * true @ V.T), 20, make_random_state(0), TEAM)[1]
-    np.testing.assert_allclose(s, true[:20], rtol=4e-3)
+    assert np.mean(np.abs(s / true[:20] - 1)) < 1e-3
 
 
 @pytest.mark.parametrize("make", CONTAINERS)
