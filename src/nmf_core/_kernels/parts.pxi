@@ -1,8 +1,8 @@
 # Positive and negative parts of singular vectors, of which starts are made.
 
 
-# squares (2, k): the squared lengths of both parts of the first k columns of F, in double; blocks of rows added in their
-# order. Bytes: F once.
+# squares (2, k) += the squared lengths of both parts of the first k columns of F, in double; blocks of rows added in
+# their order. Bytes: F once.
 def part_squares(double[:, ::1] squares, const real[:, ::1] F, Team team not None):
     cdef Py_ssize_t n = F.shape[0], k = squares.shape[1], ld = F.shape[1], block = 1024, b, c
     cdef Py_ssize_t blocks = (n + block - 1) // block
