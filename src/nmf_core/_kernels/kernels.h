@@ -61,6 +61,7 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 
 #if defined(__GNUC__)
 #define NMF_PREFETCH(p) __builtin_prefetch(p)
+#define NMF_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2)
 #define NMF_UNROLL _Pragma("GCC unroll 8")
 #define NMF_VECTOR(real, bytes) real __attribute__((vector_size(bytes), aligned(sizeof(real)), may_alias))
 #define NMF_LANES(bytes, real) ((bytes) / (int)sizeof(real))
@@ -79,10 +80,18 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 #define NMF_POSITIVE(v, bits) ((v) > 0 ? (v) : 0)
 /* No vector types: a "vector" is one number, and the same loops stay correct. */
 #define NMF_PREFETCH(p)
+#define NMF_PREFETCH_FAR(p)
 #define NMF_UNROLL
 #define NMF_VECTOR(real, bytes) real
 #define NMF_LANES(bytes, real) 1
 #endif
+
+/* Asks for memory that will be wanted in some thousand cycles: into the second cache level. */
+static NMF_INLINE void nmf_ask_for(const void *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        NMF_PREFETCH_FAR((const char *)from + i);
+}
 
 /* What coordinate steps for the Kullback-Leibler divergence need besides a tile of rows: see newton_template.h. Pointers to
  * numbers are untyped: the functions that use them know the precision. */

@@ -27,6 +27,9 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
     if job.halves:
         split_improve(job, F, _, first, rows, C, job.report + REPORT * (first // NARROW))
         return
+    nmf_ask_for(<const real*>job.start + first * ld, rows * ld * sizeof(real))
+    if job.N != NULL:
+        nmf_ask_for(<const real*>job.N + first * ld, rows * ld * sizeof(real))
     if job.cross != NULL:
         cross = <const real*>job.cross + first * ld
     elif job.X != NULL:
