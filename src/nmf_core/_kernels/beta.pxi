@@ -13,6 +13,12 @@ cdef extern from "kernels.h" nogil:
                  double* sum)
     void split_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, double* y,
                  double* T, double* sum)
+    int model_sums_f(int level, double beta, bint by_partner, const float* floors, Py_ssize_t partners, Py_ssize_t k,
+                     const float* G, Py_ssize_t ldg, const float* P, Py_ssize_t ldp, Py_ssize_t items, float* to,
+                     Py_ssize_t ldo, double* worth)
+    int model_sums_d(int level, double beta, bint by_partner, const double* floors, Py_ssize_t partners, Py_ssize_t k,
+                     const double* G, Py_ssize_t ldg, const double* P, Py_ssize_t ldp, Py_ssize_t items, double* to,
+                     Py_ssize_t ldo, double* worth)
     void row_dots_f_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
                       const float* f, const float* B, Py_ssize_t ld, float* y)
     void split_row_f_i(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
@@ -54,6 +60,16 @@ cdef inline void split(int level, int part, double beta, double floor, Py_ssize_
         split_f(level, part, beta, floor, count, x, y, T, total)
     else:
         split_d(level, part, beta, floor, count, x, y, T, total)
+
+
+cdef inline bint model_sums(int level, double beta, bint by_partner, const real* floors, Py_ssize_t partners,
+                            Py_ssize_t k, const real* G, Py_ssize_t ldg, const real* P, Py_ssize_t ldp,
+                            Py_ssize_t items, real* to, Py_ssize_t ldo, double* worth) noexcept nogil:
+    """to += what the model itself says of items and their partners; False if there are too many components."""
+    if real is float:
+        return model_sums_f(level, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, to, ldo, worth)
+    else:
+        return model_sums_d(level, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, to, ldo, worth)
 
 
 cdef inline void row_dots(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const index* indices,
@@ -114,11 +130,15 @@ cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssi
     cdef real* Y = scratch                    # TILE x SPAN
     cdef real* T = Y + TILE * SPAN            # TILE x SPAN
     cdef const real* X = NULL
-    cdef bint dense = job.X != NULL
+    cdef bint dense = job.X != NULL, dealt = False
     memset(numerator, 0, rows * ld * sizeof(real))
     if job.loss_beta != 1:
         memset(denominator, 0, rows * ld * sizeof(real))
-    if dense or job.loss_beta != 1:
+    if not dense and job.loss_beta != 1:  # rows side by side, if all their sums are to stay in registers
+        transpose(job.level, rows, k, F, ld, Y, TILE)
+        dealt = k <= SPAN and model_sums(job.level, job.loss_beta, False, <const real*>job.floors + first, job.m, k, G, ld, Y,
+                                         TILE, rows, denominator, ld, totals)
+    if not dealt and (dense or job.loss_beta != 1):
         for c in range((job.m + SPAN - 1) // SPAN):
             columns = min(<Py_ssize_t>SPAN, job.m - c * SPAN)
             product(job.level, SET, rows, columns, k, F, ld, 1, <const real*>job.Gt + c * SPAN, job.m, Y, SPAN)
@@ -231,26 +251,33 @@ cdef inline void extrapolate_row(const Job* job, real* F, real* N, const real* b
         memcpy(N, F, job.ld * sizeof(real))
 
 
-# Statistics of some rows of F: the halves of the gradient of the other factor, `columns` of them from `column` on,
-# added to S and, for beta other than 1, to the rows of S after the first m.
+# Statistics of some rows of F: the halves of the gradient of the other factor, up to SPAN `columns` of them from `column`
+# on, added to S and, for beta other than 1, to the rows of S after the first m.
 cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t column,
                         Py_ssize_t columns, real* S, real* scratch) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, i, ldx = 0
+    cdef Py_ssize_t ld = job.ld, i, b, tile, ldx = 0
     cdef real* Y = scratch
     cdef real* T = Y + TILE * SPAN
+    cdef real* down = S + (job.m + column) * ld
     cdef const real* X = NULL
+    cdef const real* Gt = <const real*>job.Gt + column
+    cdef const real* floors = <const real*>job.floors + first
     cdef bint dense = job.X != NULL
     cdef unsigned int mode = flush_underflow()
-    if dense:
-        X = dense_tile(job, F, first, rows, column, columns, T + TILE * SPAN, &ldx)
-    product(job.level, SET, rows, columns, job.k, F, ld, 1, <const real*>job.Gt + column, job.m, Y, SPAN)
-    for i in range(rows):
-        split(job.level, LOSS if dense else MODEL, job.loss_beta, (<const real*>job.floors)[first + i], columns,
-              X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN, NULL)
-    if dense:
-        product(job.level, ADD, columns, ld, rows, T, 1, SPAN, F, ld, S + column * ld, ld)
-    if job.loss_beta != 1:
-        product(job.level, ADD, columns, ld, rows, Y, 1, SPAN, F, ld, S + (job.m + column) * ld, ld)
+    if dense or not model_sums(job.level, job.loss_beta, True, floors, rows, job.k, F, ld, Gt, job.m, columns, down, ld,
+                               NULL):
+        for b in range((rows + TILE - 1) // TILE):
+            tile = min(<Py_ssize_t>TILE, rows - b * TILE)
+            if dense:
+                X = dense_tile(job, F, first + b * TILE, tile, column, columns, T + TILE * SPAN, &ldx)
+            product(job.level, SET, tile, columns, job.k, F + b * TILE * ld, ld, 1, Gt, job.m, Y, SPAN)
+            for i in range(tile):
+                split(job.level, LOSS if dense else MODEL, job.loss_beta, floors[b * TILE + i], columns,
+                      X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN, NULL)
+            if dense:
+                product(job.level, ADD, columns, ld, tile, T, 1, SPAN, F + b * TILE * ld, ld, S + column * ld, ld)
+            if job.loss_beta != 1:
+                product(job.level, ADD, columns, ld, tile, Y, 1, SPAN, F + b * TILE * ld, ld, down, ld)
     restore_underflow(mode)
 
 

@@ -155,6 +155,18 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(power)(NMF_NAME(full) y, NM
     return NMF_NAME(exponential)(power * NMF_NAME(logarithm)(y));
 }
 
+/* y^(beta - 1), the half of the gradient of the beta-divergence that X has no part in; for beta = 1, where it is 1, y. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(model_half)(NMF_REAL beta, NMF_NAME(full) model)
+{
+    if (beta == 0)
+        return NMF_NAME(reciprocal)(model);
+    if (beta == (NMF_REAL)0.5)
+        return NMF_NAME(reciprocal)(NMF_NAME(root)(model));
+    if (beta == 1 || beta == 2)
+        return model;
+    return NMF_NAME(power)(model, beta - 1);
+}
+
 /* Both halves of the gradient of the beta-divergence for a vector of entries with y at least `floor`: T = x y^(beta - 2)
  * and, in place, y becomes y^(beta - 1) (for beta = 1, where it is 1, y stays). Of NMF_MODEL only the second; x and T are
  * not touched. Returns what the entries add to the divergence, up to what x alone adds: both halves, only the second's
@@ -164,7 +176,7 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(split_vector)(int part, int
                                                                    NMF_REAL *T)
 {
     const NMF_NAME(full) zero = {0}, model = NMF_NAME(larger)(NMF_LOAD(y, 0), floor);
-    NMF_NAME(full) down = model, worth = zero;
+    NMF_NAME(full) worth = zero;
     if (beta == 1) {
         const NMF_NAME(full) ratio = NMF_LOAD(x, 0) * NMF_NAME(reciprocal)(model);
         NMF_STORE(T, 0) = ratio;
@@ -174,12 +186,7 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(split_vector)(int part, int
             worth += model;
         return worth;
     }
-    if (beta == 0)
-        down = NMF_NAME(reciprocal)(model);
-    else if (beta == (NMF_REAL)0.5)
-        down = NMF_NAME(reciprocal)(NMF_NAME(root)(model));
-    else if (beta != 2)
-        down = NMF_NAME(power)(model, beta - 1);
+    const NMF_NAME(full) down = NMF_NAME(model_half)(beta, model);
     NMF_STORE(y, 0) = down;
     if (part != NMF_EXCESS && beta != 0)
         worth = model * down * (1 / beta);
@@ -261,6 +268,90 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(add_some)(NMF_REAL *to, ptrdiff_t cou
         to[i] += lanes[i];
 #endif
 }
+
+#if NMF_LEVEL == 2
+/* Two vectors of items, or less, for a literal number of components: see model_sums. Sums and model are in registers from
+ * beginning to end. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(model_strip)(const int literal, NMF_REAL beta, int by_partner,
+                                                        const NMF_REAL *floors, ptrdiff_t partners, ptrdiff_t k,
+                                                        const NMF_REAL *G, ptrdiff_t ldg, const NMF_REAL *P, ptrdiff_t ldp,
+                                                        ptrdiff_t items, NMF_REAL *out, ptrdiff_t ldo, double *worth)
+{
+    const ptrdiff_t some[2] = {items, items > NMF_FULL ? items - NMF_FULL : 0};
+    NMF_NAME(full) own[12][2], floor[2];
+    for (int v = 0; v < 2; v++) {
+        for (int c = 0; c < literal; c++)
+            own[c][v] = NMF_NAME(load_some)(P + (c < k ? c : 0) * ldp + v * NMF_FULL, c < k ? some[v] : 0);
+        floor[v] = NMF_NAME(load_some)(floors + v * NMF_FULL, by_partner ? 0 : some[v]);
+    }
+    for (ptrdiff_t from = 0; from < partners; from += NMF_PARTNERS) {
+        const ptrdiff_t to = from + NMF_PARTNERS < partners ? from + NMF_PARTNERS : partners;
+        NMF_NAME(full) sum[12][2], total[2] = {{0}, {0}};
+        NMF_UNROLL16 for (int c = 0; c < literal; c++) sum[c][0] = sum[c][1] = (NMF_NAME(full)){0};
+        for (ptrdiff_t j = from; j < to; j++) {
+            const NMF_REAL *g = G + j * ldg;
+            NMF_NAME(full) y[2] = {{0}, {0}};
+            NMF_UNROLL16 for (int c = 0; c < literal; c++) NMF_UNROLL for (int v = 0; v < 2; v++) y[v] += g[c] * own[c][v];
+            NMF_UNROLL for (int v = 0; v < 2; v++)
+            {
+                const NMF_NAME(full) model = NMF_NAME(larger)(y[v], by_partner ? NMF_NAME(splat)(floors[j]) : floor[v]);
+                y[v] = NMF_NAME(model_half)(beta, model);
+                total[v] += model * y[v];
+            }
+            NMF_UNROLL16 for (int c = 0; c < literal; c++) NMF_UNROLL for (int v = 0; v < 2; v++) sum[c][v] += g[c] * y[v];
+        }
+        NMF_REAL lanes[2 * NMF_FULL];
+        NMF_UNROLL16 for (int c = 0; c < literal; c++)
+        {
+            NMF_UNROLL for (int v = 0; v < 2; v++) NMF_STORE(lanes, v) = sum[c][v];
+            for (ptrdiff_t i = 0; c < k && i < items; i++)
+                out[i * ldo + c] += lanes[i];
+        }
+        NMF_UNROLL for (int v = 0; v < 2; v++) NMF_STORE(lanes, v) = total[v];
+        for (ptrdiff_t i = 0; worth != NULL && beta != 0 && i < items; i++)
+            worth[i] += (double)lanes[i] / beta;
+    }
+}
+
+/* What the model F G.T itself says, without X: out (items x k) += sum_j y_j^(beta - 1) g_j, y = max(floor, p . g_j), for
+ * items whose numbers p lie side by side in P (k x items); floors for every item, or for every partner g_j. worth, where
+ * it is wanted, gains y^beta / beta of every item. Returns 0, with nothing done, where there are too many components for
+ * the registers. */
+static NMF_TARGET int NMF_NAME(model_sums)(double beta, int by_partner, const NMF_REAL *floors, ptrdiff_t partners,
+                                           ptrdiff_t k, const NMF_REAL *G, ptrdiff_t ldg, const NMF_REAL *P, ptrdiff_t ldp,
+                                           ptrdiff_t items, NMF_REAL *out, ptrdiff_t ldo, double *worth)
+{
+    const int literal = k <= 4 ? 4 : k <= 8 ? 8 : k <= 10 ? 10 : 12;
+    if (k > literal || literal > ldg)
+        return 0;
+    for (ptrdiff_t i = 0; i < items; i += 2 * NMF_FULL) {
+        const ptrdiff_t some = items - i < 2 * NMF_FULL ? items - i : 2 * NMF_FULL;
+        const NMF_REAL *low = by_partner ? floors : floors + i;
+        double *told = worth == NULL ? NULL : worth + i;
+/* Of literals the compiler makes loops without branches, which leave the sums in their registers. */
+#define NMF_STRIP_OF(literal, beta)                                                                                    \
+    NMF_NAME(model_strip)(literal, beta, by_partner, low, partners, k, G, ldg, P + i, ldp, some, out + i * ldo, ldo, told)
+#define NMF_STRIP(literal)                                                                                             \
+    case literal:                                                                                                      \
+        if (beta == 1.5)                                                                                               \
+            NMF_STRIP_OF(literal, (NMF_REAL)1.5);                                                                      \
+        else if (beta == 0.5)                                                                                          \
+            NMF_STRIP_OF(literal, (NMF_REAL)0.5);                                                                      \
+        else                                                                                                           \
+            NMF_STRIP_OF(literal, (NMF_REAL)beta);                                                                     \
+        break
+        switch (literal) {
+            NMF_STRIP(4);
+            NMF_STRIP(8);
+            NMF_STRIP(10);
+            NMF_STRIP(12);
+        }
+#undef NMF_STRIP
+#undef NMF_STRIP_OF
+    }
+    return 1;
+}
+#endif
 
 /* to[0:width] += t f; the first `chunks` vectors of f and the rest after its last whole one are in registers, if chunks >= 0. */
 static NMF_TARGET NMF_INLINE void NMF_NAME(add_row)(const int chunks, ptrdiff_t width, NMF_REAL *to, NMF_REAL t,

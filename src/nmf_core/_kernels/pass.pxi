@@ -100,7 +100,7 @@ cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, re
         first += rows
 
 
-# The halves of the other factor's gradient, of up to TILE rows of F.
+# The halves of the other factor's gradient, of some rows of F.
 cdef void split_statistics(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* S,
                            int thread) noexcept nogil:
     cdef Py_ssize_t c
@@ -129,8 +129,7 @@ cdef void run_lane(const Job* job, real* F, index* _, real* parts, Py_ssize_t g,
         for b in range((rows + TILE - 1) // TILE):
             improve_block(job, F, _, first + b * TILE, min(TILE, rows - b * TILE), thread)
         if job.halves:
-            for b in range((rows + TILE - 1) // TILE):
-                split_statistics(job, F, _, first + b * TILE, min(TILE, rows - b * TILE), S, thread)
+            split_statistics(job, F, _, first, rows, S, thread)
         elif job.X != NULL:
             product(job.level, ADD, job.m, ld, rows, <const real*>job.X + first * job.row_step, job.step, job.row_step,
                     F + first * ld, ld, S, ld)
@@ -163,9 +162,7 @@ cdef void add_columns(const Job* job, real* F, index* _, real* parts, Py_ssize_t
             g = t % job.n_groups
             first, rows, c = job.groups[g], job.groups[g + 1] - job.groups[g], t // job.n_groups * COLUMNS
             S = group_statistics(job, parts, g)
-        for b in range((rows + TILE - 1) // TILE):
-            split_columns(job, F + (first + b * TILE) * ld, first + b * TILE, min(<Py_ssize_t>TILE, rows - b * TILE), c,
-                          min(<Py_ssize_t>COLUMNS, job.m - c), S, scratch)
+        split_columns(job, F + first * ld, first, rows, c, min(<Py_ssize_t>COLUMNS, job.m - c), S, scratch)
     elif job.X != NULL:
         product(job.level, ADD, min(COLUMNS, job.m - c), ld, rows,
                 <const real*>job.X + first * job.row_step + c * job.step,
