@@ -134,10 +134,10 @@ cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssi
     memset(numerator, 0, rows * ld * sizeof(real))
     if job.loss_beta != 1:
         memset(denominator, 0, rows * ld * sizeof(real))
-    if not dense and job.loss_beta != 1:  # rows side by side, if all their sums are to stay in registers
+    if not dense and job.loss_beta != 1 and k <= SPAN:  # rows side by side, if all their sums can stay in registers
         transpose(job.level, rows, k, F, ld, Y, TILE)
-        dealt = k <= SPAN and model_sums(job.level, job.loss_beta, False, <const real*>job.floors + first, job.m, k, G, ld, Y,
-                                         TILE, rows, denominator, ld, totals)
+        dealt = model_sums(job.level, job.loss_beta, False, <const real*>job.floors + first, job.m, k, G, ld, Y, TILE,
+                           rows, denominator, ld, totals)
     if not dealt and (dense or job.loss_beta != 1):
         for c in range((job.m + SPAN - 1) // SPAN):
             columns = min(<Py_ssize_t>SPAN, job.m - c * SPAN)
@@ -251,8 +251,8 @@ cdef inline void extrapolate_row(const Job* job, real* F, real* N, const real* b
         memcpy(N, F, job.ld * sizeof(real))
 
 
-# Statistics of some rows of F: the halves of the gradient of the other factor, up to SPAN `columns` of them from `column`
-# on, added to S and, for beta other than 1, to the rows of S after the first m.
+# Statistics of some rows of F: the halves of the gradient of the other factor, up to SPAN `columns` of them from
+# `column` on, added to S and, for beta other than 1, to the rows of S after the first m.
 cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t column,
                         Py_ssize_t columns, real* S, real* scratch) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, i, b, tile, ldx = 0

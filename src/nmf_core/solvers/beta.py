@@ -37,7 +37,7 @@ class Course(NamedTuple):
 # Multiplicative updates find their way much more slowly than coordinate descent: extrapolated after ten of them, fits
 # from random starts end up to 8 % above plain ones. Where the divergence is convex in the model, they are sooner on it.
 CONVEX = Course(WarmUp(20, 3), 20, 1.5)
-# The exponent that never raises the divergence makes steps half as long as they could nearly always be for beta below 1.
+# For beta below 1 the exponent that never raises the divergence makes steps half as long as they could mostly be.
 BELOW = Course(WarmUp(80, 3), 100, 1.0)
 ABOVE = Course(WarmUp(80, 3), 100, 0.0)
 
