@@ -46,7 +46,8 @@ enum { NMF_LOSS = 0, NMF_MODEL = 1, NMF_EXCESS = 2 };
 enum { NMF_OBSERVED_ROWS = 4, NMF_OBSERVED_NARROW = 64, NMF_OBSERVED_CHUNK = 64, NMF_OBSERVED_LONG = 1024 };
 /* Stored entries of a row whose terms are added up in one precision; the sums of such pieces are added then. */
 #define NMF_PIECE 1024
-/* Rows of a factor over which sums are taken in registers; sums of such pieces are added then. */
+/* Rows of a factor over which sums are taken in registers; sums of such pieces are added then. A piece of X in CSR has a
+ * multiple of these rows: the order of additions is the same however rows are dealt out. */
 #define NMF_PARTNERS 512
 /* Rules of pivoting: see pivot_template.h. */
 enum { NMF_BLOCK = 0, NMF_ACTIVE = 1 };

@@ -10,7 +10,7 @@ cdef enum:
     COLUMNS = 32             # columns of X whose statistics are one task
     GROUP_ROWS = 256         # at least so many rows a group: what it saves must outweigh adding it up
     LANE_BYTES = 1 << 20     # a piece of dense X that stays in the second cache level between its two products
-    CSR_ROWS = 1024          # rows of a piece of X in CSR
+    CSR_ROWS = 1024          # rows of a piece of X in CSR, some times what sums are taken over in registers
     LANES_BYTES = 1 << 25    # at most so much memory for the statistics of all groups
     SLAB_BYTES = 1 << 21     # a piece of X that stays in the caches of all threads together
     THREAD_WORK = 1 << 20    # multiply-adds that are worth waking a thread for
@@ -27,9 +27,9 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
     if job.halves:
         split_improve(job, F, _, first, rows, C, job.report + REPORT * (first // NARROW))
         return
-    nmf_ask_for(<const real*>job.start + first * ld, rows * ld * sizeof(real))
+    ask_for(<const real*>job.start + first * ld, rows * ld * sizeof(real))
     if job.N != NULL:
-        nmf_ask_for(<const real*>job.N + first * ld, rows * ld * sizeof(real))
+        ask_for(<const real*>job.N + first * ld, rows * ld * sizeof(real))
     if job.cross != NULL:
         cross = <const real*>job.cross + first * ld
     elif job.X != NULL:

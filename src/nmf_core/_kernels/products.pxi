@@ -12,7 +12,7 @@ cdef extern from "kernels.h" nogil:
         SET "NMF_SET"
         ADD "NMF_ADD"
         SUBTRACT "NMF_SUBTRACT"
-    void nmf_ask_for(const void* start, size_t size)
+    void ask_for "nmf_ask_for"(const void* start, size_t size)
     int lanes_f(int level)
     int lanes_d(int level)
     void product_f(int level, int mode, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n, const float* A,
