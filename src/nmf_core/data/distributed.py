@@ -72,8 +72,8 @@ class Remote:
 
     def over(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """The sum of a function of the pieces, further arguments, of which others may be like this one, and a team."""
-        named = [shards.Named(each.name) if isinstance(each, Remote) else each for each in arguments]
-        return self.data.run(shards.apply, function, shards.Named(self.name), *named)
+        named = [each.name if isinstance(each, Remote) else each for each in (self, *arguments)]
+        return self.data.run(shards.apply, function, *named)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.concatenate([np.asarray(block) for block in self.data.take(self, self.shape[1])]).astype(

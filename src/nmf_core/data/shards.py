@@ -5,7 +5,7 @@ A *shard* is some blocks of rows on one worker, with everything of their size. F
 
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +22,6 @@ _FOUND, _MOST_SWEEPS = 1e-4, 1000
 _WITH_A_TEAM = {"improve", "product", "normal_product", "divergence", "find"}
 
 _shards: dict[str, "Shard"] = {}  # of this process, by name
-
-
-class Named(NamedTuple):
-    """An array of a shard, as an argument of a function that is applied to its arrays."""
-
-    name: str
 
 
 class Shard:
@@ -169,11 +163,11 @@ def call(
 def apply(
     name: str, number: int, dropped: list[str], n_threads: int, function: Callable[..., Any], *arguments: Any
 ) -> Any:
-    """A function of arguments, among them arrays of a shard, and a team."""
+    """A function of arguments, in which names stand for arrays of a shard, and a team."""
     shard = _shards[name]
 
     def work() -> Any:
-        resolved = [shard.arrays[each.name] if isinstance(each, Named) else each for each in arguments]
+        resolved = [shard.arrays[each] if isinstance(each, str) else each for each in arguments]
         return function(*resolved, make_team(n_threads))
 
     return shard.once(number, dropped, work)

@@ -8,7 +8,7 @@ from nmf_core.data import Complete, gram_in_double, over_rows
 from nmf_core.initialization.base import Factors, divide, placed, round_trip, sizes, times
 from nmf_core.problem import padded
 
-ROWS = 4096  # of a block that is multiplied by itself
+ROWS = 4096  # of a block, so that what is made of it stays in the cache
 SMALL = 100_000  # so many entries are no trouble in double
 # Of the singular value decomposition. An iteration more helps as much as many directions more and costs less: with
 # four, rows of 20 components still fit into two cache lines. Better triplets do not make a better start.

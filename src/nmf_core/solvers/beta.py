@@ -39,6 +39,7 @@ class Course(NamedTuple):
 CONVEX = Course(WarmUp(20, 3), 20, 1.5)
 # For beta below 1 the exponent that never raises the divergence makes steps half as long as they could mostly be.
 BELOW = Course(WarmUp(80, 3), 100, 1.0)
+# Above 2 that exponent is smaller still; of longer steps nothing is known.
 ABOVE = Course(WarmUp(80, 3), 100, 0.0)
 
 
