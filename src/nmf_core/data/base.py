@@ -369,6 +369,10 @@ class Complete(Container):
     def in_double(self) -> "Complete":
         """The same matrix in float64."""
 
+    def in_single(self) -> "Complete | None":
+        """The same matrix in float32, or None where that would take as much room again as X or is no smaller."""
+        return None
+
     @abstractmethod
     def part(self, first: int, end: int) -> "Complete":
         """So many rows of A, sharing memory."""

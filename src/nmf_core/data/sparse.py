@@ -159,6 +159,14 @@ class Sparse(Rows, Complete):
     def in_double(self) -> "Sparse":
         return Sparse(self.csr().astype(np.float64), transposed=self.transposed)
 
+    def in_single(self) -> "Sparse | None":
+        if self.dtype == np.float32:
+            return None
+        single = copy(self)  # where the entries are is shared
+        single.dtype, single.data = np.dtype(np.float32), self.data.astype(np.float32)
+        single._bounds, single._transpose = {}, None
+        return single
+
     def part(self, first: int, end: int) -> "Sparse":
         rows = copy(self)  # its entries are in order and need not be looked at again
         begin, stop = self.indptr[first], self.indptr[end]

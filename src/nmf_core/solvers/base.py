@@ -151,6 +151,7 @@ def solve(
     rules = [*own, *rules, MaxIter(max_iter)]
     try:
         if solver.accelerated and not rows_only and (acceleration or fit.guarded):
+            fit.lower_precision()
             fit.accelerate(Momentum() if acceleration else NoMomentum())
         resumed = False
         if record is not None and record.saved is not None:
@@ -175,6 +176,8 @@ def solve(
                     record.look(fit, rules, shuffle)
             for rule in rules:
                 if rule.done(fit):
+                    if rule.converged and fit.restore_precision():
+                        break  # and see whether that holds
                     if record is not None and record.iteration < fit.iteration and not rows_only:
                         record.write(fit, shuffle)
                     return _outcome(fit, rule.reason, rule.converged)
@@ -196,5 +199,6 @@ class _RowsDone(Rule):
 
 
 def _outcome(fit: Fit, reason: str, converged: bool) -> Outcome:
+    fit.restore_precision()
     history = History(np.array(fit.times), np.array(fit.objectives), np.array(fit.violations))
     return Outcome(*fit.current, fit.iteration, reason, converged, history)

@@ -271,9 +271,16 @@ class Fit(ABC):
     def prepare(self) -> None:  # noqa: B027
         """Do what must be done before the first iteration."""
 
+    def lower_precision(self) -> None:  # noqa: B027
+        """Compute in float32 for now, where that is faster and just as good for the beginning."""
+
+    def restore_precision(self) -> bool:
+        """Go on in the precision of X, with the objective as it is there; whether it was lower before."""
+        return False
+
     def room(self, side: Side) -> np.ndarray:
         """Zeros for a factor, where such factors live."""
-        return self.data.room(self.k) if side is self.blocked else factor_array(len(side.F), self.k, side.F.dtype)
+        return self.data.room(self.k) if side is self.blocked else factor_array(len(side.F), self.k, self.data.dtype)
 
     def accelerate(self, momentum: Momentum) -> None:
         """Take several sweeps a pass, extrapolate and take back what has failed from now on."""
@@ -281,6 +288,17 @@ class Fit(ABC):
         for side in self.sides:
             side.plain, side.spare = self.room(side), self.room(side)
             side.plain[:] = side.F
+
+    def cast(self) -> None:
+        """Hold the factors in the precision of `data`."""
+        for side in self.sides:
+            cast: dict[int, np.ndarray] = {}
+            for name in ("F", "plain", "spare"):
+                array = getattr(side, name)
+                if id(array) not in cast:
+                    cast[id(array)] = self.room(side)
+                    cast[id(array)][:, : self.k] = array[:, : self.k]
+                setattr(side, name, cast[id(array)])
 
     def state(self) -> dict[str, Any]:
         """All that an iteration leaves to the next one: numbers, lists of numbers and arrays by name."""

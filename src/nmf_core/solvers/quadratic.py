@@ -15,6 +15,13 @@ from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import MAX_SWEEPS, QUICK, ROUNDING, SMALL, AlternatingFit, Fit, Method, Momentum, Side, gram
 
 
+# Stored entries from which on computing in float32 at first saves time; what sums of squares may be in it; and the
+# violation from which on a step lowers the objective by less than its rounding in float32.
+LARGE = 500_000
+LEAST, MOST = 1e-20, 1e20
+BLIND = math.sqrt(2 * ROUNDING["float32"])
+
+
 class QuadraticFit(AlternatingFit):
     """A pass over X improves the blocked factor and adds up the statistics from which the other one is improved.
 
@@ -46,7 +53,7 @@ class QuadraticFit(AlternatingFit):
         """||X||^2, for which X may have to be read once."""
         return self.data.squared_norm()
 
-    @cached_property
+    @property
     def noise(self) -> float:
         return ROUNDING[self.data.dtype.name] * self.norm
 
@@ -60,6 +67,8 @@ class QuadraticFit(AlternatingFit):
         return super().state() | dict(zip(("gram of W", "gram of H"), self.grams.values(), strict=True))
 
     def resume(self, state: dict[str, Any]) -> None:
+        if state["W F"].dtype == self.problem.data.dtype:
+            self.restore_precision()
         super().resume(state)
         self.grams = dict(zip(self.sides, (state["gram of W"], state["gram of H"]), strict=True))
 
@@ -80,6 +89,40 @@ class QuadraticFit(AlternatingFit):
         # where they are not, descent must have found its way first.
         if min(self.sweeps.values()) == MAX_SWEEPS:
             self.warm_up = QUICK
+
+    def lower_precision(self) -> None:
+        single = self.data.in_single() if self.data.n_stored >= LARGE else None
+        sizes = np.array([gram.diagonal() for gram in self.grams.values()], dtype=np.float64)
+        if single is None or not LEAST < self.norm < MOST or sizes.max() > MOST:
+            return
+        self.data = single
+        self.hold()
+
+    def restore_precision(self) -> bool:
+        if self.data.dtype == self.problem.data.dtype:
+            return False
+        self.data = self.problem.data
+        self.hold()
+        if self.data.transposed:
+            self.take_statistics()
+        if self.objectives:
+            self.divergence = self.problem.divergence(*self.current, self.team)
+            objective = self.divergence + self.problem.penalties(*self.current)
+            # what was lower by rounding must not seem to rise
+            self.objectives = [*(max(objective, before) for before in self.objectives[:-1]), objective]
+        return True
+
+    def hold(self) -> None:
+        """Hold all arrays in the precision of `data`."""
+        self.cast()
+        self.S = factor_array(len(self.S), self.k, self.data.dtype)
+        self.gram_array = factor_array(len(self.gram_array), self.k, self.data.dtype)
+        self.grams = {side: gram(side.F, self.k, self.team) for side in self.sides}
+
+    def iterate_accelerated(self) -> None:
+        if self.violations and self.violations[-1] <= BLIND:
+            self.restore_precision()
+        super().iterate_accelerated()
 
     def improve(
         self,
