@@ -13,12 +13,12 @@ cdef extern from "kernels.h" nogil:
                  double* sum)
     void split_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, double* y,
                  double* T, double* sum)
-    int model_sums_f(int level, double beta, bint by_partner, const float* floors, Py_ssize_t partners, Py_ssize_t k,
-                     const float* G, Py_ssize_t ldg, const float* P, Py_ssize_t ldp, Py_ssize_t items, float* to,
-                     Py_ssize_t ldo, double* worth)
-    int model_sums_d(int level, double beta, bint by_partner, const double* floors, Py_ssize_t partners, Py_ssize_t k,
-                     const double* G, Py_ssize_t ldg, const double* P, Py_ssize_t ldp, Py_ssize_t items, double* to,
-                     Py_ssize_t ldo, double* worth)
+    void model_sums_f(int level, double beta, bint by_partner, const float* floors, Py_ssize_t partners, Py_ssize_t k,
+                      const float* G, Py_ssize_t ldg, const float* P, Py_ssize_t ldp, Py_ssize_t items, float* to,
+                      Py_ssize_t ldo, double* worth)
+    void model_sums_d(int level, double beta, bint by_partner, const double* floors, Py_ssize_t partners, Py_ssize_t k,
+                      const double* G, Py_ssize_t ldg, const double* P, Py_ssize_t ldp, Py_ssize_t items, double* to,
+                      Py_ssize_t ldo, double* worth)
     void row_dots_f_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
                       const float* f, const float* B, Py_ssize_t ld, float* y)
     void split_row_f_i(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
@@ -62,14 +62,14 @@ cdef inline void split(int level, int part, double beta, double floor, Py_ssize_
         split_d(level, part, beta, floor, count, x, y, T, total)
 
 
-cdef inline bint model_sums(int level, double beta, bint by_partner, const real* floors, Py_ssize_t partners,
+cdef inline void model_sums(int level, double beta, bint by_partner, const real* floors, Py_ssize_t partners,
                             Py_ssize_t k, const real* G, Py_ssize_t ldg, const real* P, Py_ssize_t ldp,
                             Py_ssize_t items, real* to, Py_ssize_t ldo, double* worth) noexcept nogil:
-    """to += what the model itself says of items and their partners; False if there are too many components."""
+    """to (k x items) += what the model itself says of items and their partners."""
     if real is float:
-        return model_sums_f(level, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, to, ldo, worth)
+        model_sums_f(level, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, to, ldo, worth)
     else:
-        return model_sums_d(level, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, to, ldo, worth)
+        model_sums_d(level, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, to, ldo, worth)
 
 
 cdef inline void row_dots(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const index* indices,
@@ -130,15 +130,17 @@ cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssi
     cdef real* Y = scratch                    # TILE x SPAN
     cdef real* T = Y + TILE * SPAN            # TILE x SPAN
     cdef const real* X = NULL
-    cdef bint dense = job.X != NULL, dealt = False
+    cdef bint dense = job.X != NULL
     memset(numerator, 0, rows * ld * sizeof(real))
     if job.loss_beta != 1:
         memset(denominator, 0, rows * ld * sizeof(real))
-    if not dense and job.loss_beta != 1 and k <= SPAN:  # rows side by side, if all their sums can stay in registers
+    if not dense and job.loss_beta != 1 and k <= SPAN:  # rows side by side
         transpose(job.level, rows, k, F, ld, Y, TILE)
-        dealt = model_sums(job.level, job.loss_beta, False, <const real*>job.floors + first, job.m, k, G, ld, Y, TILE,
-                           rows, denominator, ld, totals)
-    if not dealt and (dense or job.loss_beta != 1):
+        memset(T, 0, k * TILE * sizeof(real))
+        model_sums(job.level, job.loss_beta, False, <const real*>job.floors + first, job.m, k, G, ld, Y, TILE, rows, T,
+                   TILE, totals)
+        transpose(job.level, k, rows, T, TILE, denominator, ld)
+    elif dense or job.loss_beta != 1:
         for c in range((job.m + SPAN - 1) // SPAN):
             columns = min(<Py_ssize_t>SPAN, job.m - c * SPAN)
             product(job.level, SET, rows, columns, k, F, ld, 1, <const real*>job.Gt + c * SPAN, job.m, Y, SPAN)
@@ -264,8 +266,13 @@ cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssiz
     cdef const real* floors = <const real*>job.floors + first
     cdef bint dense = job.X != NULL
     cdef unsigned int mode = flush_underflow()
-    if dense or not model_sums(job.level, job.loss_beta, True, floors, rows, job.k, F, ld, Gt, job.m, columns, down, ld,
-                               NULL):
+    if not dense and job.k <= SPAN:
+        memset(Y, 0, job.k * SPAN * sizeof(real))  # Y and T
+        model_sums(job.level, job.loss_beta, True, floors, rows, job.k, F, ld, Gt, job.m, columns, Y, SPAN, NULL)
+        for i in range(columns):
+            for b in range(job.k):
+                down[i * ld + b] += Y[b * SPAN + i]
+    else:
         for b in range((rows + TILE - 1) // TILE):
             tile = min(<Py_ssize_t>TILE, rows - b * TILE)
             if dense:

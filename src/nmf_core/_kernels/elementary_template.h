@@ -269,89 +269,102 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(add_some)(NMF_REAL *to, ptrdiff_t cou
 #endif
 }
 
-#if NMF_LEVEL == 2
-/* Two vectors of items, or less, for a literal number of components: see model_sums. Sums and model are in registers from
- * beginning to end. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(model_strip)(const int literal, NMF_REAL beta, int by_partner,
-                                                        const NMF_REAL *floors, ptrdiff_t partners, ptrdiff_t k,
-                                                        const NMF_REAL *G, ptrdiff_t ldg, const NMF_REAL *P, ptrdiff_t ldp,
-                                                        ptrdiff_t items, NMF_REAL *out, ptrdiff_t ldo, double *worth)
+/* The model of two vectors of items and of `tall` partners, a literal, with its halves in Y (partners x two vectors); what
+ * they add to the divergence times beta goes to total. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(model_tile)(const int tall, NMF_REAL beta, int by_partner, const NMF_REAL *floors,
+                                                       const NMF_NAME(full) *floor, ptrdiff_t k, const NMF_REAL *G,
+                                                       ptrdiff_t ldg, const NMF_REAL *P, ptrdiff_t ldp, NMF_REAL *Y,
+                                                       NMF_NAME(full) *total)
 {
-    const ptrdiff_t some[2] = {items, items > NMF_FULL ? items - NMF_FULL : 0};
-    NMF_NAME(full) own[12][2], floor[2];
-    for (int v = 0; v < 2; v++) {
-        for (int c = 0; c < literal; c++)
-            own[c][v] = NMF_NAME(load_some)(P + (c < k ? c : 0) * ldp + v * NMF_FULL, c < k ? some[v] : 0);
-        floor[v] = NMF_NAME(load_some)(floors + v * NMF_FULL, by_partner ? 0 : some[v]);
-    }
-    for (ptrdiff_t from = 0; from < partners; from += NMF_PARTNERS) {
-        const ptrdiff_t to = from + NMF_PARTNERS < partners ? from + NMF_PARTNERS : partners;
-        NMF_NAME(full) sum[12][2], total[2] = {{0}, {0}};
-        NMF_UNROLL16 for (int c = 0; c < literal; c++) sum[c][0] = sum[c][1] = (NMF_NAME(full)){0};
-        for (ptrdiff_t j = from; j < to; j++) {
-            const NMF_REAL *g = G + j * ldg;
-            NMF_NAME(full) y[2] = {{0}, {0}};
-            NMF_UNROLL16 for (int c = 0; c < literal; c++) NMF_UNROLL for (int v = 0; v < 2; v++) y[v] += g[c] * own[c][v];
-            NMF_UNROLL for (int v = 0; v < 2; v++)
-            {
-                const NMF_NAME(full) model = NMF_NAME(larger)(y[v], by_partner ? NMF_NAME(splat)(floors[j]) : floor[v]);
-                y[v] = NMF_NAME(model_half)(beta, model);
-                total[v] += model * y[v];
-            }
-            NMF_UNROLL16 for (int c = 0; c < literal; c++) NMF_UNROLL for (int v = 0; v < 2; v++) sum[c][v] += g[c] * y[v];
-        }
-        NMF_REAL lanes[2 * NMF_FULL];
-        NMF_UNROLL16 for (int c = 0; c < literal; c++)
+    NMF_NAME(full) y[4][2];
+    NMF_UNROLL for (int j = 0; j < tall; j++) y[j][0] = y[j][1] = (NMF_NAME(full)){0};
+    NMF_UNROLL1 for (ptrdiff_t c = 0; c < k; c++) {
+        const NMF_NAME(full) p[2] = {NMF_LOAD(P + c * ldp, 0), NMF_LOAD(P + c * ldp, 1)};
+        NMF_UNROLL for (int j = 0; j < tall; j++)
         {
-            NMF_UNROLL for (int v = 0; v < 2; v++) NMF_STORE(lanes, v) = sum[c][v];
-            for (ptrdiff_t i = 0; c < k && i < items; i++)
-                out[i * ldo + c] += lanes[i];
+            const NMF_REAL g = G[j * ldg + c];
+            NMF_UNROLL for (int v = 0; v < 2; v++) y[j][v] += g * p[v];
         }
-        NMF_UNROLL for (int v = 0; v < 2; v++) NMF_STORE(lanes, v) = total[v];
-        for (ptrdiff_t i = 0; worth != NULL && beta != 0 && i < items; i++)
-            worth[i] += (double)lanes[i] / beta;
+    }
+    NMF_UNROLL for (int j = 0; j < tall; j++) NMF_UNROLL for (int v = 0; v < 2; v++)
+    {
+        const NMF_NAME(full) model = NMF_NAME(larger)(y[j][v], by_partner ? NMF_NAME(splat)(floors[j]) : floor[v]);
+        const NMF_NAME(full) half = NMF_NAME(model_half)(beta, model);
+        total[v] += model * half;
+        NMF_STORE(Y, 2 * j + v) = half;
     }
 }
 
-/* What the model F G.T itself says, without X: out (items x k) += sum_j y_j^(beta - 1) g_j, y = max(floor, p . g_j), for
- * items whose numbers p lie side by side in P (k x items); floors for every item, or for every partner g_j. worth, where
- * it is wanted, gains y^beta / beta of every item. Returns 0, with nothing done, where there are too many components for
- * the registers. */
-static NMF_TARGET int NMF_NAME(model_sums)(double beta, int by_partner, const NMF_REAL *floors, ptrdiff_t partners,
-                                           ptrdiff_t k, const NMF_REAL *G, ptrdiff_t ldg, const NMF_REAL *P, ptrdiff_t ldp,
-                                           ptrdiff_t items, NMF_REAL *out, ptrdiff_t ldo, double *worth)
+/* out (count x two vectors of items) += sum_j g_jc y_j for so many components, a literal: all sums in registers. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(half_sums)(const int count, ptrdiff_t partners, const NMF_REAL *G, ptrdiff_t ldg,
+                                                      const NMF_REAL *Y, NMF_REAL *out, ptrdiff_t ldo)
 {
-    const int literal = k <= 4 ? 4 : k <= 8 ? 8 : k <= 10 ? 10 : 12;
-    if (k > literal || literal > ldg)
-        return 0;
-    for (ptrdiff_t i = 0; i < items; i += 2 * NMF_FULL) {
-        const ptrdiff_t some = items - i < 2 * NMF_FULL ? items - i : 2 * NMF_FULL;
-        const NMF_REAL *low = by_partner ? floors : floors + i;
-        double *told = worth == NULL ? NULL : worth + i;
-/* Of literals the compiler makes loops without branches, which leave the sums in their registers. */
-#define NMF_STRIP_OF(literal, beta)                                                                                    \
-    NMF_NAME(model_strip)(literal, beta, by_partner, low, partners, k, G, ldg, P + i, ldp, some, out + i * ldo, ldo, told)
-#define NMF_STRIP(literal)                                                                                             \
-    case literal:                                                                                                      \
-        if (beta == 1.5)                                                                                               \
-            NMF_STRIP_OF(literal, (NMF_REAL)1.5);                                                                      \
-        else if (beta == 0.5)                                                                                          \
-            NMF_STRIP_OF(literal, (NMF_REAL)0.5);                                                                      \
-        else                                                                                                           \
-            NMF_STRIP_OF(literal, (NMF_REAL)beta);                                                                     \
-        break
-        switch (literal) {
-            NMF_STRIP(4);
-            NMF_STRIP(8);
-            NMF_STRIP(10);
-            NMF_STRIP(12);
-        }
-#undef NMF_STRIP
-#undef NMF_STRIP_OF
+    NMF_NAME(full) sum[5][2];
+    NMF_UNROLL for (int c = 0; c < count; c++) sum[c][0] = sum[c][1] = (NMF_NAME(full)){0};
+    NMF_UNROLL1 for (ptrdiff_t j = 0; j < partners; j++) {
+        const NMF_NAME(full) y[2] = {NMF_LOAD(Y, 2 * j), NMF_LOAD(Y, 2 * j + 1)};
+        NMF_UNROLL for (int c = 0; c < count; c++) NMF_UNROLL for (int v = 0; v < 2; v++) sum[c][v] += G[j * ldg + c] * y[v];
     }
-    return 1;
+    NMF_UNROLL for (int c = 0; c < count; c++) NMF_UNROLL for (int v = 0; v < 2; v++)
+        NMF_STORE(out + c * ldo, v) += sum[c][v];
 }
-#endif
+
+/* One piece of partners and a strip of two vectors of items: see model_sums. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(model_strip)(NMF_REAL beta, int by_partner, const NMF_REAL *floors,
+                                                        ptrdiff_t partners, ptrdiff_t k, const NMF_REAL *G, ptrdiff_t ldg,
+                                                        const NMF_REAL *P, ptrdiff_t ldp, ptrdiff_t items, NMF_REAL *out,
+                                                        ptrdiff_t ldo, double *worth)
+{
+    NMF_ALIGNED(64) NMF_REAL Y[2 * NMF_PARTNERS * NMF_FULL], lanes[2 * NMF_FULL];
+    NMF_NAME(full) floor[2], total[2] = {{0}, {0}};
+    ptrdiff_t j = 0;
+    for (int v = 0; v < 2; v++)
+        floor[v] = NMF_NAME(load_some)(floors + v * NMF_FULL, by_partner || items < v * NMF_FULL ? 0 : items - v * NMF_FULL);
+    NMF_UNROLL1 for (; j + 4 <= partners; j += 4)
+        NMF_NAME(model_tile)(4, beta, by_partner, floors + j, floor, k, G + j * ldg, ldg, P, ldp, Y + 2 * j * NMF_FULL, total);
+    for (; j < partners; j++)
+        NMF_NAME(model_tile)(1, beta, by_partner, floors + j, floor, k, G + j * ldg, ldg, P, ldp, Y + 2 * j * NMF_FULL, total);
+    for (ptrdiff_t c = 0, rest = (k + 4) / 5; c < k; rest--) {
+        const ptrdiff_t count = (k - c + rest - 1) / rest; /* as even as possible */
+        switch (count) {
+        case 1: NMF_NAME(half_sums)(1, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        case 2: NMF_NAME(half_sums)(2, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        case 3: NMF_NAME(half_sums)(3, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        case 4: NMF_NAME(half_sums)(4, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        default: NMF_NAME(half_sums)(5, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        }
+        c += count;
+    }
+    for (int v = 0; v < 2; v++)
+        NMF_STORE(lanes, v) = total[v];
+    for (ptrdiff_t i = 0; worth != NULL && beta != 0 && i < items && i < 2 * NMF_FULL; i++)
+        worth[i] += (double)lanes[i] / beta;
+}
+
+/* What the model itself says, without X: out (k x items) += sum_j y_j^(beta - 1) g_j, y = max(floor, p . g_j), for items
+ * whose numbers p lie side by side in P (k x items); floors for every item, or for every partner g_j. worth, where it is
+ * wanted, gains y^beta / beta of every item. P and out are gone through in whole strips of two vectors. In pieces of
+ * partners whose model stays in the first cache level between its two products. */
+static NMF_TARGET void NMF_NAME(model_sums)(double beta, int by_partner, const NMF_REAL *floors, ptrdiff_t partners,
+                                            ptrdiff_t k, const NMF_REAL *G, ptrdiff_t ldg, const NMF_REAL *P, ptrdiff_t ldp,
+                                            ptrdiff_t items, NMF_REAL *out, ptrdiff_t ldo, double *worth)
+{
+    for (ptrdiff_t j = 0; j < partners; j += NMF_PARTNERS)
+        for (ptrdiff_t i = 0; i < items; i += 2 * NMF_FULL) {
+            const ptrdiff_t count = partners - j < NMF_PARTNERS ? partners - j : NMF_PARTNERS;
+/* Of a literal the compiler makes a loop without branches. */
+#define NMF_STRIP(beta)                                                                                                \
+    NMF_NAME(model_strip)(beta, by_partner, floors + (by_partner ? j : i), count, k, G + j * ldg, ldg, P + i, ldp,     \
+                          items - i, out + i, ldo, worth == NULL ? NULL : worth + i)
+            if (beta == 1.5)
+                NMF_STRIP((NMF_REAL)1.5);
+            else if (beta == 0.5)
+                NMF_STRIP((NMF_REAL)0.5);
+            else
+                NMF_STRIP((NMF_REAL)beta);
+#undef NMF_STRIP
+        }
+}
 
 /* to[0:width] += t f; the first `chunks` vectors of f and the rest after its last whole one are in registers, if chunks >= 0. */
 static NMF_TARGET NMF_INLINE void NMF_NAME(add_row)(const int chunks, ptrdiff_t width, NMF_REAL *to, NMF_REAL t,

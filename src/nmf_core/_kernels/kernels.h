@@ -48,7 +48,7 @@ enum { NMF_OBSERVED_ROWS = 4, NMF_OBSERVED_NARROW = 64, NMF_OBSERVED_CHUNK = 64,
 #define NMF_PIECE 1024
 /* Rows of a factor over which sums are taken in registers; sums of such pieces are added then. A piece of X in CSR has a
  * multiple of these rows: the order of additions is the same however rows are dealt out. */
-#define NMF_PARTNERS 512
+#define NMF_PARTNERS 128
 /* Rules of pivoting: see pivot_template.h. */
 enum { NMF_BLOCK = 0, NMF_ACTIVE = 1 };
 /* How the rows of a tile lie in vectors: see newton_template.h. */
@@ -240,13 +240,6 @@ static inline double losses_d(int level, int part, double beta, double floor, pt
     NMF_RETURN(losses, d, level, part, beta, floor, count, x, y, weights);
 }
 
-/* The same for what only AVX-512 has registers for: 0 without. */
-#if NMF_LEVELS == 3
-#define NMF_REGISTERS(function, tag, level, ...) return (level) == 2 ? function##_##tag##2(__VA_ARGS__) : 0
-#else
-#define NMF_REGISTERS(function, tag, level, ...) return 0
-#endif
-
 #define NMF_DISPATCH_PIVOT(tag, real)                                                                                  \
     static inline int pivot_rows_##tag(int level, int rule, ptrdiff_t k, ptrdiff_t rows, const real *gram,             \
                                        const real *b, int max_steps, real *x, real *scratch)                           \
@@ -265,12 +258,12 @@ static inline double losses_d(int level, int part, double beta, double floor, pt
     {                                                                                                                  \
         NMF_PICK(split, tag, level, 64, part, beta, floor, count, x, y, T, sum);                                       \
     }                                                                                                                  \
-    static inline int model_sums_##tag(int level, double beta, int by_partner, const real *floors, ptrdiff_t partners, \
-                                       ptrdiff_t k, const real *G, ptrdiff_t ldg, const real *P, ptrdiff_t ldp,        \
-                                       ptrdiff_t items, real *out, ptrdiff_t ldo, double *worth)                       \
+    static inline void model_sums_##tag(int level, double beta, int by_partner, const real *floors, ptrdiff_t partners, \
+                                        ptrdiff_t k, const real *G, ptrdiff_t ldg, const real *P, ptrdiff_t ldp,       \
+                                        ptrdiff_t items, real *out, ptrdiff_t ldo, double *worth)                      \
     {                                                                                                                  \
-        NMF_REGISTERS(model_sums, tag, level, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, out, ldo,  \
-                      worth);                                                                                          \
+        NMF_PICK(model_sums, tag, level, 64, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, out, ldo,   \
+                 worth);                                                                                               \
     }                                                                                                                  \
     static inline double multiply_##tag(int level, ptrdiff_t k, real *f, const real *numerator, const real *denominator, \
                                         const real *sums, const real *free, real l1, real l2, real exponent, real guard, \

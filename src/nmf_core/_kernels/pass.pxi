@@ -241,7 +241,8 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
     cdef bint whole = job.halves and (job.X != NULL or job.loss_beta != 1)
     if whole:
         work = 4 * job.n * job.m * job.k
-        transposed_bytes = (job.k * job.m * sizeof(real) + 63) // 64 * 64
+        # strips of two vectors reach beyond the last column
+        transposed_bytes = (job.k * job.m * sizeof(real) + 63) // 64 * 64 + 128
     job.level = team.level
     job.thread_bytes = thread_bytes(job, F)
     threads_bytes = team.n_threads * job.thread_bytes
