@@ -151,7 +151,6 @@ def solve(
     rules = [*own, *rules, MaxIter(max_iter)]
     try:
         if solver.accelerated and not rows_only and (acceleration or fit.guarded):
-            fit.lower_precision()
             fit.accelerate(Momentum() if acceleration else NoMomentum())
         resumed = False
         if record is not None and record.saved is not None:

@@ -271,11 +271,8 @@ class Fit(ABC):
     def prepare(self) -> None:  # noqa: B027
         """Do what must be done before the first iteration."""
 
-    def lower_precision(self) -> None:  # noqa: B027
-        """Compute in float32 for now, where that is faster and just as good for the beginning."""
-
     def restore_precision(self) -> bool:
-        """Go on in the precision of X, with the objective as it is there; whether it was lower before."""
+        """Go on in the precision of X if it has been lowered for a while; whether it had."""
         return False
 
     def room(self, side: Side) -> np.ndarray:

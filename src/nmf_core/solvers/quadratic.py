@@ -15,8 +15,8 @@ from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import MAX_SWEEPS, QUICK, ROUNDING, SMALL, AlternatingFit, Fit, Method, Momentum, Side, gram
 
 
-# Stored entries from which on computing in float32 at first saves time; what sums of squares may be in it; and the
-# violation from which on a step lowers the objective by less than its rounding in float32.
+# Stored entries from which on float64 is lowered for a while; what sums of squares may be in float32; and the violation
+# from which on a step lowers the objective by less than its rounding there.
 LARGE = 500_000
 LEAST, MOST = 1e-20, 1e20
 BLIND = math.sqrt(2 * ROUNDING["float32"])
@@ -67,8 +67,8 @@ class QuadraticFit(AlternatingFit):
         return super().state() | dict(zip(("gram of W", "gram of H"), self.grams.values(), strict=True))
 
     def resume(self, state: dict[str, Any]) -> None:
-        if state["W F"].dtype == self.problem.data.dtype:
-            self.restore_precision()
+        if state["W F"].dtype != self.data.dtype:
+            self.hold(self.data.in_single())
         super().resume(state)
         self.grams = dict(zip(self.sides, (state["gram of W"], state["gram of H"]), strict=True))
 
@@ -90,39 +90,48 @@ class QuadraticFit(AlternatingFit):
         if min(self.sweeps.values()) == MAX_SWEEPS:
             self.warm_up = QUICK
 
-    def lower_precision(self) -> None:
-        single = self.data.in_single() if self.data.n_stored >= LARGE else None
-        sizes = np.array([gram.diagonal() for gram in self.grams.values()], dtype=np.float64)
-        if single is None or not LEAST < self.norm < MOST or sizes.max() > MOST:
-            return
-        self.data = single
-        self.hold()
-
-    def restore_precision(self) -> bool:
-        if self.data.dtype == self.problem.data.dtype:
-            return False
-        self.data = self.problem.data
-        self.hold()
-        if self.data.transposed:
-            self.take_statistics()
-        if self.objectives:
-            self.divergence = self.problem.divergence(*self.current, self.team)
-            objective = self.divergence + self.problem.penalties(*self.current)
-            # what was lower by rounding must not seem to rise
-            self.objectives = [*(max(objective, before) for before in self.objectives[:-1]), objective]
-        return True
-
-    def hold(self) -> None:
-        """Hold all arrays in the precision of `data`."""
-        self.cast()
-        self.S = factor_array(len(self.S), self.k, self.data.dtype)
-        self.gram_array = factor_array(len(self.gram_array), self.k, self.data.dtype)
-        self.grams = {side: gram(side.F, self.k, self.team) for side in self.sides}
-
     def iterate_accelerated(self) -> None:
-        if self.violations and self.violations[-1] <= BLIND:
+        if self.iteration == 1:  # a start that is good already has shown it
+            self.lower_precision()
+        elif self.violations and self.violation <= BLIND:
             self.restore_precision()
         super().iterate_accelerated()
+
+    def lower_precision(self) -> None:
+        """Go on in float32 as long as that does not matter, where it is faster and changes nothing that is fixed."""
+        sizes = np.array([gram.diagonal() for gram in self.grams.values()], dtype=np.float64)
+        used = sizes[sizes > 0]
+        if (
+            self.data.n_stored >= LARGE
+            and self.violation > BLIND
+            and all(len(side.order) == self.k for side in self.sides)
+            and used.size
+            and LEAST < min(self.norm, used.min())
+            and max(self.norm, used.max()) < MOST
+        ):
+            self.hold(self.data.in_single())
+
+    def restore_precision(self) -> bool:
+        if self.data is self.problem.data:
+            return False
+        self.hold(self.problem.data)
+        self.divergence = self.problem.divergence(*self.current, self.team)
+        objective = self.divergence + self.problem.penalties(*self.current)
+        # what was lower by rounding must not seem to have risen
+        self.objectives = [*(max(objective, before) for before in self.objectives[:-1]), objective]
+        return True
+
+    def hold(self, data: Complete | None) -> None:
+        """Go on with X and all arrays in another precision, that of `data`; None changes nothing."""
+        if data is None:
+            return
+        self.data = data
+        self.cast()
+        self.S = factor_array(len(self.S), self.k, data.dtype)
+        self.gram_array = factor_array(len(self.gram_array), self.k, data.dtype)
+        self.grams = {side: gram(side.F, self.k, self.team) for side in self.sides}
+        if data.transposed:
+            self.take_statistics()
 
     def improve(
         self,

@@ -35,7 +35,7 @@ class CompressedFit(QuadraticFit):
         self.left, self.right = (Q, B) if Q.shape[0] == n else (B, Q)
 
     def lower_precision(self) -> None:
-        """Do nothing: X is not read any more."""
+        """Do nothing: X is not read any more, only its compressed form."""
 
     def go_through(self, to: np.ndarray, plain: np.ndarray | None, G: np.ndarray, step: Step) -> None:
         cross = self.left.product(self.right.transposed_product(G, self.k, self.team), self.team)

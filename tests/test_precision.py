@@ -1,0 +1,147 @@
+"""Large sparse data in float64: a fit goes on in float32 as long as that does not matter, then in float64 to the end."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from nmf_core import factorize, kkt_residual
+from nmf_core.solvers import quadratic
+from nmf_core.solvers.fit import Fit
+from nmf_core.stopping import MaxIter
+
+K = 4
+LARGE = quadratic.LARGE
+FORMS = {"csr": sp.csr_array, "csc": sp.csc_array}
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch):
+    monkeypatch.setattr(quadratic, "LARGE", 1)
+
+
+def data(dtype=np.float64):
+    rng = np.random.default_rng(0)
+    A = rng.gamma(1.0, size=(150, K)) @ rng.gamma(1.0, size=(K, 90)) + 2 * rng.random((150, 90))
+    return (A * (rng.random(A.shape) < 0.4)).astype(dtype)
+
+
+def start():
+    rng = np.random.default_rng(1)
+    return {"W": rng.random((150, K)) + 0.1, "H": rng.random((K, 90)) + 0.1}
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The precision of every iteration."""
+    noted, record = [], Fit.record
+
+    def note(self, extrapolated):
+        noted.append(self.data.dtype.name)
+        record(self, extrapolated)
+
+    monkeypatch.setattr(Fit, "record", note)
+    return noted
+
+
+def fit(X, **parameters):
+    return factorize(X, K, **{"tol": 1e-9, "max_iter": 3000} | start() | parameters)
+
+
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("options", [{}, {"alpha_W": 0.01, "l1_ratio": 0.5}, {"shuffle": True, "random_state": 0}], ids=str)
+def test_ends_in_double(make, options, seen, monkeypatch):
+    A = data()
+    result = fit(make(A), **options)
+    first, last = seen.index("float32"), len(seen) - seen[::-1].index("float32")
+    assert first == 1  # the first iteration shows whether the start is good already
+    assert set(seen[first:last]) == {"float32"} and set(seen[last:]) == {"float64"}
+    assert result.W.dtype == result.H.dtype == np.float64
+    assert result.converged
+    if not options:
+        assert kkt_residual(A, result.W, result.H) < 2e-9
+        assert result.divergence == pytest.approx(np.sum((A - result.W @ result.H) ** 2) / 2, rel=1e-12)
+    assert (np.diff(result.history.objective) <= 1e-14 * result.objective).all()
+    monkeypatch.setattr(quadratic, "LARGE", np.inf)
+    assert result.objective == pytest.approx(fit(make(A), **options).objective, rel=1e-7)
+
+
+def test_double_from_where_a_step_is_lost_in_rounding(seen):
+    violations = fit(sp.csr_array(data())).history.violation[: 1 + seen.count("float32")]
+    assert violations[:-1].min() > quadratic.BLIND >= violations[-1]
+
+
+def test_a_tolerance_that_is_met_before_must_hold_in_double(seen):
+    result = fit(sp.csr_array(data()), tol=2 * quadratic.BLIND)
+    assert seen.count("float32") > 1 and seen[-1] == "float64"
+    assert result.converged and result.history.violation[-1] <= 2 * quadratic.BLIND
+
+
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
+def test_stopped_on_the_way(make):
+    A = data()
+    for result in (
+        factorize(make(A), K, tol=0, max_iter=3, **start()),
+        factorize(make(A), K, tol=0, callback=lambda state: state.iteration == 3, **start()),
+        factorize(make(A), K, stop=MaxIter(3), **start()),
+    ):
+        assert result.n_iter == 3 and not result.converged
+        assert result.W.dtype == result.H.dtype == np.float64
+        exact = np.sum((A - result.W @ result.H) ** 2) / 2
+        assert result.objective == result.history.objective[-1] == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
+def test_threads_do_not_matter(make):
+    one, *others = (fit(make(data()), n_threads=n) for n in (1, 2, 3, 4))
+    for other in others:
+        np.testing.assert_array_equal(other.W, one.W)
+        np.testing.assert_array_equal(other.H, one.H)
+
+
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("at", [1, 4, 1000])
+def test_a_checkpoint_goes_on_in_the_same_precision(make, at, seen, tmp_path):
+    X, path = make(data()), tmp_path / "state"
+    whole = fit(X)
+    expected = list(seen)
+    seen.clear()
+    fit(X, max_iter=at, checkpoint=path)
+    result = fit(X, checkpoint=path)
+    assert seen == expected
+    np.testing.assert_array_equal(result.W, whole.W)
+    np.testing.assert_array_equal(result.H, whole.H)
+
+
+def test_a_good_start_is_not_rounded(seen):
+    X = sp.csr_array(data())
+    good = fit(X)
+    seen.clear()
+    again = fit(X, W=good.W, H=good.H)
+    assert set(seen) == {"float64"}
+    assert again.objective <= good.objective * (1 + 1e-14)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X, W, H: (X.astype(np.float32), W, H, {}),
+        lambda X, W, H: (X.toarray(), W, H, {}),
+        lambda X, W, H: (X * 1e12, W * 1e6, H * 1e6, {}),  # squares leave float32
+        lambda X, W, H: (X, W * 1e-12, H * 1e12, {}),
+        lambda X, W, H: (X, W, H, {"acceleration": False}),
+        lambda X, W, H: (X, W, H, {"update_H": np.array([True, False, True, True])}),
+        lambda X, W, H: (X, W, H, {"solver": "mu"}),
+        lambda X, W, H: (X, W, H, {"solver": "randomized"}),
+    ],
+    ids=["float32", "dense", "large", "unequal", "plain", "fixed", "mu", "randomized"],
+)
+def test_what_is_never_lowered(change, seen):
+    X, W, H, options = change(sp.csr_array(data()), *start().values())
+    factorize(X, K, W=W, H=H, tol=0, max_iter=5, **options)
+    assert seen == 5 * [X.dtype.name]
+
+
+def test_small_data_stay_as_they_are(seen, monkeypatch):
+    monkeypatch.setattr(quadratic, "LARGE", LARGE)
+    fit(sp.csr_array(data()))
+    assert set(seen) == {"float64"}
