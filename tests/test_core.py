@@ -307,13 +307,23 @@ def test_every_method_has_a_twin_and_a_solver():
     assert {solver.method.name for solver in SOLVERS.values() if solver.handles(2)} == set(_core.METHODS)
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
+def halved(calls, *others):
+    """Parameters for each of these kernels and choices with all pairs of two lists, every other pair among the slow."""
+    for words, call in calls.items():
+        for (i, one), (j, other) in product(*map(enumerate, others)):
+            slow = [pytest.mark.slow] if (i + j) % 2 else []
+            yield pytest.param(*call, one, other, id=f"{words}-{one}-{getattr(other, '__name__', other)}", marks=slow)
+
+
+TWINS = those_with("team", betas=(0.0, 1.0, 1.5))  # all of them: below
+FEW = {words: call for words, call in TWINS.items() if {*VARIANTS.values()} & {*call[1]}}
+
+
 @pytest.mark.parametrize(
-    ("name", "choice", "shape"),
+    ("name", "choice", "shape", "dtype"),
     [
-        pytest.param(*call, shape, id=f"{words}-{shape}")
-        for words, call in those_with("team", betas=(0.0, 1.0, 1.5)).items()  # all of them: below
-        for shape in (SHAPES[::3] if {*VARIANTS.values()} & {*call[1]} else SHAPES)
+        *halved({words: call for words, call in TWINS.items() if words not in FEW}, SHAPES, PRECISIONS),
+        *halved(FEW, SHAPES[::3], PRECISIONS),
     ],
 )
 def test_kernel_equals_twin(name, choice, shape, dtype):
@@ -347,23 +357,17 @@ def knows(name, option):
     return bool(option.keys() & {*PARAMETERS[name], *(("l1",) if name in NEWTON else ())})
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
-@each(
-    {
-        f"{words}, {option}": (name, choice | OPTIONS[option])
-        for words, (name, choice) in STEPS.items()
-        for option in OPTIONS
-        if knows(name, OPTIONS[option])
-    }
+@pytest.mark.parametrize(
+    ("name", "choice", "option", "dtype"),
+    [p for p in halved(STEPS, OPTIONS, PRECISIONS) if knows(p.values[0], OPTIONS[p.values[2]])],
 )
-def test_options_of_a_step(name, choice, dtype):
+def test_options_of_a_step(name, choice, option, dtype):
+    choice = choice | OPTIONS[option]
     assert_equals_twin(name, problem(name, 45, 30, 10, 12, dtype, **choice), dtype)
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize("beta", [0.0, 0.7, 5.0])
 @pytest.mark.parametrize("alias", [False, True])
-@each(STEPS)
+@pytest.mark.parametrize(("name", "choice", "beta", "dtype"), [*halved(STEPS, [0.0, 0.7, 5.0], PRECISIONS)])
 def test_extrapolation(name, choice, alias, beta, dtype):
     values = problem(name, 45, 30, 10, 12, dtype, beta=beta, max_sweeps=2, tol=DONE, **choice)
     values |= values["spare"]

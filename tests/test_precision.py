@@ -1,4 +1,4 @@
-"""Large sparse data in float64: a fit goes on in float32 as long as that does not matter, then in float64 to the end."""
+"""Large sparse data in float64: a fit goes on in float32 as long as that does not matter, in float64 to the end."""
 
 import numpy as np
 import pytest
@@ -48,13 +48,16 @@ def fit(X, **parameters):
 
 
 @pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("options", [{}, {"alpha_W": 0.01, "l1_ratio": 0.5}, {"shuffle": True, "random_state": 0}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"alpha_W": 0.01, "l1_ratio": 0.5}, {"shuffle": True, "random_state": 0}], ids=str
+)
 def test_ends_in_double(make, options, seen, monkeypatch):
     A = data()
     result = fit(make(A), **options)
     first, last = seen.index("float32"), len(seen) - seen[::-1].index("float32")
     assert first == 1  # the first iteration shows whether the start is good already
-    assert set(seen[first:last]) == {"float32"} and set(seen[last:]) == {"float64"}
+    assert set(seen[first:last]) == {"float32"}
+    assert set(seen[last:]) == {"float64"}
     assert result.W.dtype == result.H.dtype == np.float64
     assert result.converged
     if not options:
@@ -72,8 +75,10 @@ def test_double_from_where_a_step_is_lost_in_rounding(seen):
 
 def test_a_tolerance_that_is_met_before_must_hold_in_double(seen):
     result = fit(sp.csr_array(data()), tol=2 * quadratic.BLIND)
-    assert seen.count("float32") > 1 and seen[-1] == "float64"
-    assert result.converged and result.history.violation[-1] <= 2 * quadratic.BLIND
+    assert seen.count("float32") > 1
+    assert seen[-1] == "float64"
+    assert result.converged
+    assert result.history.violation[-1] <= 2 * quadratic.BLIND
 
 
 @pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
@@ -84,7 +89,8 @@ def test_stopped_on_the_way(make):
         factorize(make(A), K, tol=0, callback=lambda state: state.iteration == 3, **start()),
         factorize(make(A), K, stop=MaxIter(3), **start()),
     ):
-        assert result.n_iter == 3 and not result.converged
+        assert result.n_iter == 3
+        assert not result.converged
         assert result.W.dtype == result.H.dtype == np.float64
         exact = np.sum((A - result.W @ result.H) ** 2) / 2
         assert result.objective == result.history.objective[-1] == pytest.approx(exact, rel=1e-12)

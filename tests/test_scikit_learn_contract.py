@@ -29,30 +29,31 @@ def common_checks():
     """Yield every common check of scikit-learn, for every kind of computation behind the class."""
     mu = {"solver": "mu", "n_components": 2, "tol": 1e-6, "max_iter": 2000}
     auto = {"solver": "auto", "init": "random", "random_state": 0}
-    for parameters in (
-        {},
-        auto,
-        auto | {"beta_loss": 1},
-        mu,
-        mu | KL,
-        mu | {"beta_loss": 0.5},
-        auto | {"missing": "nan"},
+    slow = [pytest.mark.slow]
+    for parameters, marks in (
+        ({}, []),
+        (auto, slow),
+        (auto | {"beta_loss": 1}, []),
+        (mu, slow),
+        (mu | KL, []),
+        (mu | {"beta_loss": 0.5}, slow),
+        (auto | {"missing": "nan"}, []),
     ):
         for estimator, check in estimator_checks_generator(nmf_core.NMF(**{"max_iter": 500} | parameters)):
             name = "-".join((check.func.__name__, *map(str, parameters.values())))
-            yield pytest.param(estimator, check, id=name)
+            yield pytest.param(estimator, check, id=name, marks=marks)
     steady = {"n_components": 2, "tol": 1e-6, "max_no_improvement": None, "max_iter": 2000}
-    for parameters in (
-        {},
-        auto | {"batch_size": 10},
-        {"fresh_restarts": True, "batch_size": 10, "max_iter": 20},
-        {"beta_loss": 1, "init": "random", "random_state": 0},
-        steady | {"solver": "mu"},
-        steady | {"beta_loss": 0.5},
+    for parameters, marks in (
+        ({}, []),
+        (auto | {"batch_size": 10}, []),
+        ({"fresh_restarts": True, "batch_size": 10, "max_iter": 20}, slow),
+        ({"beta_loss": 1, "init": "random", "random_state": 0}, slow),
+        (steady | {"solver": "mu"}, []),
+        (steady | {"beta_loss": 0.5}, slow),
     ):
         for estimator, check in estimator_checks_generator(nmf_core.MiniBatchNMF(**{"max_iter": 500} | parameters)):
             name = "-".join((check.func.__name__, "MiniBatch", *map(str, parameters.values())))
-            yield pytest.param(estimator, check, id=name)
+            yield pytest.param(estimator, check, id=name, marks=marks)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

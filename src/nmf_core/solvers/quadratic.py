@@ -14,7 +14,6 @@ from nmf_core.problem import Problem
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import MAX_SWEEPS, QUICK, ROUNDING, SMALL, AlternatingFit, Fit, Method, Momentum, Side, gram
 
-
 # Stored entries from which on float64 is lowered for a while; what sums of squares may be in float32; and the violation
 # from which on a step lowers the objective by less than its rounding there.
 LARGE = 500_000
@@ -106,7 +105,7 @@ class QuadraticFit(AlternatingFit):
             and self.violation > BLIND
             and all(len(side.order) == self.k for side in self.sides)
             and used.size
-            and LEAST < min(self.norm, used.min())
+            and min(self.norm, used.min()) > LEAST
             and max(self.norm, used.max()) < MOST
         ):
             self.hold(self.data.in_single())
@@ -114,6 +113,7 @@ class QuadraticFit(AlternatingFit):
     def restore_precision(self) -> bool:
         if self.data is self.problem.data:
             return False
+        assert isinstance(self.problem.data, Complete)
         self.hold(self.problem.data)
         self.divergence = self.problem.divergence(*self.current, self.team)
         objective = self.divergence + self.problem.penalties(*self.current)
