@@ -86,7 +86,8 @@ def factorize(
     Parameters
     ----------
     X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
-        Non-negative and finite. Float32 and float64 are computed in their own precision, other types in float64.
+        Non-negative and finite. Float32 and float64 are computed in their own precision, other types in float64;
+        accelerated coordinate descent on large sparse float64 data goes through float32 and ends in float64.
         Arrays in C or Fortran order, memory maps, CSR and CSC are read where they are. Never modified.
     n_components : int
         Number of components k.
@@ -149,7 +150,7 @@ def factorize(
         is the same to the last bit for any number.
     callback : callable, optional
         Called with the state after every iteration: ``iteration``, ``seconds``, ``objective``, ``violation`` and
-        read-only ``W`` and ``H``. Returning True stops the fit.
+        read-only ``W`` and ``H``, in float32 while a fit goes through it. Returning True stops the fit.
     progress : bool
         Show a progress bar (needs tqdm).
     shuffle : bool

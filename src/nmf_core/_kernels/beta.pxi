@@ -134,7 +134,7 @@ cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssi
     memset(numerator, 0, rows * ld * sizeof(real))
     if job.loss_beta != 1:
         memset(denominator, 0, rows * ld * sizeof(real))
-    if not dense and job.loss_beta != 1 and k <= SPAN:  # rows side by side
+    if not dense and job.loss_beta != 1 and k <= SPAN:  # Y holds the rows side by side, T their sums
         transpose(job.level, rows, k, F, ld, Y, TILE)
         memset(T, 0, k * TILE * sizeof(real))
         model_sums(job.level, job.loss_beta, False, <const real*>job.floors + first, job.m, k, G, ld, Y, TILE, rows, T,
@@ -257,7 +257,7 @@ cdef inline void extrapolate_row(const Job* job, real* F, real* N, const real* b
 # `column` on, added to S and, for beta other than 1, to the rows of S after the first m.
 cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t column,
                         Py_ssize_t columns, real* S, real* scratch) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, i, b, tile, ldx = 0
+    cdef Py_ssize_t ld = job.ld, i, b, c, tile, ldx = 0
     cdef real* Y = scratch
     cdef real* T = Y + TILE * SPAN
     cdef real* down = S + (job.m + column) * ld
@@ -267,11 +267,11 @@ cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssiz
     cdef bint dense = job.X != NULL
     cdef unsigned int mode = flush_underflow()
     if not dense and job.k <= SPAN:
-        memset(Y, 0, job.k * SPAN * sizeof(real))  # Y and T
+        memset(Y, 0, job.k * SPAN * sizeof(real))  # the sums, in the room of Y and T
         model_sums(job.level, job.loss_beta, True, floors, rows, job.k, F, ld, Gt, job.m, columns, Y, SPAN, NULL)
         for i in range(columns):
-            for b in range(job.k):
-                down[i * ld + b] += Y[b * SPAN + i]
+            for c in range(job.k):
+                down[i * ld + c] += Y[c * SPAN + i]
     else:
         for b in range((rows + TILE - 1) // TILE):
             tile = min(<Py_ssize_t>TILE, rows - b * TILE)
