@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from nmf_core import factorize, kkt_residual
+from nmf_core import factorize, initialize, kkt_residual
+from nmf_core.data import sparse
 from nmf_core.solvers import quadratic
 from nmf_core.solvers.fit import Fit
 from nmf_core.stopping import MaxIter
 
 K = 4
-LARGE = quadratic.LARGE
+LARGE = sparse.LARGE
 FORMS = {"csr": sp.csr_array, "csc": sp.csc_array}
 
 
 @pytest.fixture(autouse=True)
 def large(monkeypatch):
-    monkeypatch.setattr(quadratic, "LARGE", 1)
+    monkeypatch.setattr(sparse, "LARGE", 1)
 
 
 def data(dtype=np.float64):
@@ -64,7 +65,7 @@ def test_ends_in_double(make, options, seen, monkeypatch):
         assert kkt_residual(A, result.W, result.H) < 2e-9
         assert result.divergence == pytest.approx(np.sum((A - result.W @ result.H) ** 2) / 2, rel=1e-12)
     assert (np.diff(result.history.objective) <= 1e-14 * result.objective).all()
-    monkeypatch.setattr(quadratic, "LARGE", np.inf)
+    monkeypatch.setattr(sparse, "LARGE", np.inf)
     assert result.objective == pytest.approx(fit(make(A), **options).objective, rel=1e-7)
 
 
@@ -148,6 +149,20 @@ def test_what_is_never_lowered(change, seen):
 
 
 def test_small_data_stay_as_they_are(seen, monkeypatch):
-    monkeypatch.setattr(quadratic, "LARGE", LARGE)
+    monkeypatch.setattr(sparse, "LARGE", LARGE)
     fit(sp.csr_array(data()))
     assert set(seen) == {"float64"}
+
+
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("init", ["nndsvd", "nndsvda", "nndsvdar"])
+def test_starts_have_the_accuracy_of_double(make, init, monkeypatch):
+    """Of rank k, so that directions are found exactly."""
+    rng = np.random.default_rng(2)
+    block = rng.gamma(1.0, size=(40, 1)) @ rng.gamma(1.0, size=(1, 25))
+    A = np.kron(np.diag([1.0, 2.0, 3.0, 5.0]), block)
+    lowered = initialize(make(A), K, init, random_state=0)
+    monkeypatch.setattr(sparse, "LARGE", np.inf)
+    for actual, expected in zip(lowered, initialize(make(A), K, init, random_state=0), strict=True):
+        assert actual.dtype == np.float64
+        np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-12)

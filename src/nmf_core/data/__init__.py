@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from nmf_core.data.base import (
+    LEAST,
+    MOST,
     BetaStep,
     Complete,
     Container,
@@ -22,6 +24,8 @@ from nmf_core.data.sources import DaskRows, accept, is_dask, result_type, row_bl
 from nmf_core.validation import Matrix, check_matrix, check_resident, is_sparse
 
 __all__ = [
+    "LEAST",
+    "MOST",
     "BetaStep",
     "Complete",
     "Container",

@@ -14,6 +14,8 @@ from nmf_core._core import Team
 
 _PAGE = 1 << 21  # bytes of a huge page: rows of a factor are read in any order, and each small page costs a look-up
 
+LEAST, MOST = 1e-20, 1e20  # what sums of squares may be in float32
+
 
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Zeros that start on a cache line, in huge pages as far as they fill some; large ones leave no hole behind."""
@@ -370,7 +372,7 @@ class Complete(Container):
         """The same matrix in float64."""
 
     def in_single(self) -> "Complete | None":
-        """The same matrix in float32, or None where that would take as much room again as X or is no smaller."""
+        """The same matrix in float32, or None where that saves nothing, cannot hold it or takes as much room again."""
         return None
 
     @abstractmethod

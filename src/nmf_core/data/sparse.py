@@ -10,7 +10,17 @@ import scipy.sparse as sp
 
 from nmf_core import _core
 from nmf_core._core import Team
-from nmf_core.data.base import BetaStep, Complete, Container, NewtonStep, Step, aligned_zeros, gram_in_double
+from nmf_core.data.base import (
+    LEAST,
+    MOST,
+    BetaStep,
+    Complete,
+    Container,
+    NewtonStep,
+    Step,
+    aligned_zeros,
+    gram_in_double,
+)
 from nmf_core.data.dense import Dense
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
@@ -25,6 +35,7 @@ _LOOKED_AT = 1 << 16  # entries, at most, that tell how they are spread over the
 # Rows that are taken one after the other whatever their order, so that reading them stays in the cache.
 _WINDOW_ROWS = 1024
 _WINDOW_ENTRIES = 1 << 16
+LARGE = 500_000  # stored entries from which on float32 saves time
 _SUM_ENTRIES = 1 << 18  # entries, about, whose sums are taken together: they are copied in double
 
 
@@ -160,7 +171,7 @@ class Sparse(Rows, Complete):
         return Sparse(self.csr().astype(np.float64), transposed=self.transposed)
 
     def in_single(self) -> "Sparse | None":
-        if self.dtype == np.float32:
+        if self.dtype == np.float32 or self.n_stored < LARGE or not LEAST < self.squared_norm() < MOST:
             return None
         single = copy(self)  # where the entries are is shared
         single.dtype, single.data = np.dtype(np.float32), self.data.astype(np.float32)

@@ -85,13 +85,18 @@ def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.R
     """
     n, m = sizes(data)
     tall = n >= m
+    # The last iteration brings what float32 lacks.
+    rough = (power_iterations > 1 and data.in_single()) or data
     # any numbers around zero will do
-    Q = padded(rng.randint(-128, 128, size=(min(n, m), size), dtype=np.int8) + 0.5, data.dtype)
+    Q = padded(rng.randint(-128, 128, size=(min(n, m), size), dtype=np.int8) + 0.5, rough.dtype)
     if tall == data.transposed:  # a factor of the rows that are visited
         Q = placed(data, Q)
     shift = 0.0
     for iteration in range(power_iterations):
-        product = round_trip(data, Q, size, team, tall)
+        used = data if iteration == power_iterations - 1 else rough
+        if Q.dtype != used.dtype:
+            Q = padded(Q[:, :size], used.dtype)
+        product = round_trip(used, Q, size, team, tall)
         if shift:
             over_rows(product, _subtract, shift, Q, team=team)
         Q = product

@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import Complete, Container, Step, factor_array
+from nmf_core.data import LEAST, MOST, Complete, Container, Step, factor_array
 from nmf_core.penalties import Penalty
 from nmf_core.problem import Problem
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import MAX_SWEEPS, QUICK, ROUNDING, SMALL, AlternatingFit, Fit, Method, Momentum, Side, gram
 
-# Stored entries from which on float64 is lowered for a while; what sums of squares may be in float32; and the violation
-# from which on a step lowers the objective by less than its rounding there.
-LARGE = 500_000
-LEAST, MOST = 1e-20, 1e20
+# The violation from which on a step lowers the objective by less than its rounding in float32.
 BLIND = math.sqrt(2 * ROUNDING["float32"])
 
 
@@ -99,15 +96,9 @@ class QuadraticFit(AlternatingFit):
     def lower_precision(self) -> None:
         """Go on in float32 as long as that does not matter, where it is faster and changes nothing that is fixed."""
         sizes = np.array([gram.diagonal() for gram in self.grams.values()], dtype=np.float64)
-        used = sizes[sizes > 0]
-        if (
-            self.data.n_stored >= LARGE
-            and self.violation > BLIND
-            and all(len(side.order) == self.k for side in self.sides)
-            and used.size
-            and min(self.norm, used.min()) > LEAST
-            and max(self.norm, used.max()) < MOST
-        ):
+        representable = ((sizes == 0) | (sizes > LEAST) & (sizes < MOST)).all()
+        free = all(len(side.order) == self.k for side in self.sides)
+        if self.violation > BLIND and free and representable:
             self.hold(self.data.in_single())
 
     def restore_precision(self) -> bool:
