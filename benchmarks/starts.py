@@ -33,7 +33,10 @@ def compare(name, dtype, k, repeats, threads):
     calls = (nmf_core.initialize, {}), (nmf_core.factorize, {"max_iter": 1000})
     return np.array(
         [
-            [seconds(call, X, k, init="nndsvda", random_state=0, n_threads=threads, **options) for call, options in calls]
+            [
+                seconds(call, X, k, init="nndsvda", random_state=0, n_threads=threads, **options)
+                for call, options in calls
+            ]
             for _ in range(repeats)
         ]
     )
