@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from nmf_core.data.base import (
-    LEAST,
-    MOST,
     BetaStep,
     Complete,
     Container,
@@ -17,6 +15,7 @@ from nmf_core.data.base import (
     factor_array,
     gram_in_double,
     over_rows,
+    single_holds,
 )
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
@@ -24,8 +23,6 @@ from nmf_core.data.sources import DaskRows, accept, is_dask, result_type, row_bl
 from nmf_core.validation import Matrix, check_matrix, check_resident, is_sparse
 
 __all__ = [
-    "LEAST",
-    "MOST",
     "BetaStep",
     "Complete",
     "Container",
@@ -44,6 +41,7 @@ __all__ = [
     "over_rows",
     "result_type",
     "row_blocks",
+    "single_holds",
 ]
 
 

@@ -14,8 +14,6 @@ from nmf_core._core import Team
 
 _PAGE = 1 << 21  # bytes of a huge page: rows of a factor are read in any order, and each small page costs a look-up
 
-LEAST, MOST = 1e-20, 1e20  # what sums of squares may be in float32
-
 
 def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Zeros that start on a cache line, in huge pages as far as they fill some; large ones leave no hole behind."""
@@ -46,6 +44,12 @@ def factor_array(n: int, k: int, dtype: np.dtype) -> np.ndarray:
     step = 16 if k * itemsize <= 32 else 32
     ld = -(-k * itemsize // step) * step // itemsize
     return aligned_zeros((n, ld), dtype)
+
+
+def single_holds(squares: float | np.ndarray) -> bool:
+    """Whether data or factors with such sums of squares can be computed with in float32."""
+    squares = np.asarray(squares)
+    return bool(((squares == 0) | (squares > 1e-20) & (squares < 1e20)).all())
 
 
 def over_rows(F: Any, function: Callable[..., Any], *arguments: Any, team: Team | None = None) -> Any:

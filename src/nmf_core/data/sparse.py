@@ -11,8 +11,6 @@ import scipy.sparse as sp
 from nmf_core import _core
 from nmf_core._core import Team
 from nmf_core.data.base import (
-    LEAST,
-    MOST,
     BetaStep,
     Complete,
     Container,
@@ -20,6 +18,7 @@ from nmf_core.data.base import (
     Step,
     aligned_zeros,
     gram_in_double,
+    single_holds,
 )
 from nmf_core.data.dense import Dense
 
@@ -171,7 +170,7 @@ class Sparse(Rows, Complete):
         return Sparse(self.csr().astype(np.float64), transposed=self.transposed)
 
     def in_single(self) -> "Sparse | None":
-        if self.dtype == np.float32 or self.n_stored < LARGE or not LEAST < self.squared_norm() < MOST:
+        if self.dtype == np.float32 or self.n_stored < LARGE or not single_holds(self.squared_norm()):
             return None
         single = copy(self)  # where the entries are is shared
         single.dtype, single.data = np.dtype(np.float32), self.data.astype(np.float32)

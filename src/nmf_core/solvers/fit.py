@@ -289,13 +289,13 @@ class Fit(ABC):
     def cast(self) -> None:
         """Hold the factors in the precision of `data`."""
         for side in self.sides:
-            cast: dict[int, np.ndarray] = {}
+            copies: dict[int, np.ndarray] = {}  # arrays that are one remain one
             for name in ("F", "plain", "spare"):
                 array = getattr(side, name)
-                if id(array) not in cast:
-                    cast[id(array)] = self.room(side)
-                    cast[id(array)][:, : self.k] = array[:, : self.k]
-                setattr(side, name, cast[id(array)])
+                if id(array) not in copies:
+                    copies[id(array)] = self.room(side)
+                    copies[id(array)][:, : self.k] = array[:, : self.k]
+                setattr(side, name, copies[id(array)])
 
     def state(self) -> dict[str, Any]:
         """All that an iteration leaves to the next one: numbers, lists of numbers and arrays by name."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import LEAST, MOST, Complete, Container, Step, factor_array
+from nmf_core.data import Complete, Container, Step, factor_array, single_holds
 from nmf_core.penalties import Penalty
 from nmf_core.problem import Problem
 from nmf_core.solvers.base import Solver
@@ -96,9 +96,8 @@ class QuadraticFit(AlternatingFit):
     def lower_precision(self) -> None:
         """Go on in float32 as long as that does not matter, where it is faster and changes nothing that is fixed."""
         sizes = np.array([gram.diagonal() for gram in self.grams.values()], dtype=np.float64)
-        representable = ((sizes == 0) | (sizes > LEAST) & (sizes < MOST)).all()
         free = all(len(side.order) == self.k for side in self.sides)
-        if self.violation > BLIND and free and representable:
+        if self.violation > BLIND and free and single_holds(sizes):
             self.hold(self.data.in_single())
 
     def restore_precision(self) -> bool:
