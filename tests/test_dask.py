@@ -16,6 +16,7 @@ from divergences import divergence
 from problems import noisy, start
 
 from nmf_core import NMF, Checkpoint, factorize
+from nmf_core.data.distributed import Distributed
 from nmf_core.solvers import SOLVERS
 
 dask = pytest.importorskip("dask")
@@ -226,6 +227,15 @@ def test_estimator(client, loss):
     assert model.reconstruction_err_ == pytest.approx(expected.reconstruction_err_, rel=1e-9)
     assert model.n_features_in_ == M
     np.testing.assert_allclose(model.transform(X), expected.transform(X), rtol=1e-8)
+
+
+@pytest.mark.parametrize("loss", ["frobenius", "kullback-leibler"])
+def test_timer_of_the_client(client, loss, monkeypatch):
+    """Every two seconds it replaces what `scheduler_info` hands out by information without workers: none is lost."""
+    monkeypatch.setattr(client, "_update_scheduler_info", lambda n_workers: client.scheduler.identity(n_workers=0))
+    monkeypatch.setattr(client, "_scheduler_identity", {"workers": {}})
+    monkeypatch.setattr(Distributed, "_replace", None)
+    close(fit(dask_of(X), loss), fit(X, loss, solver="hals" if loss == "frobenius" else "mue"))
 
 
 # --- what goes over the wire
@@ -550,7 +560,7 @@ def test_worker_is_killed(processes, loss, at, max_iter):
     def callback(state):
         if state.iteration == at and not done:
             done.append(True)
-            kill(processes, sorted(processes.scheduler_info()["workers"])[0])
+            kill(processes, sorted(processes.nthreads())[0])
 
     found = checked(fit(dask_of(X), loss, max_iter=max_iter, callback=callback))
     assert done

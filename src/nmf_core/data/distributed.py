@@ -158,17 +158,25 @@ class Distributed(Chunked):
             if not where[future.key]:
                 raise _Lost
             by_worker.setdefault(sorted(where[future.key])[0], []).append(i)
-        workers = self.client.scheduler_info()["workers"]
+        threads = self._threads()
         told, new = [], []
         for address, own in sorted(by_worker.items(), key=lambda item: item[1][0]):
-            if address not in workers:
+            if address not in threads:
                 raise _Lost
             name = f"{self.fit}-{next(self.numbers)}"
-            piece = _Piece(name, address, self.n_threads or workers[address]["nthreads"], own)
+            piece = _Piece(name, address, self.n_threads or threads[address], own)
             places = [(i, self.bounds[i]) for i in own]
             told.append(self._submit(piece, shards.make, [self.blocks[i] for i in own], places, self.shape, self.dtype))
             new.append(piece)
         return new, [self._result(future, new) for future in told]
+
+    def _threads(self) -> dict[str, int]:
+        """The workers that are there, by their addresses, and what threads they have.
+
+        Not from `Client.scheduler_info`, which hands out what a timer of the client may just have replaced by
+        information without any workers.
+        """
+        return self.client.nthreads()
 
     def _wait(self, futures: list[Any]) -> None:
         """Wait until futures are over, as long as there are workers."""
@@ -185,7 +193,7 @@ class Distributed(Chunked):
     def _wait_for_workers(self) -> None:
         """Wait for a worker, if there is none, but not for ever."""
         end = time.monotonic() + _GONE
-        while not self.client.scheduler_info()["workers"]:
+        while not self._threads():
             check_any_workers(time.monotonic() < end)
             time.sleep(_PATIENCE / 10)
 
@@ -258,8 +266,8 @@ class Distributed(Chunked):
                 raise
 
     def _lost(self, pieces: list[_Piece] | None = None) -> list[_Piece]:
-        workers = self.client.scheduler_info()["workers"]
-        return [piece for piece in (self.pieces if pieces is None else pieces) if piece.address not in workers]
+        threads = self._threads()
+        return [piece for piece in (self.pieces if pieces is None else pieces) if piece.address not in threads]
 
     def _recover(self) -> None:
         """Make the shards of lost workers again on others."""
