@@ -29,7 +29,7 @@ class Sweep:
         self.cross *= k / 2
         gram = (G @ G.T).astype(dtype)
         order = np.arange(k, dtype=np.int32)
-        self.gram, self.team, self.report = gram, _core.Team(threads), np.zeros(4)
+        self.gram, self.team, self.report = gram, _core.Team(threads), np.zeros(_core.REPORT_SIZE)
         recipe = {solver.method.name: solver.method for solver in SOLVERS.values()}[method]
         matrix, rate = recipe.prepare(gram, order)
         self.step = Step(self.F, self.F, gram[0], gram, matrix, order, _core.METHODS[method], rate=rate)
@@ -62,7 +62,7 @@ class OtherLosses:
         F, G = _factor(n, k, dtype), _factor(m, k, dtype)
         one, order = np.ones(k, dtype=dtype), np.arange(k, dtype=np.int32)
         sums, floors = G[:, :k].sum(axis=0), np.full(n, 1e-9, dtype=dtype)
-        team, report = _core.Team(threads), np.zeros(4)
+        team, report = _core.Team(threads), np.zeros(_core.REPORT_SIZE)
         if solver == "mu":
             S = factor_array(m + (1 if beta == 1 else m), k, F.dtype)
             exponent = make_loss(beta).exponent
@@ -90,7 +90,7 @@ class Ratings:
         self.F, self.G = _factor(n, k, dtype), _factor(m, k, dtype)
         one, order = np.ones(n, dtype=dtype), np.arange(k, dtype=np.int32)
         self.step = ObservedStep(self.F, self.F, one[:k], 0 * one[:k], order, 0.0, 0.003, one, 0.0, 8, 0.1)
-        self.k, self.team, self.report = k, _core.Team(threads), np.zeros(4)
+        self.k, self.team, self.report = k, _core.Team(threads), np.zeros(_core.REPORT_SIZE)
         self.columns = np.empty((n, 10), dtype=np.int64)
         self.scores = np.empty((n, 10), dtype=dtype)
         self.excluded = self.data.indices.astype(np.int64), self.data.indptr.astype(np.int64)
@@ -126,7 +126,7 @@ class Pass:
         order = np.arange(k, dtype=np.int32)
         self.step = Step(self.F, self.F, gram[0], gram, gram, order, _core.METHODS["hals"])
         self.team = _core.Team(threads)
-        self.report = np.zeros(4)
+        self.report = np.zeros(_core.REPORT_SIZE)
 
     def time_pass(self, storage, k, dtype, threads):
         self.data.improve(self.F, None, self.S, self.report, self.G, self.step, self.team)

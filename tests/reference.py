@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.special import xlogy
 
-from nmf_core._core import METHODS
+from nmf_core._core import METHODS, REPORT_SIZE
 
 
 def call(function, **values):
@@ -25,7 +25,7 @@ def pass_values(F, G, S, method, **others):
         "F": F,
         "N": None,
         "S": S,
-        "report": np.zeros(4),
+        "report": np.zeros(REPORT_SIZE),
         "start": F,
         "before": F,
         "scale": np.ones(k, dtype=F.dtype),
@@ -332,8 +332,8 @@ def improve(F, N, report, cross, start, before, scale, gram, matrix, order, meth
         slope, d = first @ gram - target + l1, f - first
         if name in MAY_FAIL and slope @ d + d @ gram @ d / 2 > 0:
             f = first
-        report[3] += target @ f
         put(F, N, i, f, before, scale, beta)
+        report[3:] += target @ f, target @ first, target @ F[i, :k]
 
 
 # --- beta-divergences

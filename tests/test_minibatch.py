@@ -28,7 +28,7 @@ X = noisy(60, 12, K, noise=0.2)
 
 
 def sweeps_of(step, f, count, *others):
-    reference.sweep(np.zeros(4), count, SWEEP_TOL, step, f, *others)
+    reference.sweep(np.zeros(reference.REPORT_SIZE), count, SWEEP_TOL, step, f, *others)
 
 
 class Twin:

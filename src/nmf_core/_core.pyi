@@ -8,6 +8,7 @@ from typing_extensions import disjoint_base
 
 LEVELS: Final[tuple[str, ...]]
 METHODS: Final[dict[str, int]]
+REPORT_SIZE: Final[int]
 PIVOT_RULES: Final[dict[str, int]]
 OPENMP: Final[int]
 

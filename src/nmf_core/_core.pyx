@@ -54,6 +54,7 @@ METHODS = {
     "hals": HALS, "mu": MU, "greedy": GREEDY, "als": ALS, "pg": PG, "gd": GD, "nesterov": NESTEROV, "admm": ADMM,
     "bpp": BPP, "as": AS,
 }
+REPORT_SIZE = REPORT
 PIVOT_RULES = {"bpp": BLOCK, "as": ACTIVE}
 OPENMP = nmf_openmp
 

@@ -144,5 +144,5 @@ def _step(
     order = np.arange(k, dtype=np.int32)
     matrix, rate = method.prepare(gram, order)
     step = Step(F, F, gram[0], gram, matrix, order, method.number, rate=rate, max_sweeps=max_iter, tol=tol)
-    _core.factor_pass(F, None, None, np.zeros(4), padded(cross, Z.dtype), *step, team)
+    _core.factor_pass(F, None, None, np.zeros(_core.REPORT_SIZE), padded(cross, Z.dtype), *step, team)
     Z[:] = F[:, :k]

@@ -198,7 +198,7 @@ class QuadraticOnline(Online):
         penalty_W, _ = self.penalties_of(len(W))
         weight = rest * self.weight + len(W)
         _, penalty_H = self.penalties_of(weight)
-        m, k, report = data.shape[1], self.k, np.zeros(4)
+        m, k, report = data.shape[1], self.k, np.zeros(_core.REPORT_SIZE)
         XtW, WtW = self.spare_S[:m], self.spare_S[m:]
         np.multiply(self.S[:m], rest, out=XtW)
         WtW[:] = 0
@@ -262,7 +262,7 @@ class BetaOnline(Online):
     def go_through(
         self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
     ) -> tuple[float, dict[str, Any]]:
-        beta, dtype, report, k = self.loss.beta, W.dtype, np.zeros(4), self.k
+        beta, dtype, report, k = self.loss.beta, W.dtype, np.zeros(_core.REPORT_SIZE), self.k
         penalty_W, penalty_H = self.penalties_of(len(W))
         m = len(self.Ht)
         up, down = self.spare_S[:m], self.spare_S[m:]

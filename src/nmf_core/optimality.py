@@ -108,7 +108,7 @@ def _of_products(data: Complete, blocked: Side, other: Side, k: int, team: _core
     (F, _), (G, _) = blocked, other
     crosses = data.product(G, team), data.transposed_product(F, k, team)
     grams = gram(G, k, team), gram(F, k, team)
-    report = np.zeros(4)
+    report = np.zeros(_core.REPORT_SIZE)
     for (own, penalty), cross, fixed in zip((blocked, other), crosses, grams, strict=True):
         add_violation(report, own, cross, fixed, penalty, _all(k), team)
     return float(report[0])
@@ -120,11 +120,11 @@ def _of_halves(problem: Problem, blocked: Side, other: Side, k: int, team: _core
     F, G = blocked[0], other[0]
     m, beta = data.shape[1], problem.loss.beta
     floors = model_floors(data, beta)
-    report = np.zeros(4)
+    report = np.zeros(_core.REPORT_SIZE)
     S = factor_array(m + (1 if beta == 1 else m), k, data.dtype)
     step = _update(problem, blocked, component_sums(G, k, team), floors)
     data.improve_beta(F.copy(), None, None, report, G, step, team)
-    data.improve_beta(F, None, S, np.zeros(4), G, step._replace(max_sweeps=0), team)
+    data.improve_beta(F, None, S, np.zeros(_core.REPORT_SIZE), G, step._replace(max_sweeps=0), team)
     s = _update(problem, other, component_sums(F, k, team), floors)
     _core.factor_beta_pass(
         G.copy(), None, report, S[:m], S[m:], s.start, s.before, s.scale, s.sums, s.order, s.l1, s.l2, s.beta,
@@ -136,7 +136,7 @@ def _of_halves(problem: Problem, blocked: Side, other: Side, k: int, team: _core
 def _of_known_entries(problem: Problem, blocked: Side, other: Side, k: int, team: _core.Team) -> float:
     """The same for any loss where only some entries are known, or count more than others."""
     data: Any = problem.data
-    report = np.zeros(4)
+    report = np.zeros(_core.REPORT_SIZE)
     for own, (G, _), columns in ((blocked, other, False), (other, blocked, True)):
         F, penalty = own
         floors = model_floors(data, problem.loss.beta, columns=columns)

@@ -212,6 +212,10 @@ typedef struct {
                                          const real *scale, const real *before, real *N, real *F)                      \
     {                                                                                                                  \
         NMF_PICK(extrapolate, tag, level, ld * (int)sizeof(real) % 64 ? 16 : 64, rows, ld, beta, least, scale, before, N, F); \
+    }                                                                                                                  \
+    static inline double dot_##tag(int level, ptrdiff_t n, const real *a, const real *b)                               \
+    {                                                                                                                  \
+        NMF_RETURN(dot, tag, level, n, a, b);                                                                          \
     }
 
 #define NMF_DISPATCH_CSR(tag, real, itag, index)                                                                       \

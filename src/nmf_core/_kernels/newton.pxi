@@ -79,15 +79,6 @@ cdef real* divide_memory(nmf_newton* job, const real[::1] scale, size_t thread_b
     return <real*>memory
 
 
-cdef void add_reports(double* total, const double* reports, Py_ssize_t tasks) noexcept nogil:
-    cdef Py_ssize_t t
-    for t in range(tasks):
-        total[0] += reports[REPORT * t]
-        total[1] = max(total[1], reports[REPORT * t + 1])
-        total[2] += reports[REPORT * t + 2]
-        total[3] += reports[REPORT * t + 3]
-
-
 # Every row f of `start` becomes the improved row of F, up to max_sweeps sweeps of steps of its components in `order`:
 # f_c <- max(0, f_c + (q - s) (q / s) / (h + l2 (q / s)^2)) with q = sum_j x_j g_jc / y_j, h = sum_j x_j (g_jc / y_j)^2,
 #     y = max(the row's floor, G f),   s = sums_c + l2 f_c,   sums_c = sum_j g_jc + l1, one for every row or for all,

@@ -45,8 +45,8 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
 
 # Scratch memory of one thread in bytes, a multiple of a cache line.
 cdef inline size_t thread_bytes(const Job* job, real* _) noexcept nogil:
-    cdef Py_ssize_t size = split_size(job.ld) if job.halves else (
-        TILE * job.ld + scratch_size(_, job.method, job.level, job.k, job.ld))
+    cdef Py_ssize_t size = split_size(job.ld) if job.halves else max(
+        TILE * job.ld + scratch_size(_, job.method, job.level, job.k, job.ld), job.k * job.ld)
     return (sizeof(real) * size + 63) // 64 * 64
 
 
@@ -71,33 +71,61 @@ cdef inline real* group_statistics(const Job* job, real* parts, Py_ssize_t g) no
 
 # S += the other groups' statistics, in their order.
 cdef void add_groups(const Job* job, real* parts) noexcept nogil:
-    cdef Py_ssize_t size = (job.height - job.shared) * job.ld, chunk = 4096, i, j, g
+    cdef Py_ssize_t size = (job.height - job.shared) * job.ld, chunk = 4096, i
     cdef real* S = group_statistics(job, parts, 0)
     if job.n_groups == 1:
         return
     for i in prange((size + chunk - 1) // chunk, schedule="static", num_threads=job.n_threads):
-        for g in range(job.n_groups - 1):
-            for j in range(i * chunk, min(size, (i + 1) * chunk)):
-                S[j] += parts[g * size + j]
+        add_numbers(S, parts, size, job.n_groups - 1, i * chunk, min(size, (i + 1) * chunk))
 
 
-# What the last rows of S hold of some rows of a group, in tiles: F.T F and perhaps N.T N, or the sum of the rows.
-cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, real* statistics) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, rows, c
+# S += each of some parts, from one number to another; in double, because what rows add up to is rounded once, then.
+cdef void add_numbers(real* S, const real* parts, Py_ssize_t size, Py_ssize_t n_parts, Py_ssize_t first,
+                      Py_ssize_t end) noexcept nogil:
+    cdef double[64] sums
+    cdef Py_ssize_t width, i, g
+    while first < end:
+        width = min(<Py_ssize_t>64, end - first)
+        for i in range(width):
+            sums[i] = S[first + i]
+        for g in range(n_parts):
+            for i in range(width):
+                sums[i] += parts[g * size + first + i]
+        for i in range(width):
+            S[first + i] = <real>sums[i]
+        first += width
+
+
+# What the last rows of S hold of some rows of a group: F.T F and perhaps N.T N, or the sum of the rows.
+cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, real* statistics,
+                   int thread) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, stop, c
     cdef real* gram = statistics + (job.m - job.shared) * ld
-    cdef const real* N = <const real*>job.N if job.height > job.m + job.k else NULL
-    if job.halves:
-        while job.loss_beta == 1 and first < end:
-            for c in range(ld):
-                gram[c] += F[first * ld + c]
-            first += 1
-        return
+    cdef real* some = <real*>(job.memory + thread * job.thread_bytes)
+    while job.halves and job.loss_beta == 1 and first < end:
+        for c in range(ld):
+            gram[c] += F[first * ld + c]
+        first += 1
+    while not job.halves and first < end:
+        stop = min(end, first + CSR_ROWS)
+        add_gram_of(job, F, first, stop, gram, some)
+        if job.N != NULL and job.height > job.m + job.k:
+            add_gram_of(job, <real*>job.N, first, stop, gram + job.k * ld, some)
+        first = stop
+
+
+# gram += F.T F of some rows, which `some` (k x ld) takes first: by tiles, pieces and groups few numbers are added each
+# time, so that their sum is hardly rounded more often than once.
+cdef void add_gram_of(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t end, real* gram,
+                      real* some) noexcept nogil:
+    cdef Py_ssize_t ld = job.ld, rows, i
+    memset(some, 0, job.k * ld * sizeof(real))
     while first < end:
         rows = min(<Py_ssize_t>TILE, end - first)
-        product(job.level, ADD, job.k, ld, rows, F + first * ld, 1, ld, F + first * ld, ld, gram, ld)
-        if N != NULL:
-            product(job.level, ADD, job.k, ld, rows, N + first * ld, 1, ld, N + first * ld, ld, gram + job.k * ld, ld)
+        product(job.level, ADD, job.k, ld, rows, F + first * ld, 1, ld, F + first * ld, ld, some, ld)
         first += rows
+    for i in range(job.k * ld):
+        gram[i] += some[i]
 
 
 # The halves of the other factor's gradient, of some rows of F.
@@ -136,7 +164,7 @@ cdef void run_lane(const Job* job, real* F, index* _, real* parts, Py_ssize_t g,
         elif job.data != NULL:
             scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
                     <const index*>job.indptr + first, <const index*>job.indptr + first + 1, F + first * ld, ld, S, ld)
-        add_gram(job, F, first, first + rows, S)
+        add_gram(job, F, first, first + rows, S, thread)
         first += rows
 
 
@@ -205,7 +233,7 @@ cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nog
                 add_columns(job, F, _, parts, first, rows, t, threadid())
     if job.S != NULL:
         for g in prange(job.n_groups, schedule="static", num_threads=job.n_threads):
-            add_gram(job, F, job.groups[g], job.groups[g + 1], group_statistics(job, parts, g))
+            add_gram(job, F, job.groups[g], job.groups[g + 1], group_statistics(job, parts, g), threadid())
         add_groups(job, parts)
 
 
@@ -270,11 +298,7 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
             run_lanes(job, F, _, parts)
         else:
             run_slabs(job, F, _, parts)
-        for b in range(n_blocks):
-            total[0] += job.report[REPORT * b]
-            total[1] = max(total[1], job.report[REPORT * b + 1])
-            total[2] += job.report[REPORT * b + 2]
-            total[3] += job.report[REPORT * b + 3]
+        add_reports(total, job.report, n_blocks)
     return 0
 
 

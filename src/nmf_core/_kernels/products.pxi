@@ -31,6 +31,8 @@ cdef extern from "kernels.h" nogil:
                        const float* before, float* N, float* F)
     void extrapolate_d(int level, Py_ssize_t rows, Py_ssize_t ld, double beta, double least, const double* scale,
                        const double* before, double* N, double* F)
+    double dot_f(int level, Py_ssize_t n, const float* a, const float* b)
+    double dot_d(int level, Py_ssize_t n, const double* a, const double* b)
     void gather_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
                     const int32_t* begin, const int32_t* end, const float* B, Py_ssize_t ldb,
                     float* C, Py_ssize_t ldc)
@@ -138,3 +140,11 @@ cdef inline void extrapolate(int level, Py_ssize_t rows, Py_ssize_t ld, real bet
         extrapolate_f(level, rows, ld, beta, least, scale, before, N, F)
     else:
         extrapolate_d(level, rows, ld, beta, least, scale, before, N, F)
+
+
+cdef inline double dot(int level, Py_ssize_t n, const real* A, const real* B) noexcept nogil:
+    """The inner product of two arrays."""
+    if real is float:
+        return dot_f(level, n, A, B)
+    else:
+        return dot_d(level, n, A, B)

@@ -566,6 +566,26 @@ static NMF_TARGET void NMF_NAME(extrapolate)(ptrdiff_t rows, ptrdiff_t ld, NMF_R
     }
 }
 
+/* The inner product of two arrays: four chains of vectors, halved until they can be added in double. */
+static NMF_TARGET double NMF_NAME(dot)(ptrdiff_t n, const NMF_REAL *a, const NMF_REAL *b)
+{
+    NMF_NAME(full) sums[4] = {{0}};
+    NMF_REAL lanes[NMF_FULL];
+    double sum = 0;
+    ptrdiff_t i = 0;
+    for (; i + 4 * NMF_FULL <= n; i += 4 * NMF_FULL)
+        NMF_UNROLL for (int j = 0; j < 4; j++)
+            sums[j] += *(const NMF_NAME(full) *)(a + i + j * NMF_FULL) * *(const NMF_NAME(full) *)(b + i + j * NMF_FULL);
+    *(NMF_NAME(full) *)lanes = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (int half = NMF_FULL / 2; half >= 4; half /= 2)
+        NMF_UNROLL for (int j = 0; j < half; j++) lanes[j] += lanes[j + half];
+    for (int j = 0; j < (NMF_FULL < 4 ? NMF_FULL : 4); j++)
+        sum += lanes[j];
+    for (; i < n; i++)
+        sum += (double)a[i] * b[i];
+    return sum;
+}
+
 #undef NMF_HALF_VECTOR
 #undef NMF_HALF_LANES
 #undef NMF_TILE

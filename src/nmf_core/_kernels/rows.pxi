@@ -13,7 +13,7 @@ cdef enum:
     GD = 9
     TILE = 64    # the widest tile of rows of any level
     NARROW = 16  # rows of a block of a small problem; rows from one report to the next
-    REPORT = 4   # numbers in a report
+    REPORT = 6   # numbers in a report
     GROUPS = 16  # at most so many groups of rows have statistics of their own
 
 
@@ -69,6 +69,17 @@ cdef inline Py_ssize_t scratch_size(real* _, int method, int level, Py_ssize_t k
     return size + pivot_size(k, lanes(level, _)) if method in (BPP, AS) else size
 
 
+# What blocks of rows report together: the second number is a maximum, the others are sums.
+cdef void add_reports(double* total, const double* reports, Py_ssize_t blocks) noexcept nogil:
+    cdef Py_ssize_t b, i
+    for b in range(blocks):
+        for i in range(REPORT):
+            if i == 1:
+                total[i] = max(total[i], reports[REPORT * b + i])
+            else:
+                total[i] += reports[REPORT * b + i]
+
+
 # What the rows of a tile from `tile` on add to one number of their reports, summed in double and in four chains.
 cdef inlined add_to_report(const int NB, const real* V, Py_ssize_t tile, Py_ssize_t rows,
                            double* report) noexcept nogil:
@@ -84,6 +95,16 @@ cdef inlined add_to_report(const int NB, const real* V, Py_ssize_t tile, Py_ssiz
         report[REPORT * ((tile + b * width) // NARROW)] += (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
+# The same of the inner product of two arrays (rows x ld).
+cdef inline void add_inner(int level, Py_ssize_t rows, Py_ssize_t ld, const real* A, const real* B, Py_ssize_t tile,
+                           double* report) noexcept nogil:
+    cdef Py_ssize_t first = 0
+    while first < rows:
+        report[REPORT * ((tile + first) // NARROW)] += dot(level, min(<Py_ssize_t>NARROW, rows - first) * ld,
+                                                           A + first * ld, B + first * ld)
+        first += NARROW
+
+
 # The rows of F from `begin` on become the improved rows of `start` (F and start may be the same), given their cross.
 # With N they are extrapolated: N becomes the improved rows, and with `before`, the improved rows of the last time,
 # F = max(0, N + beta (N - before * scale)), scale being a number for each component; N and before may be the same.
@@ -91,7 +112,8 @@ cdef inlined add_to_report(const int NB, const real* V, Py_ssize_t tile, Py_ssiz
 # that has met `tol` (its squared scaled step has fallen to tol^2 of its first) is frozen: what becomes of a row never
 # depends on its neighbours. Rows that fill up the last tile are zeros and frozen from the start.
 # report: sum of the first sweep's squared scaled steps, most sweeps used, rows that have not met tol, and the inner
-# product of cross with the improved rows; sums for NARROW rows each, so that they do not depend on the tiles.
+# products of cross with the improved rows, with those of `start`, and with those that F has in the end; sums for NARROW
+# rows each, so that they do not depend on the tiles.
 cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, const real* cross, Py_ssize_t begin,
                            Py_ssize_t n_rows, real* scratch, double* report) noexcept nogil:
     cdef Py_ssize_t k = job.k, ld = job.ld
@@ -116,6 +138,7 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
         tile = b * NB
         rows = min(NB, n_rows - tile)
         start = <const real*>job.start + (begin + tile) * ld
+        add_inner(level, rows, ld, cross + tile * ld, start, tile, report + 4)
         transpose(level, rows, k, start, ld, P, NB)
         transpose(level, rows, k, cross + tile * ld, ld, Q, NB)
         for s in range(NB):
@@ -162,23 +185,18 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
         report[2] += running
         if may_fail(job.method):
             keep_better(NB, level, P, Q, last, k, gram, l1, rest)
-        for s in range(NB):
-            V[s] = 0
-        for c in range(k):
-            for s in range(NB):
-                V[s] += P[c * NB + s] * Q[c * NB + s]
-        add_to_report(NB, V, tile, rows, report + 3)
         new = F + (begin + tile) * ld
         transpose(level, k, rows, P, NB, new, ld)
-        if job.N == NULL:
-            continue
-        N = <real*>job.N + (begin + tile) * ld
-        if beta != 0:
-            for c in range(ld):
-                rest[c] = scale[c] if c < k else 0
-            extrapolate(level, rows, ld, beta, 0, rest, <const real*>job.before + (begin + tile) * ld, N, new)
-        else:
-            memcpy(N, new, rows * ld * sizeof(real))
+        add_inner(level, rows, ld, cross + tile * ld, new, tile, report + 3)
+        if job.N != NULL:
+            N = <real*>job.N + (begin + tile) * ld
+            if beta != 0:
+                for c in range(ld):
+                    rest[c] = scale[c] if c < k else 0
+                extrapolate(level, rows, ld, beta, 0, rest, <const real*>job.before + (begin + tile) * ld, N, new)
+            else:
+                memcpy(N, new, rows * ld * sizeof(real))
+        add_inner(level, rows, ld, cross + tile * ld, new, tile, report + 5)
 
 
 # Tiles of four vectors (AVX-512) or two: as many accumulators as the registers hold.

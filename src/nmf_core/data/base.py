@@ -339,9 +339,9 @@ class Container(ABC):
             Factor array, the result. Modified in place.
         N : ndarray like F, or None
             Takes the improved rows; F is then extrapolated from them. Modified in place.
-        report : ndarray of shape (4,), float64
-            Gains what `improve` adds, but last the sum of x (log(x / y) - 1) over the stored entries, with
-            `step.measure`. Modified in place.
+        report : ndarray of shape (REPORT_SIZE,), float64
+            Gains what `improve` adds, but in place of the first inner product, with `step.measure`, the sum of
+            x (log(x / y) - 1) over the stored entries, and no others. Modified in place.
         G : ndarray of shape (m, ld), or (n, ld) for columns
             Factor array of the other side.
         step : NewtonStep
@@ -409,10 +409,10 @@ class Complete(Container):
         S : ndarray of shape (m + k, ld) or (m + 2 k, ld), or None
             Statistics: ``A.T @ F`` is added to the first m rows, ``F.T @ F`` to the next k, ``N.T @ N`` to the last k
             if there are more. Modified in place.
-        report : ndarray of shape (4,), float64
+        report : ndarray of shape (REPORT_SIZE,), float64
             Gains the sum of squared scaled steps of the first sweep, the most sweeps used (as a maximum), the rows
-            that have not met the tolerance, and the inner product of ``A @ G`` with the improved rows. Modified in
-            place.
+            that have not met the tolerance, and the inner products of ``A @ G`` with the improved rows, with those of
+            `step.start`, and with F in the end. Modified in place.
         G : ndarray of shape (m, ld)
             Factor array of the other side.
         step : Step
@@ -441,9 +441,9 @@ class Complete(Container):
         S : ndarray of shape (2 m, ld), or (m + 1, ld) for the Kullback-Leibler divergence, or None
             Statistics: the sums of ``x y^(beta - 2) f`` and of ``y^(beta - 1) f`` for every column are added to the
             first m and the other rows; of the latter, Kullback-Leibler needs one for all. Modified in place.
-        report : ndarray of shape (4,), float64
-            Gains what `improve` adds, but last the divergence of `step.start`, up to a constant of X. Modified in
-            place.
+        report : ndarray of shape (REPORT_SIZE,), float64
+            Gains what `improve` adds, but in place of the first inner product the divergence of `step.start`, up to a
+            constant of X, and no others. Modified in place.
         step : BetaStep
             How rows are improved.
         """
@@ -462,7 +462,7 @@ class Complete(Container):
     def add_statistics(self, F: np.ndarray, S: np.ndarray, team: Team) -> None:
         """S gains the statistics of F as it is: shapes as in `improve`. Modified in place."""
         m = self.shape[1]
-        self.improve(F, None, S, np.zeros(4), S[:m], Step.none(F, len(S) - m), team)
+        self.improve(F, None, S, np.zeros(_core.REPORT_SIZE), S[:m], Step.none(F, len(S) - m), team)
 
     def normal_product(self, G: np.ndarray, k: int, team: Team) -> np.ndarray:
         """A.T @ (A @ G) (m, ld) for a factor array G (m, ld) with k columns."""

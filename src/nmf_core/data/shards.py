@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core._core import Team
+from nmf_core._core import REPORT_SIZE, Team
 from nmf_core.data.base import BetaStep, factor_array
 from nmf_core.data.dense import Dense
 from nmf_core.data.sparse import Sparse
@@ -76,7 +76,7 @@ class Shard:
     ) -> tuple[np.ndarray | None, np.ndarray]:
         """A pass over the shard: what it adds to the statistics, so many rows of them, and to the report."""
         S = factor_array(height, G.shape[1], self.dtype) if height else None
-        report = np.zeros(4)
+        report = np.zeros(REPORT_SIZE)
         whole = self.resolve(step)
         to, plain = self.arrays[F], None if N is None else self.arrays[N]
         for rows, part in self.parts:

@@ -147,5 +147,5 @@ class Candidates:
         W = np.zeros_like(cross)
         order = np.arange(k, dtype=np.int32)
         step = Step(W, W, gram[0], gram, gram, order, _core.METHODS["hals"], max_sweeps=100, tol=1e-3)
-        _core.factor_pass(W, None, None, np.zeros(4), cross, *step, self.team)
+        _core.factor_pass(W, None, None, np.zeros(_core.REPORT_SIZE), cross, *step, self.team)
         return W[:, :k], Ht[:, :k]

@@ -210,7 +210,7 @@ class Fit(ABC):
         self.method = method
         self.team = team
         self.start = start
-        self.report = np.zeros(4)
+        self.report = np.zeros(_core.REPORT_SIZE)
         self.momentum: Momentum | None = None
         self.sweeps = dict.fromkeys(self.sides, method.sweeps)
         self.iteration = 0
@@ -407,7 +407,7 @@ class AlternatingFit(Fit):
         """Improve W, then H, each once."""
         self.report[:] = 0
         for side in self.sides:
-            self.report[3] = 0
+            self.report[3:] = 0
             self.improve(side, side.F, max_sweeps=self.sweeps[side], tol=SWEEP_TOL)
         self.record(False)
 
@@ -425,7 +425,7 @@ class AlternatingFit(Fit):
         self.report[:] = 0
         self.improve(W, W.spare, W.plain, W.plain, beta, sweeps[0], SWEEP_TOL)
         W.F, W.spare = W.spare, W.F
-        self.report[3] = 0
+        self.report[3:] = 0
         self.improve(Ht, Ht.F, Ht.spare, Ht.plain, beta, sweeps[1], SWEEP_TOL)
         Ht.plain, Ht.spare = Ht.spare, Ht.plain
         self.record(bool(beta))
@@ -450,7 +450,7 @@ def gram(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
 
 def _gram(F: np.ndarray, k: int, team: _core.Team) -> np.ndarray:
     array = np.zeros((k, F.shape[1]), dtype=F.dtype)
-    _core.factor_pass(F, None, array, np.zeros(4), F, *Step.none(F, k), team)
+    _core.factor_pass(F, None, array, np.zeros(_core.REPORT_SIZE), F, *Step.none(F, k), team)
     return array[:, :k]
 
 

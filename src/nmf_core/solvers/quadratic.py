@@ -14,9 +14,6 @@ from nmf_core.problem import Problem
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import MAX_SWEEPS, QUICK, ROUNDING, SMALL, AlternatingFit, Fit, Method, Momentum, Side, gram
 
-# The violation from which on a step lowers the objective by less than its rounding in float32.
-BLIND = math.sqrt(2 * ROUNDING["float32"])
-
 
 class QuadraticFit(AlternatingFit):
     """A pass over X improves the blocked factor and adds up the statistics from which the other one is improved.
@@ -31,10 +28,12 @@ class QuadraticFit(AlternatingFit):
         ``F.T @ F`` of the other factor.
     plain_gram : ndarray of shape (k, k)
         That of H before extrapolation; with acceleration the last rows of `S`, or of `gram_array`, hold it.
+    inner, model : float
+        ``<X, W @ H>`` and ``||W @ H||^2`` of the current factors.
     """
 
     data: Complete
-    KEPT = (*Fit.KEPT, "S")
+    KEPT = (*Fit.KEPT, "S", "inner", "model")
 
     def __init__(
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
@@ -43,6 +42,7 @@ class QuadraticFit(AlternatingFit):
         self.grams = {side: gram(side.F, k, team) if side.gram is None else side.gram for side in self.sides}
         self.S = factor_array(len(self.other.F) + k, k, self.data.dtype)
         self.gram_array = factor_array(k, k, self.data.dtype)
+        self.inner = self.model = 0.0
 
     @cached_property
     def norm(self) -> float:
@@ -51,7 +51,13 @@ class QuadraticFit(AlternatingFit):
 
     @property
     def noise(self) -> float:
-        return ROUNDING[self.data.dtype.name] * self.norm
+        # ||X||^2 is known in double
+        return ROUNDING[self.data.dtype.name] * self.model + ROUNDING["float64"] * self.norm
+
+    @property
+    def blind(self) -> float:
+        """The violation from which on a step lowers the objective by less than its rounding in float32."""
+        return math.sqrt(2 * ROUNDING["float32"] * self.model / self.norm) if self.norm else 0.0
 
     def prepare(self) -> None:
         if self.method.name == "mu":  # scikit-learn's rule looks at it
@@ -89,7 +95,7 @@ class QuadraticFit(AlternatingFit):
     def iterate_accelerated(self) -> None:
         if self.iteration == 1:  # a start that is good already has shown it
             self.lower_precision()
-        elif self.violations and self.violation <= BLIND:
+        elif self.violations and self.violation <= self.blind:
             self.restore_precision()
         super().iterate_accelerated()
 
@@ -97,7 +103,7 @@ class QuadraticFit(AlternatingFit):
         """Go on in float32 as long as that does not matter, where it is faster and changes nothing that is fixed."""
         sizes = np.array([gram.diagonal() for gram in self.grams.values()], dtype=np.float64)
         free = all(len(side.order) == self.k for side in self.sides)
-        if self.violation > BLIND and free and single_holds(sizes):
+        if self.violation > self.blind and free and single_holds(sizes):
             self.hold(self.data.in_single())
 
     def restore_precision(self) -> bool:
@@ -151,9 +157,20 @@ class QuadraticFit(AlternatingFit):
             grams[:] = 0
             cross = self.S[: len(side.F)]
             _core.factor_pass(to, plain, grams, self.report, cross, *step, self.team)
+        if max_sweeps:
+            self.inner = self.inner_product(side)
         self.grams[side] = grams[: self.k, : self.k]
         if len(grams) > self.k:
             self.plain_gram = grams[self.k :, : self.k]
+
+    def inner_product(self, side: Side) -> float:
+        """What the report says of <X, W @ H> after one factor has been improved: of the extrapolated W, the plain H."""
+        improved, start, end = map(float, self.report[3:])
+        W, Ht = self.sides
+        if side is W:
+            return end
+        # X @ H.T are sums over the short side of a tall X, rounded less than X.T @ W, of which only the change counts.
+        return self.inner + improved - start if len(W.F) >= len(Ht.F) else improved
 
     def go_through(self, to: np.ndarray, plain: np.ndarray | None, G: np.ndarray, step: Step) -> None:
         """The pass over X, which adds statistics to S."""
@@ -182,14 +199,15 @@ class QuadraticFit(AlternatingFit):
             max_sweeps, tol,
         )  # fmt: skip
         self.data.improve(side.F, None, None, self.report, other.F, step, self.team)
+        self.inner = float(self.report[3])
         self.grams[side] = gram(side.F, self.k, self.team)
 
     def measure(self, extrapolated: bool) -> tuple[float, float]:
         """From ||X||^2 - 2 <X G, F> + <F.T F, G.T G>, whose parts are there."""
         W, Ht = self.sides
         gram_H = self.plain_gram if extrapolated else self.grams[Ht]
-        model = float(np.einsum("ij,ij->", self.grams[W], gram_H, dtype=np.float64))
-        divergence = max(0.0, (self.norm - 2 * float(self.report[3]) + model) / 2)
+        self.model = float(np.einsum("ij,ij->", self.grams[W], gram_H, dtype=np.float64))
+        divergence = max(0.0, (self.norm - 2 * self.inner + self.model) / 2)
         return divergence, math.sqrt(float(self.report[0]) / self.norm) if self.norm else 0.0
 
 

@@ -30,20 +30,18 @@ class SequentialFit(QuadraticFit):
         self.tol = tol
         self.max_iter = max_iter
         self.built = 0
-        self.inner = 0.0
         W, Ht = self.sides
         self.starts = Ht.F.copy()
         W.F[:] = 0
         Ht.F[:, Ht.order] = 0
 
-    KEPT = (*QuadraticFit.KEPT, "built", "inner", "starts")
+    KEPT = (*QuadraticFit.KEPT, "built", "starts")
 
     def iterate(self) -> None:
         if self.built < self.k:
             self.build(self.built)
             self.built += 1
             self.grams = {side: gram(side.F, self.k, self.team) for side in self.sides}
-            self.report[3] = self.inner
             self.record(False)
             if self.built == self.k and self.data.transposed:
                 self.take_statistics()

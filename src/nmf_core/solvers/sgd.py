@@ -100,7 +100,7 @@ class SGDFit(QuadraticFit):
         # Steps of a length of its own for every block would let some blocks count more than others.
         share = (end - first) / self.data.shape[0]
         step = self.step(other, other.F, S[-self.k :, : self.k], self.curvature * share, share)
-        _core.factor_pass(other.F, None, None, np.zeros(4), S[: -self.k], *step, self.team)
+        _core.factor_pass(other.F, None, None, np.zeros(_core.REPORT_SIZE), S[: -self.k], *step, self.team)
 
     def step(self, side: Side, F: np.ndarray, fixed: np.ndarray, curvature: float, share: float) -> Step:
         """A projected gradient step, with this share of the penalty."""
@@ -117,7 +117,7 @@ class SGDFit(QuadraticFit):
         self.grams = {blocked: self.S[-self.k :, : self.k].copy(), other: gram(other.F, self.k, self.team)}
         cross = self.S[: -self.k]
         add_violation(self.report, other.F, cross, self.grams[blocked], other.penalty, other.order, self.team)
-        self.report[3] = float(np.einsum("ij,ij->", cross, other.F, dtype=np.float64))
+        self.inner = float(np.einsum("ij,ij->", cross, other.F, dtype=np.float64))
 
 
 class SGD(QuadraticSolver):
