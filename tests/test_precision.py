@@ -6,7 +6,9 @@ import scipy.sparse as sp
 
 from nmf_core import factorize, initialize, kkt_residual
 from nmf_core.data import sparse
+from nmf_core.problem import Problem
 from nmf_core.solvers.fit import ROUNDING, Fit
+from nmf_core.solvers.quadratic import QuadraticFit
 from nmf_core.stopping import MaxIter
 
 K = 4
@@ -87,6 +89,46 @@ def test_objectives_are_rounded_hardly_more_often_than_once(make):
 
     factorize(make(A), 20, init="random", random_state=0, tol=0, max_iter=40, callback=note)
     assert np.abs(np.diff(errors)[10:]).max() < 3e-7
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("density", [0.4, 0.05])
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
+def test_divergence_is_computed_again_only_where_digits_are_lost(make, dtype, density, monkeypatch):
+    A = data(density=density)
+    computed = []
+    monkeypatch.setattr(Problem, "divergence", lambda *arguments: computed.append(True) or 0.0)
+    quick = factorize(make(A.astype(dtype)), K, tol=0, max_iter=20, solver="hals", acceleration=False, **start())
+    monkeypatch.undo()
+    assert bool(computed) == (density > 0.1)
+    if not computed:
+        exact = np.sum(
+            (A.astype(dtype).astype(np.float64) - quick.W.astype(np.float64) @ quick.H.astype(np.float64)) ** 2
+        )
+        assert quick.divergence == pytest.approx(exact / 2, rel=1e-7 if dtype == np.float32 else 1e-14)
+        assert quick.history.objective[-1] == quick.objective == quick.divergence == quick.squared_error / 2
+
+
+@pytest.mark.parametrize("solver", ["sgd", "randomized"])
+def test_estimates_are_no_divergences(solver):
+    A = data(density=0.05)
+    result = factorize(A, K, tol=0, max_iter=3, solver=solver, **start())
+    assert result.divergence == pytest.approx(np.sum((A - result.W @ result.H) ** 2) / 2, rel=1e-12)
+
+
+def test_interrupted_in_an_iteration(monkeypatch):
+    A = data(density=0.05)
+    improve = QuadraticFit.improve
+
+    def interrupted(self, side, *arguments, **options):
+        improve(self, side, *arguments, **options)
+        if self.iteration == 5 and side is self.sides[0]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(QuadraticFit, "improve", interrupted)
+    result = fit(sp.csr_array(A))
+    assert result.stop_reason == "interrupted"
+    assert result.divergence == pytest.approx(np.sum((A - result.W @ result.H) ** 2) / 2, rel=1e-12)
 
 
 def blind(A, result):

@@ -264,7 +264,9 @@ def factorize(
             shuffle=random if shuffle else None, record=record, team=team, start=began,
         )  # fmt: skip
         silence_unknown(problem.data, outcome.W, outcome.Ht, free, team)
-        divergence = problem.divergence(outcome.W, outcome.Ht, team)
+        divergence = outcome.divergence
+        if divergence is None:
+            divergence = problem.divergence(outcome.W, outcome.Ht, team)
         objective = divergence + problem.penalties(outcome.W, outcome.Ht)
         quadratic = the_loss.quadratic
         squared_error = 2 * divergence if quadratic else problem.squared_error(outcome.W, outcome.Ht, team)

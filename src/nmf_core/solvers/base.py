@@ -63,7 +63,10 @@ class Solver(ABC):
 
 @dataclass
 class Outcome:
-    """How a fit ended: factor arrays W (n_samples, ld) and Ht (n_features, ld), and why."""
+    """How a fit ended: factor arrays W (n_samples, ld) and Ht (n_features, ld), and why.
+
+    `divergence` is that of the factors where it is known to all digits of their precision.
+    """
 
     W: np.ndarray
     Ht: np.ndarray
@@ -71,6 +74,7 @@ class Outcome:
     stop_reason: str
     converged: bool
     history: History
+    divergence: float | None
 
 
 def solve(
@@ -179,9 +183,9 @@ def solve(
                         break  # and see whether that holds
                     if record is not None and record.iteration < fit.iteration and not rows_only:
                         record.write(fit, shuffle)
-                    return _outcome(fit, rule.reason, rule.converged)
-    except KeyboardInterrupt:
-        return _outcome(fit, "interrupted", False)
+                    return _outcome(fit, rule.reason, rule.converged, fit.precise and solver.exact)
+    except KeyboardInterrupt:  # perhaps in the middle of an iteration
+        return _outcome(fit, "interrupted", False, False)
 
 
 class _RowsDone(Rule):
@@ -197,7 +201,7 @@ class _RowsDone(Rule):
         return self.fit.report[2] == 0
 
 
-def _outcome(fit: Fit, reason: str, converged: bool) -> Outcome:
+def _outcome(fit: Fit, reason: str, converged: bool, precise: bool) -> Outcome:
     fit.restore_precision()
     history = History(np.array(fit.times), np.array(fit.objectives), np.array(fit.violations))
-    return Outcome(*fit.current, fit.iteration, reason, converged, history)
+    return Outcome(*fit.current, fit.iteration, reason, converged, history, fit.divergence if precise else None)

@@ -248,6 +248,11 @@ class Fit(ABC):
         return component_sums(side.F, self.k, self.team) if side.sums is None else side.sums
 
     @property
+    def precise(self) -> bool:
+        """Whether the divergence has all digits of the precision of X, because it is not what large numbers leave."""
+        return False
+
+    @property
     @abstractmethod
     def noise(self) -> float:
         """What the objective may rise by because of rounding."""

@@ -55,6 +55,10 @@ class QuadraticFit(AlternatingFit):
         return ROUNDING[self.data.dtype.name] * self.model + ROUNDING["float64"] * self.norm
 
     @property
+    def precise(self) -> bool:
+        return self.model <= self.divergence
+
+    @property
     def blind(self) -> float:
         """The violation from which on a step lowers the objective by less than its rounding in float32."""
         return math.sqrt(2 * ROUNDING["float32"] * self.model / self.norm) if self.norm else 0.0
