@@ -462,8 +462,8 @@ def test_checkpoint(client, loss, form, tmp_path):
     found = checked(fit(A, loss, checkpoint=path, callback=lambda state: seen.append(state.iteration)))
     assert seen == [4, 5, 6]
     expected = fit(A, loss)
-    np.testing.assert_allclose(found.W.compute(), expected.W.compute(), rtol=1e-12)
-    np.testing.assert_allclose(found.H, expected.H, rtol=1e-12)
+    np.testing.assert_allclose(found.W.compute(), expected.W.compute(), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(found.H, expected.H, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(found.history.objective, expected.history.objective, rtol=1e-12)
     assert found.n_iter == expected.n_iter
     with pytest.raises(ValueError, match="checkpoint of another problem"):
