@@ -202,6 +202,6 @@ class _RowsDone(Rule):
 
 
 def _outcome(fit: Fit, reason: str, converged: bool, precise: bool) -> Outcome:
-    fit.restore_precision()
+    known = fit.restore_precision() or precise  # who restores it looks at X
     history = History(np.array(fit.times), np.array(fit.objectives), np.array(fit.violations))
-    return Outcome(*fit.current, fit.iteration, reason, converged, history, fit.divergence if precise else None)
+    return Outcome(*fit.current, fit.iteration, reason, converged, history, fit.divergence if known else None)

@@ -33,7 +33,7 @@ class QuadraticFit(AlternatingFit):
     """
 
     data: Complete
-    KEPT = (*Fit.KEPT, "S", "inner", "model")
+    KEPT = (*Fit.KEPT, "S", "model")
 
     def __init__(
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float

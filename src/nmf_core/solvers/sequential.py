@@ -35,7 +35,7 @@ class SequentialFit(QuadraticFit):
         W.F[:] = 0
         Ht.F[:, Ht.order] = 0
 
-    KEPT = (*QuadraticFit.KEPT, "built", "starts")
+    KEPT = (*QuadraticFit.KEPT, "inner", "built", "starts")
 
     def iterate(self) -> None:
         if self.built < self.k:
