@@ -58,9 +58,10 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 #define NMF_DEPTH 256
 /* An inner index is long from here on: what is read next is then worth asking for. */
 #define NMF_LONG 100
-/* Entries between a prefetched factor row and its use; past a row's end they are the next row's, in the same stripe:
- * a prefetch of what another thread is writing would take it away from there. */
+/* Entries between a prefetched factor row and its use. */
 #define NMF_AHEAD 12
+/* Lines of factor rows that a sparse product has asked for and not used yet. */
+#define NMF_LINES 64
 
 #if defined(__GNUC__)
 #define NMF_PREFETCH(p) __builtin_prefetch(p)
@@ -95,6 +96,11 @@ static NMF_INLINE void nmf_ask_for(const void *from, size_t bytes)
     for (size_t i = 0; i < bytes; i += 64)
         NMF_PREFETCH_FAR((const char *)from + i);
 }
+
+/* An entry of rows in CSR, and where the row that it is in ends. */
+typedef struct {
+    ptrdiff_t row, entry, stop;
+} nmf_place;
 
 /* What coordinate steps for the Kullback-Leibler divergence need besides a tile of rows: see newton_template.h. Pointers to
  * numbers are untyped: the functions that use them know the precision. */

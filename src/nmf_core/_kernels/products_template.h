@@ -178,98 +178,6 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
 }
 #undef NMF_PANEL
 
-/* One row of a sparse product: c (vectors) = sum over the row's entries of x * B[index]. */
-#define NMF_GATHER(name, index)                                                                                        \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_row)(                                                            \
-        const int wide, const int tail, ptrdiff_t p, ptrdiff_t end, ptrdiff_t next, ptrdiff_t last, const NMF_REAL *data, \
-        const index *indices, const NMF_REAL *B, ptrdiff_t ldb, NMF_REAL *c)                                           \
-    {                                                                                                                  \
-        NMF_NAME(full) sum[4];                                                                                         \
-        NMF_HALF_VECTOR rest = (NMF_HALF_VECTOR){0};                                                                   \
-        NMF_UNROLL for (int v = 0; v < wide; v++) sum[v] = (NMF_NAME(full)){0};                                        \
-        for (; p < end; p++) {                                                                                         \
-            const NMF_REAL x = data[p];                                                                                \
-            const NMF_REAL *b = B + (ptrdiff_t)indices[p] * ldb;                                                       \
-            ptrdiff_t q = p + NMF_AHEAD;                                                                               \
-            q = q < end ? q : q + next - end;                                                                          \
-            if (q < last) {                                                                                            \
-                const char *soon = (const char *)(B + (ptrdiff_t)indices[q] * ldb);                                    \
-                NMF_PREFETCH(soon);                                                                                    \
-                if (wide * NMF_FULL * sizeof(NMF_REAL) > 32)                                                           \
-                    NMF_PREFETCH(soon + 64);                                                                           \
-            }                                                                                                          \
-            NMF_UNROLL for (int v = 0; v < wide; v++) sum[v] += x * *(const NMF_NAME(full) *)(b + v * NMF_FULL);       \
-            if (tail)                                                                                                  \
-                rest += x * *(const NMF_HALF_VECTOR *)(b + wide * NMF_FULL);                                           \
-        }                                                                                                              \
-        NMF_UNROLL for (int v = 0; v < wide; v++) *(NMF_NAME(full) *)(c + v * NMF_FULL) = sum[v];                      \
-        if (tail)                                                                                                      \
-            *(NMF_HALF_VECTOR *)(c + wide * NMF_FULL) = rest;                                                          \
-    }                                                                                                                  \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_one)(ptrdiff_t p, ptrdiff_t end, const NMF_REAL *data,           \
-                                                           const index *indices, const NMF_REAL *B, ptrdiff_t ldb,     \
-                                                           NMF_REAL *c)                                                \
-    {                                                                                                                  \
-        *c = 0;                                                                                                        \
-        for (; p < end; p++)                                                                                           \
-            *c += data[p] * B[(ptrdiff_t)indices[p] * ldb];                                                            \
-    }                                                                                                                  \
-    /* C (rows x width) = X B for rows of X stored in CSR: row r holds the entries begin[r] to end[r]. */              \
-    static NMF_TARGET void NMF_NAME(name)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices, \
-                                          const index *begin, const index *end, const NMF_REAL *B,                     \
-                                          ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)                                   \
-    {                                                                                                                  \
-        for (ptrdiff_t r = 0; r < rows; r++) {                                                                         \
-            const ptrdiff_t next = r + 1 < rows ? begin[r + 1] : end[r], last = r + 1 < rows ? end[r + 1] : end[r];    \
-            NMF_BY_WIDTH(NMF_NAME(name##_row), NMF_NAME(name##_one), B + w, ldb, C + r * ldc + w)                      \
-        }                                                                                                              \
-    }
-
-/* One row's share of X.T F: S[index] += x * f for the row's entries, f held in registers. */
-#define NMF_SCATTER(name, index)                                                                                       \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_row)(                                                            \
-        const int wide, const int tail, ptrdiff_t p, ptrdiff_t end, ptrdiff_t next, ptrdiff_t last, const NMF_REAL *data, \
-        const index *indices, NMF_REAL *S, ptrdiff_t lds, const NMF_REAL *f)                                           \
-    {                                                                                                                  \
-        NMF_NAME(full) row[4];                                                                                         \
-        NMF_HALF_VECTOR rest = (NMF_HALF_VECTOR){0};                                                                   \
-        NMF_UNROLL for (int v = 0; v < wide; v++) row[v] = *(const NMF_NAME(full) *)(f + v * NMF_FULL);                \
-        if (tail)                                                                                                      \
-            rest = *(const NMF_HALF_VECTOR *)(f + wide * NMF_FULL);                                                    \
-        for (; p < end; p++) {                                                                                         \
-            const NMF_REAL x = data[p];                                                                                \
-            NMF_REAL *s = S + (ptrdiff_t)indices[p] * lds;                                                             \
-            ptrdiff_t q = p + NMF_AHEAD;                                                                               \
-            q = q < end ? q : q + next - end;                                                                          \
-            if (q < last) {                                                                                            \
-                const char *soon = (const char *)(S + (ptrdiff_t)indices[q] * lds);                                    \
-                NMF_PREFETCH(soon);                                                                                    \
-                if (wide * NMF_FULL * sizeof(NMF_REAL) > 32)                                                           \
-                    NMF_PREFETCH(soon + 64);                                                                           \
-            }                                                                                                          \
-            NMF_UNROLL for (int v = 0; v < wide; v++) *(NMF_NAME(full) *)(s + v * NMF_FULL) += x * row[v];             \
-            if (tail)                                                                                                  \
-                *(NMF_HALF_VECTOR *)(s + wide * NMF_FULL) += x * rest;                                                 \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(name##_one)(ptrdiff_t p, ptrdiff_t end, const NMF_REAL *data,           \
-                                                           const index *indices, NMF_REAL *S, ptrdiff_t lds,           \
-                                                           const NMF_REAL *f)                                          \
-    {                                                                                                                  \
-        for (; p < end; p++)                                                                                           \
-            S[(ptrdiff_t)indices[p] * lds] += data[p] * *f;                                                            \
-    }                                                                                                                  \
-    /* S (columns x width) += X.T F over the entries begin[r] to end[r] of each of the rows. */                        \
-    static NMF_TARGET void NMF_NAME(name)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices, \
-                                          const index *begin, const index *end, const NMF_REAL *F,                     \
-                                          ptrdiff_t ldf, NMF_REAL *S, ptrdiff_t lds)                                   \
-    {                                                                                                                  \
-        for (ptrdiff_t r = 0; r < rows; r++) {                                                                         \
-            const ptrdiff_t next = r + 1 < rows ? begin[r + 1] : end[r], last = r + 1 < rows ? end[r + 1] : end[r];    \
-            NMF_BY_WIDTH(NMF_NAME(name##_row), NMF_NAME(name##_one), S + w, lds, F + r * ldf + w)                      \
-        }                                                                                                              \
-    }
-
 #if NMF_LEVEL > 0
 #define NMF_HALF_VECTOR NMF_NAME(half)
 #define NMF_HALF_LANES NMF_HALF
@@ -278,30 +186,154 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
 #define NMF_HALF_LANES 1
 #endif
 
-/* Calls a row function for up to four vectors of columns at a time, a half vector with the last ones. */
-#define NMF_BY_WIDTH(row, one, ...)                                                                                    \
+/* Calls a function for up to four vectors and perhaps a half one, which it gets as literals. */
+#define NMF_BY_WIDTH(panel, into, vectors, tail, ...)                                                                  \
+    switch (2 * (vectors) + (tail)) {                                                                                  \
+    case 1: panel(into, 0, 1, __VA_ARGS__); break;                                                                     \
+    case 2: panel(into, 1, 0, __VA_ARGS__); break;                                                                     \
+    case 3: panel(into, 1, 1, __VA_ARGS__); break;                                                                     \
+    case 4: panel(into, 2, 0, __VA_ARGS__); break;                                                                     \
+    case 5: panel(into, 2, 1, __VA_ARGS__); break;                                                                     \
+    case 6: panel(into, 3, 0, __VA_ARGS__); break;                                                                     \
+    case 7: panel(into, 3, 1, __VA_ARGS__); break;                                                                     \
+    case 8: panel(into, 4, 0, __VA_ARGS__); break;                                                                     \
+    default: break;                                                                                                    \
+    }
+
+/* Sparse products. Row r of X holds the entries begin[r] to end[r], R has a row for each row of X, G one for each column.
+ * Either R = X G, or, `into` G, G += X.T R; a row of R stays in registers while rows of G are read or written here and
+ * there, where entries point. The processor does not foresee where: the rows of entries to come are asked for, NMF_LINES lines ahead. */
+#define NMF_SPARSE(tag, index)                                                                                         \
+    /* To the next row that holds entries; after the last one the place stays where it was. */                         \
+    static NMF_TARGET NMF_INLINE void NMF_NAME(enter_##tag)(nmf_place *at, ptrdiff_t rows, const index *begin,         \
+                                                            const index *end)                                          \
     {                                                                                                                  \
-        ptrdiff_t w = 0;                                                                                               \
-        while (w < width) {                                                                                            \
-            const ptrdiff_t vectors = (width - w) / NMF_FULL < 4 ? (width - w) / NMF_FULL : 4;                         \
-            const int tail = vectors < 4 && width - w - vectors * NMF_FULL >= NMF_HALF_LANES;                          \
-            switch (2 * vectors + tail) {                                                                              \
-            case 1: row(0, 1, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
-            case 2: row(1, 0, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
-            case 3: row(1, 1, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
-            case 4: row(2, 0, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
-            case 5: row(2, 1, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
-            case 6: row(3, 0, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
-            case 7: row(3, 1, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
-            case 8: row(4, 0, begin[r], end[r], next, last, data, indices, __VA_ARGS__); break;                        \
-            default: break;                                                                                            \
-            }                                                                                                          \
-            if (vectors == 0 && tail == 0)                                                                             \
-                break;                                                                                                 \
-            w += vectors * NMF_FULL + tail * NMF_HALF_LANES;                                                           \
+        do                                                                                                             \
+            at->row++;                                                                                                 \
+        while (at->row < rows && begin[at->row] == end[at->row]);                                                      \
+        if (at->row < rows) {                                                                                          \
+            at->entry = begin[at->row];                                                                                \
+            at->stop = end[at->row];                                                                                   \
+        } else {                                                                                                       \
+            at->row = rows;                                                                                            \
+            at->stop = at->entry--;                                                                                    \
         }                                                                                                              \
-        for (; w < width; w++)                                                                                         \
-            one(begin[r], end[r], data, indices, __VA_ARGS__);                                                         \
+    }                                                                                                                  \
+    /* So many entries after the first one. */                                                                         \
+    static NMF_TARGET NMF_INLINE nmf_place NMF_NAME(ahead_##tag)(ptrdiff_t left, ptrdiff_t rows, const index *begin,   \
+                                                                 const index *end)                                     \
+    {                                                                                                                  \
+        nmf_place at = {0, begin[0], end[0]};                                                                          \
+        while (at.row < rows && left >= at.stop - at.entry) {                                                          \
+            left -= at.stop - at.entry;                                                                                \
+            at.entry = at.stop;                                                                                        \
+            NMF_NAME(enter_##tag)(&at, rows, begin, end);                                                              \
+        }                                                                                                              \
+        at.entry += at.row < rows ? left : 0;                                                                          \
+        return at;                                                                                                     \
+    }                                                                                                                  \
+    /* Some columns of the rows first to last. The row of G of the entry at `ahead`, if that is a place, is asked for, with\
+     * `more` bytes beyond these columns. */                                                                           \
+    static NMF_TARGET NMF_INLINE void NMF_NAME(sparse_panel_##tag)(                                                    \
+        const int into, const int wide, const int tail, nmf_place *ahead, const ptrdiff_t more, ptrdiff_t first,       \
+        ptrdiff_t last, ptrdiff_t rows, const NMF_REAL *data, const index *indices, const index *begin,                \
+        const index *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R, ptrdiff_t ldr)                                      \
+    {                                                                                                                  \
+        const ptrdiff_t bytes = (wide * NMF_FULL + tail * NMF_HALF_LANES) * NMF_SIZE + more;                           \
+        nmf_place at = {0, 0, 0};                                                                                      \
+        if (ahead != NULL)                                                                                             \
+            at = *ahead;                                                                                               \
+        for (ptrdiff_t r = first; r < last; r++) {                                                                     \
+            NMF_REAL *f = R + r * ldr;                                                                                 \
+            NMF_NAME(full) row[4];                                                                                     \
+            NMF_HALF_VECTOR rest = (NMF_HALF_VECTOR){0};                                                               \
+            NMF_UNROLL for (int v = 0; v < wide; v++) row[v] =                                                         \
+                into ? *(const NMF_NAME(full) *)(f + v * NMF_FULL) : (NMF_NAME(full)){0};                              \
+            if (into && tail)                                                                                          \
+                rest = *(const NMF_HALF_VECTOR *)(f + wide * NMF_FULL);                                                \
+            for (ptrdiff_t p = begin[r]; p < end[r]; p++) {                                                            \
+                const NMF_REAL x = data[p];                                                                            \
+                NMF_REAL *g = G + (ptrdiff_t)indices[p] * ldg;                                                         \
+                if (ahead != NULL) {                                                                                   \
+                    const char *soon = (const char *)(G + (ptrdiff_t)indices[at.entry] * ldg);                         \
+                    NMF_UNROLL for (ptrdiff_t i = 0; i < bytes; i += 64) NMF_PREFETCH(soon + i);                       \
+                    if (++at.entry == at.stop)                                                                         \
+                        NMF_NAME(enter_##tag)(&at, rows, begin, end);                                                  \
+                }                                                                                                      \
+                NMF_UNROLL for (int v = 0; v < wide; v++)                                                              \
+                {                                                                                                      \
+                    NMF_NAME(full) *some = (NMF_NAME(full) *)(g + v * NMF_FULL);                                       \
+                    if (into)                                                                                          \
+                        *some += x * row[v];                                                                           \
+                    else                                                                                               \
+                        row[v] += x * *some;                                                                           \
+                }                                                                                                      \
+                if (tail) {                                                                                            \
+                    NMF_HALF_VECTOR *some = (NMF_HALF_VECTOR *)(g + wide * NMF_FULL);                                  \
+                    if (into)                                                                                          \
+                        *some += x * rest;                                                                             \
+                    else                                                                                               \
+                        rest += x * *some;                                                                             \
+                }                                                                                                      \
+            }                                                                                                          \
+            if (!into)                                                                                                 \
+                NMF_UNROLL for (int v = 0; v < wide; v++) *(NMF_NAME(full) *)(f + v * NMF_FULL) = row[v];              \
+            if (!into && tail)                                                                                         \
+                *(NMF_HALF_VECTOR *)(f + wide * NMF_FULL) = rest;                                                      \
+        }                                                                                                              \
+        if (ahead != NULL)                                                                                             \
+            *ahead = at;                                                                                               \
+    }                                                                                                                  \
+    /* All rows of X at once if those of G are narrow, else one by one, so that a row of G is used up while it is near. */\
+    static NMF_TARGET NMF_INLINE void NMF_NAME(sparse_##tag)(                                                          \
+        const int into, ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices,                   \
+        const index *begin, const index *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R, ptrdiff_t ldr)                  \
+    {                                                                                                                  \
+        const ptrdiff_t panel = 4 * NMF_FULL, whole = width / NMF_FULL;                                                \
+        const int tail = width - whole * NMF_FULL >= NMF_HALF_LANES;                                                   \
+        const ptrdiff_t done = whole * NMF_FULL + tail * NMF_HALF_LANES;                                               \
+        nmf_place at;                                                                                                  \
+        if (rows == 0)                                                                                                 \
+            return;                                                                                                    \
+        at = NMF_NAME(ahead_##tag)(NMF_LINES / ((width * NMF_SIZE + 63) / 64), rows, begin, end);                      \
+        if (done <= panel)                                                                                             \
+            NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, whole, tail, &at, 0, 0, rows, rows, data, indices, begin, \
+                         end, G, ldg, R, ldr)                                                                          \
+        else                                                                                                           \
+            for (ptrdiff_t r = 0; r < rows; r++) {                                                                     \
+                NMF_NAME(sparse_panel_##tag)(into, 4, 0, &at, (done - panel) * NMF_SIZE, r, r + 1, rows, data,         \
+                                             indices, begin, end, G, ldg, R, ldr);                                     \
+                for (ptrdiff_t w = panel; w < done; w += panel) {                                                      \
+                    const ptrdiff_t left = (done - w) / NMF_FULL;                                                      \
+                    NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, left < 4 ? left : 4, left < 4 && tail, NULL, 0,   \
+                                 r, r + 1, rows, data, indices, begin, end, G + w, ldg, R + w, ldr)                    \
+                }                                                                                                      \
+            }                                                                                                          \
+        for (ptrdiff_t r = 0; r < rows && done < width; r++)                                                           \
+            for (ptrdiff_t w = done; w < width; w++) {                                                                 \
+                NMF_REAL sum = 0;                                                                                      \
+                for (ptrdiff_t p = begin[r]; p < end[r]; p++)                                                          \
+                    if (into)                                                                                          \
+                        G[(ptrdiff_t)indices[p] * ldg + w] += data[p] * R[r * ldr + w];                                \
+                    else                                                                                               \
+                        sum += data[p] * G[(ptrdiff_t)indices[p] * ldg + w];                                           \
+                if (!into)                                                                                             \
+                    R[r * ldr + w] = sum;                                                                              \
+            }                                                                                                          \
+    }                                                                                                                  \
+    /* C (rows x width) = X B. */                                                                                      \
+    static NMF_TARGET void NMF_NAME(gather_##tag)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,               \
+                                                  const index *indices, const index *begin, const index *end,          \
+                                                  const NMF_REAL *B, ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)        \
+    {                                                                                                                  \
+        NMF_NAME(sparse_##tag)(0, rows, width, data, indices, begin, end, (NMF_REAL *)B, ldb, C, ldc);                 \
+    }                                                                                                                  \
+    /* S (columns x width) += X.T F. */                                                                                \
+    static NMF_TARGET void NMF_NAME(scatter_##tag)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,              \
+                                                   const index *indices, const index *begin, const index *end,         \
+                                                   const NMF_REAL *F, ptrdiff_t ldf, NMF_REAL *S, ptrdiff_t lds)       \
+    {                                                                                                                  \
+        NMF_NAME(sparse_##tag)(1, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F, ldf);                 \
     }
 
 /* y[0:count] = f . B[index] for entries of one row, in double and in four chains; `last` entries follow the first. */
@@ -328,10 +360,8 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
 
 NMF_DOUBLE_DOTS(double_dots_i, int32_t)
 NMF_DOUBLE_DOTS(double_dots_l, int64_t)
-NMF_GATHER(gather_i, int32_t)
-NMF_GATHER(gather_l, int64_t)
-NMF_SCATTER(scatter_i, int32_t)
-NMF_SCATTER(scatter_l, int64_t)
+NMF_SPARSE(i, int32_t)
+NMF_SPARSE(l, int64_t)
 
 /* Coordinates order[0:count] of a tile of WIDE vectors of rows (P, Q, V, active: k x tile and tile numbers):
  *
@@ -593,6 +623,5 @@ static NMF_TARGET double NMF_NAME(dot)(ptrdiff_t n, const NMF_REAL *a, const NMF
 #undef NMF_HIGH4
 #undef NMF_STRIPS
 #undef NMF_DOUBLE_DOTS
-#undef NMF_GATHER
-#undef NMF_SCATTER
+#undef NMF_SPARSE
 #undef NMF_BY_WIDTH
