@@ -60,6 +60,8 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 #define NMF_LONG 100
 /* Entries between a prefetched factor row and its use. */
 #define NMF_AHEAD 12
+/* Coordinates whose gradients come from one product of matrices, corrected by a triangle afterwards. */
+#define NMF_GROUP 4
 /* Lines of factor rows that a sparse product has asked for and not used yet. */
 #define NMF_LINES 64
 
@@ -204,10 +206,10 @@ typedef struct {
     {                                                                                                                  \
         NMF_PICK(product, tag, level, width * (int)sizeof(real), mode, rows, width, n, A, row_step, step, B, ldb, C, ldc); \
     }                                                                                                                  \
-    static inline void descend_##tag(int level, ptrdiff_t count, ptrdiff_t k, const int *order, const real *A, real *P, \
+    static inline void descend_##tag(int level, ptrdiff_t n_order, ptrdiff_t k, const int *order, const real *gram, real *P, \
                                      const real *Q, real l1, real *V, const real *active)                              \
     {                                                                                                                  \
-        NMF_PICK(descend, tag, level, 64, count, k, order, A, P, Q, l1, V, active);                                    \
+        NMF_PICK(descend, tag, level, 64, n_order, k, order, gram, P, Q, l1, V, active);                                    \
     }                                                                                                                  \
     static inline void transpose_##tag(int level, ptrdiff_t rows, ptrdiff_t columns, const real *from, ptrdiff_t ldf,  \
                                        real *to, ptrdiff_t ldt)                                                        \

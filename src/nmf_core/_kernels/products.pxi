@@ -19,9 +19,9 @@ cdef extern from "kernels.h" nogil:
                    Py_ssize_t row_step, Py_ssize_t step, const float* B, Py_ssize_t ldb, float* C, Py_ssize_t ldc)
     void product_d(int level, int mode, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n, const double* A,
                    Py_ssize_t row_step, Py_ssize_t step, const double* B, Py_ssize_t ldb, double* C, Py_ssize_t ldc)
-    void descend_f(int level, Py_ssize_t count, Py_ssize_t k, const int* order, const float* A, float* P,
+    void descend_f(int level, Py_ssize_t n_order, Py_ssize_t k, const int* order, const float* gram, float* P,
                    const float* Q, float l1, float* V, const float* active)
-    void descend_d(int level, Py_ssize_t count, Py_ssize_t k, const int* order, const double* A, double* P,
+    void descend_d(int level, Py_ssize_t n_order, Py_ssize_t k, const int* order, const double* gram, double* P,
                    const double* Q, double l1, double* V, const double* active)
     void transpose_f(int level, Py_ssize_t rows, Py_ssize_t columns, const float* source, Py_ssize_t lds, float* to,
                      Py_ssize_t ldt)
@@ -115,13 +115,13 @@ cdef inline void scatter(int level, Py_ssize_t rows, Py_ssize_t width, const rea
             scatter_d_l(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
 
 
-cdef inline void descend(int level, Py_ssize_t count, Py_ssize_t k, const int* order, const real* A, real* P,
+cdef inline void descend(int level, Py_ssize_t n_order, Py_ssize_t k, const int* order, const real* gram, real* P,
                          const real* Q, real l1, real* V, const real* active) noexcept nogil:
-    """Coordinate steps for up to GROUP components of a tile of the level's width."""
+    """Coordinate steps for the components of `order` in turn, on a tile of the level's width."""
     if real is float:
-        descend_f(level, count, k, order, A, P, Q, l1, V, active)
+        descend_f(level, n_order, k, order, gram, P, Q, l1, V, active)
     else:
-        descend_d(level, count, k, order, A, P, Q, l1, V, active)
+        descend_d(level, n_order, k, order, gram, P, Q, l1, V, active)
 
 
 cdef inline void transpose(int level, Py_ssize_t rows, Py_ssize_t columns, const real* source, Py_ssize_t lds,

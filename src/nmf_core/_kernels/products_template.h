@@ -365,23 +365,25 @@ NMF_SPARSE(l, int64_t)
 
 /* Coordinates order[0:count] of a tile of WIDE vectors of rows (P, Q, V, active: k x tile and tile numbers):
  *
- *     p_c <- max(0, p_c + (q_c - l1 - (A p)_c) / A_cc),   V += A_cc * step^2
+ *     p_c <- max(0, p_c + (q_c - l1 - (gram p)_c) / gram_cc),   V += gram_cc * step^2
  *
- * in turn, A (count x k) being the coordinates' rows of gram. The gradients of all of them are one product of matrices,
- * kept in registers and corrected for the steps of the coordinates before. With active == NULL all rows move.
+ * in turn. The gradients of all of them are one product of matrices, kept in registers and corrected for the steps of the
+ * coordinates before. With active == NULL all rows move.
  */
 static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdiff_t k, const int *order,
-                                                          const NMF_REAL *A, NMF_REAL *P, const NMF_REAL *Q,
+                                                          const NMF_REAL *gram, NMF_REAL *P, const NMF_REAL *Q,
                                                           NMF_REAL l1, NMF_REAL *V, const NMF_REAL *active)
 {
-    NMF_NAME(full) minus[4][NMF_WIDE], step[NMF_WIDE], p[NMF_WIDE], squares[NMF_WIDE];
+    NMF_NAME(full) minus[NMF_GROUP][NMF_WIDE], step[NMF_WIDE], p[NMF_WIDE], squares[NMF_WIDE];
+    const NMF_REAL *A[NMF_GROUP];
+    NMF_UNROLL for (int i = 0; i < count; i++) A[i] = gram + order[i] * k;
     NMF_UNROLL for (int i = 0; i < count; i++) NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++)
         minus[i][v] = NMF_VEC(Q, order[i], v) - l1;
     for (ptrdiff_t l = 0; l < k; l++) {
         NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) p[v] = NMF_VEC(P, l, v);
         NMF_UNROLL for (int i = 0; i < count; i++)
         {
-            const NMF_REAL a = A[i * k + l];
+            const NMF_REAL a = A[i][l];
             NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) minus[i][v] -= a * p[v];
         }
     }
@@ -389,7 +391,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdi
     NMF_UNROLL for (int i = 0; i < count; i++)
     {
         const ptrdiff_t c = order[i];
-        const NMF_REAL d = A[i * k + c];
+        const NMF_REAL d = A[i][c];
         if (d == 0) {
             /* The partner is all zero, so the component does not change the fit: it stays, or goes to zero if a penalty
              * pulls. Nothing else depends on it. */
@@ -410,7 +412,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdi
             }
             NMF_UNROLL for (int j = i + 1; j < count; j++)
             {
-                const NMF_REAL a = A[j * k + c];
+                const NMF_REAL a = A[j][c];
                 NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) minus[j][v] -= a * step[v];
             }
         }
@@ -418,14 +420,18 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdi
     NMF_UNROLL for (int v = 0; v < NMF_WIDE; v++) NMF_VEC(V, 0, v) = squares[v];
 }
 
-static NMF_TARGET void NMF_NAME(descend)(ptrdiff_t count, ptrdiff_t k, const int *order, const NMF_REAL *A, NMF_REAL *P,
-                                         const NMF_REAL *Q, NMF_REAL l1, NMF_REAL *V, const NMF_REAL *active)
+/* All coordinates of `order`, NMF_GROUP at a time. */
+static NMF_TARGET void NMF_NAME(descend)(ptrdiff_t n_order, ptrdiff_t k, const int *order, const NMF_REAL *gram,
+                                         NMF_REAL *P, const NMF_REAL *Q, NMF_REAL l1, NMF_REAL *V,
+                                         const NMF_REAL *active)
 {
-    switch (count) {
-    case 1: NMF_NAME(descend_count)(1, k, order, A, P, Q, l1, V, active); break;
-    case 2: NMF_NAME(descend_count)(2, k, order, A, P, Q, l1, V, active); break;
-    case 3: NMF_NAME(descend_count)(3, k, order, A, P, Q, l1, V, active); break;
-    default: NMF_NAME(descend_count)(4, k, order, A, P, Q, l1, V, active); break;
+    for (; n_order >= NMF_GROUP; n_order -= NMF_GROUP, order += NMF_GROUP)
+        NMF_NAME(descend_count)(NMF_GROUP, k, order, gram, P, Q, l1, V, active);
+    switch (n_order) {
+    case 1: NMF_NAME(descend_count)(1, k, order, gram, P, Q, l1, V, active); break;
+    case 2: NMF_NAME(descend_count)(2, k, order, gram, P, Q, l1, V, active); break;
+    case 3: NMF_NAME(descend_count)(3, k, order, gram, P, Q, l1, V, active); break;
+    default: break;
     }
 }
 

@@ -143,18 +143,19 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
         transpose(level, rows, k, cross + tile * ld, ld, Q, NB)
         for s in range(NB):
             active[s] = s < rows
-        for c in range(k):
-            for s in range(rows, NB):
-                P[c * NB + s] = 0
-                Q[c * NB + s] = 0
         frozen = rows < NB
+        if frozen:
+            for c in range(k):
+                for s in range(rows, NB):
+                    P[c * NB + s] = 0
+                    Q[c * NB + s] = 0
         if may_fail(job.method):
             memcpy(last, P, k * NB * sizeof(real))
         for sweep in range(job.max_sweeps):
             for s in range(NB):
                 V[s] = 0
             if job.method == HALS:
-                hals_sweep(level, P, Q, V, active if frozen else NULL, k, gram, job.order, job.n_order, l1, rest)
+                hals_sweep(level, P, Q, V, active if frozen else NULL, k, gram, job.order, job.n_order, l1)
             elif job.method == MU:
                 mu_step(NB, level, P, Q, V, active, k, gram, job.order, job.n_order, l1, rest)
             elif job.method == GREEDY:
