@@ -66,7 +66,7 @@ def newton_step(values):
 def assert_products(data, A, dtype):
     F, G = factors(data)
     close(data.product(G, TEAM), A @ G.astype(np.float64), dtype)
-    close(data.transposed_product(F, K, TEAM), A.T @ F.astype(np.float64), dtype)
+    close(data.transposed_product(F, TEAM), A.T @ F.astype(np.float64), dtype)
 
 
 def divergence(data, F, G, beta):
@@ -267,7 +267,7 @@ def test_nothing_stored(form, dtype):
     F, G = factors(data)
     assert data.n_stored == data.sum() == data.squared_norm() == data.sum_of(np.ones_like) == 0
     assert not data.product(G, TEAM).any()
-    assert not data.transposed_product(F, K, TEAM).any()
+    assert not data.transposed_product(F, TEAM).any()
     assert not data.sums().any()
     assert not data.sums(columns=True).any()
     for beta in BETAS:
@@ -282,7 +282,7 @@ def test_blocks_without_rows(make):
     assert data.shape == (0, 5)
     assert data.product(G, TEAM).shape == F.shape
     assert data.sum() == data.squared_norm() == data.sum_of(np.ones_like) == 0
-    assert not data.transposed_product(F, K, TEAM).any()
+    assert not data.transposed_product(F, TEAM).any()
     assert data.sums().shape == (0,)
     np.testing.assert_array_equal(data.sums(columns=True), np.zeros(5))
     for beta in BETAS:

@@ -106,7 +106,7 @@ def kkt_residual(
 def _of_products(data: Complete, blocked: Side, other: Side, k: int, team: _core.Team) -> float:
     """The sum of squared scaled steps for a quadratic loss."""
     (F, _), (G, _) = blocked, other
-    crosses = data.product(G, team), data.transposed_product(F, k, team)
+    crosses = data.product(G, team), data.transposed_product(F, team)
     grams = gram(G, k, team), gram(F, k, team)
     report = np.zeros(_core.REPORT_SIZE)
     for (own, penalty), cross, fixed in zip((blocked, other), crosses, grams, strict=True):

@@ -1,10 +1,10 @@
 # One pass over X: improvement of the rows of one factor, statistics for the other.
 #
 # Statistics are one array S. Of a quadratic loss it has m + k rows: X.T F above, F.T F below, or m + 2 k with N.T N, of
-# the rows before extrapolation, as the last ones. Of another one, the
-# halves of the gradient of the other factor: m rows and m rows, for the Kullback-Leibler divergence m and one. How
-# rows are grouped depends on the shape of the problem only, never on the number of threads, and groups are added in
-# their order: the bits are the same for any number.
+# the rows before extrapolation, as the last ones, or m if only X.T F is wanted. Of another one, the halves of the
+# gradient of the other factor: m rows and m rows, for the Kullback-Leibler divergence m and one. How rows are grouped
+# depends on the shape of the problem only, never on the number of threads, and groups are added in their order: the
+# bits are the same for any number.
 
 cdef enum:
     COLUMNS = 32             # columns of X whose statistics are one task
@@ -101,6 +101,8 @@ cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, re
                    int thread) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, stop, c
     cdef real* gram = statistics + (job.m - job.shared) * ld
+    if job.height == job.m:
+        return
     cdef real* some = <real*>(job.memory + thread * job.thread_bytes)
     while job.halves and job.loss_beta == 1 and first < end:
         for c in range(ld):

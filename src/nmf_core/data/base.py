@@ -406,9 +406,9 @@ class Complete(Container):
             Factor array of the blocked side, the result. Modified in place.
         N : ndarray of shape (n, ld) or None
             Takes the improved rows; F is then extrapolated from them. Modified in place.
-        S : ndarray of shape (m + k, ld) or (m + 2 k, ld), or None
+        S : ndarray of shape (m, ld), (m + k, ld) or (m + 2 k, ld), or None
             Statistics: ``A.T @ F`` is added to the first m rows, ``F.T @ F`` to the next k, ``N.T @ N`` to the last k
-            if there are more. Modified in place.
+            if there are more; with m rows only the first is wanted. Modified in place.
         report : ndarray of shape (REPORT_SIZE,), float64
             Gains the sum of squared scaled steps of the first sweep, the most sweeps used (as a maximum), the rows
             that have not met the tolerance, and the inner products of ``A @ G`` with the improved rows, with those of
@@ -453,20 +453,19 @@ class Complete(Container):
         _core.factor_sums(sums[0], G, team)
         return sums
 
-    def transposed_product(self, F: np.ndarray, k: int, team: Team) -> np.ndarray:
-        """A.T @ F (m, ld) for a factor array F (n, ld) with k columns."""
-        S = aligned_zeros((self.shape[1] + k, F.shape[1]), self.dtype)
-        self.add_statistics(F, S, team)
-        return S[: self.shape[1]]
+    def transposed_product(self, F: np.ndarray, team: Team) -> np.ndarray:
+        """A.T @ F (m, ld) for a factor array F (n, ld)."""
+        S = aligned_zeros((self.shape[1], F.shape[1]), self.dtype)
+        self.add_product(F, S, team)
+        return S
 
-    def add_statistics(self, F: np.ndarray, S: np.ndarray, team: Team) -> None:
-        """S gains the statistics of F as it is: shapes as in `improve`. Modified in place."""
-        m = self.shape[1]
-        self.improve(F, None, S, np.zeros(_core.REPORT_SIZE), S[:m], Step.none(F, len(S) - m), team)
+    def add_product(self, F: np.ndarray, S: np.ndarray, team: Team) -> None:
+        """S (m, ld) gains A.T @ F for a factor array F (n, ld). Modified in place."""
+        self.improve(F, None, S, np.zeros(_core.REPORT_SIZE), S, Step.none(F, F.shape[1]), team)
 
-    def normal_product(self, G: np.ndarray, k: int, team: Team) -> np.ndarray:
-        """A.T @ (A @ G) (m, ld) for a factor array G (m, ld) with k columns."""
-        return self.transposed_product(self.product(G, team), k, team)
+    def normal_product(self, G: np.ndarray, team: Team) -> np.ndarray:
+        """A.T @ (A @ G) (m, ld) for a factor array G (m, ld)."""
+        return self.transposed_product(self.product(G, team), team)
 
 
 class Partial(Container):

@@ -122,11 +122,11 @@ class Chunked(Complete):
             C[rows] = part.product(G, team)
         return C
 
-    def normal_product(self, G: np.ndarray, k: int, team: Team) -> np.ndarray:
-        S = aligned_zeros((self.shape[1] + k, G.shape[1]), self.dtype)
+    def normal_product(self, G: np.ndarray, team: Team) -> np.ndarray:
+        S = aligned_zeros(G.shape, self.dtype)
         for _, part in self.parts():
-            part.add_statistics(part.product(G, team), S, team)
-        return S[: self.shape[1]]
+            part.add_product(part.product(G, team), S, team)
+        return S
 
     def improve(
         self,

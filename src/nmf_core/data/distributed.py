@@ -407,8 +407,8 @@ class Distributed(Chunked):
         self.run(shards.call, "product", C.name, _Sent(G))
         return C
 
-    def normal_product(self, G: np.ndarray, k: int, team: Team) -> np.ndarray:
-        return self.run(shards.call, "normal_product", _Sent(G), k)
+    def normal_product(self, G: np.ndarray, team: Team) -> np.ndarray:
+        return self.run(shards.call, "normal_product", _Sent(G))
 
     def _pass(self, method: str, F: Any, N: Any, S: Any, report: np.ndarray, G: np.ndarray, step: Any) -> None:
         names = {name: value.name for name, value in step._asdict().items() if isinstance(value, Remote)}

@@ -93,13 +93,12 @@ class Shard:
         for rows, part in self.parts:
             self.arrays[to][rows] = part.product(G, team)
 
-    def normal_product(self, G: np.ndarray, k: int, team: Team) -> np.ndarray:
+    def normal_product(self, G: np.ndarray, team: Team) -> np.ndarray:
         """A.T @ (A @ G)."""
-        m = len(G)
-        S = factor_array(m + k, G.shape[1], self.dtype)
+        S = factor_array(*G.shape, self.dtype)
         for _, part in self.parts:
-            part.add_statistics(part.product(G, team), S, team)
-        return S[:m].copy()
+            part.add_product(part.product(G, team), S, team)
+        return S
 
     def divergence(self, F: str, G: np.ndarray, beta: float, floors: str, team: Team) -> float:
         """The divergence of the shard and its model."""

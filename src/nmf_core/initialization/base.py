@@ -25,10 +25,10 @@ def sizes(data: Container) -> tuple[int, int]:
     return (m, n) if data.transposed else (n, m)
 
 
-def times(data: Complete, G: np.ndarray, columns: int, team: Team, transpose: bool = False) -> np.ndarray:
-    """X @ G, or X.T @ G, as a factor array, for a factor array G with so many columns."""
+def times(data: Complete, G: np.ndarray, team: Team, transpose: bool = False) -> np.ndarray:
+    """X @ G, or X.T @ G, as a factor array, for a factor array G."""
     by_rows = transpose == data.transposed
-    return data.product(G, team) if by_rows else data.transposed_product(G, columns, team)
+    return data.product(G, team) if by_rows else data.transposed_product(G, team)
 
 
 def placed(data: Complete, F: np.ndarray) -> Any:
@@ -40,11 +40,11 @@ def placed(data: Complete, F: np.ndarray) -> Any:
     return room
 
 
-def round_trip(data: Complete, G: np.ndarray, columns: int, team: Team, tall: bool) -> np.ndarray:
+def round_trip(data: Complete, G: np.ndarray, team: Team, tall: bool) -> np.ndarray:
     """X.T @ (X @ G) if X is tall, else X @ (X.T @ G); arguments as for `times`."""
     if tall != data.transposed:  # row by row of what is visited
-        return data.normal_product(G, columns, team)
-    return times(data, times(data, G, columns, team, transpose=not tall), columns, team, transpose=tall)
+        return data.normal_product(G, team)
+    return times(data, times(data, G, team, transpose=not tall), team, transpose=tall)
 
 
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:

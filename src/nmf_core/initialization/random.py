@@ -41,7 +41,7 @@ def random_vcol(data: Complete, k: int, rng: np.random.RandomState, team: Team) 
         chosen = np.zeros((n, k))
         for c in range(k):
             chosen[rng.choice(n, min(n, AVERAGED), replace=False), c] = 1 / min(n, AVERAGED)
-        means.append(times(data, padded(chosen, data.dtype), k, team, transpose=transpose)[:, :k].astype(np.float64))
+        means.append(times(data, padded(chosen, data.dtype), team, transpose=transpose)[:, :k].astype(np.float64))
     W, Ht = means
     # a component of which nothing was met takes the size of the others
     for F in means:
@@ -67,7 +67,7 @@ def kmeans(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Fa
     member[rng.permutation(n)[:k], np.arange(min(n, k))] = 1
     for _ in range(10):
         centers = _means(data, member, team)
-        products = times(data, padded(centers, data.dtype), k, team)[:, :k]
+        products = times(data, padded(centers, data.dtype), team)[:, :k]
         distance = np.einsum("ij,ij->j", centers, centers) - 2 * products
         nearest = distance.argmin(axis=1)
         before, member = member, np.zeros((n, k))
@@ -84,5 +84,5 @@ def kmeans(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Fa
 def _means(data: Complete, member: np.ndarray, team: Team) -> np.ndarray:
     """The mean of every cluster's samples (n_features, k), in double, zero for an empty one."""
     k = member.shape[1]
-    sums = times(data, padded(member, data.dtype), k, team, transpose=True)[:, :k]
+    sums = times(data, padded(member, data.dtype), team, transpose=True)[:, :k]
     return sums.astype(np.float64) / np.maximum(member.sum(axis=0), 1)

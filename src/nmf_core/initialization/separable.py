@@ -129,21 +129,21 @@ class Candidates:
         self.chosen.append(best)
         indicator = np.zeros((len(merit), 1))
         indicator[best] = 1
-        row = times(self.data, padded(indicator, self.data.dtype), 1, self.team, transpose=True)[:, 0]
+        row = times(self.data, padded(indicator, self.data.dtype), self.team, transpose=True)[:, 0]
         self.components.append(row)
         return row.astype(np.float64) * self.scale[best]
 
     def products(self, v: np.ndarray) -> np.ndarray:
         """The inner products (n_samples,) of all rows with a vector, in double as far as that tells."""
         G = padded(v[:, np.newaxis], self.data.dtype)
-        return times(self.data, G, 1, self.team)[:, 0].astype(np.float64) * self.scale
+        return times(self.data, G, self.team)[:, 0].astype(np.float64) * self.scale
 
     def mixed(self) -> Factors:
         """W and the transpose of H, H being the chosen rows as they are in X."""
         k = len(self.chosen)
         Ht = padded(np.column_stack(self.components), self.data.dtype)
         gram = np.ascontiguousarray((Ht.T @ Ht)[:k, :k])
-        cross = times(self.data, Ht, k, self.team)
+        cross = times(self.data, Ht, self.team)
         W = np.zeros_like(cross)
         order = np.arange(k, dtype=np.int32)
         step = Step(W, W, gram[0], gram, gram, order, _core.METHODS["hals"], max_sweeps=100, tol=1e-3)

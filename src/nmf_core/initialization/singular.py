@@ -42,7 +42,7 @@ def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team
         data = data.in_double()
     tall = n >= m
     Q = _dominant(data, size, POWER_ITERATIONS, rng, team)
-    Y = times(data, Q, size, team, transpose=not tall)
+    Y = times(data, Q, team, transpose=not tall)
     values, vectors = np.linalg.eigh(over_rows(Y, gram_in_double, size, team=team))
     s = np.sqrt(np.maximum(values, 0))
     s[s < 1e-7 * s[-1]] = 0
@@ -66,10 +66,10 @@ def compress(
     """
     n, m = sizes(data)
     tall = n >= m
-    Q = times(data, _dominant(data, size, power_iterations, rng, team), size, team, transpose=not tall)
+    Q = times(data, _dominant(data, size, power_iterations, rng, team), team, transpose=not tall)
     _orthonormalize(Q, size, team)
     _orthonormalize(Q, size, team)
-    return Q, times(data, Q, size, team, transpose=tall)
+    return Q, times(data, Q, team, transpose=tall)
 
 
 def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.RandomState, team: Team) -> np.ndarray:
@@ -96,7 +96,7 @@ def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.R
         used = data if iteration == power_iterations - 1 else rough
         if Q.dtype != used.dtype:
             Q = padded(Q[:, :size], used.dtype)
-        product = round_trip(used, Q, size, team, tall)
+        product = round_trip(used, Q, team, tall)
         if shift:
             over_rows(product, _subtract, shift, Q, team=team)
         Q = product

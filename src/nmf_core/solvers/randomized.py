@@ -38,10 +38,10 @@ class CompressedFit(QuadraticFit):
         """Do nothing: X is not read any more, only its compressed form."""
 
     def go_through(self, to: np.ndarray, plain: np.ndarray | None, G: np.ndarray, step: Step) -> None:
-        cross = self.left.product(self.right.transposed_product(G, self.k, self.team), self.team)
+        cross = self.left.product(self.right.transposed_product(G, self.team), self.team)
         m = len(G)
         _core.factor_pass(to, plain, self.S[m:], self.report, cross, *step, self.team)
-        self.S[:m] += self.right.product(self.left.transposed_product(to, self.k, self.team), self.team)
+        self.S[:m] += self.right.product(self.left.transposed_product(to, self.team), self.team)
 
 
 class Randomized(QuadraticSolver):

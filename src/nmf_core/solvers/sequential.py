@@ -85,7 +85,7 @@ class SequentialFit(QuadraticFit):
         G = padded(g[:, np.newaxis], g.dtype)
         if side is self.blocked:
             return self.data.product(G, self.team)[:, 0]
-        return self.data.transposed_product(G, 1, self.team)[:, 0]
+        return self.data.transposed_product(G, self.team)[:, 0]
 
 
 class AllBuilt(Rule):
