@@ -394,6 +394,20 @@ def test_gram_matrix_before_extrapolation(name, choice, shape, dtype):
     assert_same_bits(more, plain)
 
 
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("shape", [(70, 41), (1200, 110)])
+@pytest.mark.parametrize("name", ["dense_pass", "csr_pass"])
+def test_a_product_without_a_gram_matrix(name, shape, dtype):
+    values = problem(name, *shape, 10, 12, dtype, method=_core.METHODS["hals"], max_sweeps=0)
+    m = shape[1]
+    whole = run(_core, name, values, _core.Team(2))["S"]
+    room = values["S"].copy()
+    room[m:] = 99
+    alone = run(_core, name, values, _core.Team(2), S=room[:m])["S"]
+    np.testing.assert_array_equal(alone, whole[:m])
+    assert (room[m:] == 99).all()
+
+
 def test_gauge():
     then, now = np.array([4.0, 4.0, 4.0, 0.0, 4.0, 4.0]), np.array([1.0, 0.0, 1e-9, 1.0, 16.0, 1.0])
     scale = np.ones(6)

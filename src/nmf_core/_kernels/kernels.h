@@ -206,10 +206,10 @@ typedef struct {
     {                                                                                                                  \
         NMF_PICK(product, tag, level, width * (int)sizeof(real), mode, rows, width, n, A, row_step, step, B, ldb, C, ldc); \
     }                                                                                                                  \
-    static inline void descend_##tag(int level, ptrdiff_t n_order, ptrdiff_t k, const int *order, const real *gram, real *P, \
-                                     const real *Q, real l1, real *V, const real *active)                              \
+    static inline void descend_##tag(int level, ptrdiff_t n_order, ptrdiff_t k, const int *order, const real *gram,    \
+                                     real *P, const real *Q, real l1, real *V, const real *active)                     \
     {                                                                                                                  \
-        NMF_PICK(descend, tag, level, 64, n_order, k, order, gram, P, Q, l1, V, active);                                    \
+        NMF_PICK(descend, tag, level, 64, n_order, k, order, gram, P, Q, l1, V, active);                               \
     }                                                                                                                  \
     static inline void transpose_##tag(int level, ptrdiff_t rows, ptrdiff_t columns, const real *from, ptrdiff_t ldf,  \
                                        real *to, ptrdiff_t ldt)                                                        \

@@ -200,9 +200,10 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
     default: break;                                                                                                    \
     }
 
-/* Sparse products. Row r of X holds the entries begin[r] to end[r], R has a row for each row of X, G one for each column.
- * Either R = X G, or, `into` G, G += X.T R; a row of R stays in registers while rows of G are read or written here and
- * there, where entries point. The processor does not foresee where: the rows of entries to come are asked for, NMF_LINES lines ahead. */
+/* Sparse products. Row r of X holds the entries begin[r] to end[r]; R has a row for each row of X, G one for each of its
+ * columns. Either R = X G, or, `into` G, G += X.T R; a row of R stays in registers while rows of G are read or written here and
+ * there, where entries point. The processor does not foresee where: rows of entries to come are asked for, NMF_LINES
+ * lines ahead. */
 #define NMF_SPARSE(tag, index)                                                                                         \
     /* To the next row that holds entries; after the last one the place stays where it was. */                         \
     static NMF_TARGET NMF_INLINE void NMF_NAME(enter_##tag)(nmf_place *at, ptrdiff_t rows, const index *begin,         \
@@ -232,8 +233,8 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
         at.entry += at.row < rows ? left : 0;                                                                          \
         return at;                                                                                                     \
     }                                                                                                                  \
-    /* Some columns of the rows first to last. The row of G of the entry at `ahead`, if that is a place, is asked for, with\
-     * `more` bytes beyond these columns. */                                                                           \
+    /* Some columns of the rows first to last. The row of G of the entry at `ahead`, if that is a place, is asked for, \
+     * with `more` bytes beyond these columns. */                                                                      \
     static NMF_TARGET NMF_INLINE void NMF_NAME(sparse_panel_##tag)(                                                    \
         const int into, const int wide, const int tail, nmf_place *ahead, const ptrdiff_t more, ptrdiff_t first,       \
         ptrdiff_t last, ptrdiff_t rows, const NMF_REAL *data, const index *indices, const index *begin,                \
@@ -284,7 +285,7 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
         if (ahead != NULL)                                                                                             \
             *ahead = at;                                                                                               \
     }                                                                                                                  \
-    /* All rows of X at once if those of G are narrow, else one by one, so that a row of G is used up while it is near. */\
+    /* All rows of X at once if those of G are narrow, else one by one: a row of G is used up while it is near. */     \
     static NMF_TARGET NMF_INLINE void NMF_NAME(sparse_##tag)(                                                          \
         const int into, ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices,                   \
         const index *begin, const index *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R, ptrdiff_t ldr)                  \
@@ -367,8 +368,8 @@ NMF_SPARSE(l, int64_t)
  *
  *     p_c <- max(0, p_c + (q_c - l1 - (gram p)_c) / gram_cc),   V += gram_cc * step^2
  *
- * in turn. The gradients of all of them are one product of matrices, kept in registers and corrected for the steps of the
- * coordinates before. With active == NULL all rows move.
+ * in turn. The gradients of all of them are one product of matrices, kept in registers and corrected for the steps of
+ * the coordinates before. With active == NULL all rows move.
  */
 static NMF_TARGET NMF_INLINE void NMF_NAME(descend_count)(const int count, ptrdiff_t k, const int *order,
                                                           const NMF_REAL *gram, NMF_REAL *P, const NMF_REAL *Q,

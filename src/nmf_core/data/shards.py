@@ -95,7 +95,7 @@ class Shard:
 
     def normal_product(self, G: np.ndarray, team: Team) -> np.ndarray:
         """A.T @ (A @ G)."""
-        S = factor_array(*G.shape, self.dtype)
+        S = factor_array(len(G), G.shape[1], self.dtype)
         for _, part in self.parts:
             part.add_product(part.product(G, team), S, team)
         return S
