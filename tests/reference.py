@@ -43,6 +43,8 @@ def pass_values(F, G, S, method, **others):
         "tol": 0.0,
         "loss_beta": 1.0,
         "exponent": 1.0,
+        "turns": 0,
+        "bend": 0.0,
         "floors": np.full(len(F), 1e-10, dtype=F.dtype),
         "careful": False,
         "measure": True,
@@ -239,8 +241,10 @@ STEPS = {
 MAY_FAIL = ("nesterov", "admm", "bpp", "as")  # whose rows stay as they were where the objective has risen
 
 
-def multiplicative_step(f, numerator, denominator, sums, order, l1, l2, exponent, cut):
+def multiplicative_step(f, numerator, denominator, sums, order, l1, l2, exponent, cut, bend=0.0):
     """Multiply every coordinate by a power of the ratio of the gradient's halves, both taken before any one moves.
+
+    With a bend the denominator then grows, in place, like that power of its coordinate.
 
     The curvature that scales a step is estimated from the slope of the half that pulls to zero, shared out among the
     components by what they hold of the model. With `cut` those that hold next to nothing become zero.
@@ -253,17 +257,25 @@ def multiplicative_step(f, numerator, denominator, sums, order, l1, l2, exponent
         if curvature > 0:
             step = max(-f[c], (numerator[c] - slope[c]) / curvature)
             length += step**2 * curvature
-        f[c] *= (numerator[c] / (slope[c] if slope[c] > 0 else np.finfo(np.float32).eps)) ** exponent
+        growth = (numerator[c] / (slope[c] if slope[c] > 0 else np.finfo(np.float32).eps)) ** exponent
+        f[c] *= growth
+        if bend:
+            denominator[c] *= growth**bend
     if cut:
         shares = sums * f
         f[[c for c in order if shares[c] < np.finfo(np.float64).eps * shares.sum()]] = 0
     return length
 
 
-def beta_step(f, x, G, sums, order, l1, l2, exponent, loss_beta, floor):
-    """The same with halves of the gradient that f and x tell."""
-    halves = gradient(f, x, G, sums, loss_beta, floor)
-    return multiplicative_step(f, *halves, sums, order, l1, l2, exponent, loss_beta < 1)
+def beta_step(f, x, G, sums, order, l1, l2, exponent, loss_beta, floor, turns=0, bend=0.0):
+    """The same with halves of the gradient that f and x tell, then so many times with a new numerator only."""
+    bend = 0.0 if loss_beta == 1 else bend
+    up, down = gradient(f, x, G, sums, loss_beta, floor)
+    length = multiplicative_step(f, up, down, sums, order, l1, l2, exponent, loss_beta < 1, bend)
+    for _ in range(turns):
+        up = gradient(f, x, G, sums, loss_beta, floor)[0]
+        multiplicative_step(f, up, down, sums, order, l1, l2, exponent, loss_beta < 1, bend)
+    return length
 
 
 def newton_step(f, x, G, sums, order, l2, floor, careful):
@@ -414,41 +426,44 @@ def csr_product(C, data, indices, indptr, G):
 
 def dense_beta_pass(
     F, N, S, report, X, G, start, before, scale, sums, order, l1, l2, beta, max_sweeps, tol, loss_beta, exponent,
-    floors,
+    floors, turns, bend,
 ):  # fmt: skip
     k = len(sums)
     X, G = X.astype(np.float64), G.astype(np.float64)
     for i in range(len(F) if max_sweeps else 0):
         f = start[i, :k].astype(np.float64)
         report[3] += np.sum(losses_but_for_a_constant(X[i], model(f[np.newaxis], G[:, :k], floors[i])[0], loss_beta))
-        others = X[i], G[:, :k], sums, order, l1, l2, exponent, loss_beta, floors[i]
+        others = X[i], G[:, :k], sums, order, l1, l2, exponent, loss_beta, floors[i], turns, bend
         sweep(report, max_sweeps, tol, beta_step, f, *others)
         put(F, N, i, f, before, scale, beta, lower=f / 4)
     if S is not None:
         up, down = (half.T @ F.astype(np.float64) for half in halves(X, model(F, G, floors), loss_beta))
         S[: len(G)] += up.astype(S.dtype)
-        S[len(G) :] += (F.sum(axis=0, dtype=np.float64) if loss_beta == 1 else down).astype(S.dtype)
+        if len(S) > len(G):
+            S[len(G) :] += (F.sum(axis=0, dtype=np.float64) if loss_beta == 1 else down).astype(S.dtype)
 
 
 def csr_beta_pass(
     F, N, S, report, data, indices, indptr, splits, groups, G, start, before, scale, sums, order, l1, l2, beta,
-    max_sweeps, tol, loss_beta, exponent, floors,
+    max_sweeps, tol, loss_beta, exponent, floors, turns, bend,
 ):  # fmt: skip
     X = from_csr(data, indices, indptr, len(G))
     dense_beta_pass(
         F, N, S, report, X, G, start, before, scale, sums, order, l1, l2, beta, max_sweeps, tol, loss_beta, exponent,
-        floors,
+        floors, turns, bend,
     )  # fmt: skip
 
 
 def factor_beta_pass(
-    F, N, report, numerator, denominator, start, before, scale, sums, order, l1, l2, beta, loss_beta, exponent
+    F, N, report, numerator, denominator, start, before, scale, sums, order, l1, l2, beta, loss_beta, exponent, bend
 ):  # fmt: skip
     k = len(sums)
     for i in range(len(F)):
         f = start[i, :k].astype(np.float64)
         up, down = (half[i if len(half) > 1 else 0, :k].astype(np.float64) for half in (numerator, denominator))
-        report[0] += multiplicative_step(f, up, down, sums, order, l1, l2, exponent, loss_beta < 1.5)
+        report[0] += multiplicative_step(f, up, down, sums, order, l1, l2, exponent, loss_beta < 1.5, bend)
+        if bend:
+            denominator[i, :k] = down
         put(F, N, i, f, before, scale, beta, lower=f / 4)
     report[1] = max(report[1], 1)
 

@@ -396,9 +396,10 @@ def test_gram_matrix_before_extrapolation(name, choice, shape, dtype):
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("shape", [(70, 41), (1200, 110)])
-@pytest.mark.parametrize("name", ["dense_pass", "csr_pass"])
-def test_a_product_without_a_gram_matrix(name, shape, dtype):
-    values = problem(name, *shape, 10, 12, dtype, method=_core.METHODS["hals"], max_sweeps=0)
+@pytest.mark.parametrize("name", ["dense_pass", "csr_pass", "dense_beta_pass", "csr_beta_pass"])
+@pytest.mark.parametrize("loss_beta", DEALT)
+def test_the_first_half_of_statistics_alone(name, loss_beta, shape, dtype):
+    values = problem(name, *shape, 10, 12, dtype, max_sweeps=0, loss_beta=loss_beta)
     m = shape[1]
     whole = run(_core, name, values, _core.Team(2))["S"]
     room = values["S"].copy()
@@ -449,6 +450,40 @@ def test_negative_cross(method, dtype):
     values["cross"][::2] -= 2 * values["cross"].max()
     assert_equals_twin("factor_pass", values, dtype)
     assert run(_core, "factor_pass", values, _core.Team())["F"].min() >= 0
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("turns", [1, 4])
+@pytest.mark.parametrize("shape", [(70, 41, 10, 12), (33, 30, 130, 130), (9, 150, 5, 5)])
+@pytest.mark.parametrize("beta", [0.5, 1.0, 1.2, 1.5, 3.0])
+@pytest.mark.parametrize("name", ["dense_beta_pass", "csr_beta_pass"])
+def test_more_updates_by_new_numerators_alone(name, beta, shape, turns, dtype):
+    values = problem(name, *shape, dtype, loss_beta=beta, l1=0.1, l2=0.2, max_sweeps=2, tol=DONE)
+    values["F"][::3, 2] = 0
+    values |= {"order": values["order"][1:].copy(), "turns": turns, "bend": 0.25, "exponent": 0.8}
+    assert_equals_twin(name, values, dtype)
+
+
+@pytest.mark.parametrize("dtype", PRECISIONS)
+@pytest.mark.parametrize("bend", [0.2, 0.5, 1.0])
+def test_denominators_grow_with_a_factor(bend, dtype):
+    values = problem("factor_beta_pass", 45, 30, 10, 12, dtype, loss_beta=1.5, l1=0.1, bend=bend, exponent=0.8)
+    values["order"] = values["order"][1:].copy()
+    values["F"][:, 3] = values["numerator"][:, 4] = 0
+    assert_equals_twin("factor_beta_pass", values, dtype)
+
+
+@pytest.mark.parametrize("beta", [1.2, 1.5, 1.8])
+def test_more_updates_lower_the_divergence(beta):
+    """Where denominators grow at least as much as they could, every update does, not only the first."""
+    values = problem("csr_beta_pass", 70, 41, 10, 12, np.float64, loss_beta=beta, bend=beta - 1, S=None)
+    after = []
+    for turns in range(5):
+        F = run(_core, "csr_beta_pass", values | {"turns": turns}, _core.Team())["F"]
+        model = reference.model(F, values["G"], 1e-10)
+        after.append([np.sum(reference.losses(x, y, beta)) for x, y in zip(values["X"], model, strict=True)])
+    assert (np.diff(after, axis=0) <= 1e-12).all()
+    assert np.mean(np.diff(after, axis=0) < -1e-6) > 0.5
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)

@@ -16,8 +16,10 @@ from divergences import divergence
 from problems import noisy, start
 
 from nmf_core import NMF, Checkpoint, factorize
+from nmf_core.data import as_container
 from nmf_core.data.distributed import Distributed
 from nmf_core.solvers import SOLVERS
+from nmf_core.solvers.beta import course_of
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -130,6 +132,14 @@ def test_sparse_chunks(client, loss):
     if loss in ("frobenius", "kullback-leibler"):
         A = sp.csr_array(np.where(X > 0.3, X, 0))
     close(checked(fit(dask_of(A), loss)), fit(A, loss, solver="hals" if loss == "frobenius" else "mue"))
+
+
+def test_updates_that_look_at_stored_entries_more_often_than_at_the_model(client):
+    A = sp.random_array((500, 300), density=0.03, rng=0, format="csr")
+    W, H = np.random.default_rng(0).uniform(0.1, 0.2, (500, K)), np.random.default_rng(1).uniform(0.1, 0.2, (K, 300))
+    options = {"W": W, "H": H, "loss": 1.5, "max_iter": 12}
+    assert course_of(1.5, as_container(A, upright=True)).turns == 3
+    close(fit(dask_of(A, (200, 170, 130)), **options), fit(A, **options))
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,8 @@ def dense_beta_pass(
     loss_beta: float,
     exponent: float,
     floors: NDArray[Any],
+    turns: int,
+    bend: float,
     team: Team,
 ) -> None: ...
 def csr_beta_pass(
@@ -142,6 +144,8 @@ def csr_beta_pass(
     loss_beta: float,
     exponent: float,
     floors: NDArray[Any],
+    turns: int,
+    bend: float,
     team: Team,
 ) -> None: ...
 def factor_beta_pass(
@@ -160,6 +164,7 @@ def factor_beta_pass(
     beta: float,
     loss_beta: float,
     exponent: float,
+    bend: float,
     team: Team,
 ) -> None: ...
 def dense_newton(

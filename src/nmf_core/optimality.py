@@ -128,7 +128,7 @@ def _of_halves(problem: Problem, blocked: Side, other: Side, k: int, team: _core
     s = _update(problem, other, component_sums(F, k, team), floors)
     _core.factor_beta_pass(
         G.copy(), None, report, S[:m], S[m:], s.start, s.before, s.scale, s.sums, s.order, s.l1, s.l2, s.beta,
-        s.loss_beta, s.exponent, team,
+        s.loss_beta, s.exponent, 0.0, team,
     )  # fmt: skip
     return float(report[0])
 

@@ -39,12 +39,12 @@ cdef extern from "kernels.h" nogil:
     void split_row_d_l(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
                        Py_ssize_t readable, const double* x, const int64_t* indices, const double* f, const double* B,
                        Py_ssize_t ld, double* up, double* S, double* total)
-    double multiply_f(int level, Py_ssize_t k, float* f, const float* numerator, const float* denominator,
-                      const float* sums, const float* free, float l1, float l2, float exponent, float guard,
-                      float share)
-    double multiply_d(int level, Py_ssize_t k, double* f, const double* numerator, const double* denominator,
-                      const double* sums, const double* free, double l1, double l2, double exponent, double guard,
-                      double share)
+    double multiply_f(int level, Py_ssize_t k, float* f, const float* numerator, float* denominator,
+                      const float* sums, const float* free, float l1, float l2, float exponent, float bend,
+                      float guard, float share)
+    double multiply_d(int level, Py_ssize_t k, double* f, const double* numerator, double* denominator,
+                      const double* sums, const double* free, double l1, double l2, double exponent, double bend,
+                      double guard, double share)
 
 # What extrapolation leaves of an entry: a zero would stay one for ever.
 cdef double LEAST = 0.25
@@ -120,9 +120,9 @@ cdef inline const real* dense_tile(const Job* job, const real* _, Py_ssize_t fir
     return copy
 
 
-# Halves of the gradient for some rows f of F, from `first` on: numerator (rows x ld) = sum_j x_j y_j^(beta - 2) g_j and
-# denominator = sum_j y_j^(beta - 1) g_j, y = max(its floor, f G.T); for beta = 1 the denominator is known, `sums`.
-# totals: one number a row, gains what `split` adds.
+# Halves of the gradient for some rows f of F, from `first` on: numerator (rows x ld) = sum_j x_j y_j^(beta - 2) g_j
+# and, unless it is NULL, denominator = sum_j y_j^(beta - 1) g_j, y = max(its floor, f G.T); for beta = 1 it is known,
+# `sums`. totals: one number a row, gains what `split` adds, or NULL.
 cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* numerator,
                      real* denominator, double* totals, real* scratch) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, k = job.k, c, i, columns, ldx = 0
@@ -130,17 +130,17 @@ cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssi
     cdef real* Y = scratch                    # TILE x SPAN
     cdef real* T = Y + TILE * SPAN            # TILE x SPAN
     cdef const real* X = NULL
-    cdef bint dense = job.X != NULL
+    cdef bint dense = job.X != NULL, both = job.loss_beta != 1 and denominator != NULL
     memset(numerator, 0, rows * ld * sizeof(real))
-    if job.loss_beta != 1:
+    if both:
         memset(denominator, 0, rows * ld * sizeof(real))
-    if not dense and job.loss_beta != 1 and k <= SPAN:  # Y holds the rows side by side, T their sums
+    if not dense and both and k <= SPAN:  # Y holds the rows side by side, T their sums
         transpose(job.level, rows, k, F, ld, Y, TILE)
         memset(T, 0, k * TILE * sizeof(real))
         model_sums(job.level, job.loss_beta, False, <const real*>job.floors + first, job.m, k, G, ld, Y, TILE, rows, T,
                    TILE, totals)
         transpose(job.level, k, rows, T, TILE, denominator, ld)
-    elif dense or job.loss_beta != 1:
+    elif dense or both:
         for c in range((job.m + SPAN - 1) // SPAN):
             columns = min(<Py_ssize_t>SPAN, job.m - c * SPAN)
             product(job.level, SET, rows, columns, k, F, ld, 1, <const real*>job.Gt + c * SPAN, job.m, Y, SPAN)
@@ -148,10 +148,11 @@ cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssi
                 X = dense_tile(job, F, first, rows, c * SPAN, columns, T + TILE * SPAN, &ldx)
             for i in range(rows):
                 split(job.level, LOSS if dense else MODEL, job.loss_beta, (<const real*>job.floors)[first + i], columns,
-                      X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN, totals + i)
+                      X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN,
+                      NULL if totals == NULL else totals + i)
             if dense:
                 product(job.level, ADD, rows, ld, columns, T, SPAN, 1, G + c * SPAN * ld, ld, numerator, ld)
-            if job.loss_beta != 1:
+            if both:
                 product(job.level, ADD, rows, ld, columns, Y, SPAN, 1, G + c * SPAN * ld, ld, denominator, ld)
     if not dense:
         split_stored(job, _, F, <const real*>job.floors + first, <const index*>job.indptr + first,
@@ -173,18 +174,23 @@ cdef void split_stored(const Job* job, index* _, const real* F, const real* floo
 
 
 # A multiplicative update of the row f; returns the squared length of its steps. Components whose share becomes next to
-# nothing are cut off for loss_beta < cut.
-cdef inline double multiply(const Job* job, real* f, const real* numerator, const real* denominator,
+# nothing are cut off for loss_beta < cut. Denominators grow with f if job.bend is not 0.
+cdef inline double multiply(const Job* job, real* f, const real* numerator, real* denominator,
                             double cut) noexcept nogil:
     cdef real guard = 1.1920928955078125e-07  # scikit-learn's, instead of a vanishing denominator
     # scikit-learn sets entries below this to zero for small beta; here shares, which do not depend on scales.
     cdef real share = 2.220446049250313e-16 if job.loss_beta < cut else 0
     if real is float:
         return multiply_f(job.level, job.k, f, numerator, denominator, <const float*>job.sums, <const float*>job.free,
-                          <float>job.l1, <float>job.l2, <float>job.exponent, guard, share)
+                          <float>job.l1, <float>job.l2, <float>job.exponent, <float>job.bend, guard, share)
     else:
         return multiply_d(job.level, job.k, f, numerator, denominator, <const double*>job.sums, <const double*>job.free,
-                          job.l1, job.l2, job.exponent, guard, share)
+                          job.l1, job.l2, job.exponent, job.bend, guard, share)
+
+
+# Whether statistics are a numerator and a denominator for every column: S may be numerators alone.
+cdef inline bint holds_both(const Job* job) noexcept nogil:
+    return job.halves and job.loss_beta != 1 and job.height > job.m
 
 
 # What the model itself, the sum of its entries, adds to the Kullback-Leibler divergence of a row of CSR.
@@ -197,40 +203,48 @@ cdef inline double model_sum(const Job* job, const real* f) noexcept nogil:
 
 
 # The rows of F from `first` on become the improved rows of `start`; report as in improve_tiles, but the last number
-# gains the divergence of `start`, up to a constant.
+# gains the divergence of `start`, up to a constant. After the update of every sweep come job.turns more, for which only
+# the numerators are computed anew.
 cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* scratch,
                         double* report) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, i
+    cdef double length
     cdef real* numerator = scratch + 3 * TILE * SPAN
     cdef real* denominator = numerator + TILE * ld
     cdef real* now = denominator + TILE * ld
-    cdef const real* row
+    cdef real* row
     cdef double[TILE] totals
     cdef double[TILE] lengths
+    cdef double[TILE] begun
     cdef bint[TILE] done
-    cdef double length
-    cdef int sweep, running = 0
+    cdef int sweep, turn, running = 0
     cdef unsigned int mode = flush_underflow()
     memcpy(now, <const real*>job.start + first * ld, rows * ld * sizeof(real))
     for i in range(rows):
         done[i] = False
         totals[i] = 0
     for sweep in range(job.max_sweeps):
-        split_rows(job, now, _, first, rows, numerator, denominator, totals, scratch)
+        for turn in range(1 + job.turns):
+            split_rows(job, now, _, first, rows, numerator, denominator if turn == 0 else NULL,
+                       totals if sweep == 0 and turn == 0 else NULL, scratch)
+            for i in range(rows):
+                row = <real*>job.sums if job.loss_beta == 1 else denominator + i * ld
+                if sweep == 0 and turn == 0:
+                    report[REPORT * (i // NARROW) + 3] += totals[i]
+                    if job.X == NULL and job.loss_beta == 1:
+                        report[REPORT * (i // NARROW) + 3] += model_sum(job, now + i * ld)
+                if not done[i]:
+                    length = multiply(job, now + i * ld, numerator + i * ld, row, 1.0)
+                    if turn == 0:
+                        lengths[i] = length
         running = 0
         for i in range(rows):
-            row = <const real*>job.sums if job.loss_beta == 1 else denominator + i * ld
-            if sweep == 0:
-                report[REPORT * (i // NARROW) + 3] += totals[i]
-                if job.X == NULL and job.loss_beta == 1:
-                    report[REPORT * (i // NARROW) + 3] += model_sum(job, now + i * ld)
             if done[i]:
                 continue
-            length = multiply(job, now + i * ld, numerator + i * ld, row, 1.0)
             if sweep == 0:
-                lengths[i] = length
-                report[REPORT * (i // NARROW)] += length
-            done[i] = length <= job.tol * job.tol * lengths[i]
+                begun[i] = lengths[i]
+                report[REPORT * (i // NARROW)] += lengths[i]
+            done[i] = lengths[i] <= job.tol * job.tol * begun[i]
             running += not done[i]
         report[1] = max(report[1], <double>(sweep + 1))
         if running == 0:
@@ -254,7 +268,7 @@ cdef inline void extrapolate_row(const Job* job, real* F, real* N, const real* b
 
 
 # Statistics of some rows of F: the halves of the gradient of the other factor, up to SPAN `columns` of them from
-# `column` on, added to S and, for beta other than 1, to the rows of S after the first m.
+# `column` on, added to S and, where it holds both, to its rows after the first m.
 cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t column,
                         Py_ssize_t columns, real* S, real* scratch) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, i, b, c, tile, ldx = 0
@@ -283,7 +297,7 @@ cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssiz
                       X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN, NULL)
             if dense:
                 product(job.level, ADD, columns, ld, tile, T, 1, SPAN, F + b * TILE * ld, ld, S + column * ld, ld)
-            if job.loss_beta != 1:
+            if holds_both(job):
                 product(job.level, ADD, columns, ld, tile, Y, 1, SPAN, F + b * TILE * ld, ld, down, ld)
     restore_underflow(mode)
 

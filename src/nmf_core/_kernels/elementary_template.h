@@ -538,12 +538,13 @@ static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(finite)(NMF_REAL length)
  *     f <- f (numerator / slope)^exponent,   slope = denominator + l1 + l2 f,
  *
  * 0 if it would fall below the normal numbers, before ratios of such become infinite, or if its share of the row's model,
- * sums f, would fall below `share`: updates only approach zeros. `guard` stands for a vanishing slope.
+ * sums f, would fall below `share`: updates only approach zeros. `guard` stands for a vanishing slope. Unless bend is 0, each
+ * denominator then grows like that power of its f.
  * Returns the squared length of the steps that the slopes and curvatures of the coordinates tell, each at most the way to
  * zero. A curvature is estimated as sums slope / (sums . f), which is exact where the component stands alone. */
-static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_REAL *numerator, const NMF_REAL *denominator,
+static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_REAL *numerator, NMF_REAL *denominator,
                                             const NMF_REAL *sums, const NMF_REAL *free, NMF_REAL l1, NMF_REAL l2,
-                                            NMF_REAL exponent, NMF_REAL guard, NMF_REAL share)
+                                            NMF_REAL exponent, NMF_REAL bend, NMF_REAL guard, NMF_REAL share)
 {
     const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(NMF_TINY);
     NMF_NAME(full) size = zero, length = zero;
@@ -554,7 +555,7 @@ static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_
     size = zero;
     for (ptrdiff_t c = 0; c < k; c += NMF_FULL) {
         const NMF_NAME(full) old = NMF_NAME(load_some)(f + c, k - c), up = NMF_NAME(load_some)(numerator + c, k - c);
-        const NMF_NAME(full) slope = NMF_NAME(load_some)(denominator + c, k - c) + l1 + l2 * old;
+        const NMF_NAME(full) down = NMF_NAME(load_some)(denominator + c, k - c), slope = down + l1 + l2 * old;
         const NMF_NAME(full) moves = NMF_NAME(load_some)(free + c, k - c), weight = NMF_NAME(load_some)(sums + c, k - c);
         const NMF_NAME(full) curvature = slope * weight * inverse + l2;
         const NMF_NAME(full) step =
@@ -569,6 +570,11 @@ static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_
         NMF_STORE(lanes, 0) = kept;
         memcpy(f + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
         size += weight * kept;
+        if (bend != 0) {
+            const NMF_NAME(full) growth = NMF_NAME(power)(NMF_NAME(larger)(ratio, least), bend);
+            NMF_STORE(lanes, 0) = NMF_SELECT(moves > zero, down * growth, down);
+            memcpy(denominator + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
+        }
     }
     if (share > 0) {
         const NMF_REAL cut = share * NMF_NAME(lane_sum)(size);

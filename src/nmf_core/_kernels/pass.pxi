@@ -1,10 +1,10 @@
 # One pass over X: improvement of the rows of one factor, statistics for the other.
 #
 # Statistics are one array S. Of a quadratic loss it has m + k rows: X.T F above, F.T F below, or m + 2 k with N.T N, of
-# the rows before extrapolation, as the last ones, or m if only X.T F is wanted. Of another one, the halves of the
-# gradient of the other factor: m rows and m rows, for the Kullback-Leibler divergence m and one. How rows are grouped
-# depends on the shape of the problem only, never on the number of threads, and groups are added in their order: the
-# bits are the same for any number.
+# the rows before extrapolation, as the last ones. Of another one, the halves of the gradient of the other factor: m
+# rows and m rows, for the Kullback-Leibler divergence m and one. It has m rows if the first half is wanted alone. How
+# rows are grouped depends on the shape of the problem only, never on the number of threads, and groups are added in
+# their order: the bits are the same for any number.
 
 cdef enum:
     COLUMNS = 32             # columns of X whose statistics are one task
@@ -136,7 +136,7 @@ cdef void split_statistics(const Job* job, real* F, index* _, Py_ssize_t first, 
     cdef Py_ssize_t c
     cdef const index* indptr = <const index*>job.indptr
     cdef real* scratch = <real*>(job.memory + thread * job.thread_bytes)
-    if job.X != NULL or job.loss_beta != 1:
+    if job.X != NULL or holds_both(job):
         for c in range((job.m + SPAN - 1) // SPAN):
             split_columns(job, F + first * job.ld, first, rows, c * SPAN, min(<Py_ssize_t>SPAN, job.m - c * SPAN), S,
                           scratch)
@@ -220,7 +220,7 @@ cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nog
         tasks = (job.m + COLUMNS - 1) // COLUMNS
     elif job.data != NULL:
         tasks = job.n_stripes * job.n_groups
-        if job.halves and job.loss_beta != 1:
+        if holds_both(job):
             tasks += (job.m + COLUMNS - 1) // COLUMNS * job.n_groups
     if job.S != NULL:
         for g in range(1, job.n_groups):
@@ -268,7 +268,7 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
     cdef Py_ssize_t entries = job.n * job.m if job.X != NULL else job.stored
     cdef Py_ssize_t work = 2 * entries * job.k + job.n * job.k * job.k * max(1, job.max_sweeps)
     # the model is wanted as a whole, tile by tile
-    cdef bint whole = job.halves and (job.X != NULL or job.loss_beta != 1)
+    cdef bint whole = job.halves and (job.X != NULL or holds_both(job) or (job.loss_beta != 1 and job.max_sweeps > 0))
     if whole:
         work = 4 * job.n * job.m * job.k
         # strips of two vectors reach beyond the last column
@@ -280,7 +280,7 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
     if job.X != NULL:
         lanes = (job.m > 0 and job.S != NULL and job.n_groups >= 4
                  and job.n_groups * job.height * job.ld * <Py_ssize_t>sizeof(real) <= LANES_BYTES)
-        job.shared = 0 if lanes else job.m * (2 if job.halves and job.loss_beta != 1 else 1)
+        job.shared = 0 if lanes else job.m * (2 if holds_both(job) else 1)
     else:
         lanes = job.S != NULL and job.n_groups >= job.n_threads
     parts_bytes = 0
@@ -343,9 +343,11 @@ cdef void describe_csr(Job* job, const real[::1] data, const index[::1] indices,
 
 
 # What a pass for a beta-divergence needs besides.
-cdef void add_loss(Job* job, const real[::1] sums, double l2, double loss_beta, double exponent):
+cdef void add_loss(Job* job, const real[::1] sums, double l2, double loss_beta, double exponent, int turns=0,
+                   double bend=0):
     job.halves = True
     job.sums, job.l2, job.loss_beta, job.exponent = &sums[0], l2, loss_beta, exponent
+    job.turns, job.bend = turns, 0 if loss_beta == 1 else bend  # whose denominators do not depend on F
 
 
 # F's rows improved for F G.T ~ X from `start` on, then extrapolated if there is N, then S += [X.T F; F.T F], or
@@ -403,21 +405,23 @@ def factor_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] FtF, double[::1] re
 
 # Multiplicative updates for the beta-divergence d of X from F G.T: from `start` on every row f of F becomes
 # f_c (sum_j x_j y_j^(loss_beta - 2) g_jc / (sum_j y_j^(loss_beta - 1) g_jc + l1 + l2 f_c))^exponent,  y = max(its
-# floor, f G.T) for c in `order`, up to max_sweeps times; then it is extrapolated if there is N, then S gains the two
-# sums for the columns of X and the rows F as they are now: m rows and m, or for loss_beta = 1 m rows and one, the sum
-# of the rows of F. sums: of the columns of G. report as in dense_pass, but the last number gains the divergence of
-# `start`, up to a constant. X may lie in any order. In tiles of 64 rows and 128 or 32 columns, so that the model and
-# both halves stay in the first two cache levels. Bytes: X twice, once from memory and once from cache; G for every 64
-# rows.
+# floor, f G.T) for c in `order`, up to max_sweeps times, and after each of them `turns` times with new numerators only,
+# while denominators grow like f_c^bend; then it is extrapolated if there is N, then S gains the two sums for the
+# columns of X and the rows F as they are now: m rows and m, or for loss_beta = 1 m rows and one, the sum of the rows of
+# F, or numerators alone, m rows. sums: of the columns of G. report as in dense_pass, but the last number gains the
+# divergence of `start`, up to a constant. X may lie in any order. In tiles of 64 rows and 128 or 32 columns, so that
+# the model and both halves stay in the first two cache levels. Bytes: X twice, once from memory and once from cache; G
+# for every 64 rows.
 def dense_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, :] X,
                     const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
                     const real[::1] sums, const int[::1] order, double l1, double l2, double beta, int max_sweeps,
-                    double tol, double loss_beta, double exponent, const real[::1] floors, Team team not None):
+                    double tol, double loss_beta, double exponent, const real[::1] floors, int turns, double bend,
+                    Team team not None):
     cdef Job job
     if F.shape[0] == 0 or X.shape[1] == 0:
         return
     job = describe(F, N, S, start, before, scale, order, 0, l1, 0, beta, max_sweeps, tol)
-    add_loss(&job, sums, l2, loss_beta, exponent)
+    add_loss(&job, sums, l2, loss_beta, exponent, turns, bend)
     job.floors = &floors[0]
     job.m = X.shape[1]
     job.X = &X[0, 0]
@@ -433,23 +437,23 @@ def csr_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] re
                   const index[::1] groups, const real[:, ::1] G, const real[:, ::1] start,
                   const real[:, ::1] before, const real[::1] scale, const real[::1] sums, const int[::1] order,
                   double l1, double l2, double beta, int max_sweeps, double tol, double loss_beta, double exponent,
-                  const real[::1] floors, Team team not None):
+                  const real[::1] floors, int turns, double bend, Team team not None):
     cdef Job job
     if F.shape[0] == 0 or G.shape[0] == 0:
         return
     job = describe(F, N, S, start, before, scale, order, 0, l1, 0, beta, max_sweeps, tol)
-    add_loss(&job, sums, l2, loss_beta, exponent)
+    add_loss(&job, sums, l2, loss_beta, exponent, turns, bend)
     job.floors = &floors[0]
     describe_csr(&job, data, indices, indptr, splits, groups, G)
     run_pass(&job, &F[0, 0], <index*>NULL, &report[0], team)
 
 
 # The update of dense_beta_pass where both sums are known: `numerator`, and `denominator` for every row or one for all.
-# Bytes: both, F and start once.
+# With a bend there is one for every row, and it grows. Bytes: both, F and start once.
 def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:, ::1] numerator,
-                     const real[:, ::1] denominator, const real[:, ::1] start, const real[:, ::1] before,
+                     real[:, ::1] denominator, const real[:, ::1] start, const real[:, ::1] before,
                      const real[::1] scale, const real[::1] sums, const int[::1] order, double l1, double l2,
-                     double beta, double loss_beta, double exponent, Team team not None):
+                     double beta, double loss_beta, double exponent, double bend, Team team not None):
     cdef Job job
     cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], i
     cdef Py_ssize_t step = ld if denominator.shape[0] > 1 else 0
@@ -458,7 +462,7 @@ def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const r
     if n == 0:
         return
     job = describe(F, N, nothing, start, before, scale, order, 0, l1, 0, beta, 1, 0)
-    add_loss(&job, sums, l2, loss_beta, exponent)
+    add_loss(&job, sums, l2, loss_beta, exponent, 0, bend)
     job.level = team.level
     lengths = <double*>team.reserve(n * sizeof(double) + 2 * ld * sizeof(real))
     fill_rows(&job, <real*>(lengths + n))
@@ -471,7 +475,7 @@ def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const r
     report[1] = max(report[1], 1)
 
 
-cdef double factor_beta_row(const Job* job, real* F, const real* start, const real* numerator, const real* denominator,
+cdef double factor_beta_row(const Job* job, real* F, const real* start, const real* numerator, real* denominator,
                             real* N, const real* before) noexcept nogil:
     cdef double length
     cdef unsigned int mode = flush_underflow()

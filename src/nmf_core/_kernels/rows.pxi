@@ -50,7 +50,8 @@ cdef struct Job:
     Py_ssize_t height            # rows of S
     # of a beta-divergence only
     bint halves                  # whether it is one, not a quadratic loss
-    double loss_beta, exponent, l2
+    double loss_beta, exponent, l2, bend
+    int turns                    # more updates after that of each sweep, with old denominators
     const void* Gt               # G transposed, k x m, or NULL where nothing asks for it
     const void* sums             # sums of G's columns
     const void* floors           # for every row, the least that its model counts as

@@ -206,6 +206,11 @@ class BetaStep(NamedTuple):
         The power of the ratio of the gradient's halves.
     floors : ndarray of shape (n,)
         For every row, the least that an entry of its model counts as.
+    turns : int
+        So many more updates follow each one for which only numerators, what stored entries say, are computed anew.
+    bend : float
+        The power of a row's entry by which its denominator grows meanwhile. With beta - 1 that is at least as much as
+        it could, so that the divergence falls.
     """
 
     start: np.ndarray
@@ -221,6 +226,8 @@ class BetaStep(NamedTuple):
     loss_beta: float
     exponent: float
     floors: np.ndarray
+    turns: int = 0
+    bend: float = 0.0
 
     def of_rows(self, rows: slice) -> "BetaStep":
         """The same for some of the rows."""

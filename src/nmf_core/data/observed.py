@@ -117,7 +117,11 @@ class Observed(Rows, Partial):
     ) -> None:
         A = self.by_columns() if columns else self
         _, bounds = A._sorted_rows()
-        _core.observed_mu(F, N, report, A.data, A.weights, A.indices, A.indptr, bounds, G, *step, amounts, team)
+        s = step
+        _core.observed_mu(
+            F, N, report, A.data, A.weights, A.indices, A.indptr, bounds, G, s.start, s.before, s.scale, s.sums,
+            s.order, s.l1, s.l2, s.beta, s.max_sweeps, s.tol, s.loss_beta, s.exponent, s.floors, amounts, team,
+        )  # fmt: skip
 
     def model_sums(self, G: np.ndarray, k: int, team: Team, *, columns: bool = False) -> np.ndarray:
         A = self.by_columns() if columns else self

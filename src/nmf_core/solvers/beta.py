@@ -8,11 +8,11 @@ import numpy as np
 from nmf_core import _core
 from nmf_core.data import BetaStep, Complete, factor_array
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.fit import ROUNDING, Fit, Method, Momentum, Side, WarmUp
+from nmf_core.solvers.fit import ROUNDING, SMALL, Fit, Method, Momentum, Side, WarmUp
 
 
 class Course(NamedTuple):
-    """When extrapolated updates, which are taken back where they fail, become longer than those that never fail.
+    """When accelerated updates, which are taken back where they fail, become longer than those that never fail.
 
     Attributes
     ----------
@@ -21,7 +21,9 @@ class Course(NamedTuple):
     bold : int
         Iterations after which the updates are longer.
     exponent : float
-        Of the longer ones, where it is larger than that of the others.
+        Of the longer ones, when they are extrapolated, where it is larger than that of the others.
+    turns : int
+        Of the longer ones: so many more follow each, for which only the numerators are computed anew.
 
     References
     ----------
@@ -32,15 +34,34 @@ class Course(NamedTuple):
     warm_up: WarmUp
     bold: int
     exponent: float
+    turns: int = 0
 
 
 # Multiplicative updates find their way much more slowly than coordinate descent: extrapolated after ten of them, fits
 # from random starts end up to 8 % above plain ones. Where the divergence is convex in the model, they are sooner on it.
 CONVEX = Course(WarmUp(20, 3), 20, 1.5)
+# Where few entries are stored, their numerators cost little beside the denominators, which the whole model makes. So
+# updates go on with new numerators; denominators are taken to grow like powers of the entries, half as fast as they
+# could at most. (A majoriser of the model's half alone: that of stored entries is minimised itself.)
+SPARSE = Course(WarmUp(7, 3), 3, 1.0, 3)
+# A stored entry takes the time of more entries of the model than this.
+STORED = 8
 # For beta below 1 the exponent that never raises the divergence makes steps half as long as they could mostly be.
 BELOW = Course(WarmUp(80, 3), 100, 1.0)
 # Above 2 that exponent is smaller still; of longer steps nothing is known.
 ABOVE = Course(WarmUp(80, 3), 100, 0.0)
+
+
+def course_of(beta: float, data: Complete) -> Course:
+    """How acceleration sets in for this beta."""
+    if not 1 <= beta <= 2:
+        return BELOW if beta < 1 else ABOVE
+    entries = data.shape[0] * data.shape[1]
+    turns = min(SPARSE.turns, entries // (STORED * max(1, data.n_stored)))
+    # Small data count as dense, so that every way to store them gives the same iterates up to rounding.
+    if turns == 0 or entries <= SMALL or beta in (1, 2):
+        return CONVEX
+    return SPARSE._replace(turns=turns)
 
 
 class BetaFit(Fit):
@@ -60,14 +81,14 @@ class BetaFit(Fit):
     """
 
     data: Complete
-    KEPT = (*Fit.KEPT, "S")
+    KEPT = (*Fit.KEPT, "S", "careful")
 
     def __init__(
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
         self.beta = problem.loss.beta
-        self.course = CONVEX if 1 <= self.beta <= 2 else BELOW if self.beta < 1 else ABOVE
+        self.course = course_of(self.beta, self.data)
         self.warm_up = self.course.warm_up
         m = self.data.shape[1]
         self.S = factor_array(m + (1 if self.beta == 1 else m), k, self.data.dtype)
@@ -94,8 +115,19 @@ class BetaFit(Fit):
         return W.F, Ht.F
 
     @property
+    def daring(self) -> bool:
+        # more updates follow each one, with denominators that may grow less than they could
+        return self.momentum is not None and self.course.turns > 0 and self.iteration >= self.course.bold
+
+    @property
     def noise(self) -> float:
         return ROUNDING[self.data.dtype.name] * self.mass
+
+    @property
+    def precise(self) -> bool:
+        # Where the model is much larger than X, this is worth to be known. In float32 roots have more digits than powers.
+        digits = self.data.dtype == np.float64 or self.beta == 1.5
+        return self.daring and digits and self.mass <= 2 * self.divergence
 
     def prepare(self) -> None:
         self.next_W(0.0)
@@ -119,11 +151,16 @@ class BetaFit(Fit):
         partner = Ht if side is W else W
         sums = self.sums(partner)
         scale = side.rescale(sums**2, beta)
-        bold = beta > 0 and self.iteration > self.course.bold
-        exponent = max(self.problem.loss.exponent, self.course.exponent) if bold else self.problem.loss.exponent
+        exponent, turns, bend = self.problem.loss.exponent, 0, 0.0
+        if self.daring:
+            # With a bend of beta - 1 the denominators grow at least as much as they could.
+            turns, bend = self.course.turns, (self.beta - 1) / (1 if self.careful else 2)
+            exponent = 1 / (2 - self.beta + bend)
+        elif beta > 0 and self.iteration > self.course.bold:
+            exponent = max(exponent, self.course.exponent)
         return BetaStep(
             side.F, side.plain, scale, sums.astype(side.F.dtype), side.order, side.penalty.l1, side.penalty.l2, beta,
-            max_sweeps, tol, self.beta, exponent, self.floors,
+            max_sweeps, tol, self.beta, exponent, self.floors, turns, bend,
         )  # fmt: skip
 
     def next_W(self, beta: float) -> None:
@@ -160,12 +197,20 @@ class BetaFit(Fit):
         W, Ht = self.sides
         W.F, W.spare = W.spare, W.F
         m = self.data.shape[1]
-        plain = Ht.plain if self.momentum is not None else None
         s = self.step(Ht, beta)
-        _core.factor_beta_pass(
-            Ht.F, plain, self.report, self.S[:m], self.S[m:], s.start, s.before, s.scale, s.sums, s.order, s.l1, s.l2,
-            s.beta, s.loss_beta, s.exponent, self.team,
-        )  # fmt: skip
+        up, down = self.S[:m], self.S[m:]
+        only_look = s._replace(start=W.F, before=W.F, max_sweeps=0)
+        report = self.report  # what the first update moves is the violation
+        for turn in range(1 + s.turns):
+            if turn:
+                up[:] = 0
+                report = np.zeros_like(report)
+                self.data.improve_beta(W.F, None, up, report, Ht.F, only_look, self.team)
+            plain = Ht.plain if self.momentum is not None and turn == s.turns else None
+            _core.factor_beta_pass(
+                Ht.F, plain, report, up, down, s.start, s.before, s.scale, s.sums, s.order, s.l1, s.l2, s.beta,
+                s.loss_beta, s.exponent, s.bend, self.team,
+            )  # fmt: skip
         self.report[3] = 0
         self.next_W(beta)
 

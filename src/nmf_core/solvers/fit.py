@@ -189,12 +189,16 @@ class Fit(ABC):
     W, H : ndarray
         Read-only views of the current factors, (n_samples, k) and (k, n_features).
     guarded : bool
-        Whether an iteration may have to be taken back even without extrapolation.
+        Whether an iteration may have to be taken back even without acceleration.
+    careful : bool
+        Whether steps are cut short so that the objective is sure to fall: in the iteration after one without
+        extrapolation that has raised it, and is taken back.
     warm_up : WarmUp
         How acceleration sets in.
     """
 
     guarded = False
+    careful = False
     warm_up = SLOW
     # Numbers, lists and arrays that an iteration leaves to the next one, but for those of sides and momentum.
     KEPT: ClassVar[tuple[str, ...]] = ("iteration", "divergence", "initial", "objectives", "violations", "times")
@@ -250,6 +254,11 @@ class Fit(ABC):
     @property
     def precise(self) -> bool:
         """Whether the divergence has all digits of the precision of X, because it is not what large numbers leave."""
+        return False
+
+    @property
+    def daring(self) -> bool:
+        """Whether the steps of an iteration that is not careful may raise the objective even without extrapolation."""
         return False
 
     @property
@@ -338,6 +347,10 @@ class Fit(ABC):
         assert momentum is not None
         before = self.objectives[-2] if len(self.objectives) > 1 else math.inf
         rise = self.objectives[-1] - before
+        self.careful = self.daring and not momentum.beta and not self.careful and rise > self.noise
+        if self.careful:
+            self.objectives[-1], self.divergence = before, divergence
+            return False
         if not momentum.beta or rise <= 0 or (rise <= self.noise and self.violations[-1] <= self.violations[-2]):
             self.objectives[-1] = min(self.objectives[-1], before)
             if self.iteration >= self.warm_up.iterations:

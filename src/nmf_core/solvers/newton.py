@@ -17,9 +17,6 @@ class NewtonFit(AlternatingFit):
 
     Attributes
     ----------
-    careful : bool
-        Whether steps are cut short so that the objective is sure to fall: in the iteration after one without
-        extrapolation that has raised it, and is taken back.
     last : (Side, ndarray of shape (1, k) or (n, k))
         The side that was improved last, and what its components added to the model.
     """
@@ -31,7 +28,6 @@ class NewtonFit(AlternatingFit):
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
-        self.careful = False
         self.last: tuple[Side, np.ndarray] | None = None
         self.total = self.data.sum()
         # Entries that nothing explains yet pull with finite force.
@@ -41,6 +37,10 @@ class NewtonFit(AlternatingFit):
             for side in self.sides
             if len(side.order)
         }
+
+    @property
+    def daring(self) -> bool:
+        return True
 
     @property
     def noise(self) -> float:
@@ -74,15 +74,6 @@ class NewtonFit(AlternatingFit):
             dtype.type(penalty.l2) * side.amounts, beta, max_sweeps, tol, self.floors[side], self.careful, side is Ht,
         )  # fmt: skip
         self.data.newton(to, plain, self.report, partner.F, step, self.team, columns=columns)
-
-    def succeeded(self, divergence: float) -> bool:
-        extrapolated = self.momentum is not None and self.momentum.beta
-        rise = self.objectives[-1] - self.objectives[-2] if len(self.objectives) > 1 else 0.0
-        self.careful = not extrapolated and not self.careful and rise > self.noise
-        if not self.careful:
-            return super().succeeded(divergence)
-        self.objectives[-1], self.divergence = self.objectives[-2], divergence
-        return False
 
     def measure(self, extrapolated: bool) -> tuple[float, float]:
         """The last pass has summed x (log(x / y) - 1); the sum of the model y is that of the factors' sums.
