@@ -1,4 +1,4 @@
-"""Accelerated fits of sparse data by a beta between 1 and 2, which look at stored entries more often than at the model."""
+"""Accelerated fits of sparse data by a beta between 1 and 2: they look at stored entries more often than at the model."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,7 @@ from divergences import divergence
 from problems import start
 
 from nmf_core import Checkpoint, factorize
-from nmf_core.data import as_container
-from nmf_core.data import RowBlocks
+from nmf_core.data import RowBlocks, as_container
 from nmf_core.problem import Problem
 from nmf_core.solvers import beta as beta_solver
 from nmf_core.solvers.beta import SPARSE, BetaFit, course_of

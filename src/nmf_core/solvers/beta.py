@@ -125,7 +125,7 @@ class BetaFit(Fit):
 
     @property
     def precise(self) -> bool:
-        # Where the model is much larger than X, this is worth to be known. In float32 roots have more digits than powers.
+        # Worth to be known where the model is much larger than X. In float32 roots have more digits than powers.
         digits = self.data.dtype == np.float64 or self.beta == 1.5
         return self.daring and digits and self.mass <= 2 * self.divergence
 

@@ -40,8 +40,10 @@ class MU(Solver):
 class ExtrapolatedMU(MU):
     """Multiplicative updates from an extrapolated pair, which is taken back where the objective has risen.
 
-    The first eighty iterations of a complete X are plain, after which an objective is reached in a fraction of the
-    iterations. For beta below 1 the exponent of extrapolated updates is 1 after a while (see `nmf_core.solvers.beta`).
+    The first iterations of a complete X are plain, eighty of them where beta is below 1 or above 2, after which an
+    objective is reached in a fraction of the iterations. For beta below 1 the exponent of extrapolated updates is 1
+    after a while. For beta between 1 and 2 each update of sparse data is followed by others for which only the stored
+    entries are looked at again (see `nmf_core.solvers.beta`).
 
     References
     ----------
