@@ -1,4 +1,4 @@
-"""Accelerated fits of sparse data by a beta between 1 and 2: they look at stored entries more often than at the model."""
+"""Accelerated fits of sparse data by a beta between 1 and 2: stored entries are looked at more often than the model."""
 
 import numpy as np
 import pytest
