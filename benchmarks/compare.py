@@ -11,7 +11,8 @@ median over interleaved repeats.
 
 For the Frobenius loss T' comes from max_iter = 1, 2, 4, ..., interpolated between the last two runs. For the others
 that would take hours: T' is the number of multiplicative updates that lead to f, counted with nmf_core's "mu", whose
-iterates are scikit-learn's (checked here after a few), times the seconds that one takes in scikit-learn.
+iterates are scikit-learn's (checked here after a few), times the seconds that one takes in scikit-learn; ">" says that
+so many as `--most-updates` did not suffice.
 
 The gap says whether ours stopped too early: its objective less that of scikit-learn's default run (max_iter=1000), in
 units of what is allowed, min(0.002 (f_base - f_sk), 0.01 f_sk), with f_base = ||X||^2 / 2 for the Frobenius loss and
@@ -125,8 +126,8 @@ def seconds_per_update(X, k, W, H, n_threads, loss):
     return float(np.median(took))
 
 
-def updates_to(X, k, W, H, goal, loss):
-    """Multiplicative updates until the objective is at most `goal`, infinite if that takes too many."""
+def updates_to(X, k, W, H, goal, loss, most=MOST_UPDATES):
+    """Multiplicative updates until the objective is at most `goal`, at most `most`, and whether that is reached."""
     result = nmf_core.factorize(
         X,
         k,
@@ -135,14 +136,15 @@ def updates_to(X, k, W, H, goal, loss):
         loss=loss,
         solver="mu",
         tol=0,
-        max_iter=MOST_UPDATES,
+        max_iter=most,
         callback=lambda state: state.objective <= goal,
     )
-    return result.n_iter if result.objective <= goal * (1 + 1e-6) else float("inf")
+    return result.n_iter, result.objective <= goal * (1 + 1e-6)
 
 
-def compare(loss, name, dtype, k, init, seed, repeats, n_threads):
-    """One row: median T, iterations, milliseconds per iteration, median T' / T, gap, and T' of one update over ours."""
+def compare(loss, name, dtype, k, init, seed, repeats, n_threads, most_updates=MOST_UPDATES):
+    """One row: median T, iterations, milliseconds per iteration, median T' / T, gap, T' of one update over ours, and
+    whether theirs got there at all."""
     X = problem(name, dtype)
     W, H = start(name, k, init, dtype, seed)
     loss = loss if loss in BETAS else float(loss)
@@ -157,21 +159,21 @@ def compare(loss, name, dtype, k, init, seed, repeats, n_threads):
         _, f_sk, _ = run_ours(X, k, W, H, n_threads, loss, solver="mu")
     else:
         f_sk = run_theirs(X, k, W, H, n_threads, 1000, tol=1e-4, loss=loss)[1]
-    updates = None
+    updates, reached = None, True
     for _ in range(repeats):
         seconds, f, result = run_ours(X, k, W, H, n_threads, loss)
         if loss == "frobenius":
             theirs, ratio = seconds_to(X, k, W, H, n_threads, f), float("nan")
         else:
             if updates is None:  # f is the same every time
-                updates = updates_to(X, k, W, H, f, loss)
+                updates, reached = updates_to(X, k, W, H, f, loss, most_updates)
             theirs = update * updates
             mu = run_ours(X, k, W, H, n_threads, loss, solver="mu", tol=0, max_iter=11)[2].history.seconds
             ratio = update / ((mu[-1] - mu[0]) / 10)
         rounds.append((seconds, result.n_iter, theirs / seconds, ratio))
     gap = (f - f_sk) / min(0.002 * (f_base - f_sk), 0.01 * f_sk)
     seconds, n_iter, faster, ratio = np.median(np.array(rounds), axis=0)
-    return seconds, n_iter, 1e3 * seconds / n_iter, faster, gap, ratio
+    return seconds, n_iter, 1e3 * seconds / n_iter, faster, gap, ratio, reached
 
 
 def main():
@@ -183,6 +185,7 @@ def main():
     parser.add_argument("--start", choices=["nndsvda", "random"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--most-updates", type=int, default=MOST_UPDATES)
     args = parser.parse_args()
     nmf_core.show_config()
     print(
@@ -199,12 +202,14 @@ def main():
                 if args.start and init != args.start:
                     continue
                 rows = [
-                    compare(loss, name, dtype, k, init, seed, args.repeats, args.threads) for seed in range(n_seeds)
+                    compare(loss, name, dtype, k, init, seed, args.repeats, args.threads, args.most_updates)
+                    for seed in range(n_seeds)
                 ]
-                seconds, n_iter, each, faster, gap, ratio = np.median(np.array(rows), axis=0)
+                seconds, n_iter, each, faster, gap, ratio, reached = np.median(np.array(rows), axis=0)
+                faster = f"{'' if reached == 1 else '>'}{faster:.1f}x"
                 print(
                     f"{loss:<16} {name:<18} {dtype:<8} {k:>3} {init:<8} {seconds:8.3f} {n_iter:5.0f} {each:8.2f} "
-                    f"{faster:8.1f}x {gap:7.2f} {ratio:9.1f}x",
+                    f"{faster:>9} {gap:7.2f} {ratio:9.1f}x",
                     flush=True,
                 )
 

@@ -1,4 +1,4 @@
-"""Accelerated fits of sparse data by a beta between 1 and 2: stored entries are looked at more often than the model."""
+"""Accelerated fits of sparse data: between 1 and 2 stored entries are looked at more often than the model."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from nmf_core import Checkpoint, factorize
 from nmf_core.data import RowBlocks, as_container
 from nmf_core.problem import Problem
 from nmf_core.solvers import beta as beta_solver
-from nmf_core.solvers.beta import SPARSE, BetaFit, course_of
+from nmf_core.solvers.beta import BELOW, SPARSE, BetaFit, course_of
 
 K = 5
 BETAS = [1.2, 1.5, 1.8]
@@ -73,6 +73,19 @@ def test_fewer_iterations_to_the_same_objective(beta, penalty, monkeypatch):
     for n in (30, 60, 120):
         assert quick[4 * n // 5] <= slow[n]
     assert quick[-1] <= slow[-1]
+
+
+@pytest.mark.parametrize("penalty", [{}, {"alpha_W": 1e-4, "alpha_H": 2e-4, "l1_ratio": 0.5}], ids=["", "penalty"])
+@pytest.mark.parametrize("beta", [0.2, 0.5, 0.8])
+def test_below_1_acceleration_sets_in_sooner_than_on_dense_data(beta, penalty, monkeypatch):
+    A = sp.csr_array(X)
+    quick = fit(A, beta, max_iter=300, **penalty).history.objective
+    monkeypatch.setattr(beta_solver, "SPARSE_BELOW", BELOW)
+    slow = fit(A, beta, max_iter=300, **penalty).history.objective
+    for n in (60, 80, 100):
+        assert quick[4 * n // 5] <= slow[n]
+    assert quick[-1] <= 1.001 * slow[-1]
+    assert (np.diff(quick) <= 1e-12 * quick[0]).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

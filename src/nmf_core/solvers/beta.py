@@ -47,21 +47,24 @@ SPARSE = Course(WarmUp(7, 3), 3, 1.0, 3)
 # A stored entry takes the time of more entries of the model than this.
 STORED = 8
 # For beta below 1 the exponent that never raises the divergence makes steps half as long as they could mostly be.
+# Where few entries are stored, half the patience leads to the same minima, or lower ones.
 BELOW = Course(WarmUp(80, 3), 100, 1.0)
+SPARSE_BELOW = Course(WarmUp(40, 3), 40, 1.0)
 # Above 2 that exponent is smaller still; of longer steps nothing is known.
 ABOVE = Course(WarmUp(80, 3), 100, 0.0)
 
 
 def course_of(beta: float, data: Complete) -> Course:
     """How acceleration sets in for this beta."""
-    if not 1 <= beta <= 2:
-        return BELOW if beta < 1 else ABOVE
     entries = data.shape[0] * data.shape[1]
     turns = min(SPARSE.turns, entries // (STORED * max(1, data.n_stored)))
     # Small data count as dense, so that every way to store them gives the same iterates up to rounding.
-    if turns == 0 or entries <= SMALL or beta in (1, 2):
-        return CONVEX
-    return SPARSE._replace(turns=turns)
+    sparse = turns > 0 and entries > SMALL
+    if beta < 1:
+        return SPARSE_BELOW if sparse else BELOW
+    if beta > 2:
+        return ABOVE
+    return SPARSE._replace(turns=turns) if sparse and 1 < beta < 2 else CONVEX
 
 
 class BetaFit(Fit):

@@ -40,9 +40,9 @@ class MU(Solver):
 class ExtrapolatedMU(MU):
     """Multiplicative updates from an extrapolated pair, which is taken back where the objective has risen.
 
-    The first iterations of a complete X are plain, eighty of them where beta is below 1 or above 2, after which an
-    objective is reached in a fraction of the iterations. For beta below 1 the exponent of extrapolated updates is 1
-    after a while. For beta between 1 and 2 each update of sparse data is followed by others for which only the stored
+    The first iterations of a complete X are plain, eighty of them where beta is above 2, or below 1 and X dense (forty
+    where it is sparse), after which an objective is reached in a fraction of the iterations. For beta below 1 the
+    exponent of extrapolated updates is 1 after a while. For beta between 1 and 2 each update of sparse data is followed by others for which only the stored
     entries are looked at again (see `nmf_core.solvers.beta`).
 
     References
