@@ -570,6 +570,10 @@ def keep_parts(F, factors, least, fill):
     F[:, : len(factors)] = np.where(kept >= F.dtype.type(least), kept, F.dtype.type(fill))
 
 
+def factor_product(F, T):
+    F[:] = F[:, : len(T)].astype(np.float64) @ T
+
+
 def factor_gram(FtF, F):
     add_grams(FtF, F, None, len(FtF))
 

@@ -200,6 +200,9 @@ def problem(
         values["FtF"] = rng.random((k, ld))
     elif name == "part_squares":
         values |= {"F": rng.standard_normal((n, ld)).astype(dtype), "squares": rng.random((2, k))}
+    elif name == "factor_product":
+        values["T"] = np.zeros((k, ld), dtype=dtype)
+        values["T"][:, :k] = rng.standard_normal((k, k))
     elif name == "keep_parts":
         values |= {"factors": rng.standard_normal(k).astype(dtype), "least": 0.1, "fill": 0.3}
     elif name == "held_update":
@@ -396,10 +399,15 @@ def test_gram_matrix_before_extrapolation(name, choice, shape, dtype):
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("shape", [(70, 41), (1200, 110)])
-@pytest.mark.parametrize("name", ["dense_pass", "csr_pass", "dense_beta_pass", "csr_beta_pass"])
-@pytest.mark.parametrize("loss_beta", DEALT)
-def test_the_first_half_of_statistics_alone(name, loss_beta, shape, dtype):
-    values = problem(name, *shape, 10, 12, dtype, max_sweeps=0, loss_beta=loss_beta)
+@each(
+    {
+        words: (name, choice)
+        for words, (name, choice) in those_with("S", "max_sweeps", betas=DEALT).items()
+        if choice.get("method", 0) == 0
+    }
+)
+def test_the_first_half_of_statistics_alone(name, choice, shape, dtype):
+    values = problem(name, *shape, 10, 12, dtype, **(choice | {"max_sweeps": 0}))
     m = shape[1]
     whole = run(_core, name, values, _core.Team(2))["S"]
     room = values["S"].copy()

@@ -337,6 +337,11 @@ def keep_parts(
     fill: float,
     team: Team,
 ) -> None: ...
+def factor_product(
+    F: NDArray[Any],
+    T: NDArray[Any],
+    team: Team,
+) -> None: ...
 def factor_sums(
     sums: NDArray[np.float64],
     F: NDArray[Any],

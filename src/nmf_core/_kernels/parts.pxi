@@ -1,4 +1,4 @@
-# Positive and negative parts of singular vectors, of which starts are made.
+# Singular vectors, and their positive and negative parts, of which starts are made.
 
 
 # squares (2, k) += the squared lengths of both parts of the first k columns of F, in double; blocks of rows added in
@@ -25,7 +25,7 @@ cdef void add_part_squares(double* sums, const real* F, Py_ssize_t rows, Py_ssiz
     for i in range(rows):
         for c in range(k):
             f = F[i * ld + c]
-            positive = f if f > 0 else 0  # a maximum: no branch
+            positive = 0.5 * (f + fabs(f))  # no branch: signs are random
             sums[c] += positive * positive
             sums[k + c] += (f - positive) * (f - positive)
 
@@ -46,3 +46,22 @@ cdef void keep_part_of_row(real* F, const real* factors, Py_ssize_t k, real leas
     for c in range(k):
         f = F[c] * factors[c]
         F[c] = f if f >= least else fill
+
+
+# F (n, ld) = its first k columns @ T (k, ld), in place; rows are taken in tiles. Bytes: F twice.
+def factor_product(real[:, ::1] F, const real[:, ::1] T, Team team not None):
+    cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], k = T.shape[0], b
+    cdef int n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k * ld // THREAD_WORK)
+    cdef real* tiles
+    if n == 0:
+        return
+    tiles = <real*>team.reserve(n_threads * TILE * ld * sizeof(real))
+    for b in prange((n + TILE - 1) // TILE, nogil=True, schedule="static", num_threads=n_threads):
+        multiply_tile(team.level, &F[b * TILE, 0], min(<Py_ssize_t>TILE, n - b * TILE), ld, &T[0, 0], k,
+                      tiles + threadid() * TILE * ld)
+
+
+cdef void multiply_tile(int level, real* F, Py_ssize_t rows, Py_ssize_t ld, const real* T, Py_ssize_t k,
+                        real* tile) noexcept nogil:
+    product(level, SET, rows, ld, k, F, ld, 1, T, ld, tile, ld)
+    memcpy(F, tile, rows * ld * sizeof(real))

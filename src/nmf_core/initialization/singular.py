@@ -12,7 +12,7 @@ ROWS = 4096  # of a block, so that what is made of it stays in the cache
 SMALL = 100_000  # so many entries are no trouble in double
 # Of the singular value decomposition. An iteration more helps as much as many directions more and costs less: with
 # four, rows of 20 components still fit into two cache lines. Better triplets do not make a better start.
-OVERSAMPLING, POWER_ITERATIONS = 4, 5
+OVERSAMPLING, POWER_ITERATIONS = 4, 4
 LEAST = 1e-6  # smaller entries of a start by singular vectors are zeros
 
 
@@ -49,7 +49,7 @@ def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team
     # the largest first
     s, vectors = s[::-1][:k], vectors[:, ::-1][:, :k]
     for F, T in ((Q, vectors * (s > 0)), (Y, vectors * divide(np.ones_like(s), s))):
-        over_rows(F, _multiply, size, T, team=team)
+        over_rows(F, _multiply, T, team=team)
     U, V = (Y, Q) if tall else (Q, Y)
     return U, s, V
 
@@ -75,11 +75,15 @@ def compress(
 def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.RandomState, team: Team) -> np.ndarray:
     """About the `size` strongest directions of the shorter side of X, where a basis costs less: a factor array.
 
-    Orthonormal if there were power iterations. The later ones are of ``A - shift * I``, A being X.T @ X or X @ X.T, and
-    the shift half of its smallest eigenvalue that has been met: directions of smaller ones fade faster.
+    Orthonormal if there were power iterations. From the third on they are a Chebyshev polynomial of A, which is
+    X.T @ X or X @ X.T: it stays small where eigenvalues are below about one of those met that are not wanted, and
+    grows faster above than powers do.
 
     References
     ----------
+    Y. Zhou, Y. Saad, M. L. Tiago and J. R. Chelikowsky (2006), "Self-consistent-field calculations using
+    Chebyshev-filtered subspace iteration", doi:10.1016/j.jcp.2006.03.017.
+
     X. Feng, W. Yu, Y. Xie and J. Tang (2024), "Algorithm 1043: Faster randomized SVD with dynamic shifts",
     doi:10.1145/3660629.
     """
@@ -88,21 +92,32 @@ def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.R
     # The last iteration brings what float32 lacks.
     rough = (power_iterations > 1 and data.in_single()) or data
     # any numbers around zero will do
-    Q = padded(rng.randint(-128, 128, size=(min(n, m), size), dtype=np.int8) + 0.5, rough.dtype)
+    Q = padded(rng.randint(-128, 128, size=(min(n, m), size), dtype=np.int8), rough.dtype)
+    Q[:, :size] += rough.dtype.type(0.5)
     if tall == data.transposed:  # a factor of the rows that are visited
         Q = placed(data, Q)
-    shift = 0.0
+    # If these are all directions there are, none is unwanted, and must not lie where the polynomial has a root.
+    unwanted = OVERSAMPLING // 2 if size < min(n, m) else 0
+    shift, share = 0.0, 0.5
+    last: np.ndarray | None = None
     for iteration in range(power_iterations):
         used = data if iteration == power_iterations - 1 else rough
         if Q.dtype != used.dtype:
             Q = padded(Q[:, :size], used.dtype)
+            last = None if last is None else padded(last[:, :size], used.dtype)
         product = round_trip(used, Q, team, tall)
         if shift:
             over_rows(product, _subtract, shift, Q, team=team)
+        if last is not None:  # of the three-term recurrence
+            over_rows(product, _subtract, share * shift**2, last, team=team)
+            share = 0.25
+        T, values = _orthonormalize(product, size, team)
+        if shift:
+            over_rows(Q, _multiply, T, team=team)
+            last = Q
         Q = product
-        least = _orthonormalize(Q, size, team)
         if iteration > 0:  # what the start became tells nothing: it was not orthonormal
-            shift = max(shift, (least + shift) / 2)
+            shift = max(shift, (values[min(unwanted, size - 1)] + shift) / 2)
     return Q
 
 
@@ -113,28 +128,25 @@ def _subtract(Y: np.ndarray, factor: float, Q: np.ndarray, team: Team) -> None:
         Y[rows] -= Y.dtype.type(factor) * Q[rows]
 
 
-def _multiply(Y: np.ndarray, columns: int, T: np.ndarray, team: Team) -> None:
-    """Y @ T for the first columns, in place; T may have fewer columns than rows."""
-    G = np.zeros((columns, Y.shape[1]), dtype=Y.dtype)
+def _multiply(Y: np.ndarray, T: np.ndarray, team: Team) -> None:
+    """The first columns of Y @ T, in place; the others become zeros. T may have fewer columns than rows."""
+    G = np.zeros((len(T), Y.shape[1]), dtype=Y.dtype)
     G[:, : T.shape[1]] = T
-    block = np.empty((min(ROWS, len(Y)), Y.shape[1]), dtype=Y.dtype)
-    for first in range(0, len(Y), ROWS):
-        rows = Y[first : first + ROWS]
-        _core.dense_product(block[: len(rows)], rows[:, :columns], G, team)
-        rows[:] = block[: len(rows)]
+    _core.factor_product(Y, G, team)
 
 
-def _orthonormalize(Y: np.ndarray, columns: int, team: Team) -> float:
+def _orthonormalize(Y: np.ndarray, columns: int, team: Team) -> tuple[np.ndarray, np.ndarray]:
     """Replace the first columns of Y by an orthonormal basis; directions that are lost in rounding become zeros.
 
     From the eigenvectors of Y.T @ Y, a fraction of the cost of a QR decomposition. Orthonormal up to rounding times the
-    squared condition of Y, so twice where that matters. Y is modified in place. Returns its smallest singular value.
+    squared condition of Y, so twice where that matters. Y is modified in place. Returns what it was multiplied by, and
+    its singular values, the smallest first.
     """
-    values, vectors = np.linalg.eigh(over_rows(Y, gram_in_double, columns, team=team))
-    used = values > 1e-14 * values[-1]
-    inverse = divide(used.astype(np.float64), np.sqrt(np.where(used, values, 0)))
-    over_rows(Y, _multiply, columns, vectors * inverse, team=team)
-    return float(np.sqrt(max(values[0], 0.0)))
+    squares, vectors = np.linalg.eigh(over_rows(Y, gram_in_double, columns, team=team))
+    used = squares > 1e-14 * squares[-1]
+    T = vectors * divide(used.astype(np.float64), np.sqrt(np.where(used, squares, 0)))
+    over_rows(Y, _multiply, T, team=team)
+    return T, np.sqrt(np.maximum(squares, 0))
 
 
 def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team, fill: float = 0.0) -> Factors:

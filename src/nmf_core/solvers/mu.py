@@ -42,8 +42,8 @@ class ExtrapolatedMU(MU):
 
     The first iterations of a complete X are plain, eighty of them where beta is above 2, or below 1 and X dense (forty
     where it is sparse), after which an objective is reached in a fraction of the iterations. For beta below 1 the
-    exponent of extrapolated updates is 1 after a while. For beta between 1 and 2 each update of sparse data is followed by others for which only the stored
-    entries are looked at again (see `nmf_core.solvers.beta`).
+    exponent of extrapolated updates is 1 after a while. For beta between 1 and 2 each update of sparse data is
+    followed by others for which only the stored entries are looked at again (see `nmf_core.solvers.beta`).
 
     References
     ----------
