@@ -197,13 +197,13 @@ def _divergence(x, y, beta) -> float:
         some = x > 0
         return float(np.sum(x[some] * np.log(x[some] / y[some]))) - float(x.sum()) + float(y.sum())
     root = np.sqrt(y)
-    if beta == 1.5:  # powers would take most of the time
-        y_b, y_b1 = root * y, root
-    else:
-        with np.errstate(divide="ignore"):  # an infinite one does not count, as X is zero there
+    with np.errstate(divide="ignore", invalid="ignore"):  # an infinite one does not count, as X is zero there
+        if beta == 1.5:  # powers would take most of the time
+            y_b, y_b1 = root * y, root
+        else:
             y_b, y_b1 = (root, 1 / root) if beta == 0.5 else (y**beta, y ** (beta - 1))
-    total = float(np.sum(x**beta)) + (beta - 1) * float(y_b.sum()) - beta * float(np.sum(x * y_b1, where=x > 0))
-    return total / (beta * (beta - 1))
+        cross = float(np.sum(x * y_b1, where=x > 0))
+    return (float(np.sum(x**beta)) + (beta - 1) * float(y_b.sum()) - beta * cross) / (beta * (beta - 1))
 
 
 def rank_one(X):
