@@ -186,7 +186,7 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
 #define NMF_HALF_LANES 1
 #endif
 
-/* Calls a function for up to four vectors and perhaps a half one, which it gets as literals. */
+/* Calls a function for up to eight vectors, or less and a half one, which it gets as literals. */
 #define NMF_BY_WIDTH(panel, into, vectors, tail, ...)                                                                  \
     switch (2 * (vectors) + (tail)) {                                                                                  \
     case 1: panel(into, 0, 1, __VA_ARGS__); break;                                                                     \
@@ -197,6 +197,14 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
     case 6: panel(into, 3, 0, __VA_ARGS__); break;                                                                     \
     case 7: panel(into, 3, 1, __VA_ARGS__); break;                                                                     \
     case 8: panel(into, 4, 0, __VA_ARGS__); break;                                                                     \
+    case 9: panel(into, 4, 1, __VA_ARGS__); break;                                                                     \
+    case 10: panel(into, 5, 0, __VA_ARGS__); break;                                                                    \
+    case 11: panel(into, 5, 1, __VA_ARGS__); break;                                                                    \
+    case 12: panel(into, 6, 0, __VA_ARGS__); break;                                                                    \
+    case 13: panel(into, 6, 1, __VA_ARGS__); break;                                                                    \
+    case 14: panel(into, 7, 0, __VA_ARGS__); break;                                                                    \
+    case 15: panel(into, 7, 1, __VA_ARGS__); break;                                                                    \
+    case 16: panel(into, 8, 0, __VA_ARGS__); break;                                                                    \
     default: break;                                                                                                    \
     }
 
@@ -246,7 +254,7 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
             at = *ahead;                                                                                               \
         for (ptrdiff_t r = first; r < last; r++) {                                                                     \
             NMF_REAL *f = R + r * ldr;                                                                                 \
-            NMF_NAME(full) row[4];                                                                                     \
+            NMF_NAME(full) row[8];                                                                                     \
             NMF_HALF_VECTOR rest = (NMF_HALF_VECTOR){0};                                                               \
             NMF_UNROLL for (int v = 0; v < wide; v++) row[v] =                                                         \
                 into ? *(const NMF_NAME(full) *)(f + v * NMF_FULL) : (NMF_NAME(full)){0};                              \
@@ -290,7 +298,7 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
         const int into, ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices,                   \
         const index *begin, const index *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R, ptrdiff_t ldr)                  \
     {                                                                                                                  \
-        const ptrdiff_t panel = 4 * NMF_FULL, whole = width / NMF_FULL;                                                \
+        const ptrdiff_t panel = 8 * NMF_FULL, whole = width / NMF_FULL;                                                \
         const int tail = width - whole * NMF_FULL >= NMF_HALF_LANES;                                                   \
         const ptrdiff_t done = whole * NMF_FULL + tail * NMF_HALF_LANES;                                               \
         nmf_place at;                                                                                                  \
@@ -302,11 +310,11 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
                          end, G, ldg, R, ldr)                                                                          \
         else                                                                                                           \
             for (ptrdiff_t r = 0; r < rows; r++) {                                                                     \
-                NMF_NAME(sparse_panel_##tag)(into, 4, 0, &at, (done - panel) * NMF_SIZE, r, r + 1, rows, data,         \
+                NMF_NAME(sparse_panel_##tag)(into, 8, 0, &at, (done - panel) * NMF_SIZE, r, r + 1, rows, data,         \
                                              indices, begin, end, G, ldg, R, ldr);                                     \
                 for (ptrdiff_t w = panel; w < done; w += panel) {                                                      \
                     const ptrdiff_t left = (done - w) / NMF_FULL;                                                      \
-                    NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, left < 4 ? left : 4, left < 4 && tail, NULL, 0,   \
+                    NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, left < 8 ? left : 8, left < 8 && tail, NULL, 0,   \
                                  r, r + 1, rows, data, indices, begin, end, G + w, ldg, R + w, ldr)                    \
                 }                                                                                                      \
             }                                                                                                          \
