@@ -63,7 +63,9 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 /* Coordinates whose gradients come from one product of matrices, corrected by a triangle afterwards. */
 #define NMF_GROUP 4
 /* Lines of factor rows that a sparse product has asked for and not used yet. */
-#define NMF_LINES 64
+#define NMF_LINES 128
+/* Which entries those are. */
+enum { NMF_STRAIGHT = 1, NMF_WALK = 2 };
 
 #if defined(__GNUC__)
 #define NMF_PREFETCH(p) __builtin_prefetch(p)
@@ -228,10 +230,10 @@ typedef struct {
 
 #define NMF_DISPATCH_CSR(tag, real, itag, index)                                                                       \
     static inline void gather_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,             \
-                                             const index *indices, const index *begin, const index *end,               \
-                                             const real *B, ptrdiff_t ldb, real *C, ptrdiff_t ldc)                     \
+                                             const index *indices, const index *indptr, const real *B, ptrdiff_t ldb,  \
+                                             real *C, ptrdiff_t ldc)                                                   \
     {                                                                                                                  \
-        NMF_PICK(gather_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, B, ldb, C, ldc); \
+        NMF_PICK(gather_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, indptr, B, ldb, C, ldc); \
     }                                                                                                                  \
     static inline void scatter_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,            \
                                               const index *indices, const index *begin, const index *end,              \

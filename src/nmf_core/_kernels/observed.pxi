@@ -185,10 +185,12 @@ cdef void split_known(const Job* job, const real* f, index* _, const real* weigh
     cdef real* T = Y + CHUNK
     cdef real* part = numerator + 2 * ld
     cdef const index* indices = <const index*>job.indices
-    cdef index p = (<const index*>job.indptr)[i], end = (<const index*>job.indptr)[i + 1], zero = 0, count
+    cdef index p = (<const index*>job.indptr)[i], end = (<const index*>job.indptr)[i + 1], count
+    cdef index[2] bounds
     memset(numerator, 0, 2 * ld * sizeof(real))
     while p < end:
         count = min(<index>CHUNK, end - p)
+        bounds[0], bounds[1] = 0, count
         row_dots(job.level, ld, count, job.stored - p, indices + p, f, <const real*>job.G, ld, Y)
         split(job.level, LOSS, job.loss_beta, (<const real*>job.floors)[i], count, <const real*>job.data + p, Y, T,
               NULL)
@@ -199,10 +201,10 @@ cdef void split_known(const Job* job, const real* f, index* _, const real* weigh
             for c in range(count):
                 Y[c] *= weights[p + c]
                 T[c] *= weights[p + c]
-        gather(job.level, 1, ld, T, indices + p, &zero, &count, <const real*>job.G, ld, part, ld)
+        gather(job.level, 1, ld, T, indices + p, bounds, <const real*>job.G, ld, part, ld)
         for c in range(ld):
             numerator[c] += part[c]
-        gather(job.level, 1, ld, Y, indices + p, &zero, &count, <const real*>job.G, ld, part, ld)
+        gather(job.level, 1, ld, Y, indices + p, bounds, <const real*>job.G, ld, part, ld)
         for c in range(ld):
             numerator[ld + c] += part[c]
         p += count

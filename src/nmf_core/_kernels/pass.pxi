@@ -11,6 +11,7 @@ cdef enum:
     GROUP_ROWS = 256         # at least so many rows a group: what it saves must outweigh adding it up
     LANE_BYTES = 1 << 20     # a piece of dense X that stays in the second cache level between its two products
     CSR_ROWS = 1024          # rows of a piece of X in CSR, some times what sums are taken over in registers
+    CROSS_ROWS = 256         # whose cross is found at once: sweeps in between take the first cache level from G
     LANES_BYTES = 1 << 25    # at most so much memory for the statistics of all groups
     SLAB_BYTES = 1 << 21     # a piece of X that stays in the caches of all threads together
     THREAD_WORK = 1 << 20    # multiply-adds that are worth waking a thread for
@@ -38,15 +39,27 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
                 ld, C, ld)
     else:
         gather(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
-               <const index*>job.indptr + first, <const index*>job.indptr + first + 1,
-               <const real*>job.G, ld, C, ld)
-    improve_rows(job, F, cross, first, rows, C + TILE * ld, job.report + REPORT * (first // NARROW))
+               <const index*>job.indptr + first, <const real*>job.G, ld, C, ld)
+    improve_rows(job, F, cross, first, rows, C + block_rows(job) * ld, job.report + REPORT * (first // NARROW))
+
+
+# The most rows that improve_block takes.
+cdef inline Py_ssize_t block_rows(const Job* job) noexcept nogil:
+    return TILE if job.halves or job.data == NULL else CROSS_ROWS
+
+
+# Rows of a block where blocks are dealt out: few rows are no cheaper than a tile, nor few tiles than many, but every
+# thread should have some.
+cdef inline Py_ssize_t dealt_rows(Py_ssize_t n, Py_ssize_t most, int n_threads) noexcept nogil:
+    if n_threads == 1 or n >= 4 * most * n_threads:
+        return most
+    return TILE if n >= 4 * TILE * n_threads else NARROW
 
 
 # Scratch memory of one thread in bytes, a multiple of a cache line.
 cdef inline size_t thread_bytes(const Job* job, real* _) noexcept nogil:
     cdef Py_ssize_t size = split_size(job.ld) if job.halves else max(
-        TILE * job.ld + scratch_size(_, job.method, job.level, job.k, job.ld), job.k * job.ld)
+        block_rows(job) * job.ld + scratch_size(_, job.method, job.level, job.k, job.ld), job.k * job.ld)
     return (sizeof(real) * size + 63) // 64 * 64
 
 
@@ -116,18 +129,25 @@ cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, re
         first = stop
 
 
-# gram += F.T F of some rows, which `some` (k x ld) takes first: by tiles, pieces and groups few numbers are added each
-# time, so that their sum is hardly rounded more often than once.
+# gram += F.T F of some rows, whose upper half `some` (k x ld) takes first: by tiles, pieces and groups few numbers are
+# added each time, so that their sum is hardly rounded more often than once.
 cdef void add_gram_of(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t end, real* gram,
                       real* some) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, rows, i
-    memset(some, 0, job.k * ld * sizeof(real))
+    cdef Py_ssize_t ld = job.ld, k = job.k, strip = lanes(job.level, gram), rows, c, i
+    memset(some, 0, k * ld * sizeof(real))
     while first < end:
         rows = min(<Py_ssize_t>TILE, end - first)
-        product(job.level, ADD, job.k, ld, rows, F + first * ld, 1, ld, F + first * ld, ld, some, ld)
+        c = 0
+        while c < k:  # from the diagonal on
+            product(job.level, ADD, min(strip, k - c), ld - c, rows, F + first * ld + c, 1, ld, F + first * ld + c, ld,
+                    some + c * ld + c, ld)
+            c += strip
         first += rows
-    for i in range(job.k * ld):
-        gram[i] += some[i]
+    for c in range(k):
+        gram[c * ld + c] += some[c * ld + c]
+        for i in range(c + 1, k):
+            gram[c * ld + i] += some[c * ld + i]
+            gram[i * ld + c] += some[c * ld + i]
 
 
 # The halves of the other factor's gradient, of some rows of F.
@@ -148,6 +168,7 @@ cdef void split_statistics(const Job* job, real* F, index* _, Py_ssize_t first, 
 # A group of rows from beginning to end: each piece is improved and its statistics taken while it is in the cache.
 cdef void run_lane(const Job* job, real* F, index* _, real* parts, Py_ssize_t g, int thread) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, first = job.groups[g], end = job.groups[g + 1], piece = CSR_ROWS, rows, b
+    cdef Py_ssize_t block = block_rows(job)
     cdef real* S = group_statistics(job, parts, g)
     if g > 0:
         memset(S, 0, job.height * ld * sizeof(real))
@@ -156,8 +177,8 @@ cdef void run_lane(const Job* job, real* F, index* _, real* parts, Py_ssize_t g,
         piece = min(max(piece, NARROW), 4 * TILE)
     while first < end:
         rows = min(piece, end - first)
-        for b in range((rows + TILE - 1) // TILE):
-            improve_block(job, F, _, first + b * TILE, min(TILE, rows - b * TILE), thread)
+        for b in range((rows + block - 1) // block):
+            improve_block(job, F, _, first + b * block, min(block, rows - b * block), thread)
         if job.halves:
             split_statistics(job, F, _, first, rows, S, thread)
         elif job.X != NULL:
@@ -213,8 +234,7 @@ cdef void add_columns(const Job* job, real* F, index* _, real* parts, Py_ssize_t
 # Any X, slab by slab: the threads share the rows to improve them, then the columns to add their statistics.
 cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nogil:
     cdef Py_ssize_t n = job.n, ld = job.ld, slab = n, first, rows, b, s, t, g, tasks = 0
-    # a tile of few rows is no cheaper than a full one, but every thread should have some
-    cdef Py_ssize_t block = NARROW if n < 4 * TILE * job.n_threads and job.n_threads > 1 else TILE
+    cdef Py_ssize_t block = dealt_rows(n, block_rows(job), job.n_threads)
     if job.X != NULL:
         slab = max(SLAB_BYTES // (max(1, job.m) * <Py_ssize_t>sizeof(real)) // TILE, 1) * TILE
         tasks = (job.m + COLUMNS - 1) // COLUMNS
@@ -515,14 +535,15 @@ def csr_product(real[:, ::1] C, const real[::1] data, const index[::1] indices, 
                 const real[:, ::1] G, Team team not None):
     cdef Py_ssize_t n = C.shape[0], ld = C.shape[1], b, stored = data.shape[0]
     cdef int level = team.level, n_threads = team.n_threads
+    cdef Py_ssize_t block = dealt_rows(n, CROSS_ROWS, n_threads)
     if n == 0:
         return
     if stored == 0:
         C[:, :] = 0
         return
-    for b in prange((n + TILE - 1) // TILE, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
-        gather(level, min(TILE, n - b * TILE), ld, &data[0], &indices[0], &indptr[b * TILE], &indptr[b * TILE] + 1,
-               &G[0, 0], ld, &C[b * TILE, 0], ld)
+    for b in prange((n + block - 1) // block, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
+        gather(level, min(block, n - b * block), ld, &data[0], &indices[0], &indptr[b * block], &G[0, 0], ld,
+               &C[b * block, 0], ld)
 
 
 # splits[s, i]: the first entry of row i whose column is at least bounds[s]. Bytes: log2(row length) entries a row.

@@ -34,17 +34,13 @@ cdef extern from "kernels.h" nogil:
     double dot_f(int level, Py_ssize_t n, const float* a, const float* b)
     double dot_d(int level, Py_ssize_t n, const double* a, const double* b)
     void gather_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
-                    const int32_t* begin, const int32_t* end, const float* B, Py_ssize_t ldb,
-                    float* C, Py_ssize_t ldc)
+                    const int32_t* indptr, const float* B, Py_ssize_t ldb, float* C, Py_ssize_t ldc)
     void gather_f_l(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int64_t* indices,
-                    const int64_t* begin, const int64_t* end, const float* B, Py_ssize_t ldb,
-                    float* C, Py_ssize_t ldc)
+                    const int64_t* indptr, const float* B, Py_ssize_t ldb, float* C, Py_ssize_t ldc)
     void gather_d_i(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
-                    const int32_t* begin, const int32_t* end, const double* B, Py_ssize_t ldb,
-                    double* C, Py_ssize_t ldc)
+                    const int32_t* indptr, const double* B, Py_ssize_t ldb, double* C, Py_ssize_t ldc)
     void gather_d_l(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int64_t* indices,
-                    const int64_t* begin, const int64_t* end, const double* B, Py_ssize_t ldb,
-                    double* C, Py_ssize_t ldc)
+                    const int64_t* indptr, const double* B, Py_ssize_t ldb, double* C, Py_ssize_t ldc)
     void scatter_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
                      const int32_t* begin, const int32_t* end, const float* F, Py_ssize_t ldf,
                      float* S, Py_ssize_t lds)
@@ -84,19 +80,18 @@ cdef inline void product(int level, int mode, Py_ssize_t rows, Py_ssize_t width,
 
 
 cdef inline void gather(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const index* indices,
-                        const index* begin, const index* end, const real* B, Py_ssize_t ldb, real* C,
-                        Py_ssize_t ldc) noexcept nogil:
+                        const index* indptr, const real* B, Py_ssize_t ldb, real* C, Py_ssize_t ldc) noexcept nogil:
     """C = X @ B for CSR rows of X: B's rows are gathered, C's row stays in registers."""
     if real is float:
         if index is int32_t:
-            gather_f_i(level, rows, width, data, indices, begin, end, B, ldb, C, ldc)
+            gather_f_i(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
         else:
-            gather_f_l(level, rows, width, data, indices, begin, end, B, ldb, C, ldc)
+            gather_f_l(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
     else:
         if index is int32_t:
-            gather_d_i(level, rows, width, data, indices, begin, end, B, ldb, C, ldc)
+            gather_d_i(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
         else:
-            gather_d_l(level, rows, width, data, indices, begin, end, B, ldb, C, ldc)
+            gather_d_l(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
 
 
 cdef inline void scatter(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const index* indices,

@@ -211,7 +211,8 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
 /* Sparse products. Row r of X holds the entries begin[r] to end[r]; R has a row for each row of X, G one for each of its
  * columns. Either R = X G, or, `into` G, G += X.T R; a row of R stays in registers while rows of G are read or written here and
  * there, where entries point. The processor does not foresee where: rows of entries to come are asked for, NMF_LINES
- * lines ahead. */
+ * lines ahead. Of whole rows of X, one ending where the next begins, that is so many entries on (NMF_STRAIGHT); else a place
+ * goes ahead (NMF_WALK), for what lies between the parts of two rows may belong to another thread. */
 #define NMF_SPARSE(tag, index)                                                                                         \
     /* To the next row that holds entries; after the last one the place stays where it was. */                         \
     static NMF_TARGET NMF_INLINE void NMF_NAME(enter_##tag)(nmf_place *at, ptrdiff_t rows, const index *begin,         \
@@ -241,32 +242,33 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
         at.entry += at.row < rows ? left : 0;                                                                          \
         return at;                                                                                                     \
     }                                                                                                                  \
-    /* Some columns of the rows first to last. The row of G of the entry at `ahead`, if that is a place, is asked for, \
-     * with `more` bytes beyond these columns. */                                                                      \
+    /* Some columns of the rows first to last. Unless `ask` is 0, the row of G of the entry at `ahead`, or `lead`      \
+     * entries on, is asked for, with `more` bytes beyond these columns. */                                            \
     static NMF_TARGET NMF_INLINE void NMF_NAME(sparse_panel_##tag)(                                                    \
-        const int into, const int wide, const int tail, nmf_place *ahead, const ptrdiff_t more, ptrdiff_t first,       \
-        ptrdiff_t last, ptrdiff_t rows, const NMF_REAL *data, const index *indices, const index *begin,                \
-        const index *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R, ptrdiff_t ldr)                                      \
+        const int into, const int wide, const int tail, const int ask, nmf_place *ahead, const ptrdiff_t lead,         \
+        const ptrdiff_t more, ptrdiff_t first, ptrdiff_t last, ptrdiff_t rows, const NMF_REAL *data,                   \
+        const index *indices, const index *begin, const index *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R,           \
+        ptrdiff_t ldr)                                                                                                 \
     {                                                                                                                  \
-        const ptrdiff_t bytes = (wide * NMF_FULL + tail * NMF_HALF_LANES) * NMF_SIZE + more;                           \
-        nmf_place at = {0, 0, 0};                                                                                      \
-        if (ahead != NULL)                                                                                             \
-            at = *ahead;                                                                                               \
+        const ptrdiff_t bytes = (wide * NMF_FULL + tail * NMF_HALF_LANES) * NMF_SIZE + more, limit = end[rows - 1];    \
+        nmf_place at = *ahead;                                                                                         \
         for (ptrdiff_t r = first; r < last; r++) {                                                                     \
             NMF_REAL *f = R + r * ldr;                                                                                 \
+            const ptrdiff_t stop = end[r], far = stop + lead <= limit ? lead : 0;                                      \
             NMF_NAME(full) row[8];                                                                                     \
             NMF_HALF_VECTOR rest = (NMF_HALF_VECTOR){0};                                                               \
             NMF_UNROLL for (int v = 0; v < wide; v++) row[v] =                                                         \
                 into ? *(const NMF_NAME(full) *)(f + v * NMF_FULL) : (NMF_NAME(full)){0};                              \
             if (into && tail)                                                                                          \
                 rest = *(const NMF_HALF_VECTOR *)(f + wide * NMF_FULL);                                                \
-            for (ptrdiff_t p = begin[r]; p < end[r]; p++) {                                                            \
+            for (ptrdiff_t p = begin[r]; p < stop; p++) {                                                              \
                 const NMF_REAL x = data[p];                                                                            \
                 NMF_REAL *g = G + (ptrdiff_t)indices[p] * ldg;                                                         \
-                if (ahead != NULL) {                                                                                   \
-                    const char *soon = (const char *)(G + (ptrdiff_t)indices[at.entry] * ldg);                         \
+                if (ask) {                                                                                             \
+                    const ptrdiff_t next = ask == NMF_STRAIGHT ? p + far : at.entry;                                   \
+                    const char *soon = (const char *)(G + (ptrdiff_t)indices[next] * ldg);                             \
                     NMF_UNROLL for (ptrdiff_t i = 0; i < bytes; i += 64) NMF_PREFETCH(soon + i);                       \
-                    if (++at.entry == at.stop)                                                                         \
+                    if (ask == NMF_WALK && ++at.entry == at.stop)                                                      \
                         NMF_NAME(enter_##tag)(&at, rows, begin, end);                                                  \
                 }                                                                                                      \
                 NMF_UNROLL for (int v = 0; v < wide; v++)                                                              \
@@ -290,32 +292,34 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
             if (!into && tail)                                                                                         \
                 *(NMF_HALF_VECTOR *)(f + wide * NMF_FULL) = rest;                                                      \
         }                                                                                                              \
-        if (ahead != NULL)                                                                                             \
+        if (ask == NMF_WALK)                                                                                           \
             *ahead = at;                                                                                               \
     }                                                                                                                  \
     /* All rows of X at once if those of G are narrow, else one by one: a row of G is used up while it is near. */     \
     static NMF_TARGET NMF_INLINE void NMF_NAME(sparse_##tag)(                                                          \
-        const int into, ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices,                   \
+        const int into, const int ask, ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices,    \
         const index *begin, const index *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R, ptrdiff_t ldr)                  \
     {                                                                                                                  \
         const ptrdiff_t panel = 8 * NMF_FULL, whole = width / NMF_FULL;                                                \
         const int tail = width - whole * NMF_FULL >= NMF_HALF_LANES;                                                   \
         const ptrdiff_t done = whole * NMF_FULL + tail * NMF_HALF_LANES;                                               \
-        nmf_place at;                                                                                                  \
+        const ptrdiff_t lead = NMF_LINES / ((width * NMF_SIZE + 63) / 64);                                             \
+        nmf_place at = {0, 0, 0};                                                                                      \
         if (rows == 0)                                                                                                 \
             return;                                                                                                    \
-        at = NMF_NAME(ahead_##tag)(NMF_LINES / ((width * NMF_SIZE + 63) / 64), rows, begin, end);                      \
+        if (ask == NMF_WALK)                                                                                           \
+            at = NMF_NAME(ahead_##tag)(lead, rows, begin, end);                                                        \
         if (done <= panel)                                                                                             \
-            NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, whole, tail, &at, 0, 0, rows, rows, data, indices, begin, \
-                         end, G, ldg, R, ldr)                                                                          \
+            NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, whole, tail, ask, &at, lead, 0, 0, rows, rows, data,      \
+                         indices, begin, end, G, ldg, R, ldr)                                                          \
         else                                                                                                           \
             for (ptrdiff_t r = 0; r < rows; r++) {                                                                     \
-                NMF_NAME(sparse_panel_##tag)(into, 8, 0, &at, (done - panel) * NMF_SIZE, r, r + 1, rows, data,         \
-                                             indices, begin, end, G, ldg, R, ldr);                                     \
+                NMF_NAME(sparse_panel_##tag)(into, 8, 0, ask, &at, lead, (done - panel) * NMF_SIZE, r, r + 1, rows,    \
+                                             data, indices, begin, end, G, ldg, R, ldr);                               \
                 for (ptrdiff_t w = panel; w < done; w += panel) {                                                      \
                     const ptrdiff_t left = (done - w) / NMF_FULL;                                                      \
-                    NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, left < 8 ? left : 8, left < 8 && tail, NULL, 0,   \
-                                 r, r + 1, rows, data, indices, begin, end, G + w, ldg, R + w, ldr)                    \
+                    NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, left < 8 ? left : 8, left < 8 && tail, 0, &at, 0, \
+                                 0, r, r + 1, rows, data, indices, begin, end, G + w, ldg, R + w, ldr)                 \
                 }                                                                                                      \
             }                                                                                                          \
         for (ptrdiff_t r = 0; r < rows && done < width; r++)                                                           \
@@ -330,19 +334,24 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
                     R[r * ldr + w] = sum;                                                                              \
             }                                                                                                          \
     }                                                                                                                  \
-    /* C (rows x width) = X B. */                                                                                      \
+    /* C (rows x width) = X B, of whole rows of X. */                                                                  \
     static NMF_TARGET void NMF_NAME(gather_##tag)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,               \
-                                                  const index *indices, const index *begin, const index *end,          \
-                                                  const NMF_REAL *B, ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)        \
+                                                  const index *indices, const index *indptr, const NMF_REAL *B,        \
+                                                  ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)                           \
     {                                                                                                                  \
-        NMF_NAME(sparse_##tag)(0, rows, width, data, indices, begin, end, (NMF_REAL *)B, ldb, C, ldc);                 \
+        NMF_NAME(sparse_##tag)(0, NMF_STRAIGHT, rows, width, data, indices, indptr, indptr + 1, (NMF_REAL *)B, ldb, C, \
+                               ldc);                                                                                   \
     }                                                                                                                  \
     /* S (columns x width) += X.T F. */                                                                                \
     static NMF_TARGET void NMF_NAME(scatter_##tag)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,              \
                                                    const index *indices, const index *begin, const index *end,         \
                                                    const NMF_REAL *F, ptrdiff_t ldf, NMF_REAL *S, ptrdiff_t lds)       \
     {                                                                                                                  \
-        NMF_NAME(sparse_##tag)(1, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F, ldf);                 \
+        if (end == begin + 1)                                                                                          \
+            NMF_NAME(sparse_##tag)(1, NMF_STRAIGHT, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F,     \
+                                   ldf);                                                                               \
+        else                                                                                                           \
+            NMF_NAME(sparse_##tag)(1, NMF_WALK, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F, ldf);   \
     }
 
 /* y[0:count] = f . B[index] for entries of one row, in double and in four chains; `last` entries follow the first. */
