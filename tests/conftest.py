@@ -1,12 +1,28 @@
 """What all tests share."""
 
 import signal
+from collections import Counter
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
+MANY = 8  # so many sets of parameters of a test, or one in SHARE, are in the default run; the others are slow
+SHARE = 10
+
 # A process started in the background ignores Ctrl-C, and so would all it starts; the tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave most parameters of tests that have very many to the slow run; which ones, a hash of their names says."""
+    quick = [item for item in items if item.get_closest_marker("slow") is None]
+    sets = Counter(item.nodeid.partition("[")[0] for item in quick)
+    for item in quick:
+        n = sets[item.nodeid.partition("[")[0]]
+        if crc32(item.nodeid.encode()) % n >= max(MANY, n // SHARE):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from nmf_core.solvers.beta import BELOW, SPARSE, BetaFit, course_of
 
 K = 5
 BETAS = [1.2, 1.5, 1.8]
+PENALTIES = [{}, pytest.param({"alpha_W": 1e-4, "alpha_H": 2e-4, "l1_ratio": 0.5}, marks=pytest.mark.slow)]
 
 
 def counts(n=500, m=300, mean=0.04, seed=0):
@@ -62,7 +63,7 @@ def test_what_pays(A, beta, turns):
     assert course_of(beta, as_container(A, upright=True)).turns == turns
 
 
-@pytest.mark.parametrize("penalty", [{}, {"alpha_W": 1e-4, "alpha_H": 2e-4, "l1_ratio": 0.5}], ids=["", "penalty"])
+@pytest.mark.parametrize("penalty", PENALTIES, ids=["", "penalty"])
 @pytest.mark.parametrize("beta", BETAS)
 def test_fewer_iterations_to_the_same_objective(beta, penalty, monkeypatch):
     """And no worse an end than extrapolated updates alone have."""
@@ -75,8 +76,10 @@ def test_fewer_iterations_to_the_same_objective(beta, penalty, monkeypatch):
     assert quick[-1] <= slow[-1]
 
 
-@pytest.mark.parametrize("penalty", [{}, {"alpha_W": 1e-4, "alpha_H": 2e-4, "l1_ratio": 0.5}], ids=["", "penalty"])
-@pytest.mark.parametrize("beta", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("penalty", PENALTIES, ids=["", "penalty"])
+@pytest.mark.parametrize(
+    "beta", [pytest.param(0.2, marks=pytest.mark.slow), 0.5, pytest.param(0.8, marks=pytest.mark.slow)]
+)
 def test_below_1_acceleration_sets_in_sooner_than_on_dense_data(beta, penalty, monkeypatch):
     A = sp.csr_array(X)
     quick = fit(A, beta, max_iter=300, **penalty).history.objective

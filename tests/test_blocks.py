@@ -394,6 +394,7 @@ def test_sources_in_single_precision(name, tmp_path):
     close(result, fit(A if sparse is None else sparse(A)), 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COLUMNS)
 def test_sources_stored_by_columns(name, tmp_path):
     make, sparse = COLUMNS[name]

@@ -169,6 +169,7 @@ def test_loss_by_name_or_number(table, X, loss, capsys):
     np.testing.assert_allclose(np.load("w.npy"), expected.transform(X[:5]), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_loss_is_in_the_json_and_on_the_page(table):
     done = command("fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--json", "--report", "page.html")
     assert (done.returncode, done.stderr) == (0, "")
@@ -194,6 +195,7 @@ def test_losses_that_do_not_fit_are_one_line(table, capsys):
     assert "contains zeros" in failing(capsys, "transform", "table.nmf.npz", "zeros.csv")
 
 
+@pytest.mark.slow
 def test_json_is_all_that_is_printed(table):
     done = command("fit", "table.csv", "-k", 2, "--json", "--report", "page.html")
     assert (done.returncode, done.stderr) == (0, "")
@@ -383,6 +385,7 @@ def test_a_failing_write_leaves_nothing(table, monkeypatch, capsys):
     assert "No space left on device" in failing(capsys, "fit", "table.csv", "-k", 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "arguments"),
     [

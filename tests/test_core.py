@@ -310,12 +310,11 @@ def test_every_method_has_a_twin_and_a_solver():
     assert {solver.method.name for solver in SOLVERS.values() if solver.handles(2)} == set(_core.METHODS)
 
 
-def halved(calls, *others):
-    """Parameters for each of these kernels and choices with all pairs of two lists, every other pair among the slow."""
+def combined(calls, *others):
+    """Parameters for each of these kernels and choices with all pairs of two lists."""
     for words, call in calls.items():
-        for (i, one), (j, other) in product(*map(enumerate, others)):
-            slow = [pytest.mark.slow] if (i + j) % 2 else []
-            yield pytest.param(*call, one, other, id=f"{words}-{one}-{getattr(other, '__name__', other)}", marks=slow)
+        for one, other in product(*others):
+            yield pytest.param(*call, one, other, id=f"{words}-{one}-{getattr(other, '__name__', other)}")
 
 
 TWINS = those_with("team", betas=(0.0, 1.0, 1.5))  # all of them: below
@@ -325,8 +324,8 @@ FEW = {words: call for words, call in TWINS.items() if {*VARIANTS.values()} & {*
 @pytest.mark.parametrize(
     ("name", "choice", "shape", "dtype"),
     [
-        *halved({words: call for words, call in TWINS.items() if words not in FEW}, SHAPES, PRECISIONS),
-        *halved(FEW, SHAPES[::3], PRECISIONS),
+        *combined({words: call for words, call in TWINS.items() if words not in FEW}, SHAPES, PRECISIONS),
+        *combined(FEW, SHAPES[::3], PRECISIONS),
     ],
 )
 def test_kernel_equals_twin(name, choice, shape, dtype):
@@ -362,7 +361,7 @@ def knows(name, option):
 
 @pytest.mark.parametrize(
     ("name", "choice", "option", "dtype"),
-    [p for p in halved(STEPS, OPTIONS, PRECISIONS) if knows(p.values[0], OPTIONS[p.values[2]])],
+    [p for p in combined(STEPS, OPTIONS, PRECISIONS) if knows(p.values[0], OPTIONS[p.values[2]])],
 )
 def test_options_of_a_step(name, choice, option, dtype):
     choice = choice | OPTIONS[option]
@@ -370,7 +369,7 @@ def test_options_of_a_step(name, choice, option, dtype):
 
 
 @pytest.mark.parametrize("alias", [False, True])
-@pytest.mark.parametrize(("name", "choice", "beta", "dtype"), [*halved(STEPS, [0.0, 0.7, 5.0], PRECISIONS)])
+@pytest.mark.parametrize(("name", "choice", "beta", "dtype"), [*combined(STEPS, [0.0, 0.7, 5.0], PRECISIONS)])
 def test_extrapolation(name, choice, alias, beta, dtype):
     values = problem(name, 45, 30, 10, 12, dtype, beta=beta, max_sweeps=2, tol=DONE, **choice)
     values |= values["spare"]
@@ -1020,6 +1019,7 @@ def test_factor_arrays_fit_the_kernels():
                 assert_equals_twin(name, problem(name, 21, 13, k, ld, dtype), dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump to read the machine code")
 @pytest.mark.skipif(len(_core.LEVELS) == 1, reason="there is one level only")
 def test_newer_instructions_stay_in_their_variants():

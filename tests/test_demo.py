@@ -49,6 +49,7 @@ def test_tf_idf(corpus):
     np.testing.assert_allclose(X[:5].toarray(), weights / np.linalg.norm(weights, axis=1, keepdims=True))
 
 
+@pytest.mark.slow
 def test_demo_finds_topics_and_writes_the_report(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "nmf_core.cli", "demo"],

@@ -47,6 +47,7 @@ def test_no_example_is_left_out():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {*SCRIPTS, "data"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help(script):
     done = run(script, "--help")
@@ -54,6 +55,7 @@ def test_help(script):
     assert all(option in done.stdout for option in ("--data FOLDER", "--quick", "--plot FILE.png", "doi:10."))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"inpainting"}))
 def test_without_data(script, tmp_path):
     done = run(script, "--data", tmp_path)

@@ -406,6 +406,7 @@ def test_destinations_are_checked_before(tmp_path):
         check_destination(os.devnull)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
 @pytest.mark.parametrize("missing", ["pandas", "pyarrow"])
 def test_missing_libraries_are_named(tmp_path, name, missing):

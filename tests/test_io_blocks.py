@@ -93,7 +93,10 @@ FORMATS = {
 }
 
 
-@pytest.fixture(params=FORMATS)
+SLOW = {"AnnData CSR", "AnnData CSC", "AnnData layer"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in FORMATS])
 def stored(request, tmp_path):
     name, save, labelled = FORMATS[request.param]
     save(tmp_path / name.partition("::")[0])

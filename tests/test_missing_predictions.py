@@ -527,7 +527,7 @@ FITS = {
 }
 
 
-@pytest.mark.parametrize("biases", [False, True])
+@pytest.mark.parametrize("biases", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", FITS)
 def test_holes_of_new_samples_are_filled(how, biases):
     result, A = FITS[how](biases), with_nan(NEW, NEW_KNOWN)

@@ -185,6 +185,7 @@ def test_planted_rank_is_found_in_sparse_data_with_a_mask():
     np.testing.assert_allclose(sparse.errors, dense.errors, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_planted_rank_is_found_in_counts(method):
     X = np.random.default_rng(0).poisson(10 * planted(80, 60, 3, noise=0))
@@ -456,6 +457,7 @@ def test_bad_holdouts_are_refused(arguments, error, message):
         holdout_entries(**{"X": X, **arguments})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_warm_starts_find_planted_ranks_too(method):
     given = {"method": method, "random_state": 0, "max_iter": 100, "alpha_W": 1e-4, "init": "random"}

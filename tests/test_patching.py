@@ -104,6 +104,7 @@ def test_model_pickled_by_scikit_learn_is_read_as_ours(parameters):
     assert model.transform(X).shape == (20, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [
@@ -140,6 +141,7 @@ REPORT = """
 """
 
 
+@pytest.mark.slow
 def test_script_runs_as_python_runs_it(tmp_path):
     script(tmp_path / "folder", "", "beside.py")
     path = script(tmp_path / "folder", REPORT)
@@ -149,6 +151,7 @@ def test_script_runs_as_python_runs_it(tmp_path):
     run("-m", "nmf_core", path, "fail", cwd=tmp_path, status=7)
 
 
+@pytest.mark.slow
 def test_module_runs_as_python_runs_it(tmp_path):
     script(tmp_path, "", "beside.py")
     script(tmp_path, REPORT, "program.py")
@@ -170,6 +173,7 @@ def test_help(tmp_path):
 # --- scikit-learn's own tests
 
 
+@pytest.mark.slow
 def test_scikit_learn_passes_its_own_tests_with_us_inside(tmp_path):
     if find_spec("sklearn.decomposition.tests.test_nmf") is None:
         pytest.skip("this scikit-learn was installed without its tests")

@@ -23,7 +23,13 @@ def factorized(n, m, k, labelled=False, **options):
     return X, f
 
 
-@pytest.fixture(params=[(12, 9, 3, True), (12, 9, 3), (700, 50, 5), (1, 6, 1), (60, 1, 1), (60, 45, 41)])
+@pytest.fixture(
+    params=[
+        (12, 9, 3, True),
+        (1, 6, 1),
+        *(pytest.param(p, marks=pytest.mark.slow) for p in [(12, 9, 3), (700, 50, 5), (60, 1, 1), (60, 45, 41)]),
+    ]
+)
 def fitted(request):
     return factorized(*request.param)
 

@@ -80,6 +80,7 @@ def test_everything_is_there(f, X):
     assert len(page.references) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["kullback-leibler", 1.5])
 def test_a_fit_by_another_loss(X, loss):
     f = nmf_core.factorize(X, 3, loss=loss, random_state=0)
@@ -100,6 +101,7 @@ def by_words(page):
     return " ".join("".join(Page(page).texts).split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("container", "biases"), [("array", True), ("sparse", False), ("weights", False)])
 def test_missing_entries(X, container, biases):
     known = np.random.default_rng(2).random(X.shape) < 0.5

@@ -283,7 +283,7 @@ def test_pipeline_and_grid_search():
     assert search.best_estimator_.get_feature_names_out().tolist() == [f"nmf{i}" for i in range(4)]
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("backend", [pytest.param("loky", marks=pytest.mark.slow), "threading"])
 def test_models_in_workers_give_the_same_bits(backend):
     model = nmf_core.NMF(3, **LOOSE)
     expected = clone(model).fit_transform(X)

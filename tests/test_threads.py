@@ -216,6 +216,7 @@ def test_fits_in_processes_of_joblib():
 # --- forks: libgomp's threads are gone in the child, and its pool does not know
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False], ids=["loaded first", "loaded last"])
 @pytest.mark.parametrize("other", ["torch", "sklearn"])
 def test_beside_another_openmp_runtime(other, first):
