@@ -196,9 +196,9 @@ cdef void sum_rows(double* sums, const real* F, Py_ssize_t rows, Py_ssize_t k, P
             sums[c] += F[i * ld + c]
 
 
-# FtF (k, ld) += the first k rows of F.T F, in double; groups of rows added in their order. Bytes: F once.
+# FtF (k, ld) += F.T F of the first k columns, in double; groups of rows added in their order. Bytes: F once.
 def factor_gram(double[:, ::1] FtF, const real[:, ::1] F, Team team not None):
-    cdef Py_ssize_t n = F.shape[0], k = FtF.shape[0], ld = F.shape[1], g, c
+    cdef Py_ssize_t n = F.shape[0], k = FtF.shape[0], ld = F.shape[1], g
     cdef Py_ssize_t groups = min(<Py_ssize_t>GROUPS, (n + GROUP_ROWS - 1) // GROUP_ROWS)
     cdef Py_ssize_t size = k * ld, step
     cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k * ld // THREAD_WORK)
@@ -211,8 +211,7 @@ def factor_gram(double[:, ::1] FtF, const real[:, ::1] F, Team team not None):
         gram_of_rows(level, parts + g * size, k, &F[0, 0], ld, min(n, g * step), min(n, (g + 1) * step),
                      parts + groups * size + threadid() * TILE * ld)
     for g in range(groups):
-        for c in range(size):
-            FtF[c // ld, c % ld] += parts[g * size + c]
+        add_whole(&FtF[0, 0], k, parts + g * size, ld)
 
 
 cdef void gram_of_rows(int level, double* gram, Py_ssize_t k, const real* F, Py_ssize_t ld, Py_ssize_t first,
@@ -223,7 +222,7 @@ cdef void gram_of_rows(int level, double* gram, Py_ssize_t k, const real* F, Py_
         rows = min(<Py_ssize_t>TILE, end - first)
         for c in range(rows * ld):
             tile[c] = F[first * ld + c]
-        product(level, ADD, k, ld, rows, tile, 1, ld, tile, ld, gram, ld)
+        add_upper(level, gram, k, rows, tile, ld)
         first += rows
 
 

@@ -133,21 +133,13 @@ cdef void add_gram(const Job* job, real* F, Py_ssize_t first, Py_ssize_t end, re
 # added each time, so that their sum is hardly rounded more often than once.
 cdef void add_gram_of(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t end, real* gram,
                       real* some) noexcept nogil:
-    cdef Py_ssize_t ld = job.ld, k = job.k, strip = lanes(job.level, gram), rows, c, i
-    memset(some, 0, k * ld * sizeof(real))
+    cdef Py_ssize_t ld = job.ld, rows
+    memset(some, 0, job.k * ld * sizeof(real))
     while first < end:
         rows = min(<Py_ssize_t>TILE, end - first)
-        c = 0
-        while c < k:  # from the diagonal on
-            product(job.level, ADD, min(strip, k - c), ld - c, rows, F + first * ld + c, 1, ld, F + first * ld + c, ld,
-                    some + c * ld + c, ld)
-            c += strip
+        add_upper(job.level, some, job.k, rows, F + first * ld, ld)
         first += rows
-    for c in range(k):
-        gram[c * ld + c] += some[c * ld + c]
-        for i in range(c + 1, k):
-            gram[c * ld + i] += some[c * ld + i]
-            gram[i * ld + c] += some[c * ld + i]
+    add_whole(gram, job.k, some, ld)
 
 
 # The halves of the other factor's gradient, of some rows of F.

@@ -79,6 +79,25 @@ cdef inline void product(int level, int mode, Py_ssize_t rows, Py_ssize_t width,
         product_d(level, mode, rows, width, n, A, row_step, step, B, ldb, C, ldc)
 
 
+cdef inline void add_upper(int level, real* gram, Py_ssize_t k, Py_ssize_t rows, const real* F,
+                           Py_ssize_t ld) noexcept nogil:
+    """gram (k x ld) += F.T @ F from the diagonal on, in strips as wide as a vector; `add_whole` takes it."""
+    cdef Py_ssize_t strip = lanes(level, gram), c = 0
+    while c < k:
+        product(level, ADD, min(strip, k - c), ld - c, rows, F + c, 1, ld, F + c, ld, gram + c * ld + c, ld)
+        c += strip
+
+
+cdef inline void add_whole(real* gram, Py_ssize_t k, const real* upper, Py_ssize_t ld) noexcept nogil:
+    """gram (k x ld) += a symmetric matrix of which the part from the diagonal on is given."""
+    cdef Py_ssize_t c, i
+    for c in range(k):
+        gram[c * ld + c] += upper[c * ld + c]
+        for i in range(c + 1, k):
+            gram[c * ld + i] += upper[c * ld + i]
+            gram[i * ld + c] += upper[c * ld + i]
+
+
 cdef inline void gather(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const index* indices,
                         const index* indptr, const real* B, Py_ssize_t ldb, real* C, Py_ssize_t ldc) noexcept nogil:
     """C = X @ B for CSR rows of X: B's rows are gathered, C's row stays in registers."""
