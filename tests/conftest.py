@@ -7,8 +7,8 @@ from zlib import crc32
 
 import pytest
 
-MANY = 8  # so many sets of parameters of a test, or one in SHARE, are in the default run; the others are slow
-SHARE = 10
+# The default run takes about so many sets of parameters of a test, or one in SHARE; the others are slow.
+MANY, SHARE = 8, 10
 
 # A process started in the background ignores Ctrl-C, and so would all it starts; the tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -16,11 +16,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave most parameters of tests that have very many to the slow run; which ones, a hash of their names says."""
+    """Leave most parameters of tests that have many to the slow run; which ones, a hash of their names says."""
     quick = [item for item in items if item.get_closest_marker("slow") is None]
-    sets = Counter(item.nodeid.partition("[")[0] for item in quick)
-    for item in quick:
-        n = sets[item.nodeid.partition("[")[0]]
+    tests = [item.nodeid.partition("[")[0] for item in quick]
+    sets = Counter(tests)
+    for item, test in zip(quick, tests, strict=True):
+        n = sets[test]
         if crc32(item.nodeid.encode()) % n >= max(MANY, n // SHARE):
             item.add_marker(pytest.mark.slow)
 
