@@ -20,7 +20,7 @@ RULES = [
 ]
 
 
-def state(iteration=1, seconds=0.0, objectives=(1.0,), violation=1.0, initial=np.nan):
+def state(iteration=1, seconds=0.0, objectives=(1.0,), violation=1.0, residual=1.0, initial=np.nan):
     return SimpleNamespace(
         iteration=iteration,
         seconds=seconds,
@@ -28,6 +28,7 @@ def state(iteration=1, seconds=0.0, objectives=(1.0,), violation=1.0, initial=np
         objectives=list(objectives),
         objective=objectives[-1],
         violation=violation,
+        residual=residual,
         W=np.full((3, 2), float(iteration)),
         H=np.full((2, 4), float(iteration)),
     )
@@ -43,6 +44,9 @@ def test_every_rule_has_its_reason():
     [
         (stopping.SmallViolation(1e-3), {"violation": 1.001e-3}, {"violation": 1e-3}),
         (stopping.SmallViolation(0.0), {"violation": 1e-300}, {"violation": 0.0}),
+        # of a nearly exact factorization
+        (stopping.SmallViolation(1e-4), {"violation": 6e-5, "residual": 1e-3}, {"violation": 4e-5, "residual": 1e-3}),
+        (stopping.SmallViolation(1e-4), {"violation": 6e-6, "residual": 0.0}, {"violation": 5e-6, "residual": 0.0}),
         (stopping.MaxIter(5), {"iteration": 4}, {"iteration": 5}),
         (stopping.MaxIter(5), {"iteration": 1}, {"iteration": 6}),
         (stopping.TimeLimit(2.5), {"seconds": 2.49}, {"seconds": 2.5}),

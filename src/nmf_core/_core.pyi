@@ -320,6 +320,13 @@ def gauge(
     now: NDArray[np.float64],
     order: NDArray[np.int32],
 ) -> None: ...
+def unbalanced(
+    sizes: NDArray[np.float64],
+    others: NDArray[np.float64],
+    share: float,
+    limit: float,
+    order: NDArray[np.int32],
+) -> bool: ...
 def factor_gram(
     FtF: NDArray[np.float64],
     F: NDArray[Any],

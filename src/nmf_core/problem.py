@@ -54,13 +54,13 @@ class Problem:
     def divergence(self, W: np.ndarray, Ht: np.ndarray, team: Team) -> float:
         """The loss summed over X, computed in double from the factor arrays W and Ht alone."""
         F, G = (Ht, W) if self.data.transposed else (W, Ht)
-        # that of an exact fit may come out below zero by rounding
-        return max(0.0, self.data.divergence(F, G, self.loss.beta, self.floors(), team))
+        # that of an exact fit may come out below zero by rounding; NaN stays NaN
+        return max(self.data.divergence(F, G, self.loss.beta, self.floors(), team), 0.0)
 
     def squared_error(self, W: np.ndarray, Ht: np.ndarray, team: Team) -> float:
         """||X - W @ H||_F^2, whatever the loss."""
         F, G = (Ht, W) if self.data.transposed else (W, Ht)
-        return max(0.0, 2 * self.data.divergence(F, G, 2.0, self.floors(), team))
+        return max(2 * self.data.divergence(F, G, 2.0, self.floors(), team), 0.0)
 
     def floors(self) -> np.ndarray:
         """What entries of the model count as at least in a divergence, for every row of the blocked matrix."""

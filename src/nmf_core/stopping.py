@@ -27,6 +27,10 @@ class State(Protocol):
         """The relative length of the iteration's projected gradient steps."""
 
     @property
+    def residual(self) -> float:
+        """What is left of X, relatively: ||X - W @ H|| / ||X|| for the Frobenius loss, its like for others."""
+
+    @property
     def W(self) -> np.ndarray:
         """The first factor (n_samples, k), read-only."""
 
@@ -113,7 +117,11 @@ class Both(Several):
 
 
 class SmallViolation(Rule):
-    """The projected gradient steps have become short: they change W @ H by at most `tol`, relative to X."""
+    """The projected gradient steps have become short: they change W @ H by at most `tol`, relative to X.
+
+    A nearly exact factorization could gain much by such steps yet. So their square must also be at most ``25 * tol`` of
+    the squared residual, unless they are down to a twentieth of `tol`.
+    """
 
     reason = "tol"
     converged = True
@@ -122,7 +130,7 @@ class SmallViolation(Rule):
         self.tol = check_number(tol, "tol")
 
     def done(self, state: State) -> bool:
-        return state.violation <= self.tol
+        return state.violation <= min(self.tol, max(self.tol / 20, 5 * self.tol**0.5 * state.residual))
 
 
 class SmallChange(Rule):

@@ -510,6 +510,18 @@ def gauge(real[::1] scale, const double[::1] then, const double[::1] now, const 
             scale[c] = <real>ratio
 
 
+# Whether, for some c in `order`, sizes_c and share * others_c differ by more than a factor of limit, neither being zero.
+def unbalanced(const double[::1] sizes, const double[::1] others, double share, double limit, const int[::1] order):
+    cdef Py_ssize_t i, c
+    cdef double a, b
+    for i in range(order.shape[0]):
+        c = order[i]
+        a, b = sizes[c], share * others[c]
+        if a > 0 and b > 0 and not (a <= limit * b and b <= limit * a):  # one may be infinite
+            return True
+    return False
+
+
 # C = X G for dense X; rows are dealt out. Bytes: n m of X, n ld of C, m ld of G for every 64 rows, from cache.
 def dense_product(real[:, ::1] C, const real[:, :] X, const real[:, ::1] G, Team team not None):
     cdef Py_ssize_t n = X.shape[0], m = X.shape[1], ld = C.shape[1], b

@@ -156,7 +156,7 @@ def solve(
     try:
         if solver.accelerated and not rows_only and (acceleration or fit.guarded):
             fit.accelerate(Momentum() if acceleration else NoMomentum())
-        resumed = False
+        resumed, finite = False, True
         if record is not None and record.saved is not None:
             resumed = True
             record.resume(fit, rules, shuffle)
@@ -175,6 +175,10 @@ def solve(
                     fit.iterate_accelerated()
                 else:
                     fit.iterate()
+                # that of a start which is far too large may overflow once
+                if not fit.finite and (fit.silence() or not finite):
+                    return _outcome(fit, "overflow", False, False)
+                finite = fit.finite
                 if record is not None:
                     record.look(fit, rules, shuffle)
             for rule in rules:
@@ -202,6 +206,7 @@ class _RowsDone(Rule):
 
 
 def _outcome(fit: Fit, reason: str, converged: bool, precise: bool) -> Outcome:
+    fit.balance()
     known = fit.restore_precision() or precise  # who restores it looks at X
     history = History(np.array(fit.times), np.array(fit.objectives), np.array(fit.violations))
     return Outcome(*fit.current, fit.iteration, reason, converged, history, fit.divergence if known else None)

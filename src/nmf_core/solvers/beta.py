@@ -1,6 +1,7 @@
 """Fits of beta-divergences by the two halves of their gradients."""
 
 import math
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,7 +97,6 @@ class BetaFit(Fit):
         m = self.data.shape[1]
         self.S = factor_array(m + (1 if self.beta == 1 else m), k, self.data.dtype)
         self.constant = problem.loss.constant(self.data)
-        self.mass = problem.loss.mass(self.data)
         self.floors = model_floors(self.data, self.beta, by_itself=len(Ht.order) == 0)
         W.spare = self.room(W)
         if len(W.order) == len(Ht.order) == k:
@@ -126,6 +126,10 @@ class BetaFit(Fit):
     def noise(self) -> float:
         return ROUNDING[self.data.dtype.name] * self.mass
 
+    @cached_property
+    def mass(self) -> float:
+        return self.problem.loss.mass(self.data)
+
     @property
     def precise(self) -> bool:
         # Worth to be known where the model is much larger than X. In float32 roots have more digits than powers.
@@ -134,7 +138,7 @@ class BetaFit(Fit):
 
     def prepare(self) -> None:
         self.next_W(0.0)
-        self.initial = self.measure(False)[0] + self.problem.penalties(*self.current)
+        self.initial = max(self.measure(False)[0], 0.0) + self.problem.penalties(*self.current)
 
     def state(self) -> dict[str, Any]:
         return super().state() | {"next W": self.sides[0].spare}
@@ -153,6 +157,8 @@ class BetaFit(Fit):
         W, Ht = self.sides
         partner = Ht if side is W else W
         sums = self.sums(partner)
+        if self.unbalanced(side, sums**2):
+            sums = self.sums(partner)
         scale = side.rescale(sums**2, beta)
         exponent, turns, bend = self.problem.loss.exponent, 0, 0.0
         if self.daring:
@@ -221,9 +227,11 @@ class BetaFit(Fit):
         W, Ht = self.sides
         self.data.improve_beta(W.F, None, None, self.report, Ht.F, self.step(W, 0.0, max_sweeps, tol), self.team)
 
+    def multiply(self, *scales: np.ndarray) -> None:
+        super().multiply(*scales)
+        self.S[:, : self.k] *= scales[0].astype(self.S.dtype)
+
     def measure(self, extrapolated: bool) -> tuple[float, float]:
         """The last pass has told the divergence up to a constant."""
         divergence = float(self.report[3]) + self.constant
-        if math.isnan(divergence):  # powers of a start that is far too large have overflowed
-            divergence = math.inf
-        return max(0.0, divergence), math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0
+        return divergence, math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0

@@ -19,6 +19,9 @@ SMALL = 100_000
 # What the objective may rise by without being called a failure, as a share of its largest part: its rounding.
 ROUNDING = {"float32": 3e-8, "float64": 1e-15}
 SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this share of its first
+# The mean entry of a component may be so many times larger in one factor than in the other, as a power of two. Nothing
+# bounds the ratio where a component explains next to nothing: one half vanishes, the other makes up for it.
+IMBALANCE = 16
 
 
 class WarmUp(NamedTuple):
@@ -81,7 +84,7 @@ class Side:
     spare : ndarray of shape (n, ld)
         With acceleration room for what the next step must not overwrite, otherwise F.
     partner_sizes : ndarray of shape (k,)
-        Squared sizes of the other factor's components when this one was last improved.
+        Squared sizes of the other factor's components when this one was last improved; zeros before.
     gram, sums : ndarray of shape (k, k) and (k,), or None
         ``F.T @ F`` and the sums of F's columns, of a factor that never changes and for which they are known.
     amounts : ndarray of shape (n,)
@@ -102,7 +105,7 @@ class Side:
         self.penalty = penalty
         self.plain = F
         self.spare = F
-        self.partner_sizes = np.ones(k)
+        self.partner_sizes = np.zeros(k)
         self.gram = gram
         self.sums = sums
 
@@ -174,9 +177,9 @@ class Fit(ABC):
         Iterations done; the first is 1.
     seconds : float
         Since the start of the fit.
-    objective, violation : float
+    objective, violation, residual : float
         After this iteration. The violation is the length of the steps of the iteration's first sweep over W and H, each
-        measured by its own curvature: what it changes in W @ H, relative to X (the root of `Beta.mass`). The step of a
+        measured by its own curvature: what it changes in W @ H, relative to X (the root of `mass`). The step of a
         coordinate is its projected gradient divided by its curvature, and at most the way to the bound. So it is zero
         exactly where the Karush-Kuhn-Tucker conditions hold, continuous, and unchanged when X is scaled or a
         component's scale moves between W and H.
@@ -195,11 +198,16 @@ class Fit(ABC):
         extrapolation that has raised it, and is taken back.
     warm_up : WarmUp
         How acceleration sets in.
+    size_power : int
+        Of the class: sizes of components are sums of squares (1) or squared sums (2).
+    movable : ndarray of int32
+        Components whose scale may move between W and H: those that are updated in both, if there is no penalty.
     """
 
     guarded = False
     careful = False
     warm_up = SLOW
+    size_power: ClassVar[int] = 2
     # Numbers, lists and arrays that an iteration leaves to the next one, but for those of sides and momentum.
     KEPT: ClassVar[tuple[str, ...]] = ("iteration", "divergence", "initial", "objectives", "violations", "times")
 
@@ -217,6 +225,9 @@ class Fit(ABC):
         self.report = np.zeros(_core.REPORT_SIZE)
         self.momentum: Momentum | None = None
         self.sweeps = dict.fromkeys(self.sides, method.sweeps)
+        self.movable = W.order if len(W.order) == len(Ht.order) == k else np.intersect1d(W.order, Ht.order)
+        if any(side.penalty.l1 or side.penalty.l2 for side in self.sides):
+            self.movable = self.movable[:0]
         self.iteration = 0
         self.seconds = 0.0
         self.divergence = math.nan
@@ -232,6 +243,11 @@ class Fit(ABC):
     @property
     def violation(self) -> float:
         return self.violations[-1]
+
+    @property
+    def residual(self) -> float:
+        divergence = max(self.divergence, self.noise)
+        return math.sqrt(2 * divergence / self.mass) if self.mass else 0.0
 
     @property
     def W(self) -> np.ndarray:
@@ -266,6 +282,11 @@ class Fit(ABC):
     def noise(self) -> float:
         """What the objective may rise by because of rounding."""
 
+    @property
+    @abstractmethod
+    def mass(self) -> float:
+        """The scale of the divergence, see `Beta.mass`."""
+
     @abstractmethod
     def iterate(self) -> None:
         """Improve W, then H, each once."""
@@ -288,6 +309,56 @@ class Fit(ABC):
     def restore_precision(self) -> bool:
         """Go on in the precision of X if it has been lowered for a while; whether it had."""
         return False
+
+    @property
+    def finite(self) -> bool:
+        """Whether the last iteration has ended with finite numbers."""
+        return self.objectives[-1] < math.inf and self.violations[-1] < math.inf
+
+    def unbalanced(self, side: Side, sizes: np.ndarray) -> bool:
+        """Balance the components if those of the other factor, of these squared sizes, are much larger or smaller.
+
+        Whatever has been computed from the factors is outdated if they were.
+        """
+        partner = self.other if side is self.blocked else self.blocked
+        share = (len(partner.F) / len(side.F)) ** self.size_power
+        limit = 2.0 ** (2 * IMBALANCE)
+        return _core.unbalanced(sizes, partner.partner_sizes, share, limit, self.movable) and self.balance()
+
+    def balance(self) -> bool:
+        """Move scale between the halves of components of which one is much larger than the other; whether some were.
+
+        By powers of two, so that W @ H stays what it is.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            W, Ht = (np.log2(component_sums(side.F, self.k, self.team) / len(side.F)) for side in self.sides)
+            shift = np.rint((Ht - W) / 2)
+        moved = np.zeros(self.k, dtype=bool)
+        moved[self.movable] = True
+        moved &= np.isfinite(shift) & (2 * np.abs(shift) > IMBALANCE)
+        if not moved.any():
+            return False
+        scale = np.exp2(np.where(moved, shift, 0.0))
+        self.multiply(scale, 1 / scale)
+        return True
+
+    def multiply(self, *scales: np.ndarray) -> None:
+        """Multiply the components of W and of H (k,), with all that belongs to them."""
+        for side, partner, scale in zip(self.sides, self.sides[::-1], scales, strict=True):
+            partner.partner_sizes = partner.partner_sizes * scale**2
+            row = np.ones(side.F.shape[1], dtype=self.data.dtype)
+            row[: self.k] = scale
+            for array in {id(array): array for array in (side.F, side.plain, side.spare)}.values():
+                array *= row
+
+    def silence(self) -> bool:
+        """Put zeros for the components that are not finite, in both factors; whether there were any."""
+        sums = [component_sums(F, self.k, self.team) for F in self.current]
+        lost = ~np.isfinite(sums).all(axis=0)
+        if lost.any():
+            for F in self.current:
+                F[:, : self.k] = np.where(lost, 0, F[:, : self.k])
+        return bool(lost.any())
 
     def room(self, side: Side) -> np.ndarray:
         """Zeros for a factor, where such factors live."""
@@ -346,12 +417,13 @@ class Fit(ABC):
         momentum = self.momentum
         assert momentum is not None
         before = self.objectives[-2] if len(self.objectives) > 1 else math.inf
-        rise = self.objectives[-1] - before
+        rise = self.objectives[-1] - before if self.finite else math.inf
         self.careful = self.daring and not momentum.beta and not self.careful and rise > self.noise
         if self.careful:
             self.objectives[-1], self.divergence = before, divergence
             return False
-        if not momentum.beta or rise <= 0 or (rise <= self.noise and self.violations[-1] <= self.violations[-2]):
+        kept = not momentum.beta and (self.finite or before == math.inf)
+        if kept or rise <= 0 or (rise <= self.noise and self.violations[-1] <= self.violations[-2]):
             self.objectives[-1] = min(self.objectives[-1], before)
             if self.iteration >= self.warm_up.iterations:
                 momentum.succeed()
@@ -372,7 +444,8 @@ class Fit(ABC):
 
     def record(self, extrapolated: bool) -> None:
         """Write down where the fit stands; `extrapolated` says whether H has been."""
-        self.divergence, violation = self.measure(extrapolated)
+        divergence, violation = (math.inf if math.isnan(value) else value for value in self.measure(extrapolated))
+        self.divergence = max(0.0, divergence)  # that of an exact fit may come out below zero by rounding
         self.iteration += 1
         self.seconds = time.perf_counter() - self.start
         self.times.append(self.seconds)

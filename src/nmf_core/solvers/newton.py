@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -29,7 +30,6 @@ class NewtonFit(AlternatingFit):
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
         self.last: tuple[Side, np.ndarray] | None = None
-        self.total = self.data.sum()
         # Entries that nothing explains yet pull with finite force.
         by_itself = len(Ht.order) == 0
         self.floors = {
@@ -38,13 +38,17 @@ class NewtonFit(AlternatingFit):
             if len(side.order)
         }
 
+    @cached_property
+    def mass(self) -> float:
+        return self.data.sum()
+
     @property
     def daring(self) -> bool:
         return True
 
     @property
     def noise(self) -> float:
-        return ROUNDING[self.data.dtype.name] * self.total
+        return ROUNDING[self.data.dtype.name] * self.mass
 
     def improve(
         self,
@@ -59,13 +63,11 @@ class NewtonFit(AlternatingFit):
         W, Ht = self.sides
         partner = Ht if side is W else W
         columns = side is not self.blocked
-        if partner.sums is None:
-            sums = self.data.model_sums(partner.F, self.k, self.team, columns=columns)
-        else:
-            sums = partner.sums[np.newaxis]
+        sums, sizes = self.costs(partner, columns)
+        if self.unbalanced(side, sizes):
+            sums, sizes = self.costs(partner, columns)
         self.last = side, sums
-        sizes = sums[0] if len(sums) == 1 else self.sums(partner)
-        scale = side.rescale(sizes**2, beta)
+        scale = side.rescale(sizes, beta)
         penalty, dtype = side.penalty, side.F.dtype
         l1 = penalty.l1 if penalty.amounts is None else penalty.l1 * penalty.amounts[:, np.newaxis]
         costs = (sums + l1).astype(dtype)
@@ -75,6 +77,14 @@ class NewtonFit(AlternatingFit):
         )  # fmt: skip
         self.data.newton(to, plain, self.report, partner.F, step, self.team, columns=columns)
 
+    def costs(self, partner: Side, columns: bool) -> tuple[np.ndarray, np.ndarray]:
+        """What a factor's components add to the model of every row, or all rows, and their squared sums (k,)."""
+        if partner.sums is None:
+            sums = self.data.model_sums(partner.F, self.k, self.team, columns=columns)
+        else:
+            sums = partner.sums[np.newaxis]
+        return sums, (sums[0] if len(sums) == 1 else self.sums(partner)) ** 2
+
     def measure(self, extrapolated: bool) -> tuple[float, float]:
         """The last pass has summed x (log(x / y) - 1); the sum of the model y is that of the factors' sums.
 
@@ -82,7 +92,7 @@ class NewtonFit(AlternatingFit):
         """
         if isinstance(self.data, Partial) and self.data.weights is not None:
             divergence = self.problem.divergence(*self.current, self.team)
-            return divergence, math.sqrt(float(self.report[0]) / self.total) if self.total else 0.0
+            return divergence, math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0
         assert self.last is not None
         side, sums = self.last
         F = self.current[self.sides.index(side)]
@@ -90,8 +100,8 @@ class NewtonFit(AlternatingFit):
             model = float(sums[0] @ component_sums(F, self.k, self.team))
         else:
             model = float(np.einsum("ij,ij->", sums, F[:, : self.k], dtype=np.float64))
-        divergence = max(0.0, float(self.report[3]) + model)
-        return divergence, math.sqrt(float(self.report[0]) / self.total) if self.total else 0.0
+        divergence = float(self.report[3]) + model
+        return divergence, math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0
 
 
 class Newton(Solver):

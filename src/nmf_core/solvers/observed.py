@@ -1,6 +1,7 @@
 """Fits of data with missing entries or weights: every row has a subproblem of its own."""
 
 import math
+from functools import cached_property
 
 import numpy as np
 
@@ -26,7 +27,6 @@ class ObservedFit(AlternatingFit):
         self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
     ) -> None:
         super().__init__(problem, W, Ht, k, method, team, start)
-        self.mass = self.data.squared_norm() if self.descends else problem.loss.mass(self.data)
         self.lower = np.zeros(k, dtype=self.data.dtype)
         if problem.biases is not None:
             self.lower[list(problem.biases)] = -np.inf
@@ -40,6 +40,10 @@ class ObservedFit(AlternatingFit):
     def descends(self) -> bool:
         """Whether by coordinate descent."""
         return self.method.name == "hals"
+
+    @cached_property
+    def mass(self) -> float:
+        return self.data.squared_norm() if self.descends else self.problem.loss.mass(self.data)
 
     @property
     def noise(self) -> float:
@@ -67,6 +71,8 @@ class ObservedFit(AlternatingFit):
         W, Ht = self.sides
         partner = Ht if side is W else W
         sums = self.sums(partner)
+        if self.unbalanced(side, sums**2):
+            sums = self.sums(partner)
         before = side.F if before is None else before
         scale, penalty, columns = side.rescale(sums**2, beta), side.penalty, side is Ht
         if self.descends:
@@ -85,7 +91,7 @@ class ObservedFit(AlternatingFit):
 
     def measure(self, extrapolated: bool) -> tuple[float, float]:
         """Coordinate descent has told the errors of the last rows; those of multiplicative updates are summed."""
-        divergence = max(0.0, float(self.report[3]) / 2) if self.descends else 0.0
+        divergence = float(self.report[3]) / 2 if self.descends else 0.0
         # The errors are small differences of large numbers, and their roundings add up like random ones.
         if divergence <= _DOUBTFUL * self.noise / math.sqrt(len(self.current[1])):
             divergence = self.problem.divergence(*self.current, self.team)

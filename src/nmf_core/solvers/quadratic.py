@@ -33,6 +33,7 @@ class QuadraticFit(AlternatingFit):
     """
 
     data: Complete
+    size_power = 1
     KEPT = (*Fit.KEPT, "S", "model")
 
     def __init__(
@@ -45,14 +46,14 @@ class QuadraticFit(AlternatingFit):
         self.inner = self.model = 0.0
 
     @cached_property
-    def norm(self) -> float:
+    def mass(self) -> float:
         """||X||^2, for which X may have to be read once."""
         return self.data.squared_norm()
 
     @property
     def noise(self) -> float:
         # ||X||^2 is known in double
-        return ROUNDING[self.data.dtype.name] * self.model + ROUNDING["float64"] * self.norm
+        return ROUNDING[self.data.dtype.name] * self.model + ROUNDING["float64"] * self.mass
 
     @property
     def precise(self) -> bool:
@@ -61,7 +62,7 @@ class QuadraticFit(AlternatingFit):
     @property
     def blind(self) -> float:
         """The violation from which on a step lowers the objective by less than its rounding in float32."""
-        return math.sqrt(2 * ROUNDING["float32"] * self.model / self.norm) if self.norm else 0.0
+        return math.sqrt(2 * ROUNDING["float32"] * self.model / self.mass) if self.mass else 0.0
 
     def prepare(self) -> None:
         if self.method.name == "mu":  # scikit-learn's rule looks at it
@@ -145,7 +146,10 @@ class QuadraticFit(AlternatingFit):
     ) -> None:
         """Improve the blocked factor in a pass over X, the other one from the statistics of the blocked one."""
         partner = self.other if side is self.blocked else self.blocked
-        scale = side.rescale(self.grams[partner].diagonal().astype(np.float64), beta)
+        sizes = self.grams[partner].diagonal().astype(np.float64)
+        if self.unbalanced(side, sizes):
+            sizes = self.grams[partner].diagonal().astype(np.float64)
+        scale = side.rescale(sizes, beta)
         shifted = side.penalty.shift(self.grams[partner])
         matrix, rate = self.method.prepare(shifted, side.order)
         step = Step(
@@ -166,6 +170,15 @@ class QuadraticFit(AlternatingFit):
         self.grams[side] = grams[: self.k, : self.k]
         if len(grams) > self.k:
             self.plain_gram = grams[self.k :, : self.k]
+
+    def multiply(self, *scales: np.ndarray) -> None:
+        super().multiply(*scales)
+        self.grams = {side: gram(side.F, self.k, self.team) for side in self.sides}
+        of_blocked = scales[self.sides.index(self.blocked)].astype(self.data.dtype)
+        self.S[:, : self.k] *= of_blocked
+        # rows that belong to components, not to the other side of X
+        grams = self.S[len(self.other.F) :]
+        grams *= np.resize(of_blocked, len(grams))[:, np.newaxis]
 
     def inner_product(self, side: Side) -> float:
         """What the report says of <X, W @ H> after one factor has been improved: of the extrapolated W, the plain H."""
@@ -211,8 +224,8 @@ class QuadraticFit(AlternatingFit):
         W, Ht = self.sides
         gram_H = self.plain_gram if extrapolated else self.grams[Ht]
         self.model = float(np.einsum("ij,ij->", self.grams[W], gram_H, dtype=np.float64))
-        divergence = max(0.0, (self.norm - 2 * self.inner + self.model) / 2)
-        return divergence, math.sqrt(float(self.report[0]) / self.norm) if self.norm else 0.0
+        divergence = (self.mass - 2 * self.inner + self.model) / 2
+        return divergence, math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0
 
 
 def add_violation(
