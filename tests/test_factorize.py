@@ -182,6 +182,7 @@ def test_reasons_to_stop(parameters, reason, converged):
 
 
 def test_a_tighter_tolerance_takes_longer_and_ends_lower():
+    X = np.random.default_rng(0).random((30, 20))  # of which much is left
     loose, tight = (factorize(X, K, tol=tol, max_iter=10000) for tol in (1e-2, 1e-6))
     assert loose.n_iter < tight.n_iter
     assert loose.objective > tight.objective

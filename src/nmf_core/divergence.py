@@ -67,4 +67,5 @@ def beta_divergence(
     W = check_factor(W, "W", (X.shape[0], k), X.dtype, zeros=True)
     problem = Problem(container_for(X, loss, upright=False), loss)
     check_zeros(problem.data, loss.beta)
-    return problem.divergence(padded(W, X.dtype), padded(H.T, X.dtype), make_team(check_threads(n_threads)))
+    dtype = problem.data.dtype
+    return problem.divergence(padded(W, dtype), padded(H.T, dtype), make_team(check_threads(n_threads)))

@@ -85,8 +85,9 @@ class Factorization:
     converged : bool
         Whether the fit stopped because it had converged.
     stop_reason : str
-        "tol", "relative change", "max_iter", "time_limit", "callback", "interrupted", or the reason of the rules that
-        were given instead of a tolerance.
+        "tol", "relative change", "max_iter", "time_limit", "callback", "interrupted", the reason of the rules that were
+        given instead of a tolerance, or "overflow": numbers have left the precision of X, W and H are the last finite
+        ones, or zero in components of which there are none.
     history : History
         Seconds, objective and violation of every iteration.
     loss : str or float

@@ -135,8 +135,8 @@ def factorize(
         Biases may be negative and are penalized like the squares of W and H; the result has them as `biases`.
     tol : float
         Tolerance: the fit has converged when a sweep's projected gradient steps change W @ H by at most `tol`,
-        relative to X, and, but for "hals" and a complete X, also when ten iterations have lowered the objective by less
-        than `tol` of it.
+        relative to X (less where little is left of X, see `nmf_core.stopping.SmallViolation`), and, but for "hals" and
+        a complete X, also when ten iterations have lowered the objective by less than `tol` of it.
     stop : Rule, optional
         When to stop instead: rules of `nmf_core.stopping`, combined by ``|`` and ``&``. The limits below hold besides.
     max_iter : int
@@ -273,8 +273,8 @@ def factorize(
     if len(outcome.history):
         outcome.history.objective[-1] = objective
     return Factorization(
-        W=_result_W(problem, outcome.W, k, out_W),
-        H=transposed(outcome.Ht, k),
+        W=_result_W(problem, outcome.W, k, out_W).astype(X.dtype, copy=False),
+        H=transposed(outcome.Ht, k).astype(X.dtype, copy=False),
         objective=objective,
         divergence=divergence,
         squared_error=squared_error,

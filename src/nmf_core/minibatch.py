@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nmf_core import _core
-from nmf_core.data import Complete
+from nmf_core.data import Complete, as_container
 from nmf_core.losses import Beta
 from nmf_core.online import Online
-from nmf_core.problem import container_for
 from nmf_core.validation import Matrix, check_zeros
 
 
@@ -19,7 +18,7 @@ def batches(X: Matrix, loss: Beta, size: int) -> list[Complete]:
 
     They share the memory of X, as long as it stores its rows one after the other.
     """
-    data = container_for(X, loss, upright=True)
+    data = as_container(X, zeros_matter=loss.beta != 1, upright=True)
     check_zeros(data, loss.beta)
     assert isinstance(data, Complete)
     n = data.shape[0]

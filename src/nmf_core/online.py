@@ -133,6 +133,11 @@ class Online(ABC):
         n = data.shape[0]
         rest = self.forget_factor ** min(1.0, n / self.n_samples)
         fresh = W is None
+        if data.sum() == 0:  # which says nothing about the components
+            if W is not None:
+                W[:] = 0
+            self.divergence = 0.0
+            return self.penalties_of(n)[1].value(self.Ht) / n
         if W is None:
             masses = component_sums(self.Ht, self.k, team).sum(keepdims=True)
             W = for_fixed_components(data, self.loss, self.k, masses)

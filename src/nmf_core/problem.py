@@ -88,8 +88,16 @@ class Problem:
 
 
 def container_for(X: Matrix, loss: Beta, **needs: Any) -> Container:
-    """The container of a validated X that suits the loss; `needs` as in `as_container`."""
-    return as_container(X, zeros_matter=loss.beta != 1, **needs)
+    """The container of a validated X that suits the loss; `needs` as in `as_container`.
+
+    It is in float64 if powers of what X holds leave float32.
+    """
+    data = as_container(X, zeros_matter=loss.beta != 1, **needs)
+    if data.dtype == np.float64 or loss.quadratic or data.n_stored == 0 or loss.fits_single(data.mean()):
+        return data
+    if needs.get("weights") is not None:
+        needs["weights"] = needs["weights"].astype(np.float64)
+    return as_container(X.astype(np.float64), zeros_matter=loss.beta != 1, **needs)
 
 
 def pose(

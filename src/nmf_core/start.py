@@ -101,7 +101,7 @@ def initialize(
             alpha_scaling="size", upright=solver.upright(the_loss.beta),
         )  # fmt: skip
         W, Ht = start(problem, k, init, None, None, everything, random, solver, team)
-    return W[:, :k].copy(), transposed(Ht, k)
+    return W[:, :k].astype(X.dtype), transposed(Ht, k).astype(X.dtype, copy=False)
 
 
 def resolve_init(

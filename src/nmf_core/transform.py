@@ -167,7 +167,6 @@ def transform(
     check_penalties(alpha_W, 0.0, l1_ratio, X.shape)
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
     team = make_team(check_threads(n_threads))
-    Ht, gram_H, sums_H = components.ready(X.dtype)
     solver = choose_solver("auto", the_loss.beta)
     with serial_blas():
         problem = pose(
@@ -178,12 +177,13 @@ def transform(
             upright=solver.upright(the_loss.beta), by_rows=the_loss.quadratic,
         )  # fmt: skip
         data = problem.data
+        Ht, gram_H, sums_H = components.ready(data.dtype)
         complete = isinstance(data, Complete)
         if W is None:
             masses = np.array([sums_H.sum()]) if complete else data.model_sums(Ht, own, team).sum(axis=1)
             start_W = for_fixed_components(data, the_loss, own, masses)
         else:
-            start_W = padded(W, X.dtype)
+            start_W = padded(W, data.dtype)
         update_W = None
         if biases is not None:
             start_W, _, update_W, _ = with_biases(start_W, start_W[:0], own)
@@ -193,7 +193,7 @@ def transform(
             sums_H=sums_H if complete else None, measure=False,
         )  # fmt: skip
     found = None if biases is None else outcome.W[:, own].copy()
-    return Transformed(outcome.W[:, :own].copy(), outcome.n_iter, outcome.converged, found)
+    return Transformed(outcome.W[:, :own].astype(X.dtype), outcome.n_iter, outcome.converged, found)
 
 
 def _lazily(X: Any, H: Any, W: Any, weights: Any, how: dict[str, Any]) -> Transformed:

@@ -23,14 +23,15 @@ from nmf_core.estimators.base import (
     validate_data,
     warn_of_ignored,
 )
-from nmf_core.losses import make_loss
+from nmf_core.losses import LOSSES, make_loss
 from nmf_core.minibatch import Convergence, batches, fit_batches
 from nmf_core.online import SWEEPS, Online, make_online, method_for
 from nmf_core.problem import padded
 from nmf_core.solvers import SOLVERS
 from nmf_core.start import STARTS, initialize
 from nmf_core.threads import make_team, serial_blas
-from nmf_core.transform import Components, transform
+from nmf_core.transform import transform
+from nmf_core.validation import check_features, check_loss, check_matrix
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {"solver": "auto", "n_threads": None}
@@ -132,8 +133,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     }
     _n_components: Any  # set by scikit-learn's checks
-    _online: Online | None
-    _ready: dict[str, Any]  # the components as `transform` wants them, made when first wanted
+    _online: Online
 
     def __init__(
         self,
@@ -178,15 +178,10 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         self.solver = solver
         self.n_threads = n_threads
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        return {name: {} if name == "_ready" else value for name, value in state.items()}
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process: it goes on from
         # its components.
-        ours: dict[str, Any] = {"_online": None, "_ready": {}} if "components_" in state else {}
-        super().__setstate__(EXTRA_PARAMETERS | ours | state)
+        super().__setstate__(EXTRA_PARAMETERS | state)
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit_transform(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> np.ndarray:
@@ -218,11 +213,11 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             X = self._validated(X, reset=True)
             self._check_params(X)
             start_W, start_H = self._start(X, W, H)
-            self._online = online = self._make_online(start_H, X.shape[0])
+            self._online = online = self._make_online(X, start_H)
             team = make_team(self.n_threads)
-            parts = batches(X, online.loss, self._batch_size)
+            parts = batches(X.astype(online.Ht.dtype, copy=False), online.loss, self._batch_size)
             most = self.max_iter * len(parts)
-            rows = padded(start_W, X.dtype)
+            rows = padded(start_W, online.Ht.dtype)
             course = fit_batches(
                 online,
                 parts,
@@ -233,10 +228,10 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
                 team=team,
                 report=_printing(most) if self.verbose else None,
             )
-            self._publish(H)
+            self._publish(H, X.dtype)
             self.n_steps_ = course.n_steps
             self.n_iter_ = math.ceil(course.n_steps / len(parts))
-            found = self._find(X).W if self.fresh_restarts else rows[:, : online.k].copy()
+            found = self._find(X).W if self.fresh_restarts else rows[:, : online.k].astype(X.dtype)
             self.reconstruction_err_ = np.sqrt(
                 2 * beta_divergence(X, found, self.components_, online.loss.name, n_threads=self.n_threads)
             )
@@ -279,19 +274,15 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         first = not hasattr(self, "components_")
         with unchanged_by_failure(self), serial_blas():
             X = self._validated(X, reset=first)
-            if first:
+            online = None if first else self._going_on()
+            if online is None:
                 self._check_params(X)
-                _, start_H = self._start(X, W, H)
-                self.n_steps_, self.n_iter_ = 0, 1
-                self._online = self._make_online(start_H, X.shape[0])
-            elif self._online is None:
-                self._online = self._make_online(self.components_, X.shape[0])
-            online = self._online
-            assert online is not None
-            X = X.astype(online.Ht.dtype, copy=False)
-            [batch] = batches(X, online.loss, X.shape[0])
+                start_H = self._start(X, W, H)[1] if first or not np.any(self.components_) else self._given_components(X)
+                self._online = online = self._make_online(X, start_H)
+                self.n_steps_, self.n_iter_ = vars(self).get("n_steps_", 0), 1
+            [batch] = batches(X.astype(online.Ht.dtype, copy=False), online.loss, X.shape[0])
             online.step(batch, make_team(self.n_threads))
-            self._publish(H if self.init == "custom" else None)
+            self._publish(H if self.init == "custom" else None, X.dtype if first else self.components_.dtype)
             self.reconstruction_err_ = np.sqrt(2 * online.divergence)
             self.n_steps_ += 1
         return self
@@ -348,33 +339,47 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             n_threads=self.n_threads,
         )  # fmt: skip
 
-    def _make_online(self, H: np.ndarray, n_samples: int) -> Online:
-        """What learns, from these components on."""
+    def _going_on(self) -> Online | None:
+        """What has learned so far, if that is what `components_` shows.
+
+        Components that were changed from outside, or are all zero because no batch has had anything else, are a start.
+        """
+        online = vars(self).get("_online")
+        if online is None or not online.Ht.any():
+            return None
+        shown = online.Ht[:, : online.k].T.astype(self.components_.dtype, copy=False)
+        return online if np.array_equal(shown, self.components_) else None
+
+    def _given_components(self, X: Any) -> np.ndarray:
+        """`components_` as somebody has set them, checked."""
+        H = check_matrix(self.components_, "components_", factor=True)[0]
+        check_features(X.shape[1], H.shape[1])
+        return H
+
+    def _make_online(self, X: Any, H: np.ndarray) -> Online:
+        """What learns, from these components on, in float64 if powers of what X holds leave float32."""
         loss = make_loss(float(self._beta_loss))
+        H = H if loss.fits_single(float(X.mean(dtype=np.float64))) else H.astype(np.float64)
         return make_online(
-            H, loss, method_for(self.solver, loss, self.forget_factor), n_samples=n_samples,
+            H, loss, method_for(self.solver, loss, self.forget_factor), n_samples=X.shape[0],
             forget_factor=self.forget_factor, alpha_W=self.alpha_W, alpha_H=self.alpha_H, l1_ratio=self.l1_ratio,
             tol=self.tol, max_sweeps=self.fresh_restarts_max_iter,
         )  # fmt: skip
 
-    def _publish(self, given: Any) -> None:
-        """Show what has been learned; an array that was given as H takes it."""
-        assert self._online is not None
-        self.components_ = self._online.H
+    def _publish(self, given: Any, dtype: np.dtype) -> None:
+        """Show what has been learned, in this dtype; an array that was given as H takes it."""
+        self.components_ = self._online.H.astype(dtype, copy=False)
         self.n_components_ = self._online.k
-        self._ready = {}
         if self.init == "custom" and isinstance(given, np.ndarray) and given.flags.writeable:
             given[:] = self.components_
             self.components_ = given
 
     def _find(self, X: Any) -> Any:
         """W of validated X for the components."""
-        loss = make_loss(float(self._beta_loss))
-        if self._ready.get("H") is not self.components_:
-            self._ready.update(H=self.components_, components=Components(self.components_, loss))
+        loss = check_loss(self.beta_loss, LOSSES, "beta_loss")
         return transform(
-            X, self._ready["components"], loss=loss.name, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio, tol=self.tol,
-            max_iter=self._transform_max_iter, n_threads=self.n_threads,
+            X, self.components_, loss=loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio, tol=self.tol,
+            max_iter=self.transform_max_iter or self.max_iter, n_threads=self.n_threads,
         )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ SMALL = 100_000  # so many entries are no trouble in double
 # four, rows of 20 components still fit into two cache lines. Better triplets do not make a better start.
 OVERSAMPLING, POWER_ITERATIONS = 4, 4
 LEAST = 1e-6  # smaller entries of a start by singular vectors are zeros
+# Where the mean of X is beyond, a start is that of X divided by it: `LEAST` and what zeros become suit common numbers.
+COMMON = 1e-8, 1e6
 
 
 def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> tuple[np.ndarray, ...]:
@@ -160,6 +162,7 @@ def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team, fill:
     factorization", doi:10.1016/j.patcog.2007.09.010.
     """
     U, s, V = truncated_svd(data, k, rng, team)
+    root = np.sqrt(_unit(data))
     parts = [np.sqrt(over_rows(F, _part_squares, k, team=team)) for F in (U, V)]
     # The larger of the two parts of each pair, by the product of their norms; its sign.
     positive, negative = parts[0] * parts[1]
@@ -167,8 +170,14 @@ def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team, fill:
     weight = np.sqrt(s * np.maximum(positive, negative))
     for F, norms in zip((U, V), parts, strict=True):
         factors = (sign * divide(weight, np.where(sign > 0, *norms))).astype(F.dtype)
-        over_rows(F, _keep_parts, factors, fill, team=team)
+        over_rows(F, _keep_parts, factors, LEAST * root, fill / root, team=team)
     return U, V
+
+
+def _unit(data: Complete) -> float:
+    """The mean of X, or 1 where it is common."""
+    mean = data.mean()
+    return 1.0 if mean == 0 or COMMON[0] <= mean <= COMMON[1] else mean
 
 
 def _part_squares(F: np.ndarray, k: int, team: Team) -> np.ndarray:
@@ -178,9 +187,9 @@ def _part_squares(F: np.ndarray, k: int, team: Team) -> np.ndarray:
     return squares
 
 
-def _keep_parts(F: np.ndarray, factors: np.ndarray, fill: float, team: Team) -> None:
+def _keep_parts(F: np.ndarray, factors: np.ndarray, least: float, fill: float, team: Team) -> None:
     """Multiply the first columns of F; what is small or negative then becomes `fill`. F is modified in place."""
-    _core.keep_parts(F, factors, LEAST, fill, team)
+    _core.keep_parts(F, factors, least, fill, team)
 
 
 def nndsvda(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
@@ -191,7 +200,7 @@ def nndsvda(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> F
 def nndsvdar(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
     """`nndsvd` with its zeros replaced by small random numbers, around a hundredth of the mean of X."""
     W, Ht = (F[:, :k] for F in nndsvd(data, k, rng, team))
-    mean = data.mean()
+    mean = data.mean() / np.sqrt(_unit(data))
     W[W == 0] = np.abs(mean * rng.standard_normal(np.count_nonzero(W == 0)) / 100)
     Ht[Ht == 0] = np.abs(mean * rng.standard_normal(np.count_nonzero(Ht == 0)) / 100)
     return W, Ht

@@ -1,5 +1,6 @@
 """The family of beta-divergences: squared error, Kullback-Leibler, Itakura-Saito and all between and beyond."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,11 @@ class Beta(Loss):
     def gradient(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The difference y^(beta - 1) - x y^(beta - 2)."""
         return y ** (self.beta - 2) * (y - x)
+
+    def fits_single(self, mean: float) -> bool:
+        """Whether float32 holds the powers that are computed of entries of about this size."""
+        power = 2.0 if self.beta == 1 else max(2 - self.beta, self.beta)
+        return self.quadratic or mean <= 0 or abs(math.log10(mean)) * power <= 30
 
     def constant(self, data: Any) -> float:
         """What d(x, y) holds of x alone, summed over X: a container whose `sum_of` sums a function of the entries."""

@@ -345,7 +345,8 @@ class Fit(ABC):
     def multiply(self, *scales: np.ndarray) -> None:
         """Multiply the components of W and of H (k,), with all that belongs to them."""
         for side, partner, scale in zip(self.sides, self.sides[::-1], scales, strict=True):
-            partner.partner_sizes = partner.partner_sizes * scale**2
+            with np.errstate(over="ignore", invalid="ignore"):  # they are a hint only
+                partner.partner_sizes = partner.partner_sizes * scale**2
             row = np.ones(side.F.shape[1], dtype=self.data.dtype)
             row[: self.k] = scale
             for array in {id(array): array for array in (side.F, side.plain, side.spare)}.values():
