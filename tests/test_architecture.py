@@ -12,7 +12,7 @@ ROOT = Path(nmf_core.__file__).parent
 # From the top down; a module may import from its own layer (not in a circle) and from those below.
 LAYERS = [
     {"__init__", "__main__", "cli", "demo", "report", "plotting", "interpretation", "io"},
-    {"model_selection", "comparison"},
+    {"model_selection", "rank_selection", "comparison"},
     {"patching"},
     {"estimators"},
     {

@@ -17,7 +17,7 @@ import nmf_core
 from nmf_core.cli import commands, main
 from nmf_core.comparison import compare_solvers
 from nmf_core.io import read_matrix, read_triplets
-from nmf_core.model_selection import cross_validate_rank
+from nmf_core.model_selection import RankSelection, cross_validate_rank
 
 ROWS, COLUMNS = tuple(f"row {i}" for i in range(12)), tuple("abcdefg")
 
@@ -584,6 +584,21 @@ def test_ranks(X, text, capsys):
     assert [rank["n_components"] for rank in said["ranks"]] == [1, 2, 3, 5]
     assert [len(rank["errors"]) for rank in said["ranks"]] == [8] * 4
     assert (said["method"], said["loss"]) == ("bi-cv", "kullback-leibler")
+
+
+def test_rank_chooses_how_and_names_what_exploded(X, capsys, monkeypatch):
+    np.save("x.npy", X)
+    sp.save_npz("x.npz", sp.csr_array(np.diag(np.arange(1.0, 151))))
+    for name, method in (("x.npy", "wold"), ("x.npz", "bi-cv")):
+        assert run(f"rank {name} --ranks 1 --max-iter 5 --seed 0 --json") == 0
+        said = json.loads(capsys.readouterr().out)
+        assert (said["method"], said["ranks"][0]["exploded"]) == (method, [])
+
+    selection = RankSelection(np.array([1, 2]), np.array([[3.0, 3], [1, np.inf]]), "wold", "frobenius")
+    monkeypatch.setattr("nmf_core.cli.commands.cross_validate_rank", lambda *args, **given: selection)
+    assert run("rank x.npy --json") == 0
+    rank = json.loads(capsys.readouterr().out)["ranks"][1]
+    assert (rank["errors"], rank["mean"], rank["exploded"]) == ([1.0, None], 1.5, [1])
 
 
 @pytest.mark.parametrize(("name", "start"), [("r.png", b"\x89PNG"), ("r.SVG", b"<?xml"), ("r.pdf", b"%PDF")])

@@ -1,6 +1,7 @@
 """Choosing the number of components: what is held out, and which number is found."""
 
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +32,16 @@ def partly_known(X, seed=0, share=0.7):
     """CSR that stores a share of X, zeros too."""
     rows, columns = np.nonzero(np.random.default_rng(seed).random(X.shape) < share)
     return sp.csr_array((X[rows, columns], (rows, columns)), shape=X.shape)
+
+
+def hardly_determined(n=30, m=20, k=3, seed=0):
+    """Rank k, most of the factors zeros and little noise: without a fifth of it some rows are nearly free."""
+    rng = np.random.default_rng(seed)
+    W, H = (rng.gamma(1.0, size=shape) * (rng.random(shape) < 0.4) for shape in ((n, k), (k, m)))
+    return W @ H * rng.gamma(2500, 1 / 2500, size=(n, m))
+
+
+explosions = pytest.mark.filterwarnings("ignore:Errors of held-out entries have exploded")
 
 
 # --- entries held out
@@ -144,6 +155,7 @@ def test_a_seed_decides_what_is_held_out():
 # --- numbers of components found
 
 
+@explosions
 @pytest.mark.parametrize("noise", [0.02, 0.1, 0.3])
 @pytest.mark.parametrize("method", METHODS)
 def test_planted_rank_is_found(method, noise):
@@ -153,6 +165,7 @@ def test_planted_rank_is_found(method, noise):
         assert found.best == 4
 
 
+@explosions
 @pytest.mark.parametrize("noise", [0.02, 0.3])
 @pytest.mark.parametrize("method", METHODS)
 def test_planted_rank_is_found_in_sparse_data_with_missing_entries(method, noise):
@@ -161,6 +174,7 @@ def test_planted_rank_is_found_in_sparse_data_with_missing_entries(method, noise
     assert found.best_one_standard_error == 4
 
 
+@explosions
 @pytest.mark.parametrize("method", METHODS)
 def test_planted_rank_is_found_where_nan_is_missing(method):
     X = planted(70, 60)
@@ -216,6 +230,87 @@ def test_ratings_have_a_few_tastes(shared_data):
     assert found.best in (4, 5, 6)
 
 
+@explosions
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_no_fold_rules_the_choice(warm_start):
+    found = [
+        cross_validate_rank(hardly_determined(seed=seed), range(1, 7), random_state=0, warm_start=warm_start)
+        for seed in range(16, 24)
+    ]
+    assert any(selection.exploded for selection in found)
+    by_mean, by_median = (
+        sum(selection.n_components[centre(selection.errors, axis=1).argmin()] == 3 for selection in found)
+        for centre in (np.mean, np.median)
+    )
+    assert sum(selection.best == 3 for selection in found) >= max(by_mean + (0 if warm_start else 3), by_median)
+    assert sum(selection.best_one_standard_error == 3 for selection in found) >= by_median
+
+
+@pytest.mark.slow
+@explosions
+@pytest.mark.parametrize("method", ["wold", "imputation"])
+@pytest.mark.parametrize("kind", ["dense", "unstored"])
+def test_ranks_are_found_as_often_as_by_the_median(kind, method):
+    right = []
+    for seed, k, shape in ((seed, k, shape) for seed in range(3) for k in (3, 5, 8) for shape in ((30, 20), (40, 30))):
+        X = hardly_determined(*shape, k, seed)
+        given = {"X": X} if kind == "dense" else {"X": partly_known(X, seed), "missing": "unstored"}
+        found = cross_validate_rank(n_components=range(1, 13), method=method, random_state=seed, **given)
+        centres = (np.mean(found.errors, axis=1), np.median(found.errors, axis=1), found.mean)
+        right.append([found.n_components[centre.argmin()] == k for centre in centres])
+    by_mean, by_median, by_ours = np.sum(right, axis=0)
+    assert by_ours >= by_mean
+    assert by_ours >= by_median - 1
+
+
+# --- which method suits the data
+
+
+@pytest.mark.parametrize(
+    ("X", "missing", "method"),
+    [
+        (np.ones((40, 30)), None, "wold"),
+        (np.ones((40, 30)), "nan", "wold"),
+        (np.ones((2000, 600), dtype=np.float32), None, "bi-cv"),
+        (np.ones((2000, 600), dtype=np.float32), "nan", "wold"),
+        (sp.csr_array(np.ones((40, 30))), None, "wold"),
+        (sp.csr_array(np.eye(200, 150)), None, "bi-cv"),
+        (sp.csc_matrix(np.eye(200, 150)), None, "bi-cv"),
+        (sp.csr_array(np.eye(200, 150)), "unstored", "wold"),
+        (pd.DataFrame(np.ones((40, 30))), None, "wold"),
+        (pd.DataFrame.sparse.from_spmatrix(sp.eye_array(200, 150, format="csr")), None, "bi-cv"),
+    ],
+)
+def test_the_method_suits_the_data(X, missing, method, monkeypatch):
+    def fit(X, n_components, **parameters):
+        raise MemoryError(held_out[0])
+
+    held_out = []
+    for name, (hold_out, error) in METHODS.items():
+        chosen = (lambda *args, name=name, hold_out=hold_out: held_out.append(name) or hold_out(*args), error)
+        monkeypatch.setitem(METHODS, name, chosen)
+    monkeypatch.setattr(model_selection, "factorize", fit)
+    with pytest.raises(MemoryError, match=method):
+        cross_validate_rank(X, [1], missing=missing)
+
+
+def test_the_method_is_told():
+    assert cross_validate_rank(planted(), [2], random_state=0).method == "wold"
+    assert cross_validate_rank(planted_sparse(), [2], random_state=0).method == "bi-cv"
+    X = planted_sparse(120, 100, noise=0.01)
+    assert cross_validate_rank(X, [1, 2], random_state=0, biases=True, max_iter=5).method == "wold"
+
+
+@pytest.mark.slow
+def test_ranks_of_text_are_compared_by_blocks(shared_data):
+    stored = np.load(shared_data / "debian_words.npz")
+    X = sp.csr_array((stored["data"], stored["indices"], stored["indptr"]), shape=tuple(stored["shape"])).astype(float)
+    X.data *= np.log(X.shape[0] / np.bincount(X.indices, minlength=X.shape[1]))[X.indices]
+    found = cross_validate_rank(X, range(5, 30, 10), random_state=0)
+    assert found.method == "bi-cv"
+    assert np.isfinite(found.errors).all()
+
+
 # --- folds
 
 
@@ -232,6 +327,7 @@ def fits(monkeypatch):
     return made
 
 
+@explosions
 @pytest.mark.parametrize(("method", "n_repeats"), [("wold", 1), ("wold", 2), ("imputation", 1)])
 def test_folds_are_the_same_for_all_ranks(method, n_repeats, fits):
     X = planted(20, 15)
@@ -308,6 +404,17 @@ def test_parameters_reach_the_fits(fits):
     assert [parameters["n_threads"] for _, parameters, _ in fits] == [1] * 5
 
 
+def test_fits_that_end_early_are_counted_and_no_more_than_one_warning_says_so():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        early = cross_validate_rank(planted(), [1, 2, 3], random_state=0, max_iter=1, n_jobs=2)
+        done = cross_validate_rank(planted(noise=0.3), [1], random_state=0)
+    assert len(caught) <= 1
+    assert (early.n_unconverged, done.n_unconverged) == (15, 0)
+    assert "\n15 of 15 fits did not converge\n" in str(early)
+    assert "converge" not in str(done)
+
+
 def test_a_failing_fit_stops_the_others(monkeypatch):
     calls = []
 
@@ -355,6 +462,63 @@ def test_both_rules_choose():
     assert SELECTION.threshold == pytest.approx(1.3)
     certain = replace(SELECTION, errors=ERRORS - [[0.0, 0.01], [0, 0], [0, 0.19], [0, 0]])
     assert (certain.best, certain.best_one_standard_error) == (4, 4)
+
+
+@pytest.mark.parametrize("bad", [1e8, np.inf, np.nan])
+def test_an_error_counts_as_at_most_twice_the_median(bad):
+    errors = np.array([[4.0, 5, 6], [1.2, 1.4, 1.3], [1.0, bad, 1.1], [2.0, 2, 2]])
+    found = replace(SELECTION, errors=errors)
+    np.testing.assert_allclose(found.mean, [5.0, 1.3, (1.0 + 2.2 + 1.1) / 3, 2.0])
+    assert np.isfinite(found.standard_error).all()
+    assert (found.best, found.best_one_standard_error) == (2, 2)
+    assert found.exploded == {4: [1]}
+    assert "\n           4       1.43333            0.38  exploded in fold 1\n" in str(found)
+    several = replace(SELECTION, errors=np.hstack([errors, errors[:, ::-1]]))
+    assert several.exploded == {4: [1, 4]}
+    assert "exploded in folds 1, 4\n" in str(several)
+
+
+def test_of_two_fits_the_better_one_decides():
+    found = replace(SELECTION, errors=np.array([[4.0, 6.0], [1.2, 1.4], [np.nan, 0.1], [2.0, 1e9]]))
+    np.testing.assert_allclose(found.mean, [5.0, 1.3, 0.15, 3.0])
+    assert found.exploded == {4: [0], 8: [1]}
+    assert SELECTION.exploded == {}
+
+
+def test_errors_count_as_they_are_where_most_are_zero():
+    found = replace(SELECTION, errors=np.array([[0.0, 0, 3], [0, 0, 6], [0, 0, 0], [0, 0, 9]]))
+    assert found.mean.tolist() == [1.0, 2.0, 0.0, 3.0]
+    assert (found.best, found.exploded) == (4, {})
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_where_most_errors_are_not_finite_nothing_is_chosen(bad):
+    errors = np.array([[4.0, 6.0, 5.0], [bad, 0.1, bad], [bad, bad, bad], [2.0, 3.0, 2.5]])
+    found = replace(SELECTION, errors=errors)
+    assert found.mean.tolist() == [5.0, np.inf, np.inf, 2.5]
+    assert (found.best, found.best_one_standard_error) == (8, 8)
+    assert found.exploded == {2: [0, 2], 4: [0, 1, 2]}
+    with pytest.raises(ValueError, match="not finite for any number of components"):
+        replace(SELECTION, errors=errors[1:3])
+
+
+def test_folds_that_exploded_are_named_in_one_warning(monkeypatch):
+    errors = {k: [1.0, 1.0, 1.0, 1.0, 2.0] for k in range(1, 7)}
+    errors[2][3], errors[4][0], errors[4][2], errors[5][1], errors[6][1] = 1e4, np.nan, 1e8, 1e8, np.inf
+    f = factorize(planted(6, 5, 1), 1, random_state=0)
+    # what is held out is the number of the fold
+    by_hand = (lambda X, missing, n_folds, seed, part: part, lambda fold, k, **given: (errors[k][fold], f))
+    monkeypatch.setitem(METHODS, "wold", by_hand)
+    message = (
+        "exploded with 2 components in fold 3, with 4 components in folds 0, 2, with 5 components in fold 1, with 1 "
+    )
+    with pytest.warns(UserWarning, match=message) as caught:
+        found = cross_validate_rank(planted(), range(1, 7), n_jobs=2)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert found.exploded == {2: [3], 4: [0, 2], 5: [1], 6: [1]}
+    with pytest.warns(UserWarning, match="exploded with 2 components in fold 3: they count"):
+        assert cross_validate_rank(planted(), [2, 3]).best == 3
 
 
 def test_table_is_a_data_frame():
@@ -405,7 +569,11 @@ X = planted(6, 5)
         ({"n_components": [1.5]}, TypeError, "every number in n_components must be an integer, got 1.5"),
         ({"n_components": 3}, TypeError, r"n_components must be numbers of components such as range\(1, 11\), got 3"),
         ({"n_components": "auto"}, TypeError, "n_components must be numbers of components .*, got 'auto'"),
-        ({"method": "gabriel"}, ValueError, "method must be one of 'wold', 'imputation', 'bi-cv', got 'gabriel'"),
+        (
+            {"method": "gabriel"},
+            ValueError,
+            "method must be one of 'auto', 'wold', 'imputation', 'bi-cv', got 'gabriel'",
+        ),
         ({"n_folds": 1}, ValueError, "n_folds must be at least 2, got 1"),
         ({"n_folds": 2.0}, TypeError, "n_folds must be an integer, got 2.0"),
         ({"n_folds": 31}, ValueError, "X has 30 known entries, too few for 31 folds"),
@@ -455,6 +623,13 @@ def test_a_block_of_which_nothing_is_known_is_refused(monkeypatch):
 def test_bad_holdouts_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         holdout_entries(**{"X": X, **arguments})
+
+
+@pytest.mark.parametrize("hold_out", [holdout_entries, lambda X: cross_validate_rank(X, [1], method="wold")])
+def test_more_zeros_than_there_is_room_for_are_refused(hold_out):
+    X = sp.csr_array((np.ones(2), ([0, 1], [0, 1])), shape=(10**6, 10**6))
+    with pytest.raises(ValueError, match=r"sparse X of 1000000 x 1000000 .* cross_validate_rank with method='bi-cv'"):
+        hold_out(X)
 
 
 @pytest.mark.slow

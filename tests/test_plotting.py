@@ -176,6 +176,16 @@ def test_rank_curve_marks_both_choices():
     assert (ax.get_yscale(), ax.get_title(loc="left")) == ("linear", "Error of held-out entries")
 
 
+def test_rank_curve_crosses_what_exploded():
+    errors = [[4, 6, 5], [1.2, 1e9, 1.4], [1.1, 1.3, 1.2], [np.inf, np.nan, 2]]
+    figure = plotting.rank_curve(selection(errors))
+    crosses = next(line for line in figure.axes[0].lines if line.get_marker() == "x")
+    np.testing.assert_array_equal(crosses.get_xdata(), [3, 5])
+    np.testing.assert_allclose(crosses.get_ydata(), [(1.2 + 2.8 + 1.4) / 3, np.inf])
+    assert "a fold exploded" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert plotting.svg(figure).startswith(b"<?xml")
+
+
 def test_rank_curve_shows_errors_of_any_size():
     figure = Figure()
     ax = figure.add_subplot()

@@ -3,10 +3,10 @@
 The error of those it has seen always falls with more components, the other rises when they describe noise.
 """
 
-import importlib.util
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import product
 from threading import Lock
@@ -19,6 +19,7 @@ from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.initialization import make_random_state
 from nmf_core.losses import LOSSES, make_loss
+from nmf_core.rank_selection import RankSelection, folds_named
 from nmf_core.threads import available_threads
 from nmf_core.validation import (
     Matrix,
@@ -36,8 +37,17 @@ from nmf_core.validation import (
     check_room,
 )
 
+__all__ = ["METHODS", "Holdout", "RankSelection", "cross_validate_rank", "holdout_entries"]
+
 # The least that a held-out entry's model counts as, in units of their mean: as in `beta_divergence`.
 _FLOOR = 1e-18
+
+# Up to how many entries a complete X is held out entry by entry unless told otherwise, by what is missing from it then:
+# ten numbers of components take about a minute. A sparse one needs weights for all of its zeros.
+_FEW = {"nan": 1_000_000, None: 10_000}
+
+# What to do where there is no room for them.
+_INSTEAD = "missing='unstored' takes them for unknown, cross_validate_rank with method='bi-cv' does without them."
 
 
 class Holdout(NamedTuple):
@@ -111,90 +121,11 @@ def holdout_entries(X: Any, fraction: float = 0.1, random_state: Any = None, *, 
     return _without(X, missing, held)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class RankSelection:
-    """Errors of held-out entries by number of components.
-
-    Attributes
-    ----------
-    n_components : ndarray of int, shape (n_ranks,)
-        The numbers of components that were tried, in ascending order.
-    errors : ndarray of float64, shape (n_ranks, n_fits)
-        The mean loss of a held-out entry, the same entries in a column; for the Frobenius loss half the mean squared
-        error.
-    method : str
-        How entries were held out.
-    loss : str or float
-        The loss: a name, or the beta of a beta-divergence.
-    """
-
-    n_components: np.ndarray
-    errors: np.ndarray
-    method: str
-    loss: str | float
-
-    @property
-    def mean(self) -> np.ndarray:
-        """The mean error (n_ranks,)."""
-        return self.errors.mean(axis=1)
-
-    @property
-    def standard_error(self) -> np.ndarray:
-        """The standard error (n_ranks,) of the mean, as if fits were independent."""
-        return self.errors.std(axis=1, ddof=1) / np.sqrt(self.errors.shape[1])
-
-    @property
-    def best(self) -> int:
-        """The number of components with the smallest mean error."""
-        return int(self.n_components[self.mean.argmin()])
-
-    @property
-    def threshold(self) -> float:
-        """The smallest mean error plus its standard error."""
-        lowest = self.mean.argmin()
-        return float(self.mean[lowest] + self.standard_error[lowest])
-
-    @property
-    def best_one_standard_error(self) -> int:
-        """The smallest number of components with a mean error of at most the `threshold`."""
-        return int(self.n_components[np.argmax(self.mean <= self.threshold)])
-
-    @property
-    def table(self) -> Any:
-        """A data frame, or a dict of arrays if pandas is not installed, with a row for every number of components.
-
-        Its columns are n_components, mean, standard_error, n_folds (the number of fits), and minimum and
-        one_standard_error, which say whether this is the best, by either rule.
-        """
-        columns = {
-            "n_components": self.n_components,
-            "mean": self.mean,
-            "standard_error": self.standard_error,
-            "n_folds": np.full(len(self.n_components), self.errors.shape[1]),
-            "minimum": self.n_components == self.best,
-            "one_standard_error": self.n_components == self.best_one_standard_error,
-        }
-        if importlib.util.find_spec("pandas") is None:
-            return columns
-        import pandas
-
-        return pandas.DataFrame(columns)
-
-    def __repr__(self) -> str:
-        rows = zip(self.n_components, self.mean, self.standard_error, strict=True)
-        return "\n".join([
-            f"<RankSelection by {self.method}, {self.loss} loss:",
-            f"{'n_components':>12}  {'mean':>12}  {'standard error':>14}",
-            *(f"{k:>12}  {mean:>12.6g}  {standard_error:>14.2g}" for k, mean, standard_error in rows),
-            f"best {self.best}, within one standard error {self.best_one_standard_error}>",
-        ])  # fmt: skip
-
-
 def cross_validate_rank(
     X: Any,
     n_components: Iterable[int] = range(1, 11),
     *,
-    method: str = "wold",
+    method: str = "auto",
     n_folds: int | None = None,
     n_repeats: int = 1,
     loss: str | float = "frobenius",
@@ -213,12 +144,14 @@ def cross_validate_rank(
         As for `nmf_core.factorize`. Never modified.
     n_components : iterable of int
         The numbers of components to try.
-    method : {"wold", "imputation", "bi-cv"}
+    method : {"auto", "wold", "imputation", "bi-cv"}
         "wold" deals the known entries to folds; each is missing once, and predicted by a fit of the others [1]_.
         "imputation" does so with random parts of the same size, drawn anew for every fit [2]_. "bi-cv" deals rows and
         columns to groups; each block, the rows of a group in the columns of one, is predicted by a fit of what is
         neither in its rows nor in its columns, and these rows' and columns' own W and H for that [3]_. It is the one
-        for large sparse data whose zeros are known: others have to hold all of them one by one.
+        for large complete data: others hold all entries one by one, of sparse X zeros, too. Its smallest error is often
+        at too many components; trust `RankSelection.best_one_standard_error` there. "auto" is "wold" with `missing` or
+        `biases`, and for up to a million entries, ten thousand of a sparse X with its zeros; else it is "bi-cv".
     n_folds : int, optional
         Folds of entries, by default 5, or groups of rows and of columns, by default 2, which makes 4 blocks.
     n_repeats : int
@@ -253,6 +186,11 @@ def cross_validate_rank(
     TypeError, ValueError
         An argument is not what it must be; the message names it.
 
+    Warns
+    -----
+    UserWarning
+        Errors have exploded; those of `RankSelection.exploded` are named.
+
     References
     ----------
     .. [1] S. Wold (1978), "Cross-validatory estimation of the number of components in factor and principal components
@@ -271,7 +209,7 @@ def cross_validate_rank(
     >>> cross_validate_rank(X, range(1, 6), random_state=0).best
     3
     """
-    hold_out, error = METHODS[check_choice(method, "method", METHODS)]
+    check_choice(method, "method", ["auto", *METHODS])
     ranks = check_ranks(n_components)
     check_free(parameters, blocks=method == "bi-cv")
     check_loss(loss, LOSSES)
@@ -280,6 +218,9 @@ def cross_validate_rank(
     watched = _progress_bar(check_flag(progress, "progress"))
     check_flag(warm_start, "warm_start")
     X, incomplete = check_incomplete(X, missing)
+    if method == "auto":
+        method = _suitable_method(X, missing, incomplete, parameters)
+    hold_out, error = METHODS[method]
     if method == "bi-cv":
         n_folds = check_folds(2 if n_folds is None else n_folds, min(X.shape), "rows or columns")
         n_deals, n_parts = n_repeats, n_folds**2
@@ -292,7 +233,7 @@ def cross_validate_rank(
 
     held_out, lock = lru_cache(maxsize=2)(partial(hold_out, X, missing, n_folds)), Lock()
 
-    def run(task: tuple[tuple[int, int], tuple[int, ...]]) -> list[float]:
+    def run(task: tuple[tuple[int, int], tuple[int, ...]]) -> list[tuple[float, bool]]:
         fold, ks = task
         with lock:  # once for all numbers of components
             data = held_out(*fold)
@@ -301,17 +242,45 @@ def cross_validate_rank(
             rng = np.random.default_rng(fold)
             given = parameters if f is None else {**parameters, **_grown(f, k, rng)}
             value, f = error(data, k, random_state=rng, **given)
-            found.append(value)
+            found.append((value, f.converged))
         return found
 
     in_turn = [tuple(ranks.tolist())] if warm_start else [(k,) for k in ranks.tolist()]
     tasks = list(product(product(seeds, range(n_parts)), in_turn))
+    errors, converged = np.reshape(_in_threads(run, tasks, n_jobs, watched), (-1, len(ranks), 2)).T
+    n_unconverged = int(np.count_nonzero(converged == 0))
+    selection = RankSelection(ranks, errors.copy(), method, make_loss(loss).name, n_unconverged)
+    if selection.exploded:
+        warnings.warn(_about_exploded(selection.exploded), stacklevel=2)
+    return selection
+
+
+def _suitable_method(X: Matrix, missing: str | None, incomplete: str | None, parameters: dict[str, Any]) -> str:
+    """By entries where some are missing, or there are few; `missing` and `incomplete` as for `check_incomplete`."""
+    if missing is not None or parameters.get("biases") or X.shape[0] * X.shape[1] <= _FEW[incomplete]:
+        return "wold"
+    return "bi-cv"
+
+
+def _in_threads(
+    run: Callable[[Any], Any], tasks: list[Any], n_jobs: int, watched: Callable[..., Iterable[Any]]
+) -> list[Any]:
+    """What is found for every task; if one fails the others are not begun."""
     executor = ThreadPoolExecutor(n_jobs)
     try:
-        errors = list(watched(executor.map(run, tasks), total=len(tasks)))
+        return list(watched(executor.map(run, tasks), total=len(tasks)))
     finally:
         executor.shutdown(cancel_futures=True)
-    return RankSelection(ranks, np.reshape(errors, (-1, len(ranks))).T.copy(), method, make_loss(loss).name)
+
+
+def _about_exploded(exploded: dict[int, list[int]]) -> str:
+    """Which fits have failed to predict, and what to do about it."""
+    named = ", with ".join(f"{k} components in {folds_named(folds)}" for k, folds in list(exploded.items())[:3])
+    more = f", with {len(exploded) - 3} other numbers of components" if len(exploded) > 3 else ""
+    return (
+        f"Errors of held-out entries have exploded with {named}{more}: they count as at most twice the median; a small "
+        f"alpha_W keeps fits from predicting at random what they hardly know."
+    )
 
 
 def _grown(f: Factorization, k: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -370,10 +339,11 @@ def _transposed(f: Factorization) -> Factorization:
 def _mean_loss(f: Factorization, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> float:
     """The mean loss of entries of X, in double."""
     loss = make_loss(f.loss)
-    x, y = values.astype(np.float64), f.predict(rows, columns).astype(np.float64)
-    if not loss.quadratic:
-        y = np.maximum(y, _FLOOR * x.mean() or _FLOOR)
-    return float(loss.value(x, y).mean())
+    with np.errstate(over="ignore", invalid="ignore"):  # what a fit of entries that it hardly knows may say
+        x, y = values.astype(np.float64), f.predict(rows, columns).astype(np.float64)
+        if not loss.quadratic:
+            y = np.maximum(y, _FLOOR * x.mean() or _FLOOR)
+        return float(loss.value(x, y).mean())
 
 
 def _dealt(n: int, n_groups: int, rng: np.random.Generator) -> np.ndarray:
@@ -384,10 +354,13 @@ def _dealt(n: int, n_groups: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _n_known(X: Matrix, missing: str | None) -> int:
-    """How many entries are known."""
+    """How many entries are known, of a sparse X with its zeros if there is room to hold them one by one."""
     if missing == "unstored":
         return int(X.nnz)
-    return int(np.count_nonzero(~np.isnan(X))) if missing == "nan" else X.shape[0] * X.shape[1]
+    if missing == "nan":
+        return int(np.count_nonzero(~np.isnan(X)))
+    check_room(X.shape, X.dtype.itemsize, _INSTEAD)
+    return X.shape[0] * X.shape[1]
 
 
 def _places(X: Matrix, missing: str | None, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -412,7 +385,6 @@ def _without(X: Matrix, missing: str | None, held: np.ndarray) -> Holdout:
         X = X.copy(order="K")
         X[rows, columns] = np.nan
     else:
-        check_room(X.shape, X.dtype.itemsize, "method='bi-cv' does not; missing='unstored' takes them for unknown.")
         weights = np.ones(X.shape, dtype=X.dtype)
         weights[rows, columns] = 0
     return Holdout(X, missing, weights, *places)

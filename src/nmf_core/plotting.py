@@ -280,6 +280,8 @@ def row_error(f: Factorization, X: Any, ax: Axes | None = None, *, weights: Any 
 def rank_curve(selection: RankSelection, ax: Axes | None = None) -> Figure:
     """The mean error of held-out entries by number of components, with standard errors and the two choices.
 
+    Numbers of components with which errors have exploded are crossed; each counts as at most twice the median.
+
     Parameters
     ----------
     selection : RankSelection
@@ -298,6 +300,9 @@ def rank_curve(selection: RankSelection, ax: Axes | None = None) -> Figure:
         size = 8 if marker == "o" else 13
         ax.plot(choice, mean[ranks == choice], marker, color=RUST, markersize=size, linestyle="",
                 markerfacecolor=RUST if marker == "o" else "none", label=f"{choice}: {label}", zorder=3)  # fmt: skip
+    exploded = np.isin(ranks, list(selection.exploded))
+    if exploded.any():
+        ax.plot(ranks[exploded], mean[exploded], "x", color=INK, markersize=9, linestyle="", label="a fold exploded")
     if mean.max() > 100 * mean.min() > 0:
         ax.set_yscale("log", nonpositive="mask")
     ax.legend(frameon=False)

@@ -275,9 +275,10 @@ def _tell_ranks(options: argparse.Namespace, selection: RankSelection) -> None:
     about = {"file": options.file, "method": selection.method, "loss": selection.loss}
     if options.json:
         ranks = [
-            {"n_components": k, "mean": mean, "standard_error": spread, "errors": errors}
+            {"n_components": k, "mean": _finite(mean), "standard_error": _finite(spread),
+             "errors": list(map(_finite, errors)), "exploded": selection.exploded.get(k, [])}
             for (k, mean, spread), errors in zip(rows, selection.errors.tolist(), strict=True)
-        ]
+        ]  # fmt: skip
         chosen = {"best": best, "best_one_standard_error": simplest}
         print(json.dumps({"version": __version__, **about, "ranks": ranks, **chosen, "written": written}, indent=2))
     elif not options.quiet:
@@ -287,6 +288,11 @@ def _tell_ranks(options: argparse.Namespace, selection: RankSelection) -> None:
         print()
         chosen = {"smallest error": best, "within one standard error of it": simplest}
         print(Summary(**about, **chosen, **({"written": written[0]} if written else {})))
+
+
+def _finite(value: float) -> float | None:
+    """A number that JSON knows, or nothing."""
+    return value if np.isfinite(value) else None
 
 
 def _excluded(table: LabelledMatrix, f: Factorization, options: argparse.Namespace) -> Any:

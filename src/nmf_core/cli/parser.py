@@ -143,8 +143,8 @@ def _add_rank(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     held_out = parser.add_argument_group("what is held out")
     held_out.add_argument(
-        "--method", choices=list(METHODS), default="wold",
-        help="entries in folds, blocks of rows and columns, or entries at random (default: %(default)s)",
+        "--method", choices=["auto", *METHODS], default="auto",
+        help="entries in folds, entries at random, or blocks of rows and columns (default: %(default)s, by the data)",
     )  # fmt: skip
     held_out.add_argument("--folds", type=int, metavar="N", help="parts (default: 5, of bi-cv 2 by 2)")
     held_out.add_argument("--repeats", type=int, default=1, metavar="N", help="how often (default: %(default)s)")

@@ -390,6 +390,14 @@ def check_folds(n_folds: Any, n: int, what: str) -> int:
     return n_folds
 
 
+def check_errors(mean: np.ndarray) -> None:
+    """Whether the mean error is finite for any number of components."""
+    if not np.isfinite(mean).any():
+        raise ValueError(
+            "Errors of held-out entries are not finite for any number of components: nothing can be chosen by them."
+        )
+
+
 def check_free(parameters: Collection[str], blocks: bool) -> None:
     """Whether the other parameters of a fit leave to cross-validation what it decides on."""
     for name in ("W", "H", "update_H", "weights"):
