@@ -526,13 +526,14 @@ static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(finite)(NMF_REAL length)
  *     f <- f (numerator / slope)^exponent,   slope = denominator + l1 + l2 f,
  *
  * 0 if it would fall below the normal numbers, before ratios of such become infinite, or if its share of the row's model,
- * sums f, would fall below `share`: updates only approach zeros. `guard` stands for a vanishing slope. Unless bend is 0, each
- * denominator then grows like that power of its f.
+ * sums f, would fall below `share`: updates only approach zeros. `guard` stands for a vanishing slope. `grown`, unless it
+ * is NULL, takes the denominators, grown like the power `bend` of f; it may be where they are.
  * Returns the squared length of the steps that the slopes and curvatures of the coordinates tell, each at most the way to
  * zero. A curvature is estimated as sums slope / (sums . f), which is exact where the component stands alone. */
-static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_REAL *numerator, NMF_REAL *denominator,
-                                            const NMF_REAL *sums, const NMF_REAL *free, NMF_REAL l1, NMF_REAL l2,
-                                            NMF_REAL exponent, NMF_REAL bend, NMF_REAL guard, NMF_REAL share)
+static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, NMF_REAL *grown, const NMF_REAL *numerator,
+                                            const NMF_REAL *denominator, const NMF_REAL *sums, const NMF_REAL *free,
+                                            NMF_REAL l1, NMF_REAL l2, NMF_REAL exponent, NMF_REAL bend, NMF_REAL guard,
+                                            NMF_REAL share)
 {
     const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(NMF_TINY);
     NMF_NAME(full) size = zero, length = zero;
@@ -558,10 +559,10 @@ static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_
         NMF_STORE(lanes, 0) = kept;
         memcpy(f + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
         size += weight * kept;
-        if (bend != 0) {
+        if (grown != NULL) {
             const NMF_NAME(full) growth = NMF_NAME(power)(NMF_NAME(larger)(ratio, least), bend);
             NMF_STORE(lanes, 0) = NMF_SELECT(moves > zero, down * growth, down);
-            memcpy(denominator + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
+            memcpy(grown + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
         }
     }
     if (share > 0) {

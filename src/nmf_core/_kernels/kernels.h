@@ -269,11 +269,11 @@ static inline double losses_d(int level, int part, double beta, double floor, pt
         NMF_PICK(model_sums, tag, level, 64, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, out, ldo,   \
                  worth);                                                                                               \
     }                                                                                                                  \
-    static inline double multiply_##tag(int level, ptrdiff_t k, real *f, const real *numerator, real *denominator,       \
-                                        const real *sums, const real *free, real l1, real l2, real exponent, real bend,\
-                                        real guard, real share)                                                        \
+    static inline double multiply_##tag(int level, ptrdiff_t k, real *f, real *grown, const real *numerator,           \
+                                        const real *denominator, const real *sums, const real *free, real l1, real l2, \
+                                        real exponent, real bend, real guard, real share)                              \
     {                                                                                                                  \
-        NMF_RETURN(multiply, tag, level, k, f, numerator, denominator, sums, free, l1, l2, exponent, bend, guard,      \
+        NMF_RETURN(multiply, tag, level, k, f, grown, numerator, denominator, sums, free, l1, l2, exponent, bend, guard, \
                    share);                                                                                             \
     }                                                                                                                  \
     static inline void newton_dense_##tag(int level, int across, const nmf_newton *job, const real *X,                 \

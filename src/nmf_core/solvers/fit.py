@@ -19,6 +19,7 @@ SMALL = 100_000
 # What the objective may rise by without being called a failure, as a share of its largest part: its rounding.
 ROUNDING = {"float32": 3e-8, "float64": 1e-15}
 SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this share of its first
+MOST_SWEEPS = 2**31 - 1  # that a kernel can be asked for
 
 
 class WarmUp(NamedTuple):
@@ -216,7 +217,7 @@ class Fit(ABC):
         self.start = start
         self.report = np.zeros(_core.REPORT_SIZE)
         self.momentum: Momentum | None = None
-        self.sweeps = dict.fromkeys(self.sides, method.sweeps)
+        self.sweeps = dict.fromkeys(self.sides, min(method.sweeps, MOST_SWEEPS))
         self.iteration = 0
         self.seconds = 0.0
         self.divergence = math.nan
@@ -365,7 +366,7 @@ class Fit(ABC):
 
         With `measure` the result is recorded.
         """
-        self.improve_rows(min(max_iter, 2**31 - 1), tol)
+        self.improve_rows(min(max_iter, MOST_SWEEPS), tol)
         if measure:
             self.record(False)
         self.iteration = int(self.report[1])
