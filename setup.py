@@ -37,31 +37,35 @@ DIRECTIVES = {
     "language_level": 3,
     "binding": True,
     "cdivision": True,
-    "freethreading_compatible": True,
     "autotestdict": False,  # an unused __test__ that the stub would have to mention
     "boundscheck": DEBUG,
     "wraparound": DEBUG,
     "initializedcheck": DEBUG,
 }
 
+# Of every build. Multiply-adds are fused, whatever the compiler does by default: where sums are rounded is part of what
+# the kernels promise.
+COMMON_FLAGS = ["-ffp-contract=fast", "-fno-math-errno"]
 # -O2 with the vectorizer asked for by name: the -O3 of some gcc versions spills the kernels' accumulators.
 RELEASE_FLAGS = [
     "-O2",
     "-ftree-vectorize",
     "-fvect-cost-model=dynamic",
     "-funroll-loops",
-    "-fno-math-errno",
     "-g0",
 ]
-DEBUG_FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-fno-math-errno"]
+DEBUG_FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer"]
 SANITIZE_FLAGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
 # Written after a successful build, beside the generated C.
 SETTINGS = Path("build", "cython", "settings.txt")
 
+COMPILER_MISSING = """
+nmf-core needs gcc 9 or later, or clang, on Linux or macOS: set CC to one of them.
+"""
+
 # Compile and link flags to try for OpenMP, in this order.
-OPENMP_UNIX = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
-OPENMP_MSVC = [(["/openmp"], [])]
+OPENMP_FLAGS = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
 OPENMP_TRIAL = """
 #include <omp.h>
 int trial(void) {
@@ -103,18 +107,15 @@ class BuildCore(build_ext):
 
     def set_flags(self, core):
         """Give the extension the compile and link flags that this compiler accepts."""
-        if self.compiler.compiler_type == "msvc":
-            core.extra_compile_args = ["/O2"]
-            openmp = OPENMP_MSVC
-        else:
-            wanted = DEBUG_FLAGS if DEBUG or SANITIZE else RELEASE_FLAGS
-            core.extra_compile_args = [flag for flag in wanted if self.accepts("int trial;", [flag, "-Werror"])]
-            openmp = OPENMP_UNIX
+        if not self.accepts('#include "simd.h"', [f"-I{kernels}"]):
+            raise PlatformError(COMPILER_MISSING)
+        wanted = COMMON_FLAGS + (DEBUG_FLAGS if DEBUG or SANITIZE else RELEASE_FLAGS)
+        core.extra_compile_args = [flag for flag in wanted if self.accepts("int trial;", [flag, "-Werror"])]
         if SANITIZE:
             core.extra_compile_args += SANITIZE_FLAGS
             core.extra_link_args += SANITIZE_FLAGS
         if OPENMP:
-            for compile_args, link_args in openmp:
+            for compile_args, link_args in OPENMP_FLAGS:
                 if self.accepts(OPENMP_TRIAL, compile_args, link_args):
                     core.extra_compile_args += compile_args
                     core.extra_link_args += link_args
@@ -149,9 +150,8 @@ class BuildCore(build_ext):
         """
         self.force = True
         SETTINGS.unlink(missing_ok=True)
-        for old in Path(self.build_lib, "nmf_core").glob("_core.*"):
-            if old.suffix in (".so", ".pyd"):
-                old.unlink()
+        for old in Path(self.build_lib, "nmf_core").glob("_core.*.so"):
+            old.unlink()
 
 
 kernels = Path("src", "nmf_core", "_kernels")

@@ -3,10 +3,12 @@
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import warnings
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,6 +33,7 @@ COUNTS[0] += 1
 HOLES = np.where(np.arange(X.size).reshape(X.shape) % 7 == 3, np.nan, X)
 LOSSES = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0, 0.5: 0.5}
 PAIRS = [(loss, name) for loss, beta in LOSSES.items() for name, solver in SOLVERS.items() if solver.handles(beta)]
+GOLDEN = Path(__file__).parent / "checkpoints"  # of fits that were stopped after three iterations
 CHUNKED = [(loss, name) for loss, name in PAIRS if SOLVERS[name].handles(LOSSES[loss], Chunked)]
 
 
@@ -473,6 +476,52 @@ def test_another_problem_is_refused(name, tmp_path):
     assert not called
     assert path.read_bytes() == before
     same_bits(fit(solver="mu", random_state=0, checkpoint=path), fit(solver="mu", random_state=0))
+
+
+def another(value):
+    """Another value of an option, and one of its kind."""
+    if isinstance(value, str):
+        return {"bold": "inverse"}[value]
+    return not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else value / 2
+
+
+SOLVER_OPTIONS = [(name, option) for name, solver in SOLVERS.items() for option in solver.options]
+
+
+@pytest.mark.parametrize(("name", "option"), SOLVER_OPTIONS)
+def test_another_option_of_a_solver_is_refused(name, option, tmp_path):
+    solver = SOLVERS[name]
+    other = type(solver)(**{option: another(solver.options[option])})
+    options = {"init": "random", "random_state": 0, "checkpoint": tmp_path / "state"}
+    fit(solver=solver, **options)
+    with pytest.raises(ValueError, match=rf"another problem: options of the solver is .*'{option}'"):
+        fit(solver=other, **options)
+    assert fit(solver=type(solver)(), **options).n_iter
+
+
+def test_the_options_of_a_solver_are_the_parameters_of_its_constructor():
+    assert {name for name, _ in SOLVER_OPTIONS} == {
+        "greedy", "nesterov", "pg", "admm", "sgd", "sequential", "randomized"
+    }  # fmt: skip
+    for solver in SOLVERS.values():
+        assert solver.options == solver.default_options
+        assert type(solver)(**solver.options).options == solver.options
+
+
+@pytest.mark.parametrize("name", ["hals", "greedy", "sequential", "sgd"])
+def test_earlier_files_go_on(name, tmp_path):
+    """They did not name all options of a solver: none of "greedy", nor `refine` of "sequential"."""
+    path = shutil.copy(GOLDEN / f"{name}.npz", tmp_path)
+    A = np.arange(30.0).reshape(6, 5) % 7
+    options = {"solver": name, "init": "random", "random_state": 0, "tol": 0.0, "max_iter": 3}
+    seen = []
+    result = factorize(A, 2, checkpoint=path, callback=lambda state: seen.append(state.iteration), **options)
+    assert seen in ([result.n_iter], []), "it has begun anew"
+    np.testing.assert_allclose(result.W, factorize(A, 2, **options).W, rtol=1e-6, atol=1e-9)
+    for option, value in SOLVERS[name].options.items():
+        other = type(SOLVERS[name])(**{option: another(value)})
+        with pytest.raises(ValueError, match="options of the solver"):
+            factorize(A, 2, checkpoint=path, **options | {"solver": other})
 
 
 def test_integer_data_in_another_order_are_refused(tmp_path):

@@ -4,9 +4,11 @@ import inspect
 import re
 import shutil
 import subprocess
+import sys
 from copy import deepcopy
 from decimal import Decimal, localcontext
 from itertools import pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -1004,6 +1006,20 @@ def test_team():
     assert len(_core.LEVELS) > _core.best_level()
 
 
+@pytest.mark.parametrize("max_sweeps", [1, 2**31 - 1])
+def test_more_work_than_an_integer_holds(max_sweeps):
+    """As much as the sweeps that may be needed: n k^2 max_sweeps exceeds 2^63."""
+    n, k = 4400, 1000
+    F, gram = np.zeros((n, k), dtype=np.float32), np.eye(k, dtype=np.float32)
+    nothing = np.zeros(0, dtype=np.int32)  # to update, so that no sweep takes time
+    report = np.zeros(_core.REPORT_SIZE)
+    assert n * k**2 * (2**31 - 1) > 2**63
+    step = F, F, gram[0], gram, gram, nothing, _core.METHODS["hals"], 0.0, 0.0, 0.0, max_sweeps, 0.0
+    _core.factor_pass(F, None, None, report, F, *step, _core.Team(2))
+    assert report[1] == 1
+    assert not F.any()
+
+
 @pytest.mark.parametrize("level", [-1, _core.best_level() + 1])
 def test_level_that_this_processor_lacks(level):
     with pytest.raises(ValueError, match=f"level must be between 0 and {_core.best_level()} .*, got {level}"):
@@ -1044,3 +1060,16 @@ def test_newer_instructions_stay_in_their_variants():
                 strays.add((function, line.strip()))
     assert variants == {1, 2}
     assert not strays
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("gcc") is None, reason="needs gcc")
+@pytest.mark.parametrize("other", ["-U__GNUC__", "-D__GNUC__=8", "-D_WIN32"])
+def test_compilers_that_cannot_build_the_kernels_are_told_so(other):
+    headers = Path(__file__).parents[1] / "src" / "nmf_core" / "_kernels"
+    if not headers.is_dir():
+        pytest.skip("the sources are not beside the tests")
+    command = ["gcc", "-w", "-fsyntax-only", f"-I{headers}", "-xc", "-"]
+    for options, expected in (([], 0), ([other], 1)):
+        done = subprocess.run([*command, *options], input='#include "simd.h"', capture_output=True, text=True)
+        assert (done.returncode != 0) == expected, done.stderr
+    assert "nmf-core needs gcc 9 or later, or clang" in done.stderr

@@ -343,6 +343,17 @@ def test_with_all_of_h_fixed_sweeps_are_limited():
     assert not result.converged
 
 
+def test_with_all_of_h_fixed_any_number_of_sweeps_may_be_allowed():
+    """Even if all of them would be more work than a 64-bit integer holds; one does for zeros."""
+    n, k, max_iter = 4400, 1000, 2**31 - 1
+    assert n * k**2 * max_iter > 2**63
+    X = np.zeros((n, 2), dtype=np.float32)
+    result = factorize(X, k, H=np.ones((k, 2)), update_H=False, max_iter=max_iter, n_threads=2)
+    assert result.n_iter == 1
+    assert not result.W.any()
+    assert factorize(X[:9], 2, H=np.ones((2, 2)), update_H=False, max_iter=10**30).n_iter == 1
+
+
 @pytest.mark.parametrize("fixed", [[0], [1, 2]], ids=str)
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("acceleration", [False, True])

@@ -185,3 +185,10 @@ A, B = problem()
 def test_bad_input(given, error, message):
     with pytest.raises(error, match=message):
         nmf_core.nnls(**given)
+
+
+@pytest.mark.parametrize("solver", ["cd", "pg", "nesterov"])
+def test_any_number_of_steps_may_be_allowed(solver):
+    A, B = np.eye(3), np.ones((3, 2))
+    for max_iter in (2**31, 10**30):
+        np.testing.assert_allclose(nmf_core.nnls(A, B, solver=solver, max_iter=max_iter), B)

@@ -317,6 +317,11 @@ def test_reconstruction_error_of_a_fit():
     np.testing.assert_array_equal(W, model.transform(X))
 
 
+def test_any_number_of_sweeps_may_be_allowed():
+    model = MiniBatchNMF(K, random_state=0, fresh_restarts=True, fresh_restarts_max_iter=10**30)
+    assert model.partial_fit(X).n_steps_ == 1
+
+
 @pytest.mark.parametrize("size", [60, 61, 10_000])
 def test_one_batch(size):
     model = fitted(batch_size=size, max_iter=5, tol=0)

@@ -8,7 +8,7 @@ from problems import PLANTED, noisy, start
 
 from nmf_core import _core, compare_solvers, factorize, kkt_residual
 from nmf_core.data import Partial
-from nmf_core.solvers import SGD, SOLVERS, Greedy, Nesterov, Randomized, Sequential
+from nmf_core.solvers import ADMM, PG, SGD, SOLVERS, Greedy, Nesterov, Randomized, Sequential
 from nmf_core.solvers.als import inverse_of_free
 from nmf_core.stopping import MaxIter
 
@@ -184,6 +184,11 @@ def test_exact_subproblems(solver):
 def test_more_steps_a_pass_bring_more(solver):
     few, many = (fit(solver=solver(sweeps), max_iter=5).objective for sweeps in (1, 20))
     assert many < few
+
+
+@pytest.mark.parametrize("solver", [Greedy, PG, Nesterov, ADMM])
+def test_any_number_of_steps_a_pass_may_be_allowed(solver):
+    assert fit(solver=solver(10**30), max_iter=2).n_iter == 2
 
 
 @pytest.mark.parametrize("init", ["spa", "random"])

@@ -49,6 +49,9 @@ include "_kernels/solves.pxi"
 include "_kernels/pivot.pxi"
 include "_kernels/rows.pxi"
 
+cdef enum:
+    THREAD_WORK = 1 << 20  # multiply-adds that are worth waking a thread for
+
 LEVELS = ("plain", "avx2", "avx512")
 METHODS = {
     "hals": HALS, "mu": MU, "greedy": GREEDY, "als": ALS, "pg": PG, "gd": GD, "nesterov": NESTEROV, "admm": ADMM,
@@ -83,7 +86,8 @@ cdef class Team:
     Notes
     -----
     The scratch memory grows to what the largest call needs and is kept until the team is gone, so that kernels
-    allocate nothing in a loop. One team serves one caller at a time.
+    allocate nothing in a loop. One team serves one caller at a time: a second call, from another Python thread, would
+    write into the memory of the first, or free it. So every fit has a team of its own.
     """
     cdef readonly int n_threads
     cdef readonly int level
@@ -100,6 +104,10 @@ cdef class Team:
 
     def __dealloc__(self):
         free(self.memory)
+
+    cdef int threads_for(self, double work) noexcept nogil:
+        """The threads that so many multiply-adds are worth, at least one. A double holds any product of sizes."""
+        return <int>min(<double>self.n_threads, 1 + work / THREAD_WORK)
 
     cdef char* reserve(self, size_t size) except NULL:
         """At least `size` bytes, aligned to a cache line; their contents are undefined."""

@@ -21,6 +21,7 @@ from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.problem import Biases, Problem, empty_arrays, pose, transposed
 from nmf_core.progress import progress_bar
 from nmf_core.solvers import ALIASES, SOLVERS, Checkpoint, Record, Solver, choose_solver, solve, those_that_handle
+from nmf_core.solvers.checkpoint import OPTIONS
 from nmf_core.start import resolve_init, start
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
@@ -238,9 +239,8 @@ def factorize(
         if checkpoint is not None and mask.any():
             if not isinstance(checkpoint, Checkpoint):
                 checkpoint = Checkpoint(checkpoint)
-            record = Record(
-                checkpoint, _identity(problem, k, the_loss.name, the_solver, init, W, H, mask, biases, parameters)
-            )
+            identity = _identity(problem, k, the_loss.name, the_solver, init, W, H, mask, biases, parameters)
+            record = Record(checkpoint, identity, the_solver.default_options)
         if record is not None and record.saved is not None:
             start_W, start_Ht = empty_arrays(problem.data, k)
         else:
@@ -327,7 +327,7 @@ def _identity(
         "n_components": k,
         "loss": loss,
         "solver": solver.name,
-        "options of the solver": repr(getattr(solver, "options", None)),
+        OPTIONS: repr(solver.options or None),
         "init": init,
         "checksum of W": _checksum(W),
         "checksum of H": _checksum(H),

@@ -9,7 +9,7 @@ from nmf_core.data import Step
 from nmf_core.problem import padded
 from nmf_core.solvers import HALS, PG, Nesterov
 from nmf_core.solvers.anls import unit_diagonal
-from nmf_core.solvers.fit import Method
+from nmf_core.solvers.fit import MOST_SWEEPS, Method
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
     check_choice,
@@ -143,6 +143,7 @@ def _step(
     F = padded(Z, Z.dtype)
     order = np.arange(k, dtype=np.int32)
     matrix, rate = method.prepare(gram, order)
-    step = Step(F, F, gram[0], gram, matrix, order, method.number, rate=rate, max_sweeps=max_iter, tol=tol)
+    sweeps = min(max_iter, MOST_SWEEPS)
+    step = Step(F, F, gram[0], gram, matrix, order, method.number, rate=rate, max_sweeps=sweeps, tol=tol)
     _core.factor_pass(F, None, None, np.zeros(_core.REPORT_SIZE), padded(cross, Z.dtype), *step, team)
     Z[:] = F[:, :k]

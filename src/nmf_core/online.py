@@ -14,7 +14,7 @@ from nmf_core.losses import Beta
 from nmf_core.penalties import Penalty, make_penalties
 from nmf_core.problem import model_floors, padded, transposed
 from nmf_core.solvers import SOLVERS, component_sums, gram
-from nmf_core.solvers.fit import SWEEP_TOL
+from nmf_core.solvers.fit import MOST_SWEEPS, SWEEP_TOL
 from nmf_core.threads import make_team
 
 # How factors can be improved, the first choice first, and how many sweeps at most for one that is about right.
@@ -92,7 +92,7 @@ class Online(ABC):
         self.forget_factor = forget_factor
         self.penalties = alpha_W, alpha_H, l1_ratio
         self.tol = tol
-        self.max_sweeps = max_sweeps
+        self.max_sweeps = min(max_sweeps, MOST_SWEEPS)
         self.n_steps = 0
         self.divergence = math.nan
         self.order = np.arange(self.k, dtype=np.int32)

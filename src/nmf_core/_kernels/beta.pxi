@@ -39,12 +39,12 @@ cdef extern from "kernels.h" nogil:
     void split_row_d_l(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
                        Py_ssize_t readable, const double* x, const int64_t* indices, const double* f, const double* B,
                        Py_ssize_t ld, double* up, double* S, double* total)
-    double multiply_f(int level, Py_ssize_t k, float* f, const float* numerator, float* denominator,
-                      const float* sums, const float* free, float l1, float l2, float exponent, float bend,
-                      float guard, float share)
-    double multiply_d(int level, Py_ssize_t k, double* f, const double* numerator, double* denominator,
-                      const double* sums, const double* free, double l1, double l2, double exponent, double bend,
-                      double guard, double share)
+    double multiply_f(int level, Py_ssize_t k, float* f, float* grown, const float* numerator,
+                      const float* denominator, const float* sums, const float* free, float l1, float l2,
+                      float exponent, float bend, float guard, float share)
+    double multiply_d(int level, Py_ssize_t k, double* f, double* grown, const double* numerator,
+                      const double* denominator, const double* sums, const double* free, double l1, double l2,
+                      double exponent, double bend, double guard, double share)
 
 # What extrapolation leaves of an entry: a zero would stay one for ever.
 cdef double LEAST = 0.25
@@ -174,18 +174,19 @@ cdef void split_stored(const Job* job, index* _, const real* F, const real* floo
 
 
 # A multiplicative update of the row f; returns the squared length of its steps. Components whose share becomes next to
-# nothing are cut off for loss_beta < cut. Denominators grow with f if job.bend is not 0.
-cdef inline double multiply(const Job* job, real* f, const real* numerator, real* denominator,
+# nothing are cut off for loss_beta < cut. grown, unless it is NULL, takes the denominators as they grow with f.
+cdef inline double multiply(const Job* job, real* f, const real* numerator, const real* denominator, real* grown,
                             double cut) noexcept nogil:
     cdef real guard = 1.1920928955078125e-07  # scikit-learn's, instead of a vanishing denominator
     # scikit-learn sets entries below this to zero for small beta; here shares, which do not depend on scales.
     cdef real share = 2.220446049250313e-16 if job.loss_beta < cut else 0
     if real is float:
-        return multiply_f(job.level, job.k, f, numerator, denominator, <const float*>job.sums, <const float*>job.free,
-                          <float>job.l1, <float>job.l2, <float>job.exponent, <float>job.bend, guard, share)
+        return multiply_f(job.level, job.k, f, grown, numerator, denominator, <const float*>job.sums,
+                          <const float*>job.free, <float>job.l1, <float>job.l2, <float>job.exponent, <float>job.bend,
+                          guard, share)
     else:
-        return multiply_d(job.level, job.k, f, numerator, denominator, <const double*>job.sums, <const double*>job.free,
-                          job.l1, job.l2, job.exponent, job.bend, guard, share)
+        return multiply_d(job.level, job.k, f, grown, numerator, denominator, <const double*>job.sums,
+                          <const double*>job.free, job.l1, job.l2, job.exponent, job.bend, guard, share)
 
 
 # Whether statistics are a numerator and a denominator for every column: S may be numerators alone.
@@ -212,7 +213,7 @@ cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_
     cdef real* numerator = scratch + 3 * TILE * SPAN
     cdef real* denominator = numerator + TILE * ld
     cdef real* now = denominator + TILE * ld
-    cdef real* row
+    cdef const real* row
     cdef double[TILE] totals
     cdef double[TILE] lengths
     cdef double[TILE] begun
@@ -228,13 +229,14 @@ cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_
             split_rows(job, now, _, first, rows, numerator, denominator if turn == 0 else NULL,
                        totals if sweep == 0 and turn == 0 else NULL, scratch)
             for i in range(rows):
-                row = <real*>job.sums if job.loss_beta == 1 else denominator + i * ld
+                row = <const real*>job.sums if job.loss_beta == 1 else denominator + i * ld
                 if sweep == 0 and turn == 0:
                     report[REPORT * (i // NARROW) + 3] += totals[i]
                     if job.X == NULL and job.loss_beta == 1:
                         report[REPORT * (i // NARROW) + 3] += model_sum(job, now + i * ld)
                 if not done[i]:
-                    length = multiply(job, now + i * ld, numerator + i * ld, row, 1.0)
+                    length = multiply(job, now + i * ld, numerator + i * ld, row,
+                                      denominator + i * ld if job.bend != 0 else NULL, 1.0)
                     if turn == 0:
                         lengths[i] = length
         running = 0
@@ -312,8 +314,7 @@ def held_update(real[:, ::1] F, const real[:, ::1] last, const real[:, ::1] nume
     cdef Py_ssize_t held_step = ld if held.shape[0] > 1 else 0, step = ld if denominator.shape[0] > 1 else 0
     if n == 0:
         return
-    for i in prange(n, nogil=True, schedule="static", num_threads=<int>min(<Py_ssize_t>team.n_threads,
-                                                                           1 + 8 * n * ld // THREAD_WORK)):
+    for i in prange(n, nogil=True, schedule="static", num_threads=team.threads_for(8.0 * n * ld)):
         held_row(&F[i, 0], &last[i, 0], &numerator[i, 0], &held[0, 0] + i * held_step, &denominator[0, 0] + i * step,
                  k, ld, <real>power, <real>tiny, <real>least)
 

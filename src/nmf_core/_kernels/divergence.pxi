@@ -58,7 +58,7 @@ cdef double sum_of_losses(double beta, const double* floors, const real* X, Py_s
                           Team team) except? -1:
     cdef Py_ssize_t blocks = (n + HEIGHT - 1) // HEIGHT, b
     cdef Py_ssize_t size = (HEIGHT + 1) * WIDTH + (HEIGHT * ld + 7) // 8 * 8
-    cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * m * ld // THREAD_WORK)
+    cdef int level = team.level, n_threads = team.threads_for(<double>n * m * ld)
     cdef double* scratch = <double*>team.reserve((n_threads * size + ld * m + blocks) * sizeof(double))
     cdef double* H = scratch + n_threads * size
     cdef double* sums = H + ld * m
@@ -117,7 +117,7 @@ cdef double sum_of_entries(int part, const real[::1] data, const real* weights, 
                            const index[::1] indptr, const real[:, ::1] F, const real[:, ::1] G, double beta,
                            const double[::1] floors, Team team) except? -1:
     cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], blocks = (n + TILE - 1) // TILE, b, size = 3 * WIDTH
-    cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + data.shape[0] * ld // THREAD_WORK)
+    cdef int level = team.level, n_threads = team.threads_for(<double>data.shape[0] * ld)
     cdef double* scratch = <double*>team.reserve((n_threads * size + blocks) * sizeof(double))
     cdef double* sums = scratch + n_threads * size
     cdef double total = 0
@@ -177,7 +177,7 @@ cdef inline void double_dots(int level, Py_ssize_t count, Py_ssize_t last, Py_ss
 def factor_sums(double[::1] sums, const real[:, ::1] F, Team team not None):
     cdef Py_ssize_t n = F.shape[0], k = sums.shape[0], ld = F.shape[1], block = 1024, b, c
     cdef Py_ssize_t blocks = (n + block - 1) // block
-    cdef int n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k // THREAD_WORK)
+    cdef int n_threads = team.threads_for(<double>n * k)
     cdef double* parts = <double*>team.reserve(blocks * k * sizeof(double))
     if n == 0:
         return
@@ -201,7 +201,7 @@ def factor_gram(double[:, ::1] FtF, const real[:, ::1] F, Team team not None):
     cdef Py_ssize_t n = F.shape[0], k = FtF.shape[0], ld = F.shape[1], g
     cdef Py_ssize_t groups = min(<Py_ssize_t>GROUPS, (n + GROUP_ROWS - 1) // GROUP_ROWS)
     cdef Py_ssize_t size = k * ld, step
-    cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k * ld // THREAD_WORK)
+    cdef int level = team.level, n_threads = team.threads_for(<double>n * k * ld)
     cdef double* parts
     if n == 0 or k == 0:
         return
@@ -231,7 +231,7 @@ cdef void gram_of_rows(int level, double* gram, Py_ssize_t k, const real* F, Py_
 def dense_moments(double[::1] moments, const real[:, :] X, Team team not None):
     cdef Py_ssize_t n = X.shape[0], m = X.shape[1], b, blocks = (n + TILE - 1) // TILE
     cdef Py_ssize_t row_step = X.strides[0] // <Py_ssize_t>sizeof(real), step = X.strides[1] // <Py_ssize_t>sizeof(real)
-    cdef int n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * m // THREAD_WORK)
+    cdef int n_threads = team.threads_for(<double>n * m)
     cdef double* parts
     if n == 0 or m == 0:
         return

@@ -3,11 +3,7 @@
 #define NMF_BITS(v) ((NMF_NAME(bits))(v))
 #define NMF_FROM_BITS(v) ((NMF_NAME(full))(v))
 /* a in lanes where the condition holds, b in the others */
-#if defined(__GNUC__)
 #define NMF_SELECT(condition, a, b) NMF_FROM_BITS(((condition) & NMF_BITS(a)) | (~(condition) & NMF_BITS(b)))
-#else
-#define NMF_SELECT(condition, a, b) ((condition) ? (a) : (b))
-#endif
 #define NMF_LOAD(array, p) (*(const NMF_NAME(full) *)((array) + (p) * NMF_FULL))
 #define NMF_STORE(array, p) (*(NMF_NAME(full) *)((array) + (p) * NMF_FULL))
 #if NMF_SIZE == 4
@@ -99,9 +95,6 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(root)(NMF_NAME(full) y)
  * s = (m - 1) / (m + 1), at most 0.172; so few terms of the series do. */
 static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(logarithm)(NMF_NAME(full) t)
 {
-#if !defined(__GNUC__)
-    return (NMF_REAL)log(t);
-#else
 #if NMF_SIZE == 4
     const NMF_NAME(bits) u = NMF_BITS(t) + (0x3f800000 - 0x3f3504f3);
     const NMF_NAME(full) e = __builtin_convertvector((u >> 23) - 127, NMF_NAME(full));
@@ -119,15 +112,11 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(logarithm)(NMF_NAME(full) t
     NMF_UNROLL16 for (int i = 19; i >= 3; i -= 2) tail = tail * z + 1.0 / i;
     return e * 0.693147180559945309417 + (2 * s + 2 * s * (tail * z));
 #endif
-#endif
 }
 
 /* exp v, cut off where it would not be a normal number: 2^n exp(r) with |r| at most log(2) / 2, by its series. */
 static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(exponential)(NMF_NAME(full) v)
 {
-#if !defined(__GNUC__)
-    return (NMF_REAL)exp(v);
-#else
 #if NMF_SIZE == 4
     const NMF_REAL most = 87, round = 12582912.0f, high = 0.693359375f, low = -2.12194440e-4f;
     const int terms = 7, shift = 23;
@@ -142,7 +131,6 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(exponential)(NMF_NAME(full)
     NMF_NAME(full) sum = NMF_NAME(splat)(1);
     NMF_UNROLL16 for (int i = terms; i >= 1; i--) sum = sum * r * ((NMF_REAL)1 / i) + 1;
     return NMF_FROM_BITS(NMF_BITS(sum) + (NMF_BITS(shifted) << shift));
-#endif
 }
 
 /* y^power: by roots where that does. */
@@ -538,13 +526,14 @@ static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(finite)(NMF_REAL length)
  *     f <- f (numerator / slope)^exponent,   slope = denominator + l1 + l2 f,
  *
  * 0 if it would fall below the normal numbers, before ratios of such become infinite, or if its share of the row's model,
- * sums f, would fall below `share`: updates only approach zeros. `guard` stands for a vanishing slope. Unless bend is 0, each
- * denominator then grows like that power of its f.
+ * sums f, would fall below `share`: updates only approach zeros. `guard` stands for a vanishing slope. `grown`, unless it
+ * is NULL, takes the denominators, grown like the power `bend` of f; it may be where they are.
  * Returns the squared length of the steps that the slopes and curvatures of the coordinates tell, each at most the way to
  * zero. A curvature is estimated as sums slope / (sums . f), which is exact where the component stands alone. */
-static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_REAL *numerator, NMF_REAL *denominator,
-                                            const NMF_REAL *sums, const NMF_REAL *free, NMF_REAL l1, NMF_REAL l2,
-                                            NMF_REAL exponent, NMF_REAL bend, NMF_REAL guard, NMF_REAL share)
+static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, NMF_REAL *grown, const NMF_REAL *numerator,
+                                            const NMF_REAL *denominator, const NMF_REAL *sums, const NMF_REAL *free,
+                                            NMF_REAL l1, NMF_REAL l2, NMF_REAL exponent, NMF_REAL bend, NMF_REAL guard,
+                                            NMF_REAL share)
 {
     const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(NMF_TINY);
     NMF_NAME(full) size = zero, length = zero;
@@ -570,10 +559,10 @@ static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, const NMF_
         NMF_STORE(lanes, 0) = kept;
         memcpy(f + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
         size += weight * kept;
-        if (bend != 0) {
+        if (grown != NULL) {
             const NMF_NAME(full) growth = NMF_NAME(power)(NMF_NAME(larger)(ratio, least), bend);
             NMF_STORE(lanes, 0) = NMF_SELECT(moves > zero, down * growth, down);
-            memcpy(denominator + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
+            memcpy(grown + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
         }
     }
     if (share > 0) {
@@ -592,11 +581,7 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(growth)(NMF_NAME(full) v)
     NMF_NAME(full) sum = {0};
     NMF_UNROLL16 for (int i = 14; i >= 2; i--) sum = (sum + 1) * v * (1.0 / i);
     sum = (sum + 1) * v;
-#if defined(__GNUC__)
     return NMF_SELECT((v < 0.35) & (v > -0.35), sum, NMF_NAME(exponential)(v) - 1);
-#else
-    return expm1(v);
-#endif
 }
 
 /* The beta-divergence d(x, y) for y > 0: what losses/beta.py says, in the same way. */

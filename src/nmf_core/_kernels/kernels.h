@@ -67,32 +67,22 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 /* Which entries those are. */
 enum { NMF_STRAIGHT = 1, NMF_WALK = 2 };
 
-#if defined(__GNUC__)
 #define NMF_PREFETCH(p) __builtin_prefetch(p)
 #define NMF_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2)
 #define NMF_UNROLL _Pragma("GCC unroll 8")
 #define NMF_VECTOR(real, bytes) real __attribute__((vector_size(bytes), aligned(sizeof(real)), may_alias))
 #define NMF_LANES(bytes, real) ((bytes) / (int)sizeof(real))
+/* Lanes of the vectors a and b, by their numbers. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define NMF_SHUFFLE __builtin_shufflevector
+#else
+#define NMF_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (NMF_NAME(bits)){__VA_ARGS__})
+#endif
 #define NMF_UNROLL16 _Pragma("GCC unroll 16")
 #define NMF_UNROLL24 _Pragma("GCC unroll 24")
 #define NMF_UNROLL1 _Pragma("GCC unroll 1")
 /* max(v, 0); a NaN becomes 0 */
 #define NMF_POSITIVE(v, bits) ((__typeof__(v))(((v) > 0) & (bits)(v)))
-#if __GNUC__ >= 12 || defined(__clang__)
-#define NMF_SHUFFLE __builtin_shufflevector
-#endif
-#else
-#define NMF_UNROLL16
-#define NMF_UNROLL24
-#define NMF_UNROLL1
-#define NMF_POSITIVE(v, bits) ((v) > 0 ? (v) : 0)
-/* No vector types: a "vector" is one number, and the same loops stay correct. */
-#define NMF_PREFETCH(p)
-#define NMF_PREFETCH_FAR(p)
-#define NMF_UNROLL
-#define NMF_VECTOR(real, bytes) real
-#define NMF_LANES(bytes, real) 1
-#endif
 
 /* Asks for memory that will be wanted in some thousand cycles: into the second cache level. */
 static NMF_INLINE void nmf_ask_for(const void *from, size_t bytes)
@@ -279,11 +269,11 @@ static inline double losses_d(int level, int part, double beta, double floor, pt
         NMF_PICK(model_sums, tag, level, 64, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, out, ldo,   \
                  worth);                                                                                               \
     }                                                                                                                  \
-    static inline double multiply_##tag(int level, ptrdiff_t k, real *f, const real *numerator, real *denominator,       \
-                                        const real *sums, const real *free, real l1, real l2, real exponent, real bend,\
-                                        real guard, real share)                                                        \
+    static inline double multiply_##tag(int level, ptrdiff_t k, real *f, real *grown, const real *numerator,           \
+                                        const real *denominator, const real *sums, const real *free, real l1, real l2, \
+                                        real exponent, real bend, real guard, real share)                              \
     {                                                                                                                  \
-        NMF_RETURN(multiply, tag, level, k, f, numerator, denominator, sums, free, l1, l2, exponent, bend, guard,      \
+        NMF_RETURN(multiply, tag, level, k, f, grown, numerator, denominator, sums, free, l1, l2, exponent, bend, guard, \
                    share);                                                                                             \
     }                                                                                                                  \
     static inline void newton_dense_##tag(int level, int across, const nmf_newton *job, const real *X,                 \

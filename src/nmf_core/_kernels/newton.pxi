@@ -44,6 +44,11 @@ cdef inline Py_ssize_t tile_size(Py_ssize_t length, Py_ssize_t columns, Py_ssize
     return (length * (2 + columns) + 2 * k + (ld + width - 1) // width * width) * width
 
 
+# The next number of numbers that fill cache lines, which no two threads should share.
+cdef inline Py_ssize_t whole_lines(Py_ssize_t size) noexcept nogil:
+    return (size + 15) // 16 * 16
+
+
 cdef nmf_newton describe_newton(real[:, ::1] F, real[:, ::1] N, const real[:, ::1] G, const real[:, ::1] start,
                                 const real[:, ::1] before, Py_ssize_t k, const real[:, ::1] sums,
                                 const int[::1] order, const real[::1] l2, double beta, int max_sweeps, double tol,
@@ -106,8 +111,9 @@ def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[
         across = max(<Py_ssize_t>1, together)
     cdef Py_ssize_t size = tile_size(across * ldh // width if across else m, 0, k, ld, width)
     size += ldh * width if step != 1 else 0
+    size = whole_lines(size)
     cdef Py_ssize_t t, j, tasks = (n + width - 1) // width, blocks = (m + TILE - 1) // TILE
-    n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * m * k * STEP_COST // THREAD_WORK)
+    n_threads = team.threads_for(<double>n * m * k * STEP_COST)
     job = describe_newton(F, N, G, start, before, k, sums, order, l2, beta, max_sweeps, tol, floors, careful,
                           measure)
     memory = divide_memory(&job, scale, size * sizeof(real), k * ldh, tasks, &reports, &H, team)
@@ -148,8 +154,8 @@ def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::
     for t in range(tasks):
         longest = max(longest, starts[rows[windows[t]] + 1] - starts[rows[windows[t]]])
     long_rows = (longest + width - 1) // width if longest > most else 0
-    size = tile_size(max(long_rows, min(longest, most)), min(ld, (k + 3) // 4 * 4), k, ld, width)
-    n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + data.shape[0] * k * STEP_COST // THREAD_WORK)
+    size = whole_lines(tile_size(max(long_rows, min(longest, most)), min(ld, (k + 3) // 4 * 4), k, ld, width))
+    n_threads = team.threads_for(<double>data.shape[0] * k * STEP_COST)
     job = describe_newton(F, N, G, start, before, k, sums, order, l2, beta, max_sweeps, tol, floors, careful,
                           measure)
     memory = divide_memory(&job, scale, size * sizeof(real), 0, tasks, &reports, &rest, team)

@@ -9,7 +9,7 @@ def nnls_pivot(real[:, ::1] Z, const real[:, ::1] cross, const real[:, ::1] gram
                Team team not None):
     cdef Py_ssize_t n = Z.shape[0], k = Z.shape[1], width = lanes(team.level, <real*>NULL), t
     cdef Py_ssize_t tasks = (n + width - 1) // width, size = pivot_size(k, width)
-    cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * k * k * k // THREAD_WORK)
+    cdef int level = team.level, n_threads = team.threads_for(<double>n * k * k * k)
     cdef real* scratch
     cdef int* unsolved
     cdef int total = 0

@@ -66,7 +66,7 @@ def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real
     size = (rows * (job.ldb + 3) + (1 if weights is None else 2) * OBSERVED_CHUNK) * job.ldb
     size += job.ldb * job.ldb * <Py_ssize_t>(sizeof(double) // sizeof(real))
     size = (size * <Py_ssize_t>sizeof(real) + 63) // 64 * 64 // <Py_ssize_t>sizeof(real)
-    n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + data.shape[0] * k * k // THREAD_WORK)
+    n_threads = team.threads_for(<double>data.shape[0] * k * k)
     cdef const real* values = &data[0] if data.shape[0] else NULL
     cdef const real* shares = NULL
     if weights is not None and data.shape[0]:
@@ -133,7 +133,7 @@ def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:
     if weights is not None and job.stored:
         shares = &weights[0]
     size = (size + 63) // 64 * 64
-    n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + 4 * job.stored * ld // THREAD_WORK)
+    n_threads = team.threads_for(4.0 * job.stored * ld)
     memory = team.reserve(team.n_threads * size + 2 * ld * sizeof(double) + REPORT * tasks * sizeof(double))
     job.report = <double*>(memory + team.n_threads * size)
     with nogil:
@@ -164,7 +164,7 @@ cdef void multiply_rows(Job job, real* F, index* _, const real* weights, const r
         running = False
         for sweep in range(job.max_sweeps):
             split_known(&job, f, _, weights, i, numerator, <real*>memory)
-            length = multiply(&job, f, numerator, numerator + ld, 1.5)
+            length = multiply(&job, f, numerator, numerator + ld, <real*>NULL, 1.5)
             if sweep == 0:
                 begun = length
                 report[0] += length

@@ -14,7 +14,6 @@ cdef enum:
     CROSS_ROWS = 256         # whose cross is found at once: sweeps in between take the first cache level from G
     LANES_BYTES = 1 << 25    # at most so much memory for the statistics of all groups
     SLAB_BYTES = 1 << 21     # a piece of X that stays in the caches of all threads together
-    THREAD_WORK = 1 << 20    # multiply-adds that are worth waking a thread for
 
 
 # Cross of the rows from `first` on, into the thread's scratch memory; then the rows of F are improved.
@@ -278,17 +277,17 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
     cdef bint lanes
     cdef real* parts
     cdef Py_ssize_t entries = job.n * job.m if job.X != NULL else job.stored
-    cdef Py_ssize_t work = 2 * entries * job.k + job.n * job.k * job.k * max(1, job.max_sweeps)
+    cdef double work = 2.0 * entries * job.k + <double>job.n * job.k * job.k * max(1, job.max_sweeps)
     # the model is wanted as a whole, tile by tile
     cdef bint whole = job.halves and (job.X != NULL or holds_both(job) or (job.loss_beta != 1 and job.max_sweeps > 0))
     if whole:
-        work = 4 * job.n * job.m * job.k
+        work = 4.0 * job.n * job.m * job.k
         # strips of two vectors reach beyond the last column
         transposed_bytes = (job.k * job.m * sizeof(real) + 63) // 64 * 64 + 128
     job.level = team.level
     job.thread_bytes = thread_bytes(job, F)
     threads_bytes = team.n_threads * job.thread_bytes
-    job.n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + work // THREAD_WORK)
+    job.n_threads = team.threads_for(work)
     if job.X != NULL:
         lanes = (job.m > 0 and job.S != NULL and job.n_groups >= 4
                  and job.n_groups * job.height * job.ld * <Py_ssize_t>sizeof(real) <= LANES_BYTES)
@@ -478,8 +477,7 @@ def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const r
     job.level = team.level
     lengths = <double*>team.reserve(n * sizeof(double) + 2 * ld * sizeof(real))
     fill_rows(&job, <real*>(lengths + n))
-    for i in prange(n, nogil=True, schedule="static", num_threads=<int>min(<Py_ssize_t>team.n_threads,
-                                                                           1 + n * ld // THREAD_WORK)):
+    for i in prange(n, nogil=True, schedule="static", num_threads=team.threads_for(<double>n * ld)):
         lengths[i] = factor_beta_row(&job, &F[i, 0], &start[i, 0], &numerator[i, 0], &denominator[0, 0] + i * step,
                                      NULL if N is None else &N[i, 0], &before[i, 0])
     for i in range(n):
@@ -493,7 +491,7 @@ cdef double factor_beta_row(const Job* job, real* F, const real* start, const re
     cdef unsigned int mode = flush_underflow()
     if F != start:
         memcpy(F, start, job.ld * sizeof(real))
-    length = multiply(job, F, numerator, denominator, 1.5)
+    length = multiply(job, F, numerator, denominator, denominator if job.bend != 0 else NULL, 1.5)
     extrapolate_row(job, F, N, before)
     restore_underflow(mode)
     return length

@@ -475,8 +475,7 @@ static NMF_TARGET void NMF_NAME(descend)(ptrdiff_t n_order, ptrdiff_t k, const i
 #define NMF_LOW4(a, b) NMF_SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
 #define NMF_HIGH4(a, b) NMF_SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
 #endif
-#if defined(NMF_SHUFFLE) && NMF_BYTES / NMF_SIZE > 4
-#define NMF_STRIPS 1
+#if NMF_BYTES / NMF_SIZE > 4
 /* Strips of FULL x 4 numbers: vector i holds rows i, i + 4, ... of four numbers each, so four rows transpose lane by lane
  * in two interleavings and come out as columns. */
 static NMF_TARGET NMF_INLINE void NMF_NAME(interleave)(NMF_NAME(full) rows[4])
@@ -510,7 +509,6 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_up)(const NMF_REAL *from, p
 }
 #endif
 /* A square of FULL x FULL numbers is transposed in registers: log2(FULL) perfect shuffles. */
-#ifdef NMF_SHUFFLE
 static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_registers)(NMF_NAME(full) rows[NMF_FULL])
 {
     NMF_NAME(full) next[NMF_FULL];
@@ -524,20 +522,14 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_registers)(NMF_NAME(full) r
         NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = next[i];
     }
 }
-#endif
+
 static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_square)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to,
                                                              ptrdiff_t ldt)
 {
-#ifdef NMF_SHUFFLE
     NMF_NAME(full) rows[NMF_FULL];
     NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = *(const NMF_NAME(full) *)(from + i * ldf);
     NMF_NAME(transpose_registers)(rows);
     NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) *(NMF_NAME(full) *)(to + i * ldt) = rows[i];
-#else
-    for (int i = 0; i < NMF_FULL; i++)
-        for (int j = 0; j < NMF_FULL; j++)
-            to[j * ldt + i] = from[i * ldf + j];
-#endif
 }
 
 /* to (columns x FULL) = the transpose of FULL rows of so many numbers, wherever they lie. */
@@ -545,15 +537,13 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_rows)(ptrdiff_t columns, co
                                                            ptrdiff_t ldt)
 {
     ptrdiff_t c = 0;
-#ifdef NMF_SHUFFLE
     for (; c + NMF_FULL <= columns; c += NMF_FULL) {
         NMF_NAME(full) rows[NMF_FULL];
         NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = *(const NMF_NAME(full) *)(from[i] + c);
         NMF_NAME(transpose_registers)(rows);
         NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) *(NMF_NAME(full) *)(to + (c + i) * ldt) = rows[i];
     }
-#endif
-#ifdef NMF_STRIPS
+#if NMF_BYTES / NMF_SIZE > 4
     for (; c + 4 <= columns; c += 4) {
         NMF_NAME(full) rows[4];
         NMF_UNROLL for (int i = 0; i < 4; i++) NMF_UNROLL for (int j = 0; j < NMF_FULL / 4; j++)
@@ -575,7 +565,7 @@ static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, co
     for (ptrdiff_t i = 0; i < down; i += NMF_FULL)
         for (ptrdiff_t j = 0; j < across; j += NMF_FULL)
             NMF_NAME(transpose_square)(from + i * ldf + j, ldf, to + j * ldt + i, ldt);
-#ifdef NMF_STRIPS
+#if NMF_BYTES / NMF_SIZE > 4
     const ptrdiff_t full_down = down, full_across = across;
     if (full_down > 0)
         for (; across + 4 <= columns; across += 4)
@@ -645,7 +635,6 @@ static NMF_TARGET double NMF_NAME(dot)(ptrdiff_t n, const NMF_REAL *a, const NMF
 #undef NMF_TILE
 #undef NMF_LOW4
 #undef NMF_HIGH4
-#undef NMF_STRIPS
 #undef NMF_DOUBLE_DOTS
 #undef NMF_SPARSE
 #undef NMF_BY_WIDTH

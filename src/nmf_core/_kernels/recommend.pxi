@@ -9,7 +9,7 @@ def top_columns(int64_t[:, ::1] columns, real[:, ::1] scores, const real[:, ::1]
                 const int64_t[::1] indices, const int64_t[::1] indptr, Team team not None):
     cdef Py_ssize_t n = F.shape[0], m = G.shape[0], ld = F.shape[1], blocks = (n + HEIGHT - 1) // HEIGHT, b
     cdef Py_ssize_t size = HEIGHT * WIDTH
-    cdef int level = team.level, n_threads = <int>min(<Py_ssize_t>team.n_threads, 1 + n * m * k // THREAD_WORK)
+    cdef int level = team.level, n_threads = team.threads_for(<double>n * m * k)
     cdef real* scratch = <real*>team.reserve((team.n_threads * size + k * m) * sizeof(real))
     cdef real* Gt = scratch + team.n_threads * size
     cdef const int64_t* excluded = &indices[0] if indices.shape[0] else NULL

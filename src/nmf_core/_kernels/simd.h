@@ -6,18 +6,16 @@
 #ifndef NMF_SIMD_H
 #define NMF_SIMD_H
 
-#if defined(__GNUC__)
-#define NMF_INLINE inline __attribute__((always_inline))
-#define NMF_ALIGNED(bytes) __attribute__((aligned(bytes)))
-#elif defined(_MSC_VER)
-#define NMF_INLINE __forceinline
-#define NMF_ALIGNED(bytes) __declspec(align(bytes))
-#else
-#define NMF_INLINE inline
-#define NMF_ALIGNED(bytes)
+/* On Windows MSVC has no vector types, gcc does not align the stack to which it spills them (its bug 54412), and clang
+ * has not been tried. */
+#if defined(_WIN32) || (!defined(__clang__) && (!defined(__GNUC__) || __GNUC__ < 9))
+#error "nmf-core needs gcc 9 or later, or clang, on Linux or macOS: its kernels are written with their vector types"
 #endif
 
-#if defined(__GNUC__) && defined(__x86_64__)
+#define NMF_INLINE inline __attribute__((always_inline))
+#define NMF_ALIGNED(bytes) __attribute__((aligned(bytes)))
+
+#if defined(__x86_64__)
 #define NMF_LEVELS 3
 #define NMF_AVX2 __attribute__((target("avx2,fma")))
 #if defined(__clang__)

@@ -35,4 +35,5 @@ class ADMM(QuadraticSolver):
     name = "admm"
 
     def __init__(self, sweeps: int = 10) -> None:
-        self.method = Method("admm", check_integer(sweeps, "sweeps", 1), multipliers)
+        self.sweeps = check_integer(sweeps, "sweeps", 1)
+        self.method = Method("admm", self.sweeps, multipliers)

@@ -1,8 +1,10 @@
 """The loop: the only one in the library."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from nmf_core.stopping import MaxIter, Rule, SmallDecrease, SmallViolation, Stat
 
 class Solver(ABC):
     """How the rows of a factor are improved while the other factor is fixed; the same for W and for H.
+
+    A solver keeps every parameter of its constructor as an attribute of that name: they are its `options`.
 
     Attributes
     ----------
@@ -47,6 +51,16 @@ class Solver(ABC):
     @abstractmethod
     def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
         """What makes the fit for this beta-divergence, of data in this class of containers."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The parameters of the constructor and their values."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @property
+    def default_options(self) -> dict[str, Any]:
+        """The same with the values that they have by default."""
+        return {name: option.default for name, option in inspect.signature(type(self)).parameters.items()}
 
     def upright(self, beta: float) -> bool:
         """Whether a complete X must be visited by rows, however it is stored."""

@@ -1,5 +1,6 @@
 """States of a fit in a file, from which it goes on after it has been stopped."""
 
+import ast
 import errno
 import glob
 import json
@@ -17,6 +18,7 @@ from nmf_core.validation import check_integer, check_number, check_saved
 
 _FORMAT = "nmf_core checkpoint 1"
 _HEADER = "header"
+OPTIONS = "options of the solver"  # the entry of a problem that holds them
 
 
 class Checkpoint:
@@ -53,6 +55,8 @@ class Record:
         Where and how often.
     problem : dict
         What the fit is about: plain values, to which those in the file must be equal.
+    default_options : dict
+        What options of the solver are that the file does not name: those that it did not have, or did not write down.
 
     Attributes
     ----------
@@ -67,9 +71,10 @@ class Record:
         What is there is no checkpoint, or one of another problem.
     """
 
-    def __init__(self, checkpoint: Checkpoint, problem: dict[str, Any]) -> None:
+    def __init__(self, checkpoint: Checkpoint, problem: dict[str, Any], default_options: dict[str, Any]) -> None:
         self.checkpoint = checkpoint
         self.problem = json.loads(json.dumps(problem))
+        self.default_options = default_options
         check_destination(checkpoint.path)
         self.saved: dict[str, Any] | None = self._read() if checkpoint.path.exists() else None
         target = checkpoint.path.resolve()
@@ -88,6 +93,9 @@ class Record:
             header = json.loads(str(arrays.pop(_HEADER)))
             if header["arrays"] != list(arrays):  # names are not under the checksums of the archive
                 header = None
+            else:
+                options = ast.literal_eval(header["problem"][OPTIONS]) or {}
+                header["problem"][OPTIONS] = repr(self.default_options | options or None)
         except OSError as error:
             if error.errno != errno.EINVAL:  # which it is for a place before the beginning
                 raise

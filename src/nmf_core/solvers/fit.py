@@ -22,6 +22,7 @@ SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this 
 # The mean entry of a component may be so many times larger in one factor than in the other, as a power of two. Nothing
 # bounds the ratio where a component explains next to nothing: one half vanishes, the other makes up for it.
 IMBALANCE = 16
+MOST_SWEEPS = 2**31 - 1  # that a kernel can be asked for
 
 
 class WarmUp(NamedTuple):
@@ -224,7 +225,7 @@ class Fit(ABC):
         self.start = start
         self.report = np.zeros(_core.REPORT_SIZE)
         self.momentum: Momentum | None = None
-        self.sweeps = dict.fromkeys(self.sides, method.sweeps)
+        self.sweeps = dict.fromkeys(self.sides, min(method.sweeps, MOST_SWEEPS))
         self.movable = W.order if len(W.order) == len(Ht.order) == k else np.intersect1d(W.order, Ht.order)
         if any(side.penalty.l1 or side.penalty.l2 for side in self.sides):
             self.movable = self.movable[:0]
@@ -438,7 +439,7 @@ class Fit(ABC):
 
         With `measure` the result is recorded.
         """
-        self.improve_rows(min(max_iter, 2**31 - 1), tol)
+        self.improve_rows(min(max_iter, MOST_SWEEPS), tol)
         if measure:
             self.record(False)
         self.iteration = int(self.report[1])

@@ -38,7 +38,8 @@ class PG(QuadraticSolver):
     name = "pg"
 
     def __init__(self, sweeps: int = 10) -> None:
-        self.method = Method("pg", check_integer(sweeps, "sweeps", 1), safe_rate)
+        self.sweeps = check_integer(sweeps, "sweeps", 1)
+        self.method = Method("pg", self.sweeps, safe_rate)
 
 
 class GD(QuadraticSolver):
@@ -78,4 +79,5 @@ class Nesterov(QuadraticSolver):
     name = "nesterov"
 
     def __init__(self, sweeps: int = 20) -> None:
-        self.method = Method("nesterov", check_integer(sweeps, "sweeps", 1), safe_rate)
+        self.sweeps = check_integer(sweeps, "sweeps", 1)
+        self.method = Method("nesterov", self.sweeps, safe_rate)

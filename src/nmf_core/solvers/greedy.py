@@ -25,4 +25,5 @@ class Greedy(QuadraticSolver):
     name = "greedy"
 
     def __init__(self, sweeps: int = 2) -> None:
-        self.method = Method("greedy", check_integer(sweeps, "sweeps", 1))
+        self.sweeps = check_integer(sweeps, "sweeps", 1)
+        self.method = Method("greedy", self.sweeps)

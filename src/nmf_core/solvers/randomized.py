@@ -72,11 +72,9 @@ class Randomized(QuadraticSolver):
     exact = False
 
     def __init__(self, oversampling: int = 20, power_iterations: int = 2, seed: int = 0) -> None:
-        self.options: dict[str, Any] = {
-            "oversampling": check_integer(oversampling, "oversampling", 0),
-            "power_iterations": check_integer(power_iterations, "power_iterations", 0),
-            "seed": check_integer(seed, "seed", 0, 2**32 - 1),
-        }
+        self.oversampling = check_integer(oversampling, "oversampling", 0)
+        self.power_iterations = check_integer(power_iterations, "power_iterations", 0)
+        self.seed = check_integer(seed, "seed", 0, 2**32 - 1)
 
     def handles(self, beta: float, data: type[Container] = Complete) -> bool:
         return super().handles(beta, data) and data.local

@@ -134,16 +134,14 @@ class Sequential(QuadraticSolver):
 
     def __init__(self, refine: bool = False, tol: float = 1e-5, max_iter: int = 200) -> None:
         self.refine = check_flag(refine, "refine")
-        self.options: dict[str, Any] = {
-            "tol": check_number(tol, "tol"),
-            "max_iter": check_integer(max_iter, "max_iter", 1),
-        }
+        self.tol = check_number(tol, "tol")
+        self.max_iter = check_integer(max_iter, "max_iter", 1)
 
     def handles(self, beta: float, data: type[Container] = Complete) -> bool:
         return super().handles(beta, data) and data.local
 
     def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        return partial(SequentialFit, **self.options)
+        return partial(SequentialFit, tol=self.tol, max_iter=self.max_iter)
 
     def rules(self, tol: float, data: type[Container]) -> list[Rule]:
         return self.obey(SmallViolation(tol) | SmallDecrease(tol))

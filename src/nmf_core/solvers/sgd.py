@@ -148,12 +148,10 @@ class SGD(QuadraticSolver):
     name = "sgd"
 
     def __init__(self, schedule: str = "bold", rate: float = 0.5, rows: int = 256, seed: int = 0) -> None:
-        self.options: dict[str, Any] = {
-            "schedule": check_choice(schedule, "schedule", SCHEDULES),
-            "rate": check_number(rate, "rate", high=1.0),
-            "rows": check_integer(rows, "rows", 1),
-            "seed": check_integer(seed, "seed", 0, 2**32 - 1),
-        }
+        self.schedule = check_choice(schedule, "schedule", SCHEDULES)
+        self.rate = check_number(rate, "rate", high=1.0)
+        self.rows = check_integer(rows, "rows", 1)
+        self.seed = check_integer(seed, "seed", 0, 2**32 - 1)
         self.monotone = schedule == "bold"
 
     def handles(self, beta: float, data: type[Container] = Complete) -> bool:
