@@ -85,7 +85,8 @@ def initialize(
     >>> np.abs(X - W @ H).max() < 1e-6
     True
     """
-    X, _, _, weights = accept(X, missing, weights)
+    data, weights = accept(X, missing, weights)
+    X = data.values
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     if init is not None:
         check_choice(init, "init", STARTS)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nmf_core.data import Complete, accept, is_dask, result_type
 from nmf_core.initialization import for_fixed_components, with_biases
+from nmf_core.labels import Axis
 from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.problem import Biases, padded, pose
 from nmf_core.solvers import choose_solver, component_sums, gram, solve
@@ -39,12 +40,15 @@ class Transformed(NamedTuple):
         Whether every row is done.
     biases : ndarray of shape (n_samples,) or None
         Biases of the samples, of a model that has some.
+    rows : Axis or None
+        Labels of the samples.
     """
 
     W: np.ndarray
     n_iter: int
     converged: bool
-    biases: np.ndarray | None
+    biases: np.ndarray | None = None
+    rows: Axis | None = None
 
 
 class Ready(NamedTuple):
@@ -68,6 +72,8 @@ class Ready(NamedTuple):
 class Components:
     """Components that serve any number of calls: checked, laid out and summed up once for each precision.
 
+    That is done again if the numbers of H, or the biases, have been changed in place since.
+
     Parameters
     ----------
     H : array-like of shape (n_components, n_features)
@@ -76,16 +82,25 @@ class Components:
         The loss.
     biases : Biases, optional
         Biases of the features, and the mean, of a model that has some: two more components are ready then.
+    labels : Axis, optional
+        Labels of the features.
     """
 
-    def __init__(self, H: Any, loss: Beta, biases: Biases | None = None) -> None:
-        self.H = check_matrix(H, "H", factor=True)[0]
+    def __init__(self, H: Any, loss: Beta, biases: Biases | None = None, labels: Axis | None = None) -> None:
+        self.H = check_matrix(H, "H", factor=True).values
         self.loss = loss
         self.biases = biases
+        self.labels = labels
+        self.names = Axis(f"c{j + 1}" for j in range(len(self.H)))
         self.ready_for: dict[np.dtype, Ready] = {}
+        self.ready_from: list[np.ndarray] = []
 
     def ready(self, dtype: np.dtype) -> Ready:
         """The components in this precision."""
+        now = [self.H] if self.biases is None else [self.H, self.biases.columns]
+        if not self.ready_from or not all(map(np.array_equal, now, self.ready_from)):
+            self.ready_for = {}
+            self.ready_from = [array.copy() for array in now]
         if dtype not in self.ready_for:
             k = self.H.shape[0]
             Ht = padded(check_factor(self.H, "H", self.H.shape, dtype, zeros=True).T, dtype)
@@ -155,15 +170,18 @@ def transform(
         }  # fmt: skip
         return _lazily(X, H, W, weights, how)
     start = time.perf_counter()
-    X, _, _, weights = accept(X, missing, weights)
     the_loss = make_loss(check_loss(loss, LOSSES))
     components = H if isinstance(H, Components) else Components(H, the_loss)
+    labels, weights = accept(X, missing, weights, columns=components.labels, hint=False)
+    X = labels.values
     own, n_features = components.H.shape
     biases = components.biases
     k = own if biases is None else own + 2
     check_features(X.shape[1], n_features)
     if W is not None:
-        W = check_factor(W, "W", (X.shape[0], own), X.dtype, zeros=True)
+        W = check_factor(
+            W, "W", (X.shape[0], own), X.dtype, zeros=True, rows=labels.rows, columns=components.names
+        )  # fmt: skip
     check_penalties(alpha_W, 0.0, l1_ratio, X.shape)
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
     team = make_team(check_threads(n_threads))
@@ -193,7 +211,7 @@ def transform(
             sums_H=sums_H if complete else None, measure=False,
         )  # fmt: skip
     found = None if biases is None else outcome.W[:, own].copy()
-    return Transformed(outcome.W[:, :own].copy(), outcome.n_iter, outcome.converged, found)
+    return Transformed(outcome.W[:, :own].copy(), outcome.n_iter, outcome.converged, found, labels.rows)
 
 
 def _lazily(X: Any, H: Any, W: Any, weights: Any, how: dict[str, Any]) -> Transformed:
@@ -209,7 +227,7 @@ def _lazily(X: Any, H: Any, W: Any, weights: Any, how: dict[str, Any]) -> Transf
         partial(_rows_of, H=components.H, how=how), dtype=dtype, chunks=(X.chunks[0], (own,)),
         meta=np.empty((0, own), dtype=dtype),
     )  # fmt: skip
-    return Transformed(blocks, 0, True, None)
+    return Transformed(blocks, 0, True)
 
 
 def _rows_of(block: Any, H: np.ndarray, how: dict[str, Any]) -> np.ndarray:
