@@ -4,11 +4,11 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -36,20 +36,33 @@ _BLOCK = 1 << 18  # entries of the model that are computed together
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
-class Recommendations(NamedTuple):
-    """The best features of some samples, the best first.
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """The best features of some samples, the best first: a pair of `columns` and `scores`.
 
     Attributes
     ----------
     columns : ndarray of shape (n_rows, n), int64
-        Features, by their numbers from 0, also where they have labels: that of number j is ``f.column_labels[j]``. -1
-        where all others are excluded.
+        Features, by their numbers from 0; -1 where all others are excluded.
     scores : ndarray of shape (n_rows, n)
         What the model expects of them; NaN where there is none.
+    column_labels : Axis or None
+        Labels of all features.
     """
 
     columns: np.ndarray
     scores: np.ndarray
+    column_labels: Axis | None = field(default=None, repr=False)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter((self.columns, self.scores))
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The features by their labels (n_rows, n), None where there is none; None if there are no labels."""
+        if self.column_labels is None:
+            return None
+        return np.fromiter((*self.column_labels, None), dtype=object)[self.columns]
 
 
 class Summary(dict):
@@ -292,7 +305,7 @@ class Factorization:
         _core.top_columns(columns, scores, padded(W, W.dtype), padded(Ht, W.dtype), W.shape[1], indices, indptr, team)
         scores += offsets[which, np.newaxis]
         scores[columns < 0] = np.nan
-        return Recommendations(columns, scores)
+        return Recommendations(columns, scores, self.column_labels)
 
     def impute(self, X: Any, *, new: bool = False) -> Any:
         """X with the model's values where it is NaN.
@@ -423,14 +436,7 @@ def load(path: str | os.PathLike) -> Factorization:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays["about"]))
-        kind = about.pop("format")
-        labels: dict[str, Any]
-        if kind == _EARLIER:
-            labels = {name: map(str, arrays[name]) for name in ("row_labels", "column_labels") if name in arrays}
-        elif kind == _FORMAT:
-            labels = {name: unpacked(label, arrays, name) for name, label in about.pop("labels").items()}
-        else:
-            raise KeyError("format")
+        labels = _labels(about, arrays)
         if arrays["W"].ndim != 2 or arrays["H"].ndim != 2 or arrays["W"].shape[1] != arrays["H"].shape[0]:
             raise ValueError("shapes of W and H")
         history = History(arrays["seconds"], arrays["objective"], arrays["violation"])
@@ -440,8 +446,24 @@ def load(path: str | os.PathLike) -> Factorization:
             if biases.rows.shape != arrays["W"].shape[:1] or biases.columns.shape != arrays["H"].shape[1:]:
                 raise ValueError("shapes of biases")
         return Factorization(W=arrays["W"], H=arrays["H"], history=history, biases=biases, **about, **labels)
-    except (*(KeyError, TypeError, ValueError, AttributeError, EOFError), *_DAMAGED) as error:
+    except (*(LookupError, TypeError, ValueError, AttributeError, EOFError), *_DAMAGED) as error:
         raise ValueError(f"{os.fspath(path)} is not a saved factorization, or not a whole one.") from error
+
+
+def _labels(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Labels in a file, by its format, which is removed from the description."""
+    kind = about.pop("format")
+    labels: dict[str, Any]
+    if kind == _EARLIER:
+        labels = {name: Axis(map(str, arrays[name])) for name in ("row_labels", "column_labels") if name in arrays}
+    elif kind == _FORMAT:
+        labels = {name: unpacked(label, arrays, name) for name, label in about.pop("labels").items()}
+    else:
+        raise KeyError("format")
+    sizes = {"row_labels": arrays["W"].shape[0], "column_labels": arrays["H"].shape[-1]}
+    if any(len(axis) != sizes[name] for name, axis in labels.items()):
+        raise KeyError("numbers of labels")
+    return labels
 
 
 def _sparsity(vectors: Iterable[np.ndarray]) -> float:

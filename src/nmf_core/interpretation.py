@@ -100,7 +100,7 @@ def _of_the_fit(f: Factorization, A: Any, name: str) -> Any:
     """A matrix of the shape of what was factorized and in its order, as an array or CSR; None if there is none."""
     if A is None:
         return None
-    data = labelled(A, name, missing=f.parameters.get("missing"))
+    data = labelled(A, name, missing=f.parameters.get("missing")).in_memory()
     A = data.values.tocsr() if sp.issparse(data.values) else np.asarray(data.values)
     check_shape(A.shape, (f.W.shape[0], f.H.shape[1]), name)
     return data._replace(values=A).aligned(name, f.row_labels, f.column_labels, of="the fit").values

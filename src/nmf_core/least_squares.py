@@ -74,8 +74,8 @@ def nnls(
     Returns
     -------
     ndarray of shape (k, p), or (k,) for a vector B
-        In float32 if everything is, else in float64; of a data frame or series B or `cross`, one of its kind. Where columns of A depend on each other there are many answers;
-        this is one of them.
+        In float32 if everything is, else in float64; of a data frame or series B or `cross`, one of its kind. Where
+        columns of A depend on each other there are many answers; this is one of them.
 
     Raises
     ------

@@ -98,10 +98,11 @@ class Components:
     def ready(self, dtype: np.dtype) -> Ready:
         """The components in this precision."""
         now = [self.H] if self.biases is None else [self.H, self.biases.columns]
+        ready_for = self.ready_for
         if not self.ready_from or not all(map(np.array_equal, now, self.ready_from)):
-            self.ready_for = {}
+            self.ready_for = ready_for = {}
             self.ready_from = [array.copy() for array in now]
-        if dtype not in self.ready_for:
+        if dtype not in ready_for:
             k = self.H.shape[0]
             Ht = padded(check_factor(self.H, "H", self.H.shape, dtype, zeros=True).T, dtype)
             if self.biases is not None:
@@ -110,8 +111,8 @@ class Components:
                 k += 2
             team = make_team(None)
             quadratic = self.loss.quadratic
-            self.ready_for[dtype] = Ready(Ht, gram(Ht, k, team) if quadratic else None, component_sums(Ht, k, team))
-        return self.ready_for[dtype]
+            ready_for[dtype] = Ready(Ht, gram(Ht, k, team) if quadratic else None, component_sums(Ht, k, team))
+        return ready_for[dtype]
 
 
 def transform(

@@ -57,7 +57,7 @@ def fit(options: argparse.Namespace) -> int:
     table = _read(options, f"--{wholly[0]}" if wholly else "", options.components)
     parameters = {name: getattr(options, name) for name in DEFAULTS if name in vars(options)}
     f = factorize(table.X, options.components, progress=_shows_progress(options), **parameters)
-    f = replace(f, row_labels=table.row_labels, column_labels=table.column_labels)
+    f = replace(f, row_labels=Axis.of(table.row_labels), column_labels=Axis.of(table.column_labels))
     if f.stop_reason == "interrupted":
         note(f"interrupted after {f.n_iter} iterations; keeping the factors so far")
     f.save(model)

@@ -99,10 +99,9 @@ def validated(
     if estimator is not None:
         _check_feature_names(estimator, _with_names(X, columns), reset=reset)
     if blocks is None:  # others are looked at when they are read
-        values = values.to_memory() if hasattr(values, "to_memory") else values
         with hint_at_missing() if in_blocks else nullcontext():
             values = check_array(
-                values,
+                data.in_memory().values,
                 accept_sparse=False if missing == "nan" else ("csr", "csc"),
                 dtype=[np.float64, np.float32],
                 ensure_all_finite="allow-nan" if missing == "nan" else True,

@@ -1,6 +1,7 @@
 """The labels of an axis, and the one rule by which two axes are brought into the same order."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from numbers import Real
 from typing import Any
@@ -34,7 +35,7 @@ class Axis(Sequence):
     """
 
     def __init__(self, labels: Any) -> None:
-        self.original = labels if hasattr(labels, "get_indexer") else tuple(labels)
+        self.original: Any = labels if hasattr(labels, "get_indexer") else tuple(labels)
 
     @classmethod
     def of(cls, labels: Any) -> "Axis | None":
@@ -105,15 +106,13 @@ class Axis(Sequence):
 
         Dates may also be given as text, or in the types of NumPy.
         """
-        wanted = labels if isinstance(labels, np.ndarray) else list(labels)
+        wanted: Any = labels if isinstance(labels, np.ndarray) else list(labels)
         kind = getattr(getattr(self.original, "dtype", None), "kind", "")
         if kind in "iuf" and isinstance(wanted, np.ndarray) and wanted.dtype.kind in "iuf" and self.original.is_unique:
             return np.asarray(self.original.get_indexer(wanted), dtype=np.int64)
         if hasattr(self.original, "asi8") and not all(label in self._places for label in wanted):
-            try:
+            with suppress(TypeError, ValueError):  # for those that are no dates
                 wanted = type(self.original)(wanted, dtype=self.original.dtype)
-            except (TypeError, ValueError):  # not dates, then
-                pass
         return np.array([self._places.get(label, -1) for label in wanted], dtype=np.int64)
 
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -32,6 +31,10 @@ class Labelled(NamedTuple):
     columns: Axis | None = None
     library: str | None = None
 
+    def in_memory(self) -> "Labelled":
+        """The same, read as a whole if it is in a file of AnnData."""
+        return self._replace(values=self.values.to_memory()) if hasattr(self.values, "to_memory") else self
+
     def aligned(self, name: str, rows: Axis | None = None, columns: Axis | None = None, of: str = "X") -> "Labelled":
         """The same with rows and columns in the order of others, as far as both have labels; see `in_order`."""
         values, places = self.values, in_order(self.rows, rows, name, "row", of)
@@ -49,7 +52,7 @@ class Labelled(NamedTuple):
 
 
 def labelled(X: Any, name: str = "X", *, missing: str | None = None, hint: bool = False) -> Labelled:
-    """What X is without its labels, and these: of data frames, AnnData and pandas series; other things stay as they are.
+    """What X is without its labels, and these; what is no data frame, AnnData or series of pandas stays as it is.
 
     Parameters
     ----------
@@ -76,8 +79,10 @@ def labelled(X: Any, name: str = "X", *, missing: str | None = None, hint: bool 
     X = _native(X)
     if _is_anndata(X):
         if X.X is None:
-            layer = next(iter(X.layers), "counts")
-            raise ValueError(f"{name} is AnnData without X: give one of its layers instead, as .layers[{layer!r}].")
+            advice = (
+                f"give one of its layers, as .layers[{next(iter(X.layers))!r}]" if len(X.layers) else "fill it first"
+            )
+            raise ValueError(f"{name} is AnnData without X; {advice}.")
         return Labelled(X.X, Axis(X.obs_names), Axis(X.var_names), "pandas")
     if _is_like_pandas(X):
         return Labelled(_pandas_values(X, name, missing, hint), Axis(X.index), Axis(X.columns), "pandas")
@@ -161,7 +166,9 @@ def _narwhals(of: Any) -> Any:
     try:
         return import_module("narwhals")
     except ImportError as error:
-        raise ImportError(f"Data frames of {_library(of)} need narwhals: pip install narwhals") from error
+        raise ImportError(
+            f"Data frames of {_library(of)} need narwhals: pip install 'nmf-core[frames]', or pip install narwhals"
+        ) from error
 
 
 def _library(of: Any) -> str:
@@ -179,7 +186,11 @@ def _pandas_values(X: Any, name: str, missing: str | None, hint: bool) -> Any:
             pandas.api.types.is_numeric_dtype(dtype) and getattr(dtype, "kind", "c") != "c"
         ):
             continue
-        if dtype != object or pandas.api.types.infer_dtype(X.iloc[:, i], skipna=True) not in _NUMBERS:
+        if (
+            not isinstance(dtype, np.dtype)
+            or dtype.kind != "O"
+            or pandas.api.types.infer_dtype(X.iloc[:, i], skipna=True) not in _NUMBERS
+        ):
             raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
     dtypes = list(X.dtypes)
     if dtypes and all(isinstance(dtype, pandas.SparseDtype) for dtype in dtypes):
@@ -236,7 +247,7 @@ def _of_narwhals(X: Any, name: str) -> Labelled:
     rows, index = None, index_columns(X.schema) if table.implementation.is_pyarrow() else []
     if index:
         labels = [table[column].to_list() for column in index]
-        rows, table = Axis(labels[0] if len(index) == 1 else zip(*labels, strict=True)), table.drop(index)
+        rows, table = Axis(labels[0] if len(index) == 1 else zip(*labels, strict=True)), table.drop(*index)
     for column, dtype in table.schema.items():
         if not dtype.is_numeric() and dtype != nw.Boolean and table[column].null_count() < len(table):
             raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
@@ -245,7 +256,7 @@ def _of_narwhals(X: Any, name: str) -> Labelled:
     return Labelled(values, rows, Axis(table.columns), table.implementation.value)
 
 
-def index_columns(schema: Any) -> Sequence[str]:
+def index_columns(schema: Any) -> list[str]:
     """The columns of an Arrow schema that are an index which pandas has left."""
     stored = (schema.pandas_metadata or {}).get("index_columns", [])
     return [name for name in schema.names if name in stored or name.startswith("__index_level_")]

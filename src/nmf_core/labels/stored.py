@@ -60,7 +60,7 @@ def unpacked(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray], key: st
 
 def _index(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray], key: str, pandas: Any) -> Any:
     """An index of pandas."""
-    names, dtype = about["names"], about.get("dtype")
+    names, dtype = about["names"], about.get("dtype", "")
     if "levels" in about:
         levels = [_index(level, arrays, f"{key}.{i}", pandas) for i, level in enumerate(about["levels"])]
         codes = [arrays[f"{key}.{i}.codes"] for i in range(len(levels))]

@@ -257,7 +257,7 @@ def _refuse_unknown(label: Any, labels: Axis, what: str) -> None:
     known = isinstance(label, str | tuple | type(labels[0])) or (isinstance(label, numbers.Real) and labels.has_numbers)
     if isinstance(label, bool) or not known:
         raise TypeError(f"A {what} must be given by numbers from 0 or labels, got {label!r}.")
-    close = difflib.get_close_matches(label, labels.text[:_COMPARED], 1) if isinstance(label, str) else []
+    close = difflib.get_close_matches(label, labels.text[:_COMPARED], 1, 0.5) if isinstance(label, str) else []
     hint = f"did you mean {close[0]!r}?" if close else f"labels are such as {labels[0]!r}."
     raise ValueError(f"There is no {what} {label!r}: {hint}")
 

@@ -72,9 +72,7 @@ def check_matrix(
         negative (the first is named).
     """
     data = X if isinstance(X, Labelled) else labelled(X, name, missing=missing, hint=hint)
-    X = data.values
-    if hasattr(X, "to_memory"):  # sparse, in a file of anndata
-        X = X.to_memory()
+    X = data.in_memory().values
     if not is_sparse(X):
         try:
             X = np.asarray(X)
@@ -270,7 +268,8 @@ def check_excluded(
     """
     if exclude is None:
         return np.empty(0, dtype=np.int64), np.zeros(len(rows) + 1, dtype=np.int64)
-    exclude = labelled(exclude, "exclude", missing="unstored").aligned("exclude", *labels, of="the fit").values
+    exclude = labelled(exclude, "exclude", missing="unstored").in_memory()
+    exclude = exclude.aligned("exclude", *labels, of="the fit").values
     if not is_sparse(exclude):
         array = np.asarray(exclude)
         if array.dtype.kind not in "fiub":
