@@ -91,35 +91,35 @@ def validated(
         Whether X may also be outside of memory and have missing entries.
     """
     data = labelled(X, missing=missing, hint=in_blocks)
-    values, columns, blocks = data.values, data.columns, None
+    values = None  # of what is looked at when it is read
     if in_blocks:
-        blocks = values if is_dask(values) and not reset else row_blocks(values)
-        columns = columns or Axis.of(getattr(blocks, "column_labels", None))
-    by = {} if estimator is None else {"input_name": "X", "estimator": estimator}
+        values = data.values if is_dask(data.values) and not reset else row_blocks(data.values)
+    columns = data.columns or Axis.of(getattr(values, "column_labels", None))
     if estimator is not None:
         _check_feature_names(estimator, _with_names(X, columns), reset=reset)
-    if blocks is None:  # others are looked at when they are read
+    if values is None:
         with hint_at_missing() if in_blocks else nullcontext():
             values = check_array(
                 data.in_memory().values,
                 accept_sparse=False if missing == "nan" else ("csr", "csc"),
                 dtype=[np.float64, np.float32],
                 ensure_all_finite="allow-nan" if missing == "nan" else True,
-                **by,
+                **({} if estimator is None else {"input_name": "X", "estimator": estimator}),
             )
+    fitted = getattr(estimator, "_column_labels", None)
     if estimator is not None:
-        _check_n_features(estimator, values if blocks is None else blocks, reset=reset)
+        _check_n_features(estimator, values, reset=reset)
         if reset:
             vars(estimator).pop("_column_labels", None)
             vars(estimator).update({} if columns is None else {"_column_labels": columns})
-    data = data._replace(values=values if blocks is None else blocks, columns=columns)
+            fitted = columns
     # scikit-learn has compared names that are all strings, and no others
-    return data.aligned("X", columns=getattr(estimator, "_column_labels", None), of="the fit")
+    return Labelled(values, data.rows, columns).aligned("X", columns=fitted, of="the fit")
 
 
 def _with_names(X: Any, columns: Axis | None) -> Any:
-    """X, or a data frame without rows where scikit-learn does not know that X has names of features."""
-    if columns is None or hasattr(type(X), "columns") or importlib.util.find_spec("pandas") is None:
+    """A data frame without rows: scikit-learn does not know of everything that it has names of features."""
+    if columns is None or importlib.util.find_spec("pandas") is None:
         return X
     return import_module("pandas").DataFrame(columns=columns.original)
 

@@ -76,14 +76,18 @@ class Axis(Sequence):
         return f"Axis([{shown}{', ...' if len(self) > 6 else ''}], length {len(self)})"
 
     @cached_property
+    def _types(self) -> frozenset[type]:
+        return frozenset(map(type, self.labels))
+
+    @property
     def is_text(self) -> bool:
         """Whether all labels are text."""
-        return all(isinstance(label, str) for label in self.labels)
+        return all(issubclass(kind, str) for kind in self._types)
 
-    @cached_property
+    @property
     def has_numbers(self) -> bool:
         """Whether numbers are among the labels, so that a number means a label and not a place."""
-        return any(isinstance(label, Real) and not isinstance(label, bool) for label in self.labels)
+        return any(issubclass(kind, Real) and kind is not bool for kind in self._types)
 
     @cached_property
     def is_numbering(self) -> bool:
