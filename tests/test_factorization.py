@@ -414,10 +414,10 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(shape, make, dtype, penalti
 
 
 def test_transform_says_how_far_it_came():
-    W, n_iter, converged, *_ = transform(X, MODEL.H, tol=1e-6, max_iter=1000)
+    W, n_iter, converged, _ = transform(X, MODEL.H, tol=1e-6, max_iter=1000)
     assert 1 < n_iter < 1000
     assert converged
-    _, n_iter, converged, *_ = transform(X, MODEL.H, tol=1e-14, max_iter=2)
+    _, n_iter, converged, _ = transform(X, MODEL.H, tol=1e-14, max_iter=2)
     assert n_iter == 2
     assert not converged
     np.testing.assert_array_equal(MODEL.transform(X, tol=1e-6, max_iter=1000), W)

@@ -14,7 +14,7 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core.files import written_whole
-from nmf_core.labels import Axis, frame, in_order, like, packed, unpacked
+from nmf_core.labels import Axis, frame, in_order, labelled, like, packed, unpacked
 from nmf_core.losses import make_loss
 from nmf_core.problem import Biases, History, padded
 from nmf_core.threads import make_team
@@ -255,7 +255,8 @@ class Factorization:
     def _samples(self, new: Any = None, **how: Any) -> tuple[np.ndarray, np.ndarray, Axis | None]:
         """W (n, k), what the model adds in every row (n,), and labels, of the samples of the fit or of new ones."""
         if new is not None:
-            W, _, _, added, labels = self._transform(new, **how)
+            W, _, _, added = self._transform(new, **how)
+            labels = labelled(new, "new", missing={**self.parameters, **how}.get("missing")).rows
         else:
             W, added, labels = np.asarray(self.W), self.biases and self.biases.rows, self.row_labels
         if self.biases is None:

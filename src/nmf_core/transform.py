@@ -40,15 +40,12 @@ class Transformed(NamedTuple):
         Whether every row is done.
     biases : ndarray of shape (n_samples,) or None
         Biases of the samples, of a model that has some.
-    rows : Axis or None
-        Labels of the samples.
     """
 
     W: np.ndarray
     n_iter: int
     converged: bool
-    biases: np.ndarray | None = None
-    rows: Axis | None = None
+    biases: np.ndarray | None
 
 
 class Ready(NamedTuple):
@@ -212,7 +209,7 @@ def transform(
             sums_H=sums_H if complete else None, measure=False,
         )  # fmt: skip
     found = None if biases is None else outcome.W[:, own].copy()
-    return Transformed(outcome.W[:, :own].copy(), outcome.n_iter, outcome.converged, found, labels.rows)
+    return Transformed(outcome.W[:, :own].copy(), outcome.n_iter, outcome.converged, found)
 
 
 def _lazily(X: Any, H: Any, W: Any, weights: Any, how: dict[str, Any]) -> Transformed:
@@ -228,7 +225,7 @@ def _lazily(X: Any, H: Any, W: Any, weights: Any, how: dict[str, Any]) -> Transf
         partial(_rows_of, H=components.H, how=how), dtype=dtype, chunks=(X.chunks[0], (own,)),
         meta=np.empty((0, own), dtype=dtype),
     )  # fmt: skip
-    return Transformed(blocks, 0, True)
+    return Transformed(blocks, 0, True, None)
 
 
 def _rows_of(block: Any, H: np.ndarray, how: dict[str, Any]) -> np.ndarray:

@@ -87,7 +87,7 @@ class Axis(Sequence):
     @property
     def has_numbers(self) -> bool:
         """Whether numbers are among the labels, so that a number means a label and not a place."""
-        return any(issubclass(kind, Real) and kind is not bool for kind in self._types)
+        return any(issubclass(kind, Real) and not issubclass(kind, bool) for kind in self._types)
 
     @cached_property
     def is_numbering(self) -> bool:

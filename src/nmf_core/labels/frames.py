@@ -78,12 +78,11 @@ def labelled(X: Any, name: str = "X", *, missing: str | None = None, hint: bool 
     _refuse_masked(X, name, missing, hint)
     X = _native(X)
     if _is_anndata(X):
-        if X.X is None:
-            advice = (
-                f"give one of its layers, as .layers[{next(iter(X.layers))!r}]" if len(X.layers) else "fill it first"
-            )
-            raise ValueError(f"{name} is AnnData without X; {advice}.")
-        return Labelled(X.X, Axis(X.obs_names), Axis(X.var_names), "pandas")
+        values = X.X
+        if values is None:
+            layer = f"give one of its layers, as .layers[{next(iter(X.layers), 'counts')!r}]"
+            raise ValueError(f"{name} is AnnData without X; {layer if len(X.layers) else 'fill it first'}.")
+        return Labelled(values, Axis(X.obs_names), Axis(X.var_names), "pandas")
     if _is_like_pandas(X):
         return Labelled(_pandas_values(X, name, missing, hint), Axis(X.index), Axis(X.columns), "pandas")
     if _is_frame(X):
