@@ -18,6 +18,7 @@ import scipy.sparse as sp
 
 import nmf_core
 from nmf_core import NMF, MiniBatchNMF, factorize
+from nmf_core.cli import main
 from nmf_core.interpretation import row_errors
 from nmf_core.labels import Axis, packed, unpacked
 from nmf_core.model_selection import cross_validate_rank, holdout_entries
@@ -248,7 +249,7 @@ def test_labels_that_occur_twice_cannot_be_brought_into_order():
 
 def test_the_number_of_components_is_that_of_what_is_given():
     assert factorize(X, W=W, **QUICK).n_components == factorize(X, H=H, **QUICK).n_components == K
-    with pytest.raises(TypeError, match="n_components must be given"):
+    with pytest.raises(TypeError, match="n_components must be an integer unless W or H is given"):
         factorize(X)
     with pytest.raises(ValueError, match="H has shape 3 x 8, but 4 x 8 is needed"):
         factorize(X, 4, H=H)
@@ -374,6 +375,19 @@ def test_integers_are_labels_where_labels_are_integers():
     np.testing.assert_allclose(f.predict([[1], [20]], best.labels), best.scores)
     new = pd.DataFrame(X[:3], index=[7, 8, 9], columns=range(10, 10 + M))
     np.testing.assert_array_equal(f.recommend(9, 2, new=new).columns, f.recommend(n=2, new=new).columns[2:])
+
+
+def test_the_command_line_knows_a_model_of_numbers(tmp_path, capsys):
+    users, items = range(101, 101 + N), range(501, 501 + M)
+    f = model(pd.DataFrame(X, index=users, columns=items))
+    f.save(tmp_path / "f.npz")
+    pd.DataFrame(X[:2], index=["a", "b"], columns=items).iloc[:, J].to_csv(tmp_path / "new.csv")
+    arguments = [str(tmp_path / "f.npz"), str(tmp_path / "new.csv"), "-q", "-o", str(tmp_path / "W.csv")]
+    assert main(["transform", *arguments]) == 0
+    W = pd.read_csv(tmp_path / "W.csv", index_col=0)
+    np.testing.assert_allclose(W.to_numpy(), f.transform(X[:2]), rtol=1e-6)
+    assert main(["recommend", str(tmp_path / "f.npz"), "103", "-n", "1"]) == 0
+    assert capsys.readouterr().out.split()[0] == str(f.recommend(103, 1).labels[0, 0])
 
 
 def test_numbers_are_places_where_labels_are_text():

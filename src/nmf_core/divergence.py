@@ -25,7 +25,7 @@ def beta_divergence(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative and finite. CSR and CSC may hold explicit zeros, and indices of 32 or 64 bits.
     W : array-like of shape (n_samples, n_components)
         First factor.

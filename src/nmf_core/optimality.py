@@ -40,7 +40,7 @@ def kkt_residual(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative.
     W : array-like of shape (n_samples, k)
         First factor.

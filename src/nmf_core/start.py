@@ -51,7 +51,7 @@ def initialize(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative and finite. Never modified; a sparse X is never made dense.
     n_components : int
         Number of components k.

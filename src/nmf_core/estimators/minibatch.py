@@ -193,7 +193,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data; float32 and float64 are kept, everything else becomes float64.
         y : Ignored
             There for scikit-learn's conventions.
@@ -255,7 +255,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             The batch, of any size; computed in the precision of the first one.
         y : Ignored
             There for scikit-learn's conventions.
@@ -300,7 +300,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data.
 
         Returns

@@ -222,7 +222,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data.
 
         Returns
@@ -250,7 +250,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data; float32 and float64 are kept, everything else becomes float64.
         y : Ignored
             There for scikit-learn's conventions.
@@ -420,7 +420,7 @@ def non_negative_factorization(
 
     Parameters
     ----------
-    X : array-like or sparse matrix of shape (n_samples, n_features)
+    X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative data; float32 and float64 are kept, everything else becomes float64.
     W : array-like of shape (n_samples, n_components), default=None
         Start of W with ``init="custom"``; otherwise ignored with a warning. Never modified.

@@ -153,7 +153,7 @@ def check_factors(
         W = check_matrix(W, "W", factor=True, rows=rows, columns=components).values
     if n_components is None:
         if W is None and H is None:
-            raise TypeError("n_components must be given, unless W or H is.")
+            raise TypeError("n_components must be an integer unless W or H is given, got None.")
         n_components = W.shape[1] if H is None else H.shape[0]
     return W, H, n_components, components
 
