@@ -180,16 +180,11 @@ def _library(of: Any) -> str:
 def _pandas_values(X: Any, name: str, missing: str | None, hint: bool) -> Any:
     """The values of a data frame of pandas: an array, or CSR if all of its columns are sparse."""
     pandas: Any = import_module("pandas")
+    types = pandas.api.types
     for i, (column, dtype) in enumerate(zip(X.columns, X.dtypes, strict=True)):
-        if getattr(dtype, "kind", "O") in "fiub" or (
-            pandas.api.types.is_numeric_dtype(dtype) and getattr(dtype, "kind", "c") != "c"
-        ):
+        if dtype.kind in "fiub" or (dtype.kind == "O" and types.is_numeric_dtype(dtype)):
             continue
-        if (
-            not isinstance(dtype, np.dtype)
-            or dtype.kind != "O"
-            or pandas.api.types.infer_dtype(X.iloc[:, i], skipna=True) not in _NUMBERS
-        ):
+        if dtype != np.dtype(object) or types.infer_dtype(X.iloc[:, i], skipna=True) not in _NUMBERS:
             raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
     dtypes = list(X.dtypes)
     if dtypes and all(isinstance(dtype, pandas.SparseDtype) for dtype in dtypes):
