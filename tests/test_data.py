@@ -155,7 +155,7 @@ def test_stored_entries_of_an_array():
 
 @pytest.mark.parametrize("name", zoo.CONVERTED)
 def test_other_types_become_float64(name):
-    converted, _, _ = check_matrix(zoo.CONVERTED[name](X))
+    converted = check_matrix(zoo.CONVERTED[name](X)).values
     assert converted.dtype == np.float64
     assert converted.dtype.isnative
     np.testing.assert_array_equal(dense(converted), X)
@@ -163,7 +163,7 @@ def test_other_types_become_float64(name):
 
 def test_booleans_become_float64():
     for make in (np.asarray, sp.csr_array, pd.DataFrame):
-        converted, _, _ = check_matrix(make(X > 1))
+        converted = check_matrix(make(X > 1)).values
         assert converted.dtype == np.float64
         np.testing.assert_array_equal(dense(converted), X > 1)
 

@@ -174,7 +174,7 @@ TRANSFORMED = {
     "weights of another shape": (None, X, {"weights": ONES[:3]}, ValueError, "weights", "(3, 11)", "(14, 11)"),
     "negative weights": ("nan", HOLED, {"weights": changed(ONES, -1.0)}, ValueError, "weights", "negative"),
     "other features": ("nan", HOLED[:, :5], {}, ValueError, "X", "5 features", "11"),
-    "masked": ("nan", np.ma.masked_invalid(HOLED), {}, TypeError, "X", "masked", "missing='nan'"),
+    "masked": ("nan", np.ma.masked_invalid(HOLED), {}, TypeError, "X", "masked", "X.filled(numpy.nan)"),
 }
 
 

@@ -41,15 +41,18 @@ __all__ = [
     "unpatch_sklearn",
 ]
 
-# Names that need scikit-learn, which is imported when one of them is first used.
+# Names that need scikit-learn, and modules that need other libraries: imported when one of them is first used.
 _NEED_SCIKIT_LEARN = ("NMF", "MiniBatchNMF", "non_negative_factorization")
+_MODULES = ("data", "interpretation", "io", "model_selection", "plotting", "report", "solvers", "stopping")
 
 
 def __getattr__(name: str) -> Any:
     if name in _NEED_SCIKIT_LEARN:
         return getattr(import_module("nmf_core.estimators"), name)
+    if name in _MODULES:
+        return import_module(f"nmf_core.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -107,7 +107,7 @@ def compare_solvers(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         As in `nmf_core.factorize`.
     n_components : int
         Number of components k.

@@ -30,6 +30,7 @@ from nmf_core.validation import (
     check_callback,
     check_choice,
     check_enough,
+    check_factors,
     check_flag,
     check_handles,
     check_handles_data,
@@ -50,7 +51,7 @@ ROWS = 1 << 16  # of W that are copied together
 
 def factorize(
     X: Any,
-    n_components: int,
+    n_components: int | None = None,
     *,
     missing: str | None = None,
     weights: Any = None,
@@ -86,12 +87,14 @@ def factorize(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
-        Non-negative and finite. Float32 and float64 are computed in their own precision, other types in float64;
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
+        Non-negative and finite; data frames may be of pandas, polars, Arrow or another library that narwhals knows, and
+        the results come as such. Where `weights`, W or H have labels, too, these are brought into the order of X or
+        refused. Float32 and float64 are computed in their own precision, other types in float64;
         accelerated coordinate descent on large sparse float64 data goes through float32 and ends in float64.
         Arrays in C or Fortran order, memory maps, CSR and CSC are read where they are. Never modified.
-    n_components : int
-        Number of components k.
+    n_components : int, optional
+        Number of components k; by default that of W or H, of which one is given then.
     missing : {None, "nan", "unstored"}
         What is missing. By default nothing: NaN is an error, and what a sparse X does not store is zero. With "nan",
         NaN in an array or data frame. With "unstored", what a sparse X does not store; stored zeros are known to be
@@ -185,7 +188,9 @@ def factorize(
     >>> np.abs(X - result.W @ result.H).max() < 0.01
     True
     """
-    X, row_labels, column_labels, weights = accept(X, missing, weights, biases)
+    data, weights = accept(X, missing, weights, biases=biases)
+    X, row_labels, column_labels, library = data
+    W, H, n_components, components = check_factors(W, H, n_components, row_labels, column_labels)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     the_loss = make_loss(check_loss(loss, LOSSES))
     if not isinstance(solver, Solver):
@@ -196,7 +201,7 @@ def factorize(
     called = the_solver.name if isinstance(solver, Solver) else solver
     check_handles(the_solver.handles(beta), called, loss, those_that_handle(beta))
     check_kind(stop, "stop", Rule, "a rule of nmf_core.stopping")
-    mask = check_update_H(update_H, k)
+    mask = check_update_H(update_H, k, components)
     if not mask.any():
         the_solver = choose_solver("auto", beta, Complete if data_class.local else data_class)
     check_biases(check_flag(biases, "biases"), the_solver.name, loss, bool(mask.all()))
@@ -292,6 +297,7 @@ def factorize(
         parameters=parameters,
         row_labels=row_labels,
         column_labels=column_labels,
+        frame_library=library,
         biases=Biases(problem.mean, outcome.W[:, k].copy(), outcome.Ht[:, k + 1].copy()) if biases else None,
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core.data import Step
+from nmf_core.labels import frame, labelled
 from nmf_core.problem import padded
 from nmf_core.solvers import HALS, PG, Nesterov
 from nmf_core.solvers.anls import unit_diagonal
@@ -40,7 +41,7 @@ def nnls(
     tol: float = 1e-10,
     max_iter: int = 10_000,
     n_threads: int | None = None,
-) -> np.ndarray:
+) -> Any:
     """Find Z >= 0 with A @ Z ~ B, column by column.
 
     Minimises ``||A @ Z - B||_F^2 / 2 + alpha * l1_ratio * sum(Z) + alpha * (1 - l1_ratio) / 2 * ||Z||_F^2``, from A and
@@ -48,10 +49,11 @@ def nnls(
 
     Parameters
     ----------
-    A : array-like or sparse matrix of shape (n, k), optional
+    A : array-like, sparse matrix or data frame of shape (n, k), optional
         Finite, of any sign.
-    B : array-like or sparse matrix of shape (n, p), optional
-        Right-hand sides. A vector (n,) is one of them.
+    B : array-like, sparse matrix or data frame of shape (n, p), optional
+        Right-hand sides. A vector (n,) is one of them. Labels of its rows are brought into the order of those of A, as
+        are those of `cross` into the order of `gram`.
     gram : array-like of shape (k, k), optional
         ``A.T @ A``, instead of A and B.
     cross : array-like of shape (k, p), optional
@@ -72,8 +74,8 @@ def nnls(
     Returns
     -------
     ndarray of shape (k, p), or (k,) for a vector B
-        In float32 if everything is, else in float64. Where columns of A depend on each other there are many answers;
-        this is one of them.
+        In float32 if everything is, else in float64; of a data frame or series B or `cross`, one of its kind. Where
+        columns of A depend on each other there are many answers; this is one of them.
 
     Raises
     ------
@@ -103,17 +105,21 @@ def nnls(
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
     team = make_team(check_threads(n_threads))
     check_given({"A": A, "B": B}, {"gram": gram, "cross": cross})
-    given = B if gram is None else cross
-    vector = np.ndim(given) == 1
+    given = labelled(B, "B") if gram is None else labelled(cross, "cross")
+    vector = np.ndim(given.values) == 1
     if vector:
-        given = np.asarray(given)[:, np.newaxis]
+        given = given._replace(values=np.asarray(given.values)[:, np.newaxis])
     if gram is None:
-        A, B = (check_matrix(M, name, signed=True)[0] for M, name in ((A, "A"), (given, "B")))
+        left = check_matrix(A, "A", signed=True)
+        given = check_matrix(given, "B", signed=True).aligned("B", rows=left.rows, of="A")
+        A, B = left.values, given.values
         check_same_rows(A.shape[0], B.shape[0])
         gram, cross = (_dense(A.T @ M) for M in (A, B))
     else:
-        gram, cross = (check_matrix(M, name, signed=True)[0] for M, name in ((gram, "gram"), (given, "cross")))
-        gram, cross = _dense(gram), _dense(cross)
+        left = check_matrix(gram, "gram", signed=True)
+        left = left.aligned("gram", rows=left.columns, of="its columns")
+        given = check_matrix(given, "cross", signed=True).aligned("cross", rows=left.columns, of="gram")
+        gram, cross = _dense(left.values), _dense(given.values)
     check_gram(gram, cross)
     dtype = np.result_type(gram, cross)
     gram = gram.astype(dtype) + dtype.type(alpha * (1 - l1_ratio)) * np.eye(len(gram), dtype=dtype)
@@ -128,7 +134,7 @@ def nnls(
         if unsolved:
             _step(Z, right, gram, ITERATIVE.get(solver, HALS.method), tol, max_iter, team)
     Z *= scale
-    return Z[0] if vector else np.ascontiguousarray(Z.T)
+    return frame(Z[0] if vector else np.ascontiguousarray(Z.T), left.columns, given.columns, given.library)
 
 
 def _dense(M: Any) -> np.ndarray:

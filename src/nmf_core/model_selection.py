@@ -81,7 +81,7 @@ def holdout_entries(X: Any, fraction: float = 0.1, random_state: Any = None, *, 
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative. Never modified.
     fraction : float
         Share of the known entries to hold out; at least one is, and at least one stays.
@@ -140,7 +140,7 @@ def cross_validate_rank(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         As for `nmf_core.factorize`. Never modified.
     n_components : iterable of int
         The numbers of components to try.

@@ -8,6 +8,7 @@ import numpy as np
 
 from nmf_core.data import Complete, accept, is_dask, result_type
 from nmf_core.initialization import for_fixed_components, with_biases
+from nmf_core.labels import Axis
 from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.problem import Biases, padded, pose
 from nmf_core.solvers import choose_solver, component_sums, gram, solve
@@ -68,6 +69,8 @@ class Ready(NamedTuple):
 class Components:
     """Components that serve any number of calls: checked, laid out and summed up once for each precision.
 
+    That is done again if the numbers of H, or the biases, have been changed in place since.
+
     Parameters
     ----------
     H : array-like of shape (n_components, n_features)
@@ -76,17 +79,27 @@ class Components:
         The loss.
     biases : Biases, optional
         Biases of the features, and the mean, of a model that has some: two more components are ready then.
+    labels : Axis, optional
+        Labels of the features.
     """
 
-    def __init__(self, H: Any, loss: Beta, biases: Biases | None = None) -> None:
-        self.H = check_matrix(H, "H", factor=True)[0]
+    def __init__(self, H: Any, loss: Beta, biases: Biases | None = None, labels: Axis | None = None) -> None:
+        self.H = check_matrix(H, "H", factor=True).values
         self.loss = loss
         self.biases = biases
+        self.labels = labels
+        self.names = Axis(f"c{j + 1}" for j in range(len(self.H)))
         self.ready_for: dict[np.dtype, Ready] = {}
+        self.ready_from: list[np.ndarray] = []
 
     def ready(self, dtype: np.dtype) -> Ready:
         """The components in this precision."""
-        if dtype not in self.ready_for:
+        now = [self.H] if self.biases is None else [self.H, self.biases.columns]
+        ready_for = self.ready_for
+        if not self.ready_from or not all(map(np.array_equal, now, self.ready_from)):
+            self.ready_for = ready_for = {}
+            self.ready_from = [array.copy() for array in now]
+        if dtype not in ready_for:
             k = self.H.shape[0]
             Ht = padded(check_factor(self.H, "H", self.H.shape, dtype, zeros=True).T, dtype)
             if self.biases is not None:
@@ -95,8 +108,8 @@ class Components:
                 k += 2
             team = make_team(None)
             quadratic = self.loss.quadratic
-            self.ready_for[dtype] = Ready(Ht, gram(Ht, k, team) if quadratic else None, component_sums(Ht, k, team))
-        return self.ready_for[dtype]
+            ready_for[dtype] = Ready(Ht, gram(Ht, k, team) if quadratic else None, component_sums(Ht, k, team))
+        return ready_for[dtype]
 
 
 def transform(
@@ -155,15 +168,18 @@ def transform(
         }  # fmt: skip
         return _lazily(X, H, W, weights, how)
     start = time.perf_counter()
-    X, _, _, weights = accept(X, missing, weights)
     the_loss = make_loss(check_loss(loss, LOSSES))
     components = H if isinstance(H, Components) else Components(H, the_loss)
+    labels, weights = accept(X, missing, weights, columns=components.labels, hint=False)
+    X = labels.values
     own, n_features = components.H.shape
     biases = components.biases
     k = own if biases is None else own + 2
     check_features(X.shape[1], n_features)
     if W is not None:
-        W = check_factor(W, "W", (X.shape[0], own), X.dtype, zeros=True)
+        W = check_factor(
+            W, "W", (X.shape[0], own), X.dtype, zeros=True, rows=labels.rows, columns=components.names
+        )  # fmt: skip
     check_penalties(alpha_W, 0.0, l1_ratio, X.shape)
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
     team = make_team(check_threads(n_threads))

@@ -13,14 +13,13 @@ from nmf_core.estimators.base import (
     Interval,
     StrOptions,
     _fit_context,
-    accepted_data,
-    as_factor,
+    as_factors,
     check_is_fitted,
     check_non_negative,
     check_random_state,
     scikit_learn,
     unchanged_by_failure,
-    validate_data,
+    validated,
     warn_of_ignored,
 )
 from nmf_core.losses import LOSSES, make_loss
@@ -189,15 +188,15 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data; float32 and float64 are kept, everything else becomes float64.
         y : Ignored
             There for scikit-learn's conventions.
         W : array-like of shape (n_samples, n_components), default=None
-            Start of W, with ``init="custom"``; an array must have the dtype of X.
+            Start of W, with ``init="custom"``; an array must not be less precise than X.
         H : array-like of shape (n_components, n_features), default=None
-            Start of H, with ``init="custom"``; an array must have the dtype of X and, as in scikit-learn, becomes
-            `components_`. Modified in place.
+            Start of H, with ``init="custom"``; an array must not be less precise than X and, as in scikit-learn,
+            becomes `components_` if it has the dtype of X. Modified in place then.
 
         Returns
         -------
@@ -210,7 +209,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         with unchanged_by_failure(self), serial_blas():
-            X = self._validated(X, reset=True)
+            X, W, H = self._validated(X, W, H)
             self._check_params(X)
             start_W, start_H = self._start(X, W, H)
             self._online = online = self._make_online(X, start_H)
@@ -251,7 +250,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             The batch, of any size; computed in the precision of the first one.
         y : Ignored
             There for scikit-learn's conventions.
@@ -273,7 +272,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         """
         first = not hasattr(self, "components_")
         with unchanged_by_failure(self), serial_blas():
-            X = self._validated(X, reset=first)
+            X, W, H = self._validated(X, W, H, reset=first)
             online = None if first else self._going_on()
             if online is None:
                 self._check_params(X)
@@ -292,7 +291,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data.
 
         Returns
@@ -306,13 +305,13 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             For data that cannot be used, with scikit-learn's messages.
         """
         check_is_fitted(self)
-        return self._find(self._validated(X, reset=False)).W
+        return self._find(self._validated(X, reset=False)[0]).W
 
-    def _validated(self, X: Any, reset: bool) -> Any:
-        """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
-        X = validate_data(self, X, reset=reset, **accepted_data(None))
-        check_non_negative(X, CHECKED)
-        return X
+    def _validated(self, X: Any, W: Any = None, H: Any = None, *, reset: bool = True) -> tuple[Any, Any, Any]:
+        """X, W and H as arrays, with scikit-learn's checks; `reset` notes down the features of X."""
+        data = validated(X, estimator=self, reset=reset, in_blocks=False)
+        check_non_negative(data.values, CHECKED)
+        return data.values, *as_factors(W, H, data)
 
     def _check_params(self, X: Any) -> "MiniBatchNMF":
         """Check what scikit-learn checks, and that the solver goes with the loss."""
@@ -328,7 +327,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         if self.init == "custom":
             if W is None or H is None:
                 raise ValueError("init='custom' needs both W and H.")
-            return self._check_w_h(X, as_factor(W, X.dtype), as_factor(H, X.dtype), True)
+            return self._check_w_h(X, W, H, True)
         if W is not None or H is not None:
             warn_of_ignored()
         if self._n_components == "auto":

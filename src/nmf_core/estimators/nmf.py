@@ -14,17 +14,14 @@ from nmf_core.estimators.base import (
     Interval,
     StrOptions,
     _fit_context,
-    accepted_data,
-    as_factor,
-    check_array,
+    as_factors,
     check_is_fitted,
     check_non_negative,
     check_random_state,
-    hint_at_missing,
     scikit_learn,
     unchanged_by_failure,
-    validate_data,
     validate_params,
+    validated,
     warn_of_ignored,
 )
 from nmf_core.factorize import factorize
@@ -225,7 +222,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data.
 
         Returns
@@ -239,17 +236,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             For data that cannot be used, with scikit-learn's messages.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        X = validated(X, self.missing, estimator=self, reset=False).values
         W, *_ = self._fit_transform(X, H=self.components_, update_H=False)
         return W
-
-    def _validated(self, X: Any, reset: bool) -> Any:
-        """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
-        blocks = row_blocks(X) if reset or not is_dask(X) else X
-        if blocks is not None:  # which are looked at when they are read
-            return validate_data(self, blocks, reset=reset, skip_check_array=True)
-        with hint_at_missing():
-            return validate_data(self, X, reset=reset, **accepted_data(self.missing))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
@@ -261,14 +250,14 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data; float32 and float64 are kept, everything else becomes float64.
         y : Ignored
             There for scikit-learn's conventions.
         W : array-like of shape (n_samples, n_components), default=None
-            Start of W, with ``init="custom"``; an array must have the dtype of X.
+            Start of W, with ``init="custom"``; an array must not be less precise than X.
         H : array-like of shape (n_components, n_features), default=None
-            Start of H, with ``init="custom"``; an array must have the dtype of X.
+            Start of H, with ``init="custom"``; an array must not be less precise than X.
 
         Returns
         -------
@@ -281,8 +270,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         with unchanged_by_failure(self):
-            X = self._validated(X, reset=True)
-            solution = self._solve(X, W, H)
+            data = validated(X, self.missing, estimator=self)
+            solution = self._solve(data.values, *as_factors(W, H, data))
             self.reconstruction_err_ = np.sqrt(2.0 * solution.divergence)
             self.n_components_ = solution.H.shape[0]
             self.components_ = solution.H
@@ -305,7 +294,6 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         """Check what scikit-learn checks of validated X, then leave the work to the engine."""
         if not is_dask(X) and row_blocks(X) is None:
             check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
-        W, H = as_factor(W, X.dtype), as_factor(H, X.dtype)
         self._check_params(X)
         if self.init == "custom" or not update_H:
             if H is None or (W is None and update_H):
@@ -432,7 +420,7 @@ def non_negative_factorization(
 
     Parameters
     ----------
-    X : array-like or sparse matrix of shape (n_samples, n_features)
+    X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative data; float32 and float64 are kept, everything else becomes float64.
     W : array-like of shape (n_samples, n_components), default=None
         Start of W with ``init="custom"``; otherwise ignored with a warning. Never modified.
@@ -461,10 +449,9 @@ def non_negative_factorization(
     parameters = {name: value for name, value in locals().items() if name not in ("X", "W", "H", "update_H")}
     estimator = NMF(**parameters)
     estimator._validate_params()
-    blocks = row_blocks(X)
-    with hint_at_missing():
-        X = check_array(X, **accepted_data(missing)) if blocks is None else blocks
-    return estimator._fit_transform(X, W=W, H=H, update_H=update_H)
+    data = validated(X, missing)
+    W, H = as_factors(W, H, data)
+    return estimator._fit_transform(data.values, W=W, H=H, update_H=update_H)
 
 
 def _printing(solver: str, callback: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
