@@ -276,7 +276,8 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             online = None if first else self._going_on()
             if online is None:
                 self._check_params(X)
-                start_H = self._start(X, W, H)[1] if first or not np.any(self.components_) else self._given_components(X)
+                empty = first or not np.any(self.components_)
+                start_H = self._start(X, W, H)[1] if empty else self._given_components(X)
                 self._online = online = self._make_online(X, start_H)
                 self.n_steps_, self.n_iter_ = vars(self).get("n_steps_", 0), 1
             [batch] = batches(X.astype(online.Ht.dtype, copy=False), online.loss, X.shape[0])
