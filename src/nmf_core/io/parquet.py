@@ -14,7 +14,7 @@ from nmf_core.io.tables import import_pandas, numbers, read_frame
 from nmf_core.validation import Labels
 
 
-def read_parquet(path: Path, _: str, labels: str) -> Stored:
+def read_parquet(path: Path, _: str, labels: str, *__: Any) -> Stored:
     """A data frame; an index that pandas has left, or a first column that holds no numbers, are labels of rows.
 
     Files of a folder are taken in the order of their names, numbers in these by their size: part.2 is before part.10.

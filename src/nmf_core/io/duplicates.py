@@ -1,0 +1,69 @@
+"""Labels of rows and columns: one for each, and what becomes of those that are there more than once."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from nmf_core.io.base import LabelledMatrix
+from nmf_core.validation import Labels
+
+# What becomes of rows, columns or entries of the same labels.
+DUPLICATES = ("error", "sum", "mean", "first", "last")
+
+
+def check_labels(labels: Labels, what: str, size: int) -> None:
+    """Whether there is a label for each that is not empty."""
+    if labels is None:
+        return
+    if len(labels) != size:
+        raise ValueError(f"{len(labels)} {what} labels for {size} {what}s")
+    if "" in labels:
+        raise ValueError(f"{what} {labels.index('')} (counted from 0) has an empty label")
+
+
+def merged(table: LabelledMatrix, duplicates: str) -> LabelledMatrix:
+    """The matrix with one row and one column for each label, in the order in which labels first come.
+
+    Missing entries of an array are passed over by sums and means; what a sparse matrix does not store is zero.
+    """
+    X, labels = table.X, [*table[1:]]
+    for axis, (what, size) in enumerate(zip(("row", "column"), X.shape, strict=False)):
+        check_labels(labels[axis], what, size)
+        if labels[axis] is None or len(set(labels[axis])) == size:
+            continue
+        if duplicates == "error":
+            raise ValueError(f"{_twice(labels[axis], what)}; duplicates='sum', 'mean', 'first' or 'last' makes one of them")
+        rows = X if axis == 0 else X.T
+        labels[axis], rows = _merged_rows(labels[axis], rows, duplicates)
+        X = rows if axis == 0 else rows.T
+    return LabelledMatrix(X, *labels)
+
+
+def _twice(labels: tuple[str, ...], what: str) -> str:
+    first: dict[str, int] = {}
+    i, label = next((i, label) for i, label in enumerate(labels) if first.setdefault(label, i) != i)
+    return f"{what} label {label!r} occurs twice, at {what}s {first[label]} and {i} (counted from 0)"
+
+
+def _merged_rows(labels: tuple[str, ...], X: Any, duplicates: str) -> tuple[tuple[str, ...], Any]:
+    """Labels, each once, and their rows."""
+    number = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    groups = np.array([number[label] for label in labels])
+    if duplicates in ("first", "last"):
+        place = dict(zip(labels, range(len(labels)), strict=True))
+        if duplicates == "first":
+            place.update(zip(reversed(labels), reversed(range(len(labels))), strict=True))
+        return tuple(number), (X.tocsr() if sp.issparse(X) else X)[[place[label] for label in number]]
+    dtype = X.dtype if X.dtype.kind == "f" else np.float64
+    shares = np.ones(len(labels), dtype=dtype)
+    if sp.issparse(X) and duplicates == "mean":
+        shares /= np.bincount(groups)[groups]
+    sums = sp.csr_array((shares, (groups, np.arange(len(labels)))), shape=(len(number), len(labels)))
+    if sp.issparse(X):
+        return tuple(number), sums @ X
+    known = ~np.isnan(X)
+    counts = sums @ known
+    with np.errstate(invalid="ignore"):  # where nothing is known, that remains so
+        total = (sums @ np.where(known, X, 0)) * (counts / counts)
+        return tuple(number), total / counts if duplicates == "mean" else total
