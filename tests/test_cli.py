@@ -61,21 +61,23 @@ def run(line):
 
 
 def failing(capsys, *arguments):
-    """The one line that a command prints when its input is bad."""
+    """The one line that a command prints when its input is bad, after what it says of text that it reads."""
     before = names()
     assert main([str(argument) for argument in arguments]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("nmf-core: error: ")
-    assert printed.err.count("\n") == 1
+    *said, error = printed.err.splitlines()
+    assert error.startswith("nmf-core: error: ")
+    assert not any(line.startswith("nmf-core: error: ") for line in said)
     assert names() == before
-    return printed.err
+    return error
 
 
 def test_fit_writes_a_model_with_labels(table, capsys):
     assert main(["fit", "table.csv", "-k", "3", "--seed", "0"]) == 0
     printed = capsys.readouterr()
-    assert printed.err == ""
+    taken = "first line taken for labels of columns, first column taken for labels of rows"
+    assert printed.err == f"nmf-core: table.csv: 12 rows x 7 columns; {taken}\n"
     assert "relative error" in printed.out
     assert "table.nmf.npz" in printed.out
     f = nmf_core.load("table.nmf.npz")
@@ -171,7 +173,7 @@ def test_loss_by_name_or_number(table, X, loss, capsys):
 
 @pytest.mark.slow
 def test_loss_is_in_the_json_and_on_the_page(table):
-    done = command("fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--json", "--report", "page.html")
+    done = command("fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--json", "--report", "page.html", "-q")
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)
     assert said["loss"] == "kullback-leibler"
@@ -186,18 +188,17 @@ def test_losses_that_do_not_fit_are_one_line(table, capsys):
     table.iloc[2, 3] = 0.0
     table.to_csv("zeros.csv")
     zeros = failing(capsys, "fit", "zeros.csv", "-k", 2, "--loss", "itakura-saito")
-    assert "When beta_loss <= 0 and X contains zeros" in zeros
+    assert "X contains zeros" in zeros
     assert "loss" in failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "nan")
     mismatch = failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--solver", "hals")
-    assert "'hals'" in mismatch
-    assert "'kullback-leibler'" in mismatch
+    assert "--solver hals does not minimise --loss kullback-leibler; 'auto'" in mismatch
     assert main(["fit", "table.csv", "-k", "2", "--loss", "itakura-saito", "-q"]) == 0
     assert "contains zeros" in failing(capsys, "transform", "table.nmf.npz", "zeros.csv")
 
 
 @pytest.mark.slow
 def test_json_is_all_that_is_printed(table):
-    done = command("fit", "table.csv", "-k", 2, "--json", "--report", "page.html")
+    done = command("fit", "table.csv", "-k", 2, "--json", "--report", "page.html", "-q")
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)
     assert said["n_components"] == 2
@@ -236,7 +237,7 @@ def test_a_reader_that_leaves_is_no_reason_for_a_traceback(table):
     line = [sys.executable, "-m", "nmf_core.cli", "fit", "table.csv", "-k", "2"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
-        assert process.stderr.read() == b""
+        assert b"Traceback" not in process.stderr.read()
         assert process.wait(120) == 1
     assert "table.nmf.npz" in names()
 
@@ -249,12 +250,12 @@ def test_interrupt_keeps_the_factors_so_far(table, monkeypatch, capsys):
     monkeypatch.setattr(commands, "factorize", functools.partial(nmf_core.factorize, callback=interrupt))
     assert run("fit table.csv -k 2 --tol 0") == 0
     printed = capsys.readouterr()
-    assert printed.err.startswith("nmf-core: interrupted after ")
+    assert "\nnmf-core: interrupted after " in printed.err
     assert nmf_core.load("table.nmf.npz").stop_reason == "interrupted"
 
 
 def test_interrupt_with_nothing_to_keep(table, monkeypatch, capsys):
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(commands, "read_matrix", interrupted)
@@ -472,8 +473,8 @@ def test_formats_and_dtype_of_triplets(ratings, model):
 def test_empty_cells_are_missing_if_asked(table, capsys):
     table.iloc[2, 3] = table.iloc[4, 0] = np.nan
     table.to_csv("holes.csv")
-    assert "missing='nan' takes NaN for missing" in failing(capsys, "fit", "holes.csv", "-k", 2)
-    assert "missing='unstored' is for sparse" in failing(capsys, "fit", "holes.csv", "-k", 2, "--missing", "unstored")
+    assert "--missing nan takes NaN for missing" in failing(capsys, "fit", "holes.csv", "-k", 2)
+    assert "--missing unstored is for sparse" in failing(capsys, "fit", "holes.csv", "-k", 2, "--missing", "unstored")
     assert run("fit holes.csv -k 2 --missing nan --seed 0 -q") == 0
     f = nmf_core.load("holes.nmf.npz")
     # arrays of data frames are stored by rows or by columns, depending on the version of pandas
@@ -543,7 +544,7 @@ def test_warnings_are_one_line(X):
     np.save("x.npy", X)
     done = command("fit", "x.npy", "-k", 5, "--missing", "nan", "--max-iter", 2)
     assert done.returncode == 0
-    assert done.stderr.startswith("nmf-core: warning: n_components=5, but no row")
+    assert done.stderr.startswith("nmf-core: warning: --components 5, but no row")
     assert done.stderr.count("\n") == 1
     assert command("fit", "x.npy", "-k", 5, "--missing", "nan", "--max-iter", 2, "-q").stderr == ""
 
@@ -556,7 +557,8 @@ def test_rank_prints_the_table_and_both_choices(ratings, capsys):
     line = ["rank", "ratings.csv", *KNOWN, "--ranks", "1-3", "--folds", "3", *options]
     assert main([*line, "--jobs", "2"]) == 0
     printed = capsys.readouterr()
-    assert printed.err == ""
+    assert printed.err.startswith("nmf-core: ratings.csv: ")
+    assert printed.err.count("\n") == 1
     X = read_triplets("ratings.csv", ("user", "item", "rating")).X
     same = {"alpha_W": 0.05, "alpha_scaling": "observed", "missing": "unstored", "max_iter": 30}
     expected = cross_validate_rank(X, [1, 2, 3], n_folds=3, random_state=0, **same)
@@ -598,9 +600,9 @@ def test_bad_arguments_of_rank(X, capsys):
     np.save("x.npy", X)
     assert "must end in one of .png" in failing(capsys, "rank", "x.npy", "--plot", "x.jpg")
     assert "No such folder" in failing(capsys, "rank", "x.npy", "--plot", "nowhere/x.png")
-    assert "n_folds" in failing(capsys, "rank", "x.npy", "--folds", 1)
+    assert "--folds must" in failing(capsys, "rank", "x.npy", "--folds", 1)
     assert "too few for 9 folds" in failing(capsys, "rank", "x.npy", "--folds", 9, "--method", "bi-cv")
-    assert "n_jobs" in failing(capsys, "rank", "x.npy", "--jobs", 0)
+    assert "--jobs must" in failing(capsys, "rank", "x.npy", "--jobs", 0)
     assert "biases" in failing(capsys, "rank", "x.npy", "--method", "bi-cv", "--biases")
     assert "sparse" in failing(capsys, "rank", "x.npy", "--missing", "unstored")
     assert "No such file" in failing(capsys, "rank", "nothing.npy")
@@ -639,7 +641,7 @@ def test_bad_arguments_of_compare(X, capsys):
     assert "does not minimise" in failing(
         capsys, "compare", "x.npy", "-k", 2, "--solvers", "pg", "--loss", "itakura-saito"
     )
-    assert "time_limit" in failing(capsys, "compare", "x.npy", "-k", 2, "--time-limit", "-1")
+    assert "--time-limit must" in failing(capsys, "compare", "x.npy", "-k", 2, "--time-limit", "-1")
     assert "No such file" in failing(capsys, "compare", "nothing.npy", "-k", 2)
 
 
@@ -692,7 +694,7 @@ def test_recommend_without_what_is_excluded(ratings, model, capsys):
 
     wide[:] = 1.0
     wide.to_csv("all.csv")
-    assert run("recommend ratings.nmf.npz 007 --exclude all.csv --labels both") == 0
+    assert run("recommend ratings.nmf.npz 007 --exclude all.csv --labels both -q") == 0
     assert capsys.readouterr() == ("", "")
 
 

@@ -4,27 +4,29 @@ import argparse
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from nmf_core import __version__
 from nmf_core.cli import commands
 from nmf_core.cli.commands import DEFAULTS, PICTURES
-from nmf_core.io import LABELS, READERS, UNITS, WRITABLE
+from nmf_core.io import DUPLICATES, LABELS, READERS, UNITS, WRITABLE
 from nmf_core.losses import LOSSES
 from nmf_core.model_selection import METHODS
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS
 from nmf_core.start import STARTS
-from nmf_core.validation import MISSING
+from nmf_core.validation import MISSING, check_choice, check_loss
 
 FILES = f"""\
-FILE ends in one of {", ".join(READERS)}.
+FILE ends in one of {", ".join(READERS)}, or is - for text from standard input.
+What was taken for labels and how text is written is said on standard error; options say it where that is wrong.
+A folder with matrix.mtx, features.tsv (or genes.tsv) and barcodes.tsv, also .gz, as 10x Genomics writes it, has cells
+for rows and genes for columns.
 .h5, .hdf5, .h5ad, .zarr and .parquet need pip install "nmf-core[io]". A folder with .parquet files is read as one.
 Of several arrays in one file, FILE::NAME is read, such as FILE.npz::NAME, FILE.h5::PATH/OF/DATASET or
 FILE.h5ad::layers/NAME; in .npz, HDF5 and zarr, row_labels and column_labels are its labels.
 With --triplets FILE is a .csv, .tsv or .parquet file with a line for every entry that is stored, such as a rating:
-three columns by their names, or by their numbers from 0. Rows and columns are in the order in which they come; no
-pair may come twice.
+three columns by their names, or by their numbers from 0. Rows and columns are in the order in which they come.
 
 """
 
@@ -34,9 +36,23 @@ MOST_RANKS = 1000
 EXIT_CODES = "Exit status: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage."
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the nearest name for one that is not there."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (usage: {self.prog} --help)\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None:
+            try:
+                check_choice(value, "it" if action.option_strings else "the command", [*action.choices])
+            except ValueError as error:
+                raise argparse.ArgumentError(action if action.option_strings else None, str(error)) from None
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; `command` of what it returns is a function in `commands`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nmf-core", description="Non-negative matrix factorization: X ~ W H.", epilog=EXIT_CODES
     )
     parser.add_argument("--version", action="version", version=f"nmf-core {__version__}")
@@ -50,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
             epilog=f"{epilog}{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(command=run)
+        added.set_defaults(command=run, quiet=False)
         return added
 
     _add_fit(command("fit", commands.fit, "factorize the matrix in a file", FILES))
@@ -191,6 +207,7 @@ def _add_recommend(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all that are available)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of labels and scores with tabs between")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing about how FILE is read")
     _add_input(parser, dtype=False)
     parser.epilog = f"""\
 Prints a line for every column: the row's label if there are several rows, the column's label, and the score.
@@ -233,6 +250,25 @@ def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> Any:
         metavar=("ROW", "COLUMN", "ENTRY"),
         help="columns of a long table, such as user item rating",
     )
+    reading.add_argument(
+        "--duplicates", choices=DUPLICATES,
+        help="what becomes of rows or columns of the same label (default: they are kept), or of entries in the same place "
+        "with --triplets (default: error)",
+    )  # fmt: skip
+    reading.add_argument("--transpose", action="store_true", help="columns of FILE are the rows of X")
+    reading.add_argument(
+        "--separator", type=_separator, metavar="C",
+        help="what stands between cells of text: a character, tab, or blank for any number of blanks and tabs (default: "
+        "by looking)",
+    )  # fmt: skip
+    reading.add_argument("--decimal", choices=[".", ","], help="what stands before decimals (default: by looking)")
+    reading.add_argument(
+        "--encoding", metavar="NAME", help="of text, such as latin-1 (default: by its byte order mark, or UTF-8)"
+    )
+    reading.add_argument(
+        "--comment", metavar="START",
+        help="lines of text that begin so are passed over, '' for none (default: those at the top that begin with #)",
+    )  # fmt: skip
     if dtype:
         reading.add_argument("--dtype", choices=["float32", "float64"], help="compute in this (default: as in FILE)")
     else:
@@ -241,16 +277,34 @@ def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> Any:
 
 
 def _add_verbosity(output: Any) -> None:
-    output.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors, show no progress")
+    output.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and what is odd about FILE, show no progress")
     output.add_argument("--json", action="store_true", help="print a summary as JSON instead of text")
 
 
 def _loss(text: str) -> float | str:
-    return text if text in LOSSES else float(text)
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return check_loss(text, LOSSES, "it")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _number_or_same(text: str) -> float | str:
-    return text if text == "same" else float(text)
+    try:
+        return text if text == "same" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor same") from None
+
+
+def _separator(text: str) -> str:
+    """One character, or what it is called."""
+    separator = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "blank": " ", "space": " "}.get(text, text)
+    if len(separator) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither one character nor tab or blank")
+    return separator
 
 
 def _bytes(text: str) -> int:

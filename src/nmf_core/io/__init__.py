@@ -7,13 +7,14 @@ from pathlib import Path
 from nmf_core.io.arrays import read_mtx, read_npy, read_npz
 from nmf_core.io.base import LABELS, STDIN, LabelledMatrix, locate, naming, split
 from nmf_core.io.chunks import read_h5ad, read_hdf5, read_zarr
-from nmf_core.io.duplicates import DUPLICATES, merged
+from nmf_core.io.duplicates import DUPLICATES, ONE_OF_SEVERAL, merged
 from nmf_core.io.memory import UNITS, Budget, Stored, check_fits, place
 from nmf_core.io.parquet import read_parquet
 from nmf_core.io.recognition import TextFormat
 from nmf_core.io.text import read_text
 from nmf_core.io.triplets import read_triplets
 from nmf_core.io.writing import WRITABLE, write_matrix
+from nmf_core.validation import check_choice
 
 __all__ = [
     "DUPLICATES",
@@ -93,8 +94,8 @@ def read_matrix(
         How text is written; by default that is recognised.
     transpose : bool
         Whether rows of the file become columns.
-    duplicates : {"error", "sum", "mean", "first", "last"}
-        What becomes of rows or columns of the same label.
+    duplicates : {"error", "keep", "sum", "mean", "first", "last"}
+        What becomes of rows or columns of the same label; with "keep" nothing does.
 
     Returns
     -------
@@ -109,17 +110,20 @@ def read_matrix(
     ImportError
         It needs pandas or another library, which is not installed.
     """
+    check_choice(labels, "labels", LABELS)
+    check_choice(duplicates, "duplicates", ["keep", *DUPLICATES])
     path, key, ending = locate(file, READERS, "a matrix", KEYED, FOLDERS)
     with naming(path):
         if text != TextFormat() and READERS[ending] is not read_text:
             raise ValueError("separator, decimal, encoding and comment are of text, which this is not")
         table = READERS[ending](path, key, labels, text)
         if isinstance(table, Stored):
-            needs_whole = "transpose=True" if transpose else f"duplicates={duplicates!r}" * (duplicates != "error")
+            merges = duplicates in ONE_OF_SEVERAL
+            needs_whole = "transpose=True" if transpose else f"duplicates={duplicates!r}" if merges else ""
             table = place(table, path, budget and budget._replace(needs_whole=budget.needs_whole or needs_whole))
         else:
             check_fits(table, budget)
-        table = merged(table, duplicates)
+        table = merged(table, duplicates, path)
     return table.transposed() if transpose else table
 
 

@@ -1,15 +1,20 @@
 """Labels of rows and columns: one for each, and what becomes of those that are there more than once."""
 
+import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core.io.base import LabelledMatrix
+from nmf_core.io.base import LabelledMatrix, source_name
 from nmf_core.validation import Labels
 
-# What becomes of rows, columns or entries of the same labels.
-DUPLICATES = ("error", "sum", "mean", "first", "last")
+_log = logging.getLogger(__name__)
+
+# What becomes of several rows, columns or entries of the same labels: one, or none.
+ONE_OF_SEVERAL = ("sum", "mean", "first", "last")
+DUPLICATES = ("error", *ONE_OF_SEVERAL)
 
 
 def check_labels(labels: Labels, what: str, size: int) -> None:
@@ -22,28 +27,32 @@ def check_labels(labels: Labels, what: str, size: int) -> None:
         raise ValueError(f"{what} {labels.index('')} (counted from 0) has an empty label")
 
 
-def merged(table: LabelledMatrix, duplicates: str) -> LabelledMatrix:
+def merged(table: LabelledMatrix, duplicates: str, path: Path) -> LabelledMatrix:
     """The matrix with one row and one column for each label, in the order in which labels first come.
 
-    Missing entries of an array are passed over by sums and means; what a sparse matrix does not store is zero.
+    Missing entries of an array are passed over by sums and means; what a sparse matrix does not store is zero. With
+    "keep" it remains as it is, with a warning.
     """
     X, labels = table.X, [*table[1:]]
     for axis, (what, size) in enumerate(zip(("row", "column"), X.shape, strict=False)):
         check_labels(labels[axis], what, size)
         if labels[axis] is None or len(set(labels[axis])) == size:
             continue
-        if duplicates == "error":
-            raise ValueError(f"{_twice(labels[axis], what)}; duplicates='sum', 'mean', 'first' or 'last' makes one of them")
-        rows = X if axis == 0 else X.T
-        labels[axis], rows = _merged_rows(labels[axis], rows, duplicates)
+        if duplicates not in ONE_OF_SEVERAL:
+            first: dict[str, int] = {}
+            i, label = next((i, label) for i, label in enumerate(labels[axis]) if first.setdefault(label, i) != i)
+            said = (
+                f"{what} label {label!r} occurs twice, at {what}s {first[label]} and {i} (counted from 0)"
+                f"{', and is kept so' if duplicates == 'keep' else ''}; duplicates='sum', 'mean', 'first' or 'last' makes "
+                f"one {what} of those with the same label"
+            )
+            if duplicates == "error":
+                raise ValueError(said)
+            _log.warning("%s: %s", source_name(path), said)
+            continue
+        labels[axis], rows = _merged_rows(labels[axis], X if axis == 0 else X.T, duplicates)
         X = rows if axis == 0 else rows.T
     return LabelledMatrix(X, *labels)
-
-
-def _twice(labels: tuple[str, ...], what: str) -> str:
-    first: dict[str, int] = {}
-    i, label = next((i, label) for i, label in enumerate(labels) if first.setdefault(label, i) != i)
-    return f"{what} label {label!r} occurs twice, at {what}s {first[label]} and {i} (counted from 0)"
 
 
 def _merged_rows(labels: tuple[str, ...], X: Any, duplicates: str) -> tuple[tuple[str, ...], Any]:

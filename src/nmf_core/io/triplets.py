@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core.io.base import LabelledMatrix, locate, naming, source_name
+from nmf_core.io.base import LABELS, LabelledMatrix, locate, naming, source_name
+from nmf_core.io.duplicates import DUPLICATES
 from nmf_core.io.recognition import NOTHING, TextFormat, is_number, recognise
 from nmf_core.io.tables import fault, first_word, import_pandas, numbers, read_frame
 from nmf_core.io.text import read_cells, way_out
+from nmf_core.validation import check_choice
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +65,8 @@ def read_triplets(
     ImportError
         It needs pandas (or pyarrow), which is not installed.
     """
+    check_choice(labels, "labels", LABELS)
+    check_choice(duplicates, "duplicates", DUPLICATES)
     path, _, ending = locate(file, _TABLES, "a table of triplets")
     with naming(path):
         names = [str(column) for column in columns]
