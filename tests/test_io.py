@@ -144,7 +144,7 @@ BAD_TEXT = {
     "a,b,\n1,2,\n": "column 2 .* has an empty label",
     "a,b\n1,2\n3,4,5\n": "Expected 2 fields in line 3, saw 3",
     "a,b\n1,2,3,4\n": "2 labels for 4 columns",
-    "a b\n1;2\n": "only labels; are cells separated by ','",
+    "a:b\n1:2\n": "only labels; are cells separated by ','",
     '"a,b\n1,2\n': "unexpected end of data",
 }
 
@@ -278,7 +278,7 @@ def test_bad_triplets(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
-        ("0,1,2\n0,1,3\n", (0, 1, 2), "may be names or not; labels='columns' or labels='none' says which"),
+        ("0,1,2\n0,1,3\n", (0, 1, 2), "may be names or not: labels='columns' or labels='none' says which"),
         ("a,b,1\n", (0, 1, 3), "no column 3: they are numbered from 0 to 2"),
         ("a,b,1\n", (0, 2, 2), "in three columns, 0, 2, 2 are fewer"),
         ("a,b,1\n", (0, 2), "triplets are three columns, got 0, 2"),

@@ -270,7 +270,9 @@ def _places(labels: Labels, known: Labels, n: int, *, strict: bool = False) -> n
     if len(place) < n:
         times = Counter(known)
         if repeated := next((label for label in labels or () if times[label] > 1), None):
-            raise ValueError(f"{times[repeated]} rows or columns are labelled {repeated!r}: which one is meant is not said")
+            raise ValueError(
+                f"{times[repeated]} rows or columns are labelled {repeated!r}: which one is meant is not said"
+            )
     places = np.array([place.get(label, -1) for label in labels or ()], dtype=np.int64)
     if strict and (places < 0).any():
         unknown = (labels or ())[int(places.argmin())]

@@ -1,21 +1,21 @@
 """What may stand behind ``nmf-core``."""
 
 import argparse
-import re
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from nmf_core import __version__
 from nmf_core.cli import commands
+from nmf_core.cli.arguments import Parser, loss, n_bytes, number_or_same, ranks, separator
 from nmf_core.cli.commands import DEFAULTS, PICTURES
-from nmf_core.io import DUPLICATES, LABELS, READERS, UNITS, WRITABLE
+from nmf_core.io import DUPLICATES, LABELS, READERS, WRITABLE
 from nmf_core.losses import LOSSES
 from nmf_core.model_selection import METHODS
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS
 from nmf_core.start import STARTS
-from nmf_core.validation import MISSING, check_choice, check_loss
+from nmf_core.validation import MISSING
 
 FILES = f"""\
 FILE ends in one of {", ".join(READERS)}, or is - for text from standard input.
@@ -30,31 +30,12 @@ three columns by their names, or by their numbers from 0. Rows and columns are i
 
 """
 
-# More numbers of components than this are a mistake.
-MOST_RANKS = 1000
-
 EXIT_CODES = "Exit status: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage."
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, with the nearest name for one that is not there."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (usage: {self.prog} --help)\n")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None:
-            try:
-                check_choice(value, "it" if action.option_strings else "the command", [*action.choices])
-            except ValueError as error:
-                raise argparse.ArgumentError(action if action.option_strings else None, str(error)) from None
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; `command` of what it returns is a function in `commands`."""
-    parser = _Parser(
-        prog="nmf-core", description="Non-negative matrix factorization: X ~ W H.", epilog=EXIT_CODES
-    )
+    parser = Parser(prog="nmf-core", description="Non-negative matrix factorization: X ~ W H.", epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"nmf-core {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True)
 
@@ -118,13 +99,13 @@ def _add_factorization(group: Any, without: Collection[str] = ()) -> None:
         shown = "" if default is None else f" (default: {default})"
         group.add_argument(flag, dest=name, type=kind, default=default, help=f"{text}{shown}", **others)
 
-    option("--loss", "loss", _loss, f"what is minimised: {', '.join(LOSSES)}, or a beta", metavar="LOSS")
+    option("--loss", "loss", loss, f"what is minimised: {', '.join(LOSSES)}, or a beta", metavar="LOSS")
     option("--missing", "missing", str, "what is missing: empty cells, or what a sparse X does not store (default: "
            "nothing)", choices=MISSING)  # fmt: skip
     option("--solver", "solver", str, "how", choices=["auto", *SOLVERS, *ALIASES])
     option("--init", "init", str, "where it starts (default: nndsvda if it can)", choices=list(STARTS))
     option("--alpha-W", "alpha_W", float, "strength of the penalty on W", metavar="A")
-    option("--alpha-H", "alpha_H", _number_or_same, "strength of the penalty on H", metavar="A")
+    option("--alpha-H", "alpha_H", number_or_same, "strength of the penalty on H", metavar="A")
     option("--l1-ratio", "l1_ratio", float, "share of l1 in the penalties, 0 to 1", metavar="R")
     option("--alpha-scaling", "alpha_scaling", str, "penalties grow with the size of X, or with the number of known "
            "entries in a row or column", choices=ALPHA_SCALINGS)  # fmt: skip
@@ -154,7 +135,7 @@ def _add_transform(parser: argparse.ArgumentParser) -> None:
 def _add_rank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
     parser.add_argument(
-        "--ranks", type=_ranks, default="1-10", metavar="RANKS",
+        "--ranks", type=ranks, default="1-10", metavar="RANKS",
         help="numbers of components to try, such as 2-12, 2-12:2 or 2,4,8 (default: %(default)s)",
     )  # fmt: skip
     held_out = parser.add_argument_group("what is held out")
@@ -229,7 +210,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _add_memory_limit(reading: Any) -> None:
     reading.add_argument(
-        "--memory-limit", type=_bytes, metavar="SIZE",
+        "--memory-limit", type=n_bytes, metavar="SIZE",
         help="how much memory X and the work on it may take, such as 2GB or 512MiB; an .npy, .parquet, .h5, .hdf5, "
         ".h5ad or .zarr that is larger is read block by block in every iteration (default: a quarter of the memory "
         "there is for X)",
@@ -252,14 +233,14 @@ def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> Any:
     )
     reading.add_argument(
         "--duplicates", choices=DUPLICATES,
-        help="what becomes of rows or columns of the same label (default: they are kept), or of entries in the same place "
-        "with --triplets (default: error)",
+        help="what becomes of rows or columns of the same label (default: they are kept) or, with --triplets, of "
+        "entries in the same place (default: error)",
     )  # fmt: skip
     reading.add_argument("--transpose", action="store_true", help="columns of FILE are the rows of X")
     reading.add_argument(
-        "--separator", type=_separator, metavar="C",
-        help="what stands between cells of text: a character, tab, or blank for any number of blanks and tabs (default: "
-        "by looking)",
+        "--separator", type=separator, metavar="C",
+        help="what stands between cells of text: a character, tab, or blank for any number of blanks and tabs "
+        "(default: by looking)",
     )  # fmt: skip
     reading.add_argument("--decimal", choices=[".", ","], help="what stands before decimals (default: by looking)")
     reading.add_argument(
@@ -277,56 +258,10 @@ def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> Any:
 
 
 def _add_verbosity(output: Any) -> None:
-    output.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors and what is odd about FILE, show no progress")
+    output.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print nothing but errors and what is odd about FILE, show no progress",
+    )
     output.add_argument("--json", action="store_true", help="print a summary as JSON instead of text")
-
-
-def _loss(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return check_loss(text, LOSSES, "it")
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _number_or_same(text: str) -> float | str:
-    try:
-        return text if text == "same" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor same") from None
-
-
-def _separator(text: str) -> str:
-    """One character, or what it is called."""
-    separator = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "blank": " ", "space": " "}.get(text, text)
-    if len(separator) != 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither one character nor tab or blank")
-    return separator
-
-
-def _bytes(text: str) -> int:
-    """A number of bytes with a unit or without."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", text, re.IGNORECASE)
-    units = {unit.lower(): factor for unit, factor in UNITS.items()}
-    if found is None or (found[2] or "B").lower() not in units:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 2GB, 512MiB or 100000; units are {', '.join(UNITS)}")
-    return int(float(found[1]) * units[(found[2] or "B").lower()])
-
-
-def _ranks(text: str) -> list[int]:
-    """Numbers of components: single ones, ranges with both ends, and ranges with a step, separated by commas."""
-    ranks: list[int] = []
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?\s*", part)
-        if found is None:
-            raise argparse.ArgumentTypeError(f"{part!r} is not like 5, 2-12 or 2-12:2")
-        first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)
-        if not (1 <= first <= last and step >= 1):
-            raise argparse.ArgumentTypeError(f"{part!r} does not count up from 1 or more")
-        if len(ranks) + len(range(first, last + 1, step)) > MOST_RANKS:
-            raise argparse.ArgumentTypeError(f"{text!r} are more than {MOST_RANKS} numbers")
-        ranks += range(first, last + 1, step)
-    return ranks

@@ -19,7 +19,16 @@ _OPTIONS = {
     "n_jobs": ("jobs",),
 }
 # Parameters that are no words of a sentence; others are known by the value behind them.
-_NAMES = (*_OPTIONS.keys() - {"solver"}, "alpha_W", "alpha_H", "l1_ratio", "alpha_scaling", "tol", "max_iter", "time_limit")
+_NAMES = (
+    *_OPTIONS.keys() - {"solver"},
+    "alpha_W",
+    "alpha_H",
+    "l1_ratio",
+    "alpha_scaling",
+    "tol",
+    "max_iter",
+    "time_limit",
+)
 _PARAMETERS = (*inspect.signature(factorize).parameters, *_OPTIONS)
 _VALUE = r"'(?P<text>[^']*)'|(?P<number>[-+\w]+(?:\.\d+)?)"
 # Not in the name of a file, nor that of a column.
@@ -41,7 +50,7 @@ def in_options(message: str, options: argparse.Namespace) -> str:
         value = found["text"] or found["number"] or ""
         return f"--{known[0].replace('_', '-')}{'' if value in ('', 'True') else f' {shlex.quote(value)}'}"
 
-    kept = []
+    kept: list[str] = []
     for clause in re.split(r"(?<=[.;]) ", message):
         advises_others = False
         said = _MENTION.sub(option, clause)

@@ -10,7 +10,7 @@ from nmf_core.io.chunks import read_h5ad, read_hdf5, read_zarr
 from nmf_core.io.duplicates import DUPLICATES, ONE_OF_SEVERAL, merged
 from nmf_core.io.memory import UNITS, Budget, Stored, check_fits, place
 from nmf_core.io.parquet import read_parquet
-from nmf_core.io.recognition import TextFormat
+from nmf_core.io.recognition import RECOGNISED, TextFormat
 from nmf_core.io.text import read_text
 from nmf_core.io.triplets import read_triplets
 from nmf_core.io.writing import WRITABLE, write_matrix
@@ -58,7 +58,7 @@ def read_matrix(
     labels: str = "auto",
     budget: Budget | None = None,
     *,
-    text: TextFormat = TextFormat(),
+    text: TextFormat = RECOGNISED,
     transpose: bool = False,
     duplicates: str = "error",
 ) -> LabelledMatrix:
@@ -106,7 +106,8 @@ def read_matrix(
     OSError
         The file can't be read.
     ValueError
-        It doesn't hold a matrix, a label occurs twice, a cell of text is no number, or it does not fit into the budget; the message says where.
+        It doesn't hold a matrix, a label occurs twice, a cell of text is no number, or it does not fit into the
+        budget; the message says where.
     ImportError
         It needs pandas or another library, which is not installed.
     """
@@ -114,7 +115,7 @@ def read_matrix(
     check_choice(duplicates, "duplicates", ["keep", *DUPLICATES])
     path, key, ending = locate(file, READERS, "a matrix", KEYED, FOLDERS)
     with naming(path):
-        if text != TextFormat() and READERS[ending] is not read_text:
+        if text != RECOGNISED and READERS[ending] is not read_text:
             raise ValueError("separator, decimal, encoding and comment are of text, which this is not")
         table = READERS[ending](path, key, labels, text)
         if isinstance(table, Stored):

@@ -58,8 +58,8 @@ def locate(
 ) -> tuple[Path, str, str]:
     """Path, name of an array in it, and ending, which is one of those given, of a file that is there.
 
-    Endings that are `keyed` may have such a name, those of `folders` may be folders, also one without an ending that has
-    files in it as the pattern says. Standard input is text.
+    Endings that are `keyed` may have such a name, those of `folders` may be folders, also one of another name with a
+    file as the pattern says. Standard input is text.
     """
     path, key, ending = split(file, endings)
     if path == STDIN:

@@ -33,26 +33,27 @@ def merged(table: LabelledMatrix, duplicates: str, path: Path) -> LabelledMatrix
     Missing entries of an array are passed over by sums and means; what a sparse matrix does not store is zero. With
     "keep" it remains as it is, with a warning.
     """
-    X, labels = table.X, [*table[1:]]
+    X, found = table.X, [*table[1:]]
     for axis, (what, size) in enumerate(zip(("row", "column"), X.shape, strict=False)):
-        check_labels(labels[axis], what, size)
-        if labels[axis] is None or len(set(labels[axis])) == size:
+        labels = found[axis]
+        check_labels(labels, what, size)
+        if labels is None or len(set(labels)) == size:
             continue
-        if duplicates not in ONE_OF_SEVERAL:
-            first: dict[str, int] = {}
-            i, label = next((i, label) for i, label in enumerate(labels[axis]) if first.setdefault(label, i) != i)
-            said = (
-                f"{what} label {label!r} occurs twice, at {what}s {first[label]} and {i} (counted from 0)"
-                f"{', and is kept so' if duplicates == 'keep' else ''}; duplicates='sum', 'mean', 'first' or 'last' makes "
-                f"one {what} of those with the same label"
-            )
-            if duplicates == "error":
-                raise ValueError(said)
-            _log.warning("%s: %s", source_name(path), said)
+        if duplicates in ONE_OF_SEVERAL:
+            found[axis], rows = _merged_rows(labels, X if axis == 0 else X.T, duplicates)
+            X = rows if axis == 0 else rows.T
             continue
-        labels[axis], rows = _merged_rows(labels[axis], X if axis == 0 else X.T, duplicates)
-        X = rows if axis == 0 else rows.T
-    return LabelledMatrix(X, *labels)
+        first: dict[str, int] = {}
+        i, label = next((i, label) for i, label in enumerate(labels) if first.setdefault(label, i) != i)
+        said = (
+            f"{what} label {label!r} occurs twice, at {what}s {first[label]} and {i} (counted from 0)"
+            f"{', and is kept so' if duplicates == 'keep' else ''}; duplicates='sum' makes one {what} of both, as "
+            f"'mean', 'first' and 'last' do"
+        )
+        if duplicates == "error":
+            raise ValueError(said)
+        _log.warning("%s: %s", source_name(path), said)
+    return LabelledMatrix(X, *found)
 
 
 def _merged_rows(labels: tuple[str, ...], X: Any, duplicates: str) -> tuple[tuple[str, ...], Any]:

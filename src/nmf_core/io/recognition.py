@@ -7,10 +7,10 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from nmf_core.io.base import STDIN
 
@@ -25,7 +25,7 @@ _MARKS = {  # that of UTF-16 is how that of UTF-32 begins
 }  # fmt: skip
 _SAYS_SEPARATOR = re.compile(r"sep=(.)\s*")  # as Excel writes it
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
-_DIGITS = re.compile(r"[+-]?\d[\d ,.'’\u00a0\u202f]*")  # what somebody takes for a number
+_DIGITS = re.compile(r"[+-]?\d[\d ,.'\u2019\u00a0\u202f]*")  # what somebody takes for a number
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 100, 1 << 20
 
 
@@ -49,6 +49,9 @@ class TextFormat:
     decimal: str | None = None
     encoding: str | None = None
     comment: str | None = None
+
+
+RECOGNISED = TextFormat()  # all of it
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ def _binary(path: Path, content: bytes) -> IO[bytes]:
     if not compressed:
         return binary
     binary.close()
-    return gzip.open(io.BytesIO(content) if path == STDIN else path)
+    return cast(IO[bytes], gzip.open(io.BytesIO(content) if path == STDIN else path))
 
 
 def _top(lines: Iterable[str], comments: bool) -> tuple[list[str], list[str]]:

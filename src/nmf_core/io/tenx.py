@@ -1,4 +1,4 @@
-"""Counts of genes in cells, as 10x Genomics writes them: a folder with a matrix and the names of its rows and columns."""
+"""Counts of genes in cells as 10x Genomics writes them: a folder with a matrix and names of its rows and columns."""
 
 import csv
 import logging

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from nmf_core.io.base import LABELS, LabelledMatrix, locate, naming, source_name
 from nmf_core.io.duplicates import DUPLICATES
-from nmf_core.io.recognition import NOTHING, TextFormat, is_number, recognise
+from nmf_core.io.recognition import NOTHING, RECOGNISED, TextFormat, is_number, recognise
 from nmf_core.io.tables import fault, first_word, import_pandas, numbers, read_frame
 from nmf_core.io.text import read_cells, way_out
 from nmf_core.validation import check_choice
@@ -25,7 +25,7 @@ def read_triplets(
     columns: Sequence[str | int],
     labels: str = "auto",
     *,
-    text: TextFormat = TextFormat(),
+    text: TextFormat = RECOGNISED,
     transpose: bool = False,
     duplicates: str = "error",
 ) -> LabelledMatrix:
@@ -72,7 +72,7 @@ def read_triplets(
         names = [str(column) for column in columns]
         if len(names) != 3:
             raise ValueError(f"triplets are three columns, got {', '.join(names)}")
-        if text != TextFormat() and _TABLES[ending] is not _text_triplets:
+        if text != RECOGNISED and _TABLES[ending] is not _text_triplets:
             raise ValueError("separator, decimal, encoding and comment are of text, which this is not")
         read = _TABLES[ending](path, names, labels, text)
         table = _sparse(read, duplicates)
@@ -110,7 +110,9 @@ def _text_triplets(path: Path, names: list[str], labels: str, form: TextFormat) 
         names,
         lambda i: f"line {text.line_of(i, skipped)}",
         lambda cell: way_out(text, cell),
-        "; ".join(["", *filter(None, [text.description()]), f"{'first line' if has_header else 'no line'} taken for names"]),
+        "; ".join(
+            ["", *filter(None, [text.description()]), f"{'first line' if has_header else 'no line'} taken for names"]
+        ),
     )
 
 
@@ -181,8 +183,8 @@ def _sparse(table: _Triplets, duplicates: str) -> LabelledMatrix:
         first, second = order[p], order[p + 1]
         pair = f"{names[0]} {row_labels[rows[first]]}, {names[1]} {column_labels[columns[first]]}"
         raise ValueError(
-            f"{pair} is there twice, in {place(first)} and {place(second)}; leave one of them, or duplicates='last', "
-            f"'first', 'mean' or 'sum' makes one of them"
+            f"{pair} is there twice, in {place(first)} and {place(second)}; leave one of them, or duplicates='last' "
+            f"does, or 'first', 'mean' or 'sum'"
         )
     starts = np.flatnonzero(np.append(True, ~again))
     entries, kept = _one_each(values[order], starts, duplicates), order[starts]
