@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 import scipy.sparse as sp
 
 from nmf_core.data import row_blocks
 from nmf_core.io.base import LABEL_ARRAYS, LabelledMatrix, choose
+from nmf_core.io.market import read_market
 from nmf_core.io.memory import Stored
 from nmf_core.io.tenx import read_10x
 
@@ -57,5 +57,4 @@ def read_mtx(path: Path, *_: Any) -> LabelledMatrix:
     """A matrix of Matrix Market, or one in a folder with names of genes and barcodes of cells."""
     if path.is_dir():
         return read_10x(path)
-    X = scipy.io.mmread(path, spmatrix=False)
-    return LabelledMatrix(X.tocsr() if sp.issparse(X) else X)
+    return LabelledMatrix(read_market(path))

@@ -121,7 +121,7 @@ def naming(path: Path) -> Iterator[None]:
     name = source_name(path)
     try:
         yield
-    except (*UNREADABLE, OSError) as error:
+    except (*UNREADABLE, OSError, MemoryError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, OSError) and (error.filename is not None or name in text):
             raise

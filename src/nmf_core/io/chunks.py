@@ -94,7 +94,10 @@ def read_h5ad(path: Path, key: str, *_: Any) -> Stored:
         raise ValueError(f"holds no X, but {', '.join(found) or 'no matrix at all'}; choose one as {path}::NAME")
     name = key or "X"
     var = file["raw/var" if name.startswith("raw/") else "var"]
-    rows, columns = (tuple(map(str, anndata.read_elem(frame[frame.attrs["_index"]]))) for frame in (file["obs"], var))
+    try:
+        rows, columns = (tuple(map(str, anndata.read_elem(frame[frame.attrs["_index"]]))) for frame in (file["obs"], var))
+    except Exception as error:  # anndata has an error of its own, which is not public
+        raise ValueError(f"names of cells or genes can't be read: {error}") from None
     if isinstance(found[name], h5py.Dataset):
         return _dense(name, found[name], (rows, columns), LARGE_LIBRARY)
     if found[name].attrs.get("encoding-type") not in ("csr_matrix", "csc_matrix"):

@@ -5,10 +5,10 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-import scipy.io
 import scipy.sparse as sp
 
 from nmf_core.io.base import LabelledMatrix
+from nmf_core.io.market import read_market
 from nmf_core.io.recognition import Text
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ def read_10x(folder: Path) -> LabelledMatrix:
     matrix, barcodes, features = (
         _one_of(folder, *names) for names in (("matrix.mtx",), ("barcodes.tsv",), ("features.tsv", "genes.tsv"))
     )
-    X = sp.coo_array(scipy.io.mmread(matrix, spmatrix=False)).T.tocsr()
+    X = sp.csr_array(read_market(matrix)).T.tocsr()
     cells = [row[0] for row in _rows(barcodes)]
     genes = _rows(features)
     if X.shape != (len(cells), len(genes)):
