@@ -15,6 +15,8 @@ import scipy.sparse as sp
 
 import nmf_core
 from nmf_core.cli import commands, main
+from nmf_core.cli.parser import make_parser
+from nmf_core.cli.wording import in_options
 from nmf_core.comparison import compare_solvers
 from nmf_core.io import read_matrix, read_triplets
 from nmf_core.model_selection import cross_validate_rank
@@ -728,3 +730,135 @@ def test_bad_arguments_of_recommend(ratings, model, X, capsys):
     swapped = ("--triplets", "item", "user", "rating")
     wrong = failing(capsys, *recommend, "007", "--exclude", "ratings.csv", *swapped)
     assert "ratings.csv has no row that the model knows; its first is 'film" in wrong
+
+
+# --- what is not there, and how text is written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("fit x.csv -k 2 --loss kl", "nmf-core fit: error: argument --loss: {}'kl'; did you mean 'kullback-leibler'?"),
+        ("fit x.csv -k 2 --loss is", "nmf-core fit: error: argument --loss: {}'is'; did you mean 'itakura-saito'?"),
+        ("fit x.csv -k 2 --loss Euclidean", "argument --loss: {}'Euclidean'; did you mean 'frobenius'?"),
+        ("fit x.csv -k 2 --loss huber", "argument --loss: {}'huber'."),
+        ("fit x.csv -k 2 --solver cd2", "argument --solver: {}'cd2'; did you mean 'cd'?"),
+        ("compare x.csv -k 2 --solvers hals newtons", "argument --solvers: {}'newtons'; did you mean 'newton'?"),
+        ("fit x.csv -k 2 --init nndsvdb", "argument --init: {}'nndsvdb'; did you mean 'nndsvd"),
+        ("rank x.csv --method bicv", "nmf-core rank: error: argument --method: {}'bicv'; did you mean 'bi-cv'?"),
+        ("transform m.npz x.csv --labels row", "argument --labels: {}'row'; did you mean 'rows'?"),
+        ("fit x.csv -k 2 --alpha-H all", "argument --alpha-H: 'all' is neither a number nor same"),
+        ("fit x.csv -k 2 --separator ::", "argument --separator: '::' is neither one character nor tab or blank"),
+        ("fti x.csv", "nmf-core: error: the command must be one of {}'fti'; did you mean 'fit'?"),
+        ("", "nmf-core: error: the following arguments are required"),
+    ],
+)
+def test_wrong_usage_is_one_line_with_the_nearest_name(arguments, error, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(arguments)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    start, _, end = error.partition("{}")
+    assert start in said
+    assert end in said
+
+
+TEXT = "# tool\nid;a;b;c\ns0;1,5;2;3,25\ns1;4;5,5;6\n# note\ns0;7;8;9\n"
+WRITTEN = ["--separator", ";", "--decimal", ",", "--encoding", "utf-16", "--comment", "#"]
+
+
+@pytest.fixture
+def spreadsheet():
+    Path("x.csv").write_text(TEXT, encoding="utf-16")
+    return np.array([[1.5, 2, 3.25], [4, 5.5, 6], [7, 8, 9]])
+
+
+def test_how_text_is_written_can_be_said(spreadsheet, capsys):
+    more = ["--labels", "both", "--duplicates", "sum", "--transpose", "--seed", "0"]
+    assert main(["fit", "x.csv", "-k", "1", *WRITTEN, *more]) == 0
+    f = nmf_core.load("x.nmf.npz")
+    assert (f.row_labels, f.column_labels) == (("a", "b", "c"), ("s0", "s1"))
+    X = np.array([spreadsheet[0] + spreadsheet[2], spreadsheet[1]]).T
+    np.testing.assert_allclose(f.W @ f.H, X, rtol=0.3)
+    capsys.readouterr()
+    assert main(["transform", "x.nmf.npz", "x.csv", *WRITTEN, *more[:-2], "-o", "w.npy", "-q"]) == 0
+    np.testing.assert_allclose(np.load("w.npy"), f.transform(X), rtol=1e-9)
+    assert main(["rank", "x.csv", *WRITTEN, "--ranks", "1", "--folds", "2", "-q"]) == 0
+    assert main(["compare", "x.csv", "-k", "1", *WRITTEN, *more[:-2], "--solvers", "hals", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["recommend", "x.nmf.npz", "a", "--exclude", "x.csv", *WRITTEN, *more[:-2], "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_doubts_are_told_even_if_quiet(capsys):
+    Path("x.csv").write_text("400,410,420,430\n.6,.3,.4,.1\n.8,.9,.6,.7\n.5,.9,.8,.1\n")
+    assert run("fit x.csv -k 1 -q") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("nmf-core: warning: x.csv: 4 rows x 4 columns; no labels of columns, no labels of rows; ")
+    assert said.endswith("may be labels: --labels columns reads them as labels, --labels none as data\n")
+    assert run("fit x.csv -k 1 -q --labels columns") == 0
+    assert capsys.readouterr().err == ""
+    assert nmf_core.load("x.nmf.npz").column_labels == ("400", "410", "420", "430")
+
+
+def test_labels_that_occur_twice(capsys):
+    Path("x.csv").write_text("gene,a,b,c\nG,1,2,3\nG,3,4,1\nH,5,6,2\n")
+    assert run("fit x.csv -k 1 -q") == 0
+    said = capsys.readouterr().err
+    assert "warning: x.csv: row label 'G' occurs twice, at rows 0 and 1 (counted from 0), and is kept so; " in said
+    assert "--duplicates sum makes one row of both" in said
+    assert nmf_core.load("x.nmf.npz").row_labels == ("G", "G", "H")
+    assert "labelled 'G'" in failing(capsys, "recommend", "x.nmf.npz", "G")
+    assert run("recommend x.nmf.npz H -n 1") == 0
+    capsys.readouterr()
+    assert "row label 'G' occurs twice" in failing(capsys, "fit", "x.csv", "-k", 1, "--duplicates", "error")
+    assert run("fit x.csv -k 1 --transpose -q") == 0
+    Path("y.csv").write_text("gene,G,H\na,1,2\nb,3,4\n")
+    assert "labelled 'G'" in failing(capsys, "transform", "x.nmf.npz", "y.csv")
+
+
+@pytest.mark.parametrize("duplicates", ["first", "last", "mean", "sum"])
+def test_triplets_that_occur_twice(ratings, capsys, duplicates):
+    pd.concat([ratings, ratings.iloc[[4]]]).to_csv("ratings.csv", index=False)
+    assert "or --duplicates last does" in failing(capsys, "fit", "ratings.csv", *KNOWN, "-k", 2)
+    assert main(["fit", "ratings.csv", *KNOWN, "-k", "2", "--alpha-W", ".01", "-q", "--duplicates", duplicates]) == 0
+
+
+def test_standard_input(spreadsheet):
+    done = command("fit", "-", "-k", 1, "--comment", "#", input=TEXT)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[0].startswith(
+        "nmf-core: standard input: 3 rows x 3 columns; separated by semicolons"
+    )
+    np.testing.assert_allclose(nmf_core.load("stdin.nmf.npz").H.sum(), 1, atol=20)
+    done = command("transform", "stdin.nmf.npz", "-", "--comment", "#", "-q", input=TEXT)
+    assert (done.returncode, done.stderr.count("occurs twice")) == (0, 1)
+    assert read_matrix("stdin.W.csv", duplicates="keep").row_labels == ("s0", "s1", "s0")
+
+
+def test_transposed_files_are_read_whole(X, capsys):
+    np.save("x.npy", X)
+    assert run("fit x.npy -k 2 --transpose -q") == 0
+    assert nmf_core.load("x.nmf.npz").W.shape == (7, 2)
+    said = failing(capsys, "fit", "x.npy", "-k", 2, "--transpose", "--memory-limit", "1MB", "-o", "y.npz")
+    assert "x.npy: --transpose needs X in memory" in said
+    assert "x.npy: separator, decimal, " in failing(capsys, "fit", "x.npy", "-k", 2, "--comment", "#", "-o", "y.npz")
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "said"),
+    [
+        ("fit x -k 2", "NaN. missing='nan' takes it for missing.", "NaN. --missing nan takes it for missing."),
+        ("rank x", "n_components=5, but. Use alpha_W, n_folds=3.", "--ranks 5, but. Use --alpha-W, --folds 3."),
+        ("compare x -k 2", "solver='pg' needs X; tol must be", "--solvers pg needs X; --tol must be"),
+        ("fit x -k 2", "text; separator=';' or comment='#' or transpose=True",
+         "text; --separator ';' or --comment '#' or --transpose"),
+        ("fit x -k 2", "max_iter.csv: column tol: n_components", "max_iter.csv: column tol: --components"),
+        ("transform m x", "X is zero. Use alpha_W=0.1.", "X is zero."),
+        ("transform m x", "alpha_W is; n_threads must be 2; update_H=False helps", "alpha_W is; --threads must be 2"),
+        ("recommend m x", "There is no row 'missing=3'", "There is no row 'missing=3'"),
+    ],
+)  # fmt: skip
+def test_messages_name_options(line, message, said):
+    assert in_options(message, make_parser().parse_args(line.split())) == said

@@ -116,7 +116,7 @@ def read_matrix(
     path, key, ending = locate(file, READERS, "a matrix", KEYED, FOLDERS)
     with naming(path):
         if text != RECOGNISED and READERS[ending] is not read_text:
-            raise ValueError("separator, decimal, encoding and comment are of text, which this is not")
+            raise ValueError("separator, decimal, encoding and comment say how text is written, which this is not")
         table = READERS[ending](path, key, labels, text)
         if isinstance(table, Stored):
             merges = duplicates in ONE_OF_SEVERAL

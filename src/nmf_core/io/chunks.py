@@ -95,7 +95,9 @@ def read_h5ad(path: Path, key: str, *_: Any) -> Stored:
     name = key or "X"
     var = file["raw/var" if name.startswith("raw/") else "var"]
     try:
-        rows, columns = (tuple(map(str, anndata.read_elem(frame[frame.attrs["_index"]]))) for frame in (file["obs"], var))
+        rows, columns = (
+            tuple(map(str, anndata.read_elem(frame[frame.attrs["_index"]]))) for frame in (file["obs"], var)
+        )
     except Exception as error:  # anndata has an error of its own, which is not public
         raise ValueError(f"names of cells or genes can't be read: {error}") from None
     if isinstance(found[name], h5py.Dataset):

@@ -20,7 +20,7 @@ def doubts(table: LabelledMatrix, first: Sequence[str], header: np.ndarray | Non
     """
     X, rows, columns = table
     if rows and columns:
-        if header is None or len(header) < 3 or _is_monotone(header):
+        if header is None or len(header) < 3 or (_is_monotone(header) and not _is_like(header, X)):
             return ""
         return (
             f"the first line ({_beginning(first)}) may be data: labels='rows' reads it as data, labels='both' as labels"
@@ -65,3 +65,9 @@ def _looks_like_labels(values: np.ndarray, others: np.ndarray, heading: str = ""
 def _is_monotone(values: np.ndarray) -> bool:
     steps = np.diff(values)
     return bool((steps > 0).all() or (steps < 0).all())
+
+
+def _is_like(values: np.ndarray, data: np.ndarray) -> bool:
+    """Whether numbers that are not whole are within the range of data."""
+    low, high = np.fmin.reduce(data, None), np.fmax.reduce(data, None)
+    return bool((values != np.rint(values)).any() and low <= values.min() and values.max() <= high)

@@ -16,7 +16,7 @@ def read_market(path: Path) -> Any:
 
 
 class _Lines:
-    """Bytes of lines that all have an end, and no NUL: SciPy 1.17 reads on in memory after half a number before either."""
+    """Bytes of lines that all have an end, and no NUL: after half a number before either, SciPy 1.17 crashes."""
 
     def __init__(self, binary: IO[bytes]) -> None:
         self._binary, self._last = binary, b"\n"

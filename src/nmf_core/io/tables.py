@@ -23,7 +23,11 @@ def read_frame(path: Path) -> Any:
 
 
 def numbers(
-    frame: Any, rows: Labels, columns: Labels, hint: Callable[[int, int, str], str] = lambda i, j, cell: ""
+    frame: Any,
+    rows: Labels,
+    columns: Labels,
+    hint: Callable[[int, int, str], str] = lambda i, j, cell: "",
+    decimal: str = ".",
 ) -> np.ndarray:
     """The frame as an array of float32 if that is what it holds, else of float64; a missing cell is NaN.
 
@@ -33,10 +37,12 @@ def numbers(
     for j, kind in enumerate(frame.dtypes):
         if types.is_numeric_dtype(kind):
             continue
-        name, i = columns[j] if columns else j, first_word(frame.iloc[:, j])
+        name, i = columns[j] if columns else j, first_word(frame.iloc[:, j], decimal)
         if i is not None:
             cell = frame.iat[i, j]
-            raise ValueError(f"row {rows[i] if rows else i}, column {name}: {fault(cell)}{hint(i, j, str(cell))}")
+            raise ValueError(
+                f"row {rows[i] if rows else i}, column {name}: {fault(cell, decimal)}{hint(i, j, str(cell))}"
+            )
         if not (types.is_object_dtype(kind) or types.is_string_dtype(kind)):
             raise ValueError(f"column {name} holds {kind}, not numbers")
         # Of whole numbers that are too large to be integers.
@@ -45,12 +51,16 @@ def numbers(
     return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
 
 
-def fault(cell: Any) -> str:
+def fault(cell: Any, decimal: str = ".") -> str:
     """What is wrong with a cell that pandas takes for no number: to version 2 of pandas 1e999 is none."""
-    return f"{cell!r} is not {'finite' if is_number(str(cell)) else 'a number'}"
+    return f"{cell!r} is not {'finite' if is_number(str(cell), decimal) else 'a number'}"
 
 
-def first_word(cells: Any) -> int | None:
+def first_word(cells: Any, decimal: str = ".") -> int | None:
     """Where the first cell is that is neither missing nor a number."""
-    wrong = (import_pandas().to_numeric(cells, errors="coerce").isna() & cells.notna()).to_numpy()
+    pandas = import_pandas()
+    read = cells
+    if decimal != ".":
+        read = cells.str.replace(".", "_", regex=False).str.replace(decimal, ".", regex=False)
+    wrong = (pandas.to_numeric(read, errors="coerce").isna() & cells.notna()).to_numpy()
     return int(wrong.argmax()) if wrong.any() else None

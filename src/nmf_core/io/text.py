@@ -47,7 +47,7 @@ def read_text(path: Path, _: str, labels: str, form: TextFormat) -> LabelledMatr
         right = LABELS_OF[has_header or line, has_names or column]
         return way_out(text, cell) or (f"; labels={right!r} takes it for a label" if line or column else "")
 
-    table = LabelledMatrix(numbers(frame, rows, columns, hint), rows, columns)
+    table = LabelledMatrix(numbers(frame, rows, columns, hint, text.decimal), rows, columns)
     for i, label in enumerate(rows or ()):
         if label.startswith("#") and np.isnan(table.X[i]).all():
             raise ValueError(f"row {i} is {label!r} and nothing else; {_PASSED_OVER}")
@@ -114,6 +114,8 @@ def way_out(text: Text, cell: str) -> str:
     if text.decimal == "." and "," in cell and is_number(cell, ","):
         both = f" and separator={text.separator!r}" if text.separator == "," else ""
         return f"; decimal=','{both} reads its comma as a decimal one"
+    if text.decimal == "," and "." in cell and is_number(cell):
+        return "; decimal='.' reads its point as a decimal one"
     if _THOUSANDS.fullmatch(cell):
         return "; write numbers without separators of thousands"
     return ""

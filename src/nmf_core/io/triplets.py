@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from nmf_core.io.base import LABELS, LabelledMatrix, locate, naming, source_name
 from nmf_core.io.duplicates import DUPLICATES
-from nmf_core.io.recognition import NOTHING, RECOGNISED, TextFormat, is_number, recognise
+from nmf_core.io.recognition import NOTHING, RECOGNISED, Text, TextFormat, is_number, recognise
 from nmf_core.io.tables import fault, first_word, import_pandas, numbers, read_frame
 from nmf_core.io.text import read_cells, way_out
 from nmf_core.validation import check_choice
@@ -73,26 +73,26 @@ def read_triplets(
         if len(names) != 3:
             raise ValueError(f"triplets are three columns, got {', '.join(names)}")
         if text != RECOGNISED and _TABLES[ending] is not _text_triplets:
-            raise ValueError("separator, decimal, encoding and comment are of text, which this is not")
-        read = _TABLES[ending](path, names, labels, text)
-        table = _sparse(read, duplicates)
+            raise ValueError("separator, decimal, encoding and comment say how text is written, which this is not")
+        triplets = _TABLES[ending](path, names, labels, text)
+        table = _sparse(triplets, duplicates)
     n, m = table.X.shape
     _log.info("%s: %d triplets, %d rows (%s) x %d columns (%s)%s",
-              source_name(path), len(read.cells[0]), n, names[0], m, names[1], read.about)  # fmt: skip
+              source_name(path), len(triplets.cells[0]), n, names[0], m, names[1], triplets.read)  # fmt: skip
     return table.transposed() if transpose else table
 
 
 class _Triplets(NamedTuple):
-    """Columns of a table that hold rows, columns and entries, their names, and what messages say of it.
+    """Columns of a table that hold rows, columns and entries, their names, and what messages call its line i.
 
-    That is what they call its line i, what they advise about a cell that is no number, and how it was read.
+    And, of text, how it is written, and how that was read in words.
     """
 
     cells: list[Any]
     names: list[str]
     place: Callable[[int], str]
-    hint: Callable[[str], str] = lambda cell: ""
-    about: str = ""
+    text: Text | None = None
+    read: str = ""
 
 
 def _text_triplets(path: Path, names: list[str], labels: str, form: TextFormat) -> _Triplets:
@@ -105,15 +105,8 @@ def _text_triplets(path: Path, names: list[str], labels: str, form: TextFormat) 
     frame = read_cells(text, skipped, dtype=dict.fromkeys(where[:2], str), na_values={where[2]: NOTHING})
     if frame.shape[1] != len(header):
         raise ValueError(f"{len(header)} names of columns, but {frame.shape[1]} cells in the next line")
-    return _Triplets(
-        [frame[j] for j in where],
-        names,
-        lambda i: f"line {text.line_of(i, skipped)}",
-        lambda cell: way_out(text, cell),
-        "; ".join(
-            ["", *filter(None, [text.description()]), f"{'first line' if has_header else 'no line'} taken for names"]
-        ),
-    )
+    read = "; ".join(filter(None, [text.description(), f"{'first' if has_header else 'no'} line taken for names"]))
+    return _Triplets([frame[j] for j in where], names, lambda i: f"line {text.line_of(i, skipped)}", text, f"; {read}")
 
 
 def _is_header(first: Sequence[str], names: list[str], decimal: str) -> bool:
@@ -156,24 +149,33 @@ def _parquet_triplets(path: Path, names: list[str], *_: Any) -> _Triplets:
     return _Triplets([frame.iloc[:, j] for j in where], names, lambda i: f"row {i} (counted from 0)")
 
 
+def _entries(table: _Triplets) -> np.ndarray:
+    """The entries, which are numbers, or missing."""
+    cells, name, text = table.cells[2], table.names[2], table.text
+    if not import_pandas().api.types.is_numeric_dtype(cells.dtype):
+        decimal = text.decimal if text else "."
+        word = first_word(cells, decimal)
+        if word is not None:
+            advice = way_out(text, str(cells.iat[word])) if text else ""
+            raise ValueError(f"{table.place(word)}, column {name}: {fault(cells.iat[word], decimal)}{advice}")
+    return numbers(cells.to_frame(), None, (name,))[:, 0]
+
+
 def _sparse(table: _Triplets, duplicates: str) -> LabelledMatrix:
     """The matrix in CSR, once every triplet is whole and there once."""
-    (row_cells, column_cells, cells), names, place, hint, _ = table
-    if len(cells) == 0:
+    names, place = table.names, table.place
+    if len(table.cells[2]) == 0:
         raise ValueError("it has no rows")
-    (rows, row_labels), (columns, column_labels) = _numbered(row_cells), _numbered(column_cells)
-    if (word := None if import_pandas().api.types.is_numeric_dtype(cells.dtype) else first_word(cells)) is not None:
-        cell = cells.iat[word]
-        raise ValueError(f"{place(word)}, column {names[2]}: {fault(cell)}{hint(str(cell))}")
-    values = numbers(cells.to_frame(), None, (names[2],))[:, 0]
+    (rows, row_labels), (columns, column_labels) = map(_numbered, table.cells[:2])
+    values = _entries(table)
     for j, wrong in enumerate((rows < 0, columns < 0, np.isnan(values))):
         if wrong.any():
             raise ValueError(f"{place(int(wrong.argmax()))}, column {names[j]}: nothing is there")
     if not (values.min() >= 0 and values.max() < np.inf):
         i = int(np.argmax((values < 0) | (values == np.inf)))
-        advice = f"; add {-values.min():g} or more to all, so that none is" if np.isfinite(values[i]) else ""
+        hint = f"; add {-values.min():g} or more to all, so that none is" if np.isfinite(values[i]) else ""
         wrong = "negative" if values[i] < 0 else "not finite"
-        raise ValueError(f"{place(i)}, column {names[2]}: {values[i]:g} is {wrong}{advice}")
+        raise ValueError(f"{place(i)}, column {names[2]}: {values[i]:g} is {wrong}{hint}")
     n, m = len(row_labels), len(column_labels)
     pairs = rows * m + columns
     order = np.argsort(pairs, kind="stable")
