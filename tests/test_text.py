@@ -6,6 +6,7 @@ import logging
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nmf_core.io import TextFormat, read_matrix, read_triplets
@@ -63,6 +64,7 @@ def test_how_text_is_written_is_recognised(tmp_path, caplog, name, text, how):
         "1,5;,25\n12,75;3\n",  # two commas in every line, too
         "1,5\t,25\n12,75\t3\n",
         "1.5 .25\n 12.75   3 \n",
+        '"a" "b"\n"r 1" 1.5 .25\n"r 2" 12.75 3\n',
         "k,a,b\nx;y,1.5,.25\nx;z,12.75,3\n",
         "k,a,b\nrow 1,1.5,.25\nrow 2,12.75,3\n",
     ],
@@ -141,6 +143,7 @@ def test_comments_below_are_not_data(tmp_path, text):
         ),
         ('id,a\ns,"1,234.5"\n', r"'1,234\.5' is not a number; write numbers without separators of thousands"),
         ("id;a\ns;1 234\n", "'1 234' is not a number; write numbers without separators of thousands"),
+        ('id,a\ns,"1,234"\n', "'1,234' is not a number; write thousands without separators, or decimal=',' and"),
         ('id,a\ns,"1,5"\n', "'1,5' is not a number; decimal=',' and separator=',' reads its comma as a decimal one"),
         ("id;a\ns;1.5\nt;1,5\n", "row t, column a: '1,5' is not a number; decimal=',' reads its comma"),
         ("a,b\n1,2\nx,3\n", "row 1, column a: 'x' is not a number; labels='both' takes it for a label"),
@@ -234,6 +237,18 @@ def test_numbers_that_look_like_labels_are_data_with_a_warning(tmp_path, caplog,
 def test_usual_data_are_read_without_a_warning(tmp_path, caplog, text):
     read_matrix(written(tmp_path / "x.csv", text))
     assert told(caplog)[0] == "INFO"
+
+
+def test_numbers_that_look_like_labels_in_a_data_frame(tmp_path, caplog):
+    frame = pd.DataFrame({"CustomerID": [17850, 13047, 12583], "a": [1.0, 2.0, 1.5], "b": [2.0, 0.5, 1.0]})
+    frame.to_parquet(tmp_path / "x.parquet")
+    assert read_matrix(tmp_path / "x.parquet").X.shape == (3, 3)
+    suspect = "the first column (CustomerID: 17850, 13047, 12583) may be labels: labels='both' reads them as labels"
+    assert suspect in told(caplog)[1]
+    assert read_matrix(tmp_path / "x.parquet", "both").row_labels == ("17850", "13047", "12583")
+    frame.set_index("CustomerID").to_parquet(tmp_path / "x.parquet")
+    read_matrix(tmp_path / "x.parquet")
+    assert len(caplog.records) == 1
 
 
 def test_a_first_sample_is_not_lost_without_a_word(tmp_path, caplog):

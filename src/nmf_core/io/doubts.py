@@ -10,15 +10,20 @@ from nmf_core.io.base import LabelledMatrix
 # The argument `labels` that says which there are: of columns, of rows.
 LABELS_OF = {(False, False): "none", (True, False): "columns", (False, True): "rows", (True, True): "both"}
 
-_HEADS_LABELS = re.compile(r"(^|[^a-z])(ids?|index|time|date|year|wavelength|wavenumber|frequency)([^a-z]|$)")
+_HEADS_LABELS = re.compile(
+    r"(^|[^a-z])(ids?|index|idx|key|code|no|nr|number|sample|subject|patient|user|customer|gene|time|date|year|month|day|"
+    r"hour|frame|wavelength|wavenumber|frequency|nm|mz)([^a-z]|$)"
+)
 
 
-def doubts(table: LabelledMatrix, first: Sequence[str], header: np.ndarray | None) -> str:
+def doubts(table: LabelledMatrix, first: Sequence[str] = (), header: np.ndarray | None = None) -> str:
     """What may have been taken for data or for labels by mistake, and how to say what it is; "" if nothing.
 
-    `first` is the first line of the text; `header` the labels of columns if all of them are numbers.
+    `first` is the first line if it is text; `header` the labels of columns if all of them are numbers.
     """
     X, rows, columns = table
+    if 0 in X.shape:
+        return ""
     if rows and columns:
         if header is None or len(header) < 3 or (_is_monotone(header) and not _is_like(header, X)):
             return ""
@@ -53,9 +58,9 @@ def _looks_like_labels(values: np.ndarray, others: np.ndarray, heading: str = ""
         return False
     if _HEADS_LABELS.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", heading).lower()):
         return True
-    low, high = np.fmin.reduce(others, None), np.fmax.reduce(others, None)
     if not _is_monotone(values):
-        return bool(len(values) > 4 and (values == np.rint(values)).all() and values.min() > 10 * high)
+        return bool(len(values) > 4 and (values == np.rint(values)).all() and values.min() > 10 * _range(others)[1])
+    low, high = _range(others)
     steps = np.diff(values)
     stands_out = np.allclose(steps, steps[0], rtol=0.01) or len(values) > 5 or values.min() > high or values.max() < low
     alike = np.mean([_is_monotone(other) for other in others[:20]])
@@ -69,5 +74,9 @@ def _is_monotone(values: np.ndarray) -> bool:
 
 def _is_like(values: np.ndarray, data: np.ndarray) -> bool:
     """Whether numbers that are not whole are within the range of data."""
-    low, high = np.fmin.reduce(data, None), np.fmax.reduce(data, None)
+    low, high = _range(data)
     return bool((values != np.rint(values)).any() and low <= values.min() and values.max() <= high)
+
+
+def _range(data: np.ndarray) -> tuple[float, float]:
+    return float(np.fmin.reduce(data, None)), float(np.fmax.reduce(data, None))

@@ -1,5 +1,6 @@
 """Parquet: one file, or all those in a folder, one after the other."""
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,12 @@ import numpy as np
 
 from nmf_core.data.sources import index_columns, parquet_blocks
 from nmf_core.io.base import LabelledMatrix, library, listed
+from nmf_core.io.doubts import doubts
 from nmf_core.io.memory import LABEL, LARGE_LIBRARY, Stored
 from nmf_core.io.tables import import_pandas, numbers, read_frame
 from nmf_core.validation import Labels
+
+_log = logging.getLogger(__name__)
 
 
 def read_parquet(path: Path, _: str, labels: str, *__: Any) -> Stored:
@@ -54,7 +58,10 @@ def read_parquet(path: Path, _: str, labels: str, *__: Any) -> Stored:
 
     def whole() -> LabelledMatrix:
         if not path.is_dir():
-            return _from_frame(read_frame(path), labels)
+            table = _from_frame(read_frame(path), labels)
+            if labels == "auto" and (doubt := doubts(table)):
+                _log.warning("%s: %s", path, doubt)
+            return table
         table = blocks(None)
         return table._replace(X=table.X.read())
 

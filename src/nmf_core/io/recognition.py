@@ -260,7 +260,7 @@ def _evenness(lines: list[str], separator: str) -> float:
     even = (header + sum(len(row) == width for row in below)) / (1 + len(below))
     inner = [cell for row in below for cell in row[1:]]
     known = sum(cell in NOTHING or is_number(cell) or _DIGITS.fullmatch(cell) is not None for cell in inner)
-    if separator == " " and (even + header < 1.5 or known < len(inner)):
+    if separator == " " and not (header and known == len(inner) and all(len(row) == width for row in below)):
         return 0.0
     return even * (1 + known / len(inner))
 

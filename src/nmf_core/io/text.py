@@ -113,7 +113,8 @@ def way_out(text: Text, cell: str) -> str:
         return f"; {_PASSED_OVER}"
     if text.decimal == "." and "," in cell and is_number(cell, ","):
         both = f" and separator={text.separator!r}" if text.separator == "," else ""
-        return f"; decimal=','{both} reads its comma as a decimal one"
+        thousands = "write thousands without separators, or " if _THOUSANDS.fullmatch(cell) else ""
+        return f"; {thousands}decimal=','{both} reads its comma as a decimal one"
     if text.decimal == "," and "." in cell and is_number(cell):
         return "; decimal='.' reads its point as a decimal one"
     if _THOUSANDS.fullmatch(cell):
