@@ -137,6 +137,7 @@ def test_one_of_several_arrays(tmp_path):
 BAD_TEXT = {
     "": "it is empty",
     "\n \n": "it is empty",
+    ",,\n,,\n": "it is empty",
     "a,b\n": "labels of columns, but no rows",
     "a,b\n1,2\n3,x\n": "row 1, column b: 'x' is not a number",
     "name,a\nr1,1\nr2,1;5\n": "row r2, column a: '1;5' is not a number",

@@ -66,7 +66,9 @@ def fit(options: argparse.Namespace) -> int:
         write_matrix(factors[0], f.W, f.row_labels, component_names(f))
         write_matrix(factors[1], f.H, component_names(f), f.column_labels)
     if options.report:
-        report.write_report(options.report, f, table.X, title=Path(options.file).name)
+        report.write_report(
+            options.report, f, table.X, title="standard input" if options.file == "-" else Path(options.file).name
+        )
     more = {"file": options.file, "parameters": all_parameters(f), "written": list(map(str, written))}
     _tell(options, f.summary(), more)
     return 0

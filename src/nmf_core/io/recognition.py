@@ -66,8 +66,8 @@ class Text:
         All of standard input, which can be read only once.
     separator, decimal, encoding, comment : str
         As in `TextFormat`.
-    skipped : int
-        How many lines at the top hold no cells, but comments or a separator.
+    top : int
+        How many lines come before all others and hold no cells, but comments or a separator.
     sample : sequence of sequence of str
         Cells of the first rows.
     """
@@ -78,14 +78,14 @@ class Text:
     comment: str
     separator: str = ","
     decimal: str = "."
-    skipped: int = 0
+    top: int = 0
     sample: Sequence[Sequence[str]] = ()
 
     def lines(self) -> "_Lines":
         """All lines, to be closed; blank ones in place of those that hold no cells."""
         binary = _binary(self.path, self.content)
         try:
-            return _Lines(binary, self.encoding, self.comment, self.skipped)
+            return _Lines(binary, self.encoding, self.comment, self.top)
         except LookupError:
             binary.close()
             raise ValueError(f"there is no encoding {self.encoding!r}") from None
@@ -116,8 +116,8 @@ class Text:
             said.append("decimal commas")
         if self.encoding != "utf-8-sig":
             said.append(self.encoding)
-        if self.skipped:
-            said.append(f"line{'s 1 to' * (self.skipped > 1)} {self.skipped} passed over")
+        if self.top:
+            said.append(f"line{'s 1 to' * (self.top > 1)} {self.top} passed over")
         if self.comment:
             said.append(f"lines that begin with {self.comment} passed over")
         return ", ".join(said)
@@ -126,23 +126,23 @@ class Text:
 class _Lines(io.TextIOWrapper):
     """Lines of text. Those that hold no cells come as blank ones, so that the others keep their numbers."""
 
-    def __init__(self, binary: IO[bytes], encoding: str, comment: str, skipped: int) -> None:
+    def __init__(self, binary: IO[bytes], encoding: str, comment: str, top: int) -> None:
         super().__init__(binary, encoding=encoding, newline="")
-        self._comment, self._skipped = comment, skipped
+        self._comment, self._top = comment, top
 
     def readline(self, size: int = -1) -> str:  # type: ignore[override]
         try:
             line = super().readline()
         except UnicodeDecodeError as error:
             raise _undecodable(error) from None
-        if self._skipped > 0 or (self._comment and line.startswith(self._comment)):
-            self._skipped -= 1
+        if self._top > 0 or (self._comment and line.startswith(self._comment)):
+            self._top -= 1
             return "\n" if line else ""
         return line
 
     def read(self, size: int | None = -1) -> str:
         try:
-            by_lines = self._comment or self._skipped > 0
+            by_lines = self._comment or self._top > 0
             text = "".join(self.readlines(size or -1)) if by_lines else super().read(size)
         except UnicodeDecodeError as error:
             raise _undecodable(error) from None
@@ -174,6 +174,8 @@ def recognise(path: Path, form: TextFormat) -> Text:
     named = _SAYS_SEPARATOR.fullmatch(top[-1]) if top else None
     separator = form.separator or (named[1] if named else _separator(below, by_name(path), form.decimal))
     sample = _cells(below, separator)
+    if not sample:
+        raise ValueError("it is empty")
     decimal = form.decimal or _decimal(sample, separator)
     if form.separator and max(map(len, sample)) == 1:
         raise ValueError(f"no cells are separated by {separator!r}")
@@ -181,7 +183,7 @@ def recognise(path: Path, form: TextFormat) -> Text:
         # Such as "#OTU ID": the last of the lines with # has the labels.
         top.pop()
         sample.insert(0, [header[0].lstrip("#").strip(), *header[1:]])
-    return replace(text, separator=separator, decimal=decimal, skipped=len(top), sample=sample)
+    return replace(text, separator=separator, decimal=decimal, top=len(top), sample=sample)
 
 
 def by_name(path: Path) -> str:
@@ -249,14 +251,14 @@ def _separator(lines: list[str], preferred: str, decimal: str | None) -> str:
 def _evenness(lines: list[str], separator: str) -> float:
     """How many rows have as many cells as most, and how many of these, but for labels, are numbers: from 0 to 2."""
     try:
-        first, *below = _cells(lines, separator)
+        rows = _cells(lines, separator)
     except csv.Error:  # a line that is one long cell
         return 0.0
-    below = below or [first]
-    [(width, _)] = Counter(map(len, below)).most_common(1)
+    below = rows[1:] or rows
+    width = Counter(map(len, below)).most_common(1)[0][0] if rows else 0
     if width < 2:
         return 0.0
-    header = {width: 1.0, width - 1: 0.5}.get(len(first), 0.0)  # which may lack the heading of labels
+    header = {width: 1.0, width - 1: 0.5}.get(len(rows[0]), 0.0)  # which may lack the heading of labels
     even = (header + sum(len(row) == width for row in below)) / (1 + len(below))
     inner = [cell for row in below for cell in row[1:]]
     known = sum(cell in NOTHING or is_number(cell) or _DIGITS.fullmatch(cell) is not None for cell in inner)
