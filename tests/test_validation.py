@@ -452,3 +452,26 @@ def test_a_checked_factor_is_not_the_given_one_changed():
     checked = check_factor(given, "W", W.shape, np.dtype(np.float32))
     assert checked.dtype == np.float32
     np.testing.assert_array_equal(given, W)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "got", "meant"),
+    [
+        ({"loss": "kl"}, "kl", "kullback-leibler"),
+        ({"loss": "IS"}, "IS", "itakura-saito"),
+        ({"loss": "euclidean"}, "euclidean", "frobenius"),
+        ({"loss": "l2"}, "l2", "frobenius"),
+        ({"loss": "Frobenius"}, "Frobenius", "frobenius"),
+        ({"loss": "kullback_leibler"}, "kullback_leibler", "kullback-leibler"),
+        ({"solver": "cd2"}, "cd2", "cd"),
+        ({"init": "nndsvd-a"}, "nndsvd-a", "nndsvda"),
+        ({"missing": "NaN"}, "NaN", "nan"),
+        ({"loss": "huber"}, "huber", None),
+        ({"solver": "kl"}, "kl", None),
+    ],
+)
+def test_the_nearest_name_is_told(parameters, got, meant):
+    [name] = parameters
+    hint = rf"; did you mean '{meant}'\?" if meant else r"\."
+    with pytest.raises(ValueError, match=rf"^{name} must be one of .*, got '{got}'{hint}$"):
+        factorize(X, K, **parameters)

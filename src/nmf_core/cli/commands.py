@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from nmf_core.io import (
     WRITABLE,
     Budget,
     LabelledMatrix,
+    TextFormat,
     read_matrix,
     read_triplets,
     stem,
@@ -65,7 +67,9 @@ def fit(options: argparse.Namespace) -> int:
         write_matrix(factors[0], f.W, table.row_labels, component_names(f))
         write_matrix(factors[1], f.H, component_names(f), table.column_labels)
     if options.report:
-        report.write_report(options.report, f, table.X, title=Path(options.file).name)
+        report.write_report(
+            options.report, f, table.X, title="standard input" if options.file == "-" else Path(options.file).name
+        )
     more = {"file": options.file, "parameters": all_parameters(f), "written": list(map(str, written))}
     _tell(options, f.summary(), more)
     return 0
@@ -177,13 +181,20 @@ def demo(options: argparse.Namespace) -> int:
 def _read(options: argparse.Namespace, needs_whole: str, n_components: int = 0) -> LabelledMatrix:
     """The matrix of the options; in blocks if it is large, unless something needs it whole."""
     limit = getattr(options, "memory_limit", None)
+    text = TextFormat(options.separator, options.decimal, options.encoding, options.comment)
     if options.triplets:
         if limit is not None:
             raise ValueError("--memory-limit is not for --triplets, which are read whole")
-        table = read_triplets(options.file, options.triplets, options.labels)
+        table = read_triplets(
+            options.file, options.triplets, options.labels, text=text, transpose=options.transpose,
+            duplicates=options.duplicates or "error",
+        )  # fmt: skip
     else:
         budget = Budget(max(1, n_components), limit, needs_whole, options.dtype)
-        table = read_matrix(options.file, options.labels, budget)
+        table = read_matrix(
+            options.file, options.labels, budget, text=text, transpose=options.transpose,
+            duplicates=options.duplicates or "keep",
+        )  # fmt: skip
     if options.dtype and table.X.dtype.kind in "fiub":
         with np.errstate(over="ignore"):  # an infinity is reported with its place
             return table._replace(X=table.X.astype(options.dtype))
@@ -232,13 +243,11 @@ def _in_order(table: LabelledMatrix, f: Factorization) -> Any:
     """X with its columns in the order of the model's, where both have labels."""
     if table.column_labels is None or f.column_labels is None or table.column_labels == f.column_labels:
         return table.X
-    place = {label: j for j, label in enumerate(table.column_labels)}
     known = f.column_labels.text
-    for label in known:
-        if label not in place:
-            raise ValueError(f"X has no column {label!r}, which the model needs.")
+    columns = _places(known, table.column_labels, len(table.column_labels))
+    if (columns < 0).any():
+        raise ValueError(f"X has no column {known[int(columns.argmin())]!r}, which the model needs.")
     _places(table.column_labels, known, len(known), strict=True)
-    columns = [place[label] for label in known]
     return table.X.take_columns(columns) if isinstance(table.X, RowBlocks) else table.X[:, columns]
 
 
@@ -263,6 +272,12 @@ def _widened(table: LabelledMatrix, f: Factorization) -> Any:
 def _places(labels: Labels, known: Labels, n: int, *, strict: bool = False) -> np.ndarray:
     """Where labels are among those of a model, which are numbers from 0 to n - 1 if it has none; -1 where not."""
     place = {label: i for i, label in enumerate(map(str, range(n)) if known is None else known)}
+    if len(place) < n:
+        times = Counter(known)
+        if repeated := next((label for label in labels or () if times[label] > 1), None):
+            raise ValueError(
+                f"{times[repeated]} rows or columns are labelled {repeated!r}: which one is meant is not said"
+            )
     places = np.array([place.get(label, -1) for label in labels or ()], dtype=np.int64)
     if strict and (places < 0).any():
         unknown = (labels or ())[int(places.argmin())]

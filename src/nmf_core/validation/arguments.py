@@ -23,6 +23,13 @@ from nmf_core.validation.matrices import (
 LARGEST_BETA = 10  # of a beta-divergence: higher powers overflow
 _COMPARED = 100_000  # labels of which the one that is most like an unknown one is told
 
+# What losses are called elsewhere.
+NICKNAMES = {
+    **dict.fromkeys(["kl", "poisson", "i-divergence", "generalized-kl"], "kullback-leibler"),
+    **dict.fromkeys(["is", "gamma"], "itakura-saito"),
+    **dict.fromkeys(["l2", "fro", "euclidean", "gaussian", "ls", "mse", "least-squares"], "frobenius"),
+}
+
 
 def check_init(init: str, complete: bool, possible: Collection[str]) -> None:
     """Whether a start can do with what is known of X."""
@@ -279,10 +286,20 @@ def check_room(shape: tuple[int, int], itemsize: int, hint: str) -> None:
 
 
 def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
-    """One of the given strings."""
+    """One of the given strings; the message about another one has the nearest."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+        nearest = _nearest(value, choices) if isinstance(value, str) else None
+        hint = "." if nearest is None else f"; did you mean {nearest!r}?"
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
     return value
+
+
+def _nearest(name: str, choices: Collection[str]) -> str | None:
+    """The choice that somebody may have meant."""
+    name = name.strip().lower()
+    if NICKNAMES.get(name) in choices:
+        return NICKNAMES[name]
+    return next(iter(difflib.get_close_matches(name, choices, n=1)), None)
 
 
 def check_loss(loss: Any, names: Collection[str], name: str = "loss") -> str | float:

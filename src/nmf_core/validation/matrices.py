@@ -92,7 +92,7 @@ def check_matrix(
     if missing == "nan" and is_sparse(X):
         raise ValueError(
             f"missing='nan' is for arrays, but {name} is sparse: missing='unstored' takes what it does not store for "
-            f"missing, weights of zero what they say."
+            f"missing."
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
