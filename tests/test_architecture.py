@@ -33,7 +33,7 @@ LAYERS = [
     {"problem"},
     {"data"},
     {"losses", "penalties"},
-    {"validation", "threads", "files"},
+    {"validation", "threads", "files", "warning"},
     {"_core"},
 ]
 

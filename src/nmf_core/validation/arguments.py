@@ -3,7 +3,6 @@
 import math
 import numbers
 import os
-import warnings
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from nmf_core.validation.matrices import (
     check_weighted,
     is_sparse,
 )
+from nmf_core.warning import warn
 
 LARGEST_BETA = 10  # of a beta-divergence: higher powers overflow
 
@@ -64,11 +64,9 @@ def check_biases(biases: bool, solver: str, loss: Any, all_of_H: bool) -> None:
 def check_enough(most: int, k: int) -> None:
     """Warn if every row, or every column, has fewer known entries than components to find from them."""
     if most < k:
-        warnings.warn(
+        warn(
             f"n_components={k}, but no row or no column has more than {most} known entries: what is missing is hardly "
-            f"determined. Use fewer components, or alpha_W and alpha_H.",
-            UserWarning,
-            stacklevel=4,
+            f"determined. Use fewer components, or alpha_W and alpha_H."
         )
 
 

@@ -11,6 +11,9 @@ Labels = tuple[str, ...] | None
 Matrix = Any  # an ndarray, or a CSR or CSC array or matrix
 
 MISSING = ("nan", "unstored")
+# What to do about NaN, for functions that have these parameters.
+TAKE_FOR_MISSING = "missing='nan' takes NaN for missing entries."
+NO_WEIGHT = "A weight of zero says that an entry is missing."
 
 
 def is_sparse(X: Any) -> bool:
@@ -30,7 +33,7 @@ def check_matrix(
     missing: str | None = None,
     signed: bool = False,
     squared: bool = True,
-    hint: bool = True,
+    hint: str | None = TAKE_FOR_MISSING,
 ) -> tuple[Matrix, Labels, Labels]:
     """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
 
@@ -49,8 +52,8 @@ def check_matrix(
         Whether it may be negative, too.
     squared : bool
         Whether it must not overflow when it is squared.
-    hint : bool
-        Whether the message about NaN should say how to have it taken for missing.
+    hint : str, optional
+        What the message about NaN advises.
 
     Returns
     -------
@@ -69,10 +72,9 @@ def check_matrix(
         rows, columns = tuple(map(str, X.index)), tuple(map(str, X.columns))
         X = _frame_values(X, name)
     if isinstance(X, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name} is a masked array; masked entries are not supported, fill them first. If they are missing, "
-            f"use {name}.filled(numpy.nan) and missing='nan'."
-        )
+        fill = "0" if hint == NO_WEIGHT else "numpy.nan"
+        advice = f" If they are missing, use {name}.filled({fill}). {hint}" if hint and not factor else ""
+        raise TypeError(f"{name} is a masked array; masked entries are not supported, fill them first.{advice}")
     if not is_sparse(X):
         try:
             X = np.asarray(X)
@@ -96,7 +98,7 @@ def check_matrix(
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
-    _check_values(X, name, factor, missing, signed, squared, hint and not factor)
+    _check_values(X, name, factor, missing, signed, squared, None if factor else hint)
     return X, rows, columns
 
 
@@ -136,7 +138,7 @@ def _check_structure(X: Matrix, name: str) -> None:
 
 
 def _check_values(
-    X: Matrix, name: str, factor: bool, missing: str | None, signed: bool, squared: bool, hint: bool
+    X: Matrix, name: str, factor: bool, missing: str | None, signed: bool, squared: bool, hint: str | None
 ) -> None:
     values = stored_values(X)
     if values.size == 0:
@@ -173,7 +175,8 @@ def _check_values(
     value = "" if what == "NaN" else f" ({X[row, column]:g})" if what.startswith("a neg") else ""
     advice = ""
     if what == "NaN" and hint:
-        advice = " missing='nan' takes NaN for missing entries." if not is_sparse(X) else " Leave out what is missing."
+        sparse = is_sparse(X) and hint == TAKE_FOR_MISSING
+        advice = " Leave out what is missing, with missing='unstored'." if sparse else f" {hint}"
     raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{advice}")
 
 
@@ -199,7 +202,7 @@ def check_weighted(X: Any, weights: Any, missing: str | None) -> tuple[Matrix, L
     """
     if weights is None:
         return *check_matrix(X, missing=missing), None
-    weights, _, _ = check_matrix(weights, "weights", squared=False)
+    weights, _, _ = check_matrix(weights, "weights", squared=False, hint=NO_WEIGHT)
     X, rows, columns = check_matrix(_without_weightless(X, weights), missing=missing)
     if weights.shape != X.shape:
         raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
