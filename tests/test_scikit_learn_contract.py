@@ -124,7 +124,9 @@ def outcome(call, module):
             raised = (type(error), str(error))
         else:
             raised = None
-    return raised, [(warning.category, str(warning.message)) for warning in caught]
+    # of our own classes the one of scikit-learn or Python that they are, too
+    kinds = [next(c for c in w.category.__mro__ if not c.__module__.startswith("nmf_core")) for w in caught]
+    return raised, [(kind, str(warning.message)) for kind, warning in zip(kinds, caught, strict=True)]
 
 
 ERRORS = {

@@ -15,6 +15,7 @@ from nmf_core.solvers import ALIASES, SOLVERS, Solver, choose_solver, those_that
 from nmf_core.start import initialize
 from nmf_core.stopping import SmallViolation
 from nmf_core.validation import check_choice, check_loss, check_number, check_solvers
+from nmf_core.warning import held_back, warn_once
 
 CLOSE = (1.01, 1.001)  # times the lowest objective: how close is close
 
@@ -162,11 +163,14 @@ def compare_solvers(
         if W.any() and H.any():  # not of an X that is zero
             common["W"], common["H"] = W, H
     stop = SmallViolation(check_number(tol, "tol"))
-    factorize(X, n_components, solver="auto", max_iter=1, **common)  # wakes threads, reads X for the first time
-    results = {
-        name: factorize(
-            X, n_components, solver=solver, stop=stop, max_iter=max_iter, time_limit=time_limit, **common
-        )
-        for name, solver in chosen.items()
-    }  # fmt: skip
+    with held_back():  # wakes threads, reads X for the first time
+        factorize(X, n_components, solver="auto", max_iter=1, **common)
+    with held_back() as doubts:
+        results = {
+            name: factorize(
+                X, n_components, solver=solver, stop=stop, max_iter=max_iter, time_limit=time_limit, **common
+            )
+            for name, solver in chosen.items()
+        }  # fmt: skip
+    warn_once(doubts, f"{len(results)} fits")
     return Comparison(results, frozenset(name for name, solver in chosen.items() if not solver.exact))

@@ -30,6 +30,7 @@ from nmf_core.validation import (
     check_shape,
     check_threads,
 )
+from nmf_core.warning import ConvergenceWarning, warn
 
 _FORMAT = "nmf_core factorization 1"
 _BLOCK = 1 << 18  # entries of the model that are computed together
@@ -180,6 +181,11 @@ class Factorization:
         Returns
         -------
         ndarray of shape (n_samples, n_components)
+
+        Warns
+        -----
+        ConvergenceWarning
+            Some rows are not done after `max_iter` sweeps.
         """
         return self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads).W
 
@@ -188,7 +194,11 @@ class Factorization:
             check_labels(tuple(map(str, X.columns)), self.column_labels, "columns of X")
         same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling")
         given = {name: self.parameters[name] for name in same if name in self.parameters}
-        return transform(X, self._components, loss=self.loss, **{**given, **how})
+        found = transform(X, self._components, loss=self.loss, **{**given, **how})
+        if not found.converged and how.get("tol", 1) > 0:
+            advice = " Raise max_iter or tol." if "max_iter" in how else ""
+            warn(f"W of some rows has not converged within {found.n_iter} sweeps.{advice}", ConvergenceWarning)
+        return found
 
     @cached_property
     def _components(self) -> Components:

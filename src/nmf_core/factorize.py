@@ -20,7 +20,19 @@ from nmf_core.losses import LOSSES, make_loss
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.problem import Biases, Problem, empty_arrays, pose, transposed
 from nmf_core.progress import progress_bar
-from nmf_core.solvers import ALIASES, SOLVERS, Checkpoint, Record, Solver, choose_solver, solve, those_that_handle
+from nmf_core.solvers import (
+    ALIASES,
+    SOLVERS,
+    Checkpoint,
+    Record,
+    Solver,
+    choose_solver,
+    condition,
+    for_rows,
+    gram,
+    solve,
+    those_that_handle,
+)
 from nmf_core.start import resolve_init, start
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
@@ -43,6 +55,7 @@ from nmf_core.validation import (
     check_threads,
     check_update_H,
 )
+from nmf_core.warning import ConvergenceWarning, warn
 
 ROWS = 1 << 16  # of W that are copied together
 
@@ -119,7 +132,8 @@ def factorize(
         Initial H, for a custom start, or the H to keep. Never modified.
     update_H : bool or ndarray of bool, shape (k,)
         Whether to improve H; an array says it for every component, False holds its row of H fixed. If nothing of H is
-        to be improved, W starts at zero and every row of W is found by itself.
+        to be improved, W starts at zero and every row of W is found by itself, exactly where components are so alike
+        that coordinate descent hardly tells them apart (``"anls-bpp"``; for the Frobenius loss and a complete X).
     alpha_W : float
         Strength of the penalty on W, >= 0.
     alpha_H : float or "same"
@@ -170,6 +184,11 @@ def factorize(
     -------
     Factorization
         After an interrupt from the keyboard, the factors so far with ``stop_reason="interrupted"``.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The fit has stopped at `max_iter`, with a `tol` above 0 and no `stop`.
 
     Raises
     ------
@@ -246,6 +265,10 @@ def factorize(
         else:
             start_W, start_Ht = start(problem, k, init, W, H, mask, random, the_solver, team)
         silence_unknown(problem.data, start_W, start_Ht, mask)
+        within = tol
+        if not mask.any():
+            HHt = gram(start_Ht, k, team)
+            the_solver, within = for_rows(the_solver, problem, HHt, condition(HHt), tol)
         free = mask
         update_W = None
         if biases:
@@ -258,7 +281,7 @@ def factorize(
         if progress:
             rules.append(Callback(stack.enter_context(progress_bar(max_iter))))
         outcome = solve(
-            problem, start_W, start_Ht, k + problem.n_extra, solver=the_solver, tol=tol, max_iter=max_iter,
+            problem, start_W, start_Ht, k + problem.n_extra, solver=the_solver, tol=within, max_iter=max_iter,
             stop=stop, rules=rules,
             update_W=update_W, update_H=mask, acceleration=acceleration,
             shuffle=random if shuffle else None, record=record, team=team, start=began,
@@ -272,6 +295,11 @@ def factorize(
         squared_error = 2 * divergence if quadratic else problem.squared_error(outcome.W, outcome.Ht, team)
     if len(outcome.history):
         outcome.history.objective[-1] = objective
+    if outcome.stop_reason == "max_iter" and stop is None and tol > 0:
+        warn(
+            f"The fit has stopped at max_iter={max_iter} before it converged to tol={tol:g}. Raise max_iter or tol.",
+            ConvergenceWarning,
+        )
     return Factorization(
         W=_result_W(problem, outcome.W, k, out_W),
         H=transposed(outcome.Ht, k),

@@ -35,6 +35,7 @@ from nmf_core.validation import (
     check_ranks,
     check_room,
 )
+from nmf_core.warning import held_back, warn_once
 
 # The least that a held-out entry's model counts as, in units of their mean: as in `beta_divergence`.
 _FLOOR = 1e-18
@@ -248,6 +249,11 @@ def cross_validate_rank(
     RankSelection
         The errors, and the numbers of components that they suggest.
 
+    Warns
+    -----
+    ConvergenceWarning
+        Some of the fits have stopped at `max_iter`; there is one warning for all of them.
+
     Raises
     ------
     TypeError, ValueError
@@ -291,6 +297,7 @@ def cross_validate_rank(
     parameters = {"loss": loss, "n_threads": None if n_jobs == 1 else 1, **parameters}
 
     held_out, lock = lru_cache(maxsize=2)(partial(hold_out, X, missing, n_folds)), Lock()
+    doubts: list[Warning] = []
 
     def run(task: tuple[tuple[int, int], tuple[int, ...]]) -> list[float]:
         fold, ks = task
@@ -300,7 +307,9 @@ def cross_validate_rank(
         for k in ks:
             rng = np.random.default_rng(fold)
             given = parameters if f is None else {**parameters, **_grown(f, k, rng)}
-            value, f = error(data, k, random_state=rng, **given)
+            with held_back() as held:
+                value, f = error(data, k, random_state=rng, **given)
+            doubts.extend(held[:1])
             found.append(value)
         return found
 
@@ -311,6 +320,7 @@ def cross_validate_rank(
         errors = list(watched(executor.map(run, tasks), total=len(tasks)))
     finally:
         executor.shutdown(cancel_futures=True)
+    warn_once(doubts, f"{n_deals * n_parts * len(ranks)} fits")
     return RankSelection(ranks, np.reshape(errors, (-1, len(ranks))).T.copy(), method, make_loss(loss).name)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_held: ContextVar[list[UserWarning] | None] = ContextVar("held", default=None)
+_held: ContextVar[list[Warning] | None] = ContextVar("held", default=None)
 
 
 class ConvergenceWarning(UserWarning):
@@ -21,7 +21,7 @@ class ConvergenceWarning(UserWarning):
     """
 
 
-def warn(message: str, category: type[UserWarning] = UserWarning) -> None:
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn, pointing to the line outside of this package, and of scikit-learn, that has called it."""
     held = _held.get()
     if held is None:
@@ -39,9 +39,9 @@ def _level() -> int:
 
 
 @contextmanager
-def held_back() -> Iterator[list[UserWarning]]:
+def held_back() -> Iterator[list[Warning]]:
     """Collect what public functions that are called inside warn of, in this thread, instead of showing it."""
-    held: list[UserWarning] = []
+    held: list[Warning] = []
     token = _held.set(held)
     try:
         yield held
@@ -49,9 +49,8 @@ def held_back() -> Iterator[list[UserWarning]]:
         _held.reset(token)
 
 
-def warn_once(held: list[UserWarning], calls: str) -> None:
-    """One warning for all that was held back, which says of how many `calls` there was something to say."""
+def warn_once(held: list[Warning], calls: str) -> None:
+    """One warning for the first ones that some of several calls have held back; `calls` says how many these are."""
     if held:
         first = min(held, key=str)
-        more = f" ({len(held)} warnings of {calls}; this is one of them.)" if len(held) > 1 else ""
-        warn(f"{first}{more}", type(first))
+        warn(f"{len(held)} of {calls} have warned, such as: {first}", type(first))

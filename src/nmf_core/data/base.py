@@ -494,6 +494,10 @@ class Partial(Container):
         """How many entries are known in every row, or column, of A."""
 
     @abstractmethod
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places, values and weights of what is known in a row of A."""
+
+    @abstractmethod
     def shifted(self, offset: float) -> "Partial":
         """The same entries less a number, of any sign."""
 

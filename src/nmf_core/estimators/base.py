@@ -1,16 +1,17 @@
 """What estimators share: scikit-learn's own checks, and what stands around a fit."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from nmf_core import warning
+
 try:
     from sklearn.base import _fit_context
     from sklearn.decomposition import _nmf as scikit_learn
-    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.exceptions import ConvergenceWarning as TheirConvergenceWarning
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils._param_validation import Interval, StrOptions, validate_params
     from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
@@ -37,7 +38,12 @@ __all__ = [
     "validate_data",
     "validate_params",
     "warn_of_ignored",
+    "warn_of_limit",
 ]
+
+
+class ConvergenceWarning(warning.ConvergenceWarning, TheirConvergenceWarning):  # type: ignore[misc]
+    """An estimator has stopped before it converged."""
 
 
 def as_factor(F: Any, dtype: np.dtype) -> np.ndarray | None:
@@ -47,10 +53,16 @@ def as_factor(F: Any, dtype: np.dtype) -> np.ndarray | None:
 
 def warn_of_ignored() -> None:
     """Warn as scikit-learn does of given factors that no custom start asks for."""
-    warnings.warn(
+    warning.warn(
         "When init!='custom', provided W or H are ignored. Set  init='custom' to use them as initialization.",
         RuntimeWarning,
-        stacklevel=3,
+    )
+
+
+def warn_of_limit(max_iter: int) -> None:
+    """Warn as scikit-learn does of a limit that has been reached."""
+    warning.warn(
+        f"Maximum number of iterations {max_iter} reached. Increase it to improve convergence.", ConvergenceWarning
     )
 
 

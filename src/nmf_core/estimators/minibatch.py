@@ -1,7 +1,6 @@
 """`MiniBatchNMF`."""
 
 import math
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -9,7 +8,6 @@ import numpy as np
 
 from nmf_core.divergence import beta_divergence
 from nmf_core.estimators.base import (
-    ConvergenceWarning,
     Interval,
     StrOptions,
     _fit_context,
@@ -22,6 +20,7 @@ from nmf_core.estimators.base import (
     unchanged_by_failure,
     validate_data,
     warn_of_ignored,
+    warn_of_limit,
 )
 from nmf_core.losses import make_loss
 from nmf_core.minibatch import Convergence, batches, fit_batches
@@ -236,18 +235,18 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             self._publish(H)
             self.n_steps_ = course.n_steps
             self.n_iter_ = math.ceil(course.n_steps / len(parts))
-            found = self._find(X).W if self.fresh_restarts else rows[:, : online.k].copy()
+            finished = self.tol == 0 or self.n_iter_ < self.max_iter
+            found = rows[:, : online.k].copy()
+            if self.fresh_restarts:
+                found, done = self._find(X)
+                finished = finished and done
             self.reconstruction_err_ = np.sqrt(
                 2 * beta_divergence(X, found, self.components_, online.loss.name, n_threads=self.n_threads)
             )
         if course.interrupted:
             raise KeyboardInterrupt
-        if self.n_iter_ == self.max_iter and self.tol > 0:
-            warnings.warn(
-                f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        if not finished:
+            warn_of_limit(self.max_iter)
         return found
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -315,7 +314,10 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             For data that cannot be used, with scikit-learn's messages.
         """
         check_is_fitted(self)
-        return self._find(self._validated(X, reset=False)).W
+        W, done = self._find(self._validated(X, reset=False))
+        if not done:
+            warn_of_limit(self._transform_max_iter)
+        return W
 
     def _validated(self, X: Any, reset: bool) -> Any:
         """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
@@ -367,15 +369,16 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             given[:] = self.components_
             self.components_ = given
 
-    def _find(self, X: Any) -> Any:
-        """W of validated X for the components."""
+    def _find(self, X: Any) -> tuple[np.ndarray, bool]:
+        """W of validated X for the components, and whether it is found to the tolerance, if there is one."""
         loss = make_loss(float(self._beta_loss))
         if self._ready.get("H") is not self.components_:
             self._ready.update(H=self.components_, components=Components(self.components_, loss))
-        return transform(
+        found = transform(
             X, self._ready["components"], loss=loss.name, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio, tol=self.tol,
             max_iter=self._transform_max_iter, n_threads=self.n_threads,
         )  # fmt: skip
+        return found.W, found.converged or self.tol == 0
 
 
 def _printing(most: int) -> Any:

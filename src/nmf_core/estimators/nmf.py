@@ -1,6 +1,5 @@
 """`NMF` and `non_negative_factorization`."""
 
-import warnings
 from collections.abc import Callable
 from copy import copy
 from numbers import Integral, Real
@@ -10,7 +9,6 @@ import numpy as np
 
 from nmf_core.data import is_dask, row_blocks
 from nmf_core.estimators.base import (
-    ConvergenceWarning,
     Interval,
     StrOptions,
     _fit_context,
@@ -26,7 +24,9 @@ from nmf_core.estimators.base import (
     validate_data,
     validate_params,
     warn_of_ignored,
+    warn_of_limit,
 )
+from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
@@ -34,6 +34,7 @@ from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
 from nmf_core.transform import transform
 from nmf_core.validation import MISSING
+from nmf_core.warning import ConvergenceWarning, held_back, warn
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {
@@ -323,14 +324,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             W = H = None
             if self._n_components == "auto":
                 self._n_components = X.shape[1]
-        solution, converged = self._fit(X, W, H) if update_H else self._project(X, H)
-        if self.tol > 0 and not converged and solution.n_iter >= self.max_iter:
-            warnings.warn(
-                f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return solution
+        return self._fit(X, W, H) if update_H else self._project(X, H)
 
     def _check_params(self, X: Any) -> "NMF":
         """Check what scikit-learn checks, which knows two solvers only."""
@@ -343,9 +337,22 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             )
         return self
 
-    def _fit(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> tuple[Solution, bool]:
-        """Find both factors; also return whether they converged."""
-        result = factorize(
+    def _fit(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> Solution:
+        """Find both factors."""
+        with held_back() as doubts:
+            result = self._factorize(X, W, H)
+        for doubt in doubts:
+            if not isinstance(doubt, ConvergenceWarning):
+                warn(str(doubt), type(doubt))
+        if result.stop_reason == "max_iter" and self.tol > 0:
+            warn_of_limit(self.max_iter)
+        if self.verbose and result.converged:
+            print("Converged at iteration", result.n_iter)
+        interrupted = result.stop_reason == "interrupted"
+        return Solution(result.W, result.H, result.n_iter, result.divergence, interrupted)
+
+    def _factorize(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> Factorization:
+        return factorize(
             X,
             int(self._n_components),
             loss=float(self._beta_loss),
@@ -368,13 +375,11 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             progress=self.progress,
             shuffle=self.shuffle,
         )
-        if self.verbose and result.converged:
-            print("Converged at iteration", result.n_iter)
-        interrupted = result.stop_reason == "interrupted"
-        return Solution(result.W, result.H, result.n_iter, result.divergence, interrupted), result.converged
 
-    def _project(self, X: Any, H: np.ndarray) -> tuple[Solution, bool]:
-        """Find W for the given H, each row on its own; also return whether all rows converged."""
+    def _project(self, X: Any, H: np.ndarray) -> Solution:
+        """Find W for the given H, each row on its own."""
+        tol = self.tol if self.transform_tol is None else self.transform_tol
+        max_iter = self.transform_max_iter or self.max_iter
         found = transform(
             X,
             H,
@@ -383,11 +388,13 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             alpha_scaling=self.alpha_scaling,
             alpha_W=self.alpha_W,
             l1_ratio=self.l1_ratio,
-            tol=self.tol if self.transform_tol is None else self.transform_tol,
-            max_iter=self.transform_max_iter or self.max_iter,
+            tol=tol,
+            max_iter=max_iter,
             n_threads=self.n_threads,
         )
-        return Solution(found.W, H.copy(), found.n_iter), found.converged
+        if not found.converged and tol > 0:
+            warn_of_limit(max_iter)
+        return Solution(found.W, H.copy(), found.n_iter)
 
 
 @validate_params(  # type: ignore[untyped-decorator]

@@ -12,9 +12,11 @@ from nmf_core import _core
 from nmf_core.data import Complete, Container
 from nmf_core.data.dense import Dense
 from nmf_core.problem import Problem, padded
-from nmf_core.solvers.anls import BPP, unit_diagonal
+from nmf_core.solvers.anls import unit_diagonal
 from nmf_core.solvers.base import Solver
 from nmf_core.solvers.fit import Fit, gram
+from nmf_core.solvers.hals import HALS
+from nmf_core.solvers.observed import ObservedFit
 from nmf_core.solvers.quadratic import QuadraticFit
 
 # The condition of a Gram matrix beyond which steps that have become short say little about what is left, and beyond
@@ -52,21 +54,23 @@ def for_rows(solver: Solver, problem: Problem, gram_H: np.ndarray, alike: float,
         alike = condition(problem.penalty_W.shift(gram_H))
     if alike <= ALIKE:
         return solver, tol
-    if problem.loss.quadratic and isinstance(data, Complete) and data.local:
+    if problem.loss.quadratic and problem.biases is None and data.local:
         return Exact(), tol
     # What is left of the objective is up to the condition times what a step changes, squared.
     return solver, tol * float(np.sqrt(ALIKE / min(alike, 1 / _EPS)))
 
 
-class Exact(BPP):
-    """Alternating non-negative least squares where H is fixed: every row is solved from a QR factorization of it."""
+class Exact(HALS):
+    """Every row of W is solved exactly, for a fixed H."""
+
+    name = "anls-bpp"
 
     def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        return ExactFit
+        return ExactFit if issubclass(data, Complete) else ExactObservedFit
 
 
 class ExactFit(QuadraticFit):
-    """W for a fixed H whose components are alike: each row is solved by itself, exactly."""
+    """W for a fixed H whose components are alike, and a complete X."""
 
     def improve_rows(self, max_sweeps: int, tol: float) -> None:
         W, Ht = self.sides
@@ -78,11 +82,35 @@ class ExactFit(QuadraticFit):
         Z, unsolved = solve_rows(R, C, W.penalty.l1, self.team)
         W.F[:, :k] = Z
         self.grams[W] = gram(W.F, k, self.team)
-        self.inner = float(np.einsum("ij,ij->", C, Dense(Z).product(padded(R.T, Z.dtype), self.team)[:, :k]))
-        # One step from zero to the solution, or all that are allowed.
-        self.report[:3] = float(np.einsum("ij,ij->", self.grams[W], self.grams[Ht])), max_sweeps, unsolved
-        if not unsolved:
-            self.report[1] = 1
+        self.inner = float(np.sum((C @ R) * Z))
+        # one step from zero to the solution, or all that are allowed
+        change = np.einsum("ij,ij->", self.grams[W], self.grams[Ht], dtype=np.float64)
+        self.report[:3] = float(change), max_sweeps if unsolved else 1, unsolved
+
+
+class ExactObservedFit(ObservedFit):
+    """The same where entries are missing or weighted: coordinate descent tells where to start from."""
+
+    def improve_rows(self, max_sweeps: int, tol: float) -> None:
+        super().improve_rows(max_sweeps, tol)
+        (W, Ht), data, k = self.sides, self.data, self.k
+        G = Ht.F[:, :k].astype(np.float64)
+        amounts = W.amounts.astype(np.float64)
+        unsolved, step = 0, max(1, _BLOCK // k**2)
+        for begin in range(0, len(W.F), step):
+            rows = range(begin, min(begin + step, len(W.F)))
+            R, C = np.zeros((len(rows), k, k)), np.zeros((len(rows), k))
+            for i, row in enumerate(rows):
+                places, x, weights = data.row(row)
+                A = np.column_stack([G[places], x]) * np.sqrt(weights)[:, np.newaxis]
+                more = np.eye(k, k + 1) * np.sqrt(W.penalty.l2 * amounts[row])
+                S = np.asarray(np.linalg.qr(np.vstack([A, more]), mode="r"))[:k]
+                R[i, : len(S)], C[i, : len(S)] = S[:, :k], S[:, k]
+            Z = W.F[rows.start : rows.stop, :k].astype(np.float64)
+            unsolved += refine(R, C, W.penalty.l1 * amounts[rows.start : rows.stop], Z)
+            W.F[rows.start : rows.stop, :k] = Z
+        self.report[1:3] = max_sweeps if unsolved else self.report[1], unsolved
+        self.report[3] = 0  # which lets the divergence be summed
 
 
 def solve_rows(R: np.ndarray, C: np.ndarray, l1: float, team: _core.Team) -> tuple[np.ndarray, int]:
@@ -107,104 +135,112 @@ def solve_rows(R: np.ndarray, C: np.ndarray, l1: float, team: _core.Team) -> tup
         Rows for which the Karush-Kuhn-Tucker conditions do not hold up to rounding.
     """
     k = len(R)
-    sizes = np.sqrt(np.einsum("ij,ij->j", R, R))
-    scale = np.divide(1, sizes, out=np.zeros(k), where=sizes > 0)
-    R = R * scale
-    costs = l1 * scale
-    unit, _ = unit_diagonal(R.T @ R, np.arange(k))
-    right = np.ascontiguousarray(Dense(C).product(padded(R, C.dtype), team)[:, :k]) - costs
+    # All unknowns of one size.
+    unit, scale = unit_diagonal(R.T @ R, np.arange(k))
+    right = Dense(C).product(padded(R * scale, C.dtype), team)[:, :k] - l1 * scale
     Z = np.zeros_like(right)
     unsolved = _core.nnls_pivot(Z, right, unit, _core.PIVOT_RULES["bpp"], 3 * k + 50, team)
+    Z *= scale
     if unsolved or condition(unit) > DOUBTFUL:
         unsolved, step = 0, max(1, _BLOCK // k**2)
         for first in range(0, len(C), step):
             rows = slice(first, first + step)
-            unsolved += _refine(R, C[rows], costs, Z[rows])
-    Z *= scale
+            c = C[rows]
+            unsolved += refine(np.broadcast_to(R, (len(c), k, k)), c, np.full(len(c), l1), Z[rows])
     return Z, unsolved
 
 
-def _refine(R: np.ndarray, C: np.ndarray, costs: np.ndarray, Z: np.ndarray) -> int:
-    """Make solutions Z (p, k) that normal equations have told exact, in place; returns how many could not be.
+def refine(R: np.ndarray, C: np.ndarray, l1: np.ndarray, Z: np.ndarray) -> int:
+    """Make solutions that others have found exact: the minimisers of ||c - R z||^2 / 2 + l1 sum(z) over z >= 0.
 
-    The active set method of Lawson and Hanson from the unknowns that are positive. R has columns of length one, costs
-    (k,) are the l1 penalties. All rows are factorized together, each with the columns of its positive unknowns first:
-    below these, the other columns and the right-hand side are what is left of them, free of cancellation, and so are
-    gradients.
+    By the active set method of Lawson and Hanson, starting from the unknowns that are positive. All rows are factorized
+    together, each with the columns of its positive unknowns first: below these, the other columns and the right-hand
+    side are what is left of them, free of cancellation, and so are gradients.
+
+    Parameters
+    ----------
+    R : ndarray of shape (p, k, k)
+        A matrix for every row.
+    C, l1 : ndarray of shape (p, k) and (p,)
+        Right-hand sides and strengths of the penalty.
+    Z : ndarray of shape (p, k)
+        Where to start. Modified in place.
+
+    Returns
+    -------
+    int
+        Rows for which rounding has kept it from ending.
 
     References
     ----------
     C. L. Lawson and R. J. Hanson (1974), "Solving least squares problems", chapter 23.
     """
     p, k = C.shape
-    rounding = 8 * k * _EPS
-    Z[:] = np.maximum(Z, 0)
+    sizes = np.sqrt(np.einsum("pij,pij->pj", R, R))
+    scale = np.divide(1, sizes, out=np.zeros((p, k)), where=sizes > 0)
+    Z *= sizes
     inside, barred = Z > 0, np.zeros((p, k), dtype=bool)
     running = np.arange(p)
     for _ in range(10 * k + 50):
-        order = np.argsort(~inside[running], axis=1, kind="stable")
-        first = np.arange(k) < inside[running].sum(axis=1, keepdims=True)
-        x, w, rests, dependent = _solve(R[:, order].swapaxes(0, 1), C[running], costs[order], first, rounding)
-        back = np.argsort(order, axis=1)
-        x, w, rests, dependent = (np.take_along_axis(v, back, axis=1) for v in (x, w, rests, dependent))
-        guess, at, bar = inside[running], Z[running], barred[running]
+        at, guess, unit = Z[running], inside[running], scale[running]
+        x, gain, dependent = _solve(R[running] * unit[:, np.newaxis], C[running], l1[running, np.newaxis] * unit, guess)
         # As far towards the solution as nothing becomes negative.
-        falling = guess & (x <= 0) & ~dependent
-        shares = np.divide(at, at - x, out=np.full_like(x, np.inf), where=falling & (at > x))
-        share = np.minimum(shares.min(axis=1, keepdims=True), 1.0)
-        leaving = dependent | falling & (shares <= share)
+        falling = guess & (x <= 0) & (at > 0) & ~dependent
+        shares = np.divide(at, at - x, out=np.ones((len(at), k)), where=falling)
+        share = shares.min(axis=1, keepdims=True)
+        leaving = dependent | falling & (shares <= share) | guess & (x <= 0) & (at == 0)
         moved = np.where(guess & ~leaving, np.maximum(at + share * (x - at), 0), 0)
         arrived = ~leaving.any(axis=1, keepdims=True)
-        moved[arrived[:, 0]] = np.where(guess, x, 0)[arrived[:, 0]]
         # What has been let in for nothing stays out until something has moved.
-        bar = (bar | leaving & (share == 0)) & (moved == at).all(axis=1, keepdims=True)
-        gain = np.where(arrived & ~guess & ~bar & (w > 0), w / np.maximum(rests, _EPS), 0)
-        enters = np.zeros_like(guess)
-        np.put_along_axis(enters, gain.argmax(axis=1)[:, np.newaxis], gain.max(axis=1, keepdims=True) > 0, axis=1)
+        bar = (barred[running] | leaving & (at == 0)) & (moved == at).all(axis=1, keepdims=True)
+        gain *= arrived & ~guess & ~bar
+        enters = (np.arange(k) == gain.argmax(axis=1)[:, np.newaxis]) & (gain > 0)
         inside[running], Z[running], barred[running] = guess & ~leaving | enters, moved, bar
         running = running[~arrived[:, 0] | enters.any(axis=1)]
         if len(running) == 0:
             break
+    Z *= scale
     return len(running)
 
 
-def _solve(
-    A: np.ndarray, C: np.ndarray, costs: np.ndarray, first: np.ndarray, rounding: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Least squares with the first columns of every matrix A (p, k, k), and what that says of the others.
+def _solve(A: np.ndarray, C: np.ndarray, costs: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Least squares with some columns of every matrix, and what that says of the others.
 
     Parameters
     ----------
-    A, C, costs, first
-        Matrices, right-hand sides (p, k), penalties (p, k), and which columns (p, k) are in.
-    rounding : float
-        The length of a column that is nothing but rounding.
+    A : ndarray of shape (p, k, k)
+        Matrices with columns of length one, or zero.
+    C, costs : ndarray of shape (p, k)
+        Right-hand sides and l1 penalties.
+    guess : ndarray of bool, shape (p, k)
+        The columns that are in.
 
     Returns
     -------
     x : ndarray of shape (p, k)
         Solutions, zero for other columns.
-    w : ndarray of shape (p, k)
-        How much the objective falls by a unit of every other column; zero if that is within rounding.
-    rests : ndarray of shape (p, k)
-        The lengths of other columns less what the first ones explain.
+    gain : ndarray of shape (p, k)
+        How fast the objective falls along what other columns have of their own; zero if that is within rounding.
     dependent : ndarray of bool, shape (p, k)
-        First columns that depend on those before them.
+        Columns that are in but depend on others.
     """
-    Q, S = np.linalg.qr(A)
-    d = (Q.swapaxes(1, 2) @ C[:, :, np.newaxis])[..., 0]
-    diagonal = np.einsum("pii->pi", S)
-    dependent = first & (np.abs(diagonal) <= rounding)
+    p, k = C.shape
+    rounding = 8 * k * _EPS
+    order = np.argsort(~guess, axis=1, kind="stable")
+    first = np.take_along_axis(guess, order, axis=1)
+    costs = np.take_along_axis(costs, order, axis=1)
+    Q, S = np.linalg.qr(np.take_along_axis(A, order[:, np.newaxis], axis=2))
+    d = (Q.swapaxes(1, 2) @ C[..., np.newaxis])[..., 0]
+    dependent = first & (np.abs(np.einsum("pii->pi", S)) <= rounding)
     within = first & ~dependent
-    T = np.where(within[:, :, np.newaxis] & within[:, np.newaxis], S, np.eye(len(S[0])) * ~within[..., np.newaxis])
+    T = np.where(within[..., np.newaxis] & within[:, np.newaxis], S, np.eye(k) * ~within[..., np.newaxis])
     t = np.linalg.solve(T.swapaxes(1, 2), (costs * within)[..., np.newaxis])[..., 0]
     x = np.linalg.solve(T, (d * within - t)[..., np.newaxis])[..., 0]
-    low = np.where(first, 0, d)
-    below = np.where(first[..., np.newaxis], 0, S)
-    rests = np.sqrt(np.einsum("pij,pij->pj", below, below))
-    w = (S.swapaxes(1, 2) @ (t + low)[..., np.newaxis])[..., 0] - costs
-    size = np.sqrt(np.einsum("pi,pi->p", C, C))[:, np.newaxis]
-    left = np.sqrt(np.einsum("pi,pi->p", low, low))[:, np.newaxis]
-    noise = rounding * (left + rests * size + np.abs(t).sum(axis=1, keepdims=True) + costs)
-    w = np.where(~first & (rests > rounding) & (w > noise), w, 0)
-    return x, w, rests, dependent
+    left, own = np.where(first, 0, d), np.where(first[..., np.newaxis], 0, S)
+    lengths = np.sqrt(np.einsum("pij,pij->pj", own, own))
+    slopes = (S.swapaxes(1, 2) @ (t + left)[..., np.newaxis])[..., 0] - costs
+    size, rest, pull = (np.abs(v).sum(axis=1, keepdims=True) for v in (C, left, t))
+    certain = ~first & (lengths > rounding) & (slopes > rounding * (rest + lengths * size + pull + costs))
+    gain = np.divide(slopes, lengths, out=np.zeros((p, k)), where=certain)
+    x, gain, dependent = (np.take_along_axis(v, np.argsort(order, axis=1), axis=1) for v in (x, gain, dependent))
+    return x, gain, dependent
