@@ -26,6 +26,7 @@ LAYERS = [
         "online",
         "progress",
         "start",
+        "vanishing",
         "variants",
     },
     {"solvers"},

@@ -342,6 +342,7 @@ def test_with_all_of_h_fixed_sweeps_are_limited():
     assert not result.converged
 
 
+@pytest.mark.filterwarnings("ignore:.* comes to nothing")
 @pytest.mark.parametrize("fixed", [[0], [1, 2]], ids=str)
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("acceleration", [False, True])

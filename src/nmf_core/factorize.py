@@ -37,6 +37,7 @@ from nmf_core.start import resolve_init, start
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
+    check_balance,
     check_biases,
     check_callback,
     check_choice,
@@ -55,6 +56,7 @@ from nmf_core.validation import (
     check_threads,
     check_update_H,
 )
+from nmf_core.vanishing import warn_of_nothing
 from nmf_core.warning import ConvergenceWarning, warn
 
 ROWS = 1 << 16  # of W that are copied together
@@ -189,6 +191,8 @@ def factorize(
     -----
     ConvergenceWarning
         The fit has stopped at `max_iter`, with a `tol` above 0 and no `stop`.
+    UserWarning
+        Penalties have left nothing of W and H; or that of one factor is in vain, because the other one has none.
 
     Raises
     ------
@@ -222,6 +226,8 @@ def factorize(
         init, W, H, k, X.shape, mask, missing is None and weights is None and not biases, the_solver.init
     )
     check_penalties(alpha_W, alpha_H, l1_ratio, X.shape)
+    if mask.any():
+        check_balance(alpha_W, alpha_H)
     check_callback(callback)
     parameters = {
         "alpha_W": float(alpha_W),
@@ -293,6 +299,8 @@ def factorize(
         objective = divergence + problem.penalties(outcome.W, outcome.Ht)
         quadratic = the_loss.quadratic
         squared_error = 2 * divergence if quadratic else problem.squared_error(outcome.W, outcome.Ht, team)
+        if alpha_W or not isinstance(alpha_H, str):
+            warn_of_nothing(problem, outcome.W, outcome.Ht, k, alpha_W, alpha_H if free.any() else None, team)
     if len(outcome.history):
         outcome.history.objective[-1] = objective
     if outcome.stop_reason == "max_iter" and stop is None and tol > 0:

@@ -24,6 +24,7 @@ from nmf_core.validation import (
     check_resident,
     check_threads,
 )
+from nmf_core.vanishing import warn_of_nothing
 
 
 class Transformed(NamedTuple):
@@ -197,6 +198,8 @@ def transform(
             update_H=np.zeros(k, dtype=bool), team=team, start=start, gram_H=gram_H,
             sums_H=sums_H if complete else None, measure=False,
         )  # fmt: skip
+        if alpha_W or not sums_H.any():
+            warn_of_nothing(problem, outcome.W, Ht, own, alpha_W, None, team)
     found = None if biases is None else outcome.W[:, own].copy()
     return Transformed(outcome.W[:, :own].copy(), outcome.n_iter, outcome.converged, found)
 

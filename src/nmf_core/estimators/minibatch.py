@@ -22,14 +22,17 @@ from nmf_core.estimators.base import (
     warn_of_ignored,
     warn_of_limit,
 )
-from nmf_core.losses import make_loss
+from nmf_core.losses import Beta, make_loss
 from nmf_core.minibatch import Convergence, batches, fit_batches
 from nmf_core.online import SWEEPS, Online, make_online, method_for
-from nmf_core.problem import padded
+from nmf_core.problem import padded, pose
 from nmf_core.solvers import SOLVERS
 from nmf_core.start import STARTS, initialize
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.transform import Components, transform
+from nmf_core.validation import check_balance
+from nmf_core.vanishing import warn_of_nothing
+from nmf_core.warning import held_back
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {"solver": "auto", "n_threads": None}
@@ -238,8 +241,10 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             finished = self.tol == 0 or self.n_iter_ < self.max_iter
             found = rows[:, : online.k].copy()
             if self.fresh_restarts:
-                found, done = self._find(X)
+                with held_back():  # there is something to say about the fit already
+                    found, done = self._find(X)
                 finished = finished and done
+            self._warn_of_nothing(X, found, online.loss)
             self.reconstruction_err_ = np.sqrt(
                 2 * beta_divergence(X, found, self.components_, online.loss.name, n_threads=self.n_threads)
             )
@@ -352,6 +357,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
     def _make_online(self, H: np.ndarray, n_samples: int) -> Online:
         """What learns, from these components on."""
+        check_balance(self.alpha_W, self.alpha_H)
         loss = make_loss(float(self._beta_loss))
         return make_online(
             H, loss, method_for(self.solver, loss, self.forget_factor), n_samples=n_samples,
@@ -368,6 +374,16 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         if self.init == "custom" and isinstance(given, np.ndarray) and given.flags.writeable:
             given[:] = self.components_
             self.components_ = given
+
+    def _warn_of_nothing(self, X: Any, W: np.ndarray, loss: Beta) -> None:
+        """Warn if penalties have left nothing of W and of the components."""
+        if self.alpha_W or self.alpha_H != "same":
+            problem = pose(
+                X, loss, W.shape[1], missing=None, weights=None, alpha_W=self.alpha_W, alpha_H=self.alpha_H,
+                l1_ratio=self.l1_ratio, alpha_scaling="size",
+            )  # fmt: skip
+            F, G = (padded(array, X.dtype) for array in (W, self.components_.T))
+            warn_of_nothing(problem, F, G, W.shape[1], self.alpha_W, self.alpha_H, make_team(self.n_threads))
 
     def _find(self, X: Any) -> tuple[np.ndarray, bool]:
         """W of validated X for the components, and whether it is found to the tolerance, if there is one."""

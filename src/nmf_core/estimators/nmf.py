@@ -317,6 +317,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             subject = X if update_H else np.zeros((1, X.shape[1]), dtype=X.dtype)
             W, _ = self._check_w_h(subject, W, np.ones_like(H) if is_zero else H, update_H)
             if is_zero:
+                warn("All components are zero, and so is W.")
                 return Solution(np.zeros((X.shape[0], H.shape[0]), dtype=X.dtype), H.copy(), 1)
         else:
             if W is not None or H is not None:

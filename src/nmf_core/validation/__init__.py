@@ -3,6 +3,7 @@
 from nmf_core.validation.arguments import (
     LARGEST_BETA,
     check_any_workers,
+    check_balance,
     check_biases,
     check_block,
     check_callback,
@@ -74,6 +75,7 @@ __all__ = [
     "Matrix",
     "check_all_read",
     "check_any_workers",
+    "check_balance",
     "check_biases",
     "check_block",
     "check_block_dtype",

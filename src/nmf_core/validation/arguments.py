@@ -165,6 +165,17 @@ def check_penalties(alpha_W: Any, alpha_H: Any, l1_ratio: Any, shape: tuple[int,
     check_number(l1_ratio, "l1_ratio", high=1.0)
 
 
+def check_balance(alpha_W: float, alpha_H: float | str) -> None:
+    """Warn if a penalty on one of two factors that are both found is in vain, since scale moves to the other one."""
+    if isinstance(alpha_H, str) or bool(alpha_W) == bool(alpha_H):
+        return
+    given, other, small, large = ("alpha_W", "alpha_H", "W", "H") if alpha_W else ("alpha_H", "alpha_W", "H", "W")
+    warn(
+        f"{given}={alpha_W or alpha_H:g} without {other} comes to nothing: {small} shrinks and {large} grows instead, "
+        f"without end. Give {other}, too."
+    )
+
+
 def check_threads(n_threads: Any) -> int | None:
     """None, or a number of threads from 1 to 1024."""
     if n_threads is None:
