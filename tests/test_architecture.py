@@ -21,6 +21,7 @@ LAYERS = [
         "transform",
         "divergence",
         "least_squares",
+        "floor",
         "optimality",
         "minibatch",
         "online",

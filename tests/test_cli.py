@@ -186,7 +186,8 @@ def test_losses_that_do_not_fit_are_one_line(table, capsys):
     table.iloc[2, 3] = 0.0
     table.to_csv("zeros.csv")
     zeros = failing(capsys, "fit", "zeros.csv", "-k", 2, "--loss", "itakura-saito")
-    assert "When beta_loss <= 0 and X contains zeros" in zeros
+    assert "X contains zeros" in zeros
+    assert "beta_loss" not in zeros
     assert "loss" in failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "nan")
     mismatch = failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--solver", "hals")
     assert "'hals'" in mismatch

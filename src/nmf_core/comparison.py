@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Partial
+from nmf_core.data import Complete, Partial, accept
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
+from nmf_core.floor import apply_floor
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, Solver, choose_solver, those_that_handle
 from nmf_core.start import initialize
@@ -159,7 +160,11 @@ def compare_solvers(
     common: dict[str, Any] = {"loss": loss, "n_threads": n_threads, "random_state": random_state, **parameters}
     if init is not None or not {"W", "H"} & {*parameters}:
         known = {name: parameters.get(name) for name in ("missing", "weights")}
-        W, H = initialize(X, n_components, init, loss=loss, random_state=random_state, n_threads=n_threads, **known)
+        data = X
+        if parameters.get("floor") is not None:
+            data, _, _, weights = accept(X, parameters.get("missing"), parameters.get("weights"))
+            data, _ = apply_floor(data, parameters["floor"], the_loss, parameters.get("missing"), weights)
+        W, H = initialize(data, n_components, init, loss=loss, random_state=random_state, n_threads=n_threads, **known)
         if W.any() and H.any():  # not of an X that is zero
             common["W"], common["H"] = W, H
     stop = SmallViolation(check_number(tol, "tol"))

@@ -59,7 +59,7 @@ def beta_divergence(
     >>> float(nmf_core.beta_divergence(X, X, np.eye(2), "kullback-leibler"))
     0.0
     """
-    X, _, _, _ = accept(X, None)
+    X, _, _, _ = accept(X, None, hint=None)
     loss = make_loss(check_loss(beta_loss, LOSSES, "beta_loss"))
     H = check_matrix(H, "H", factor=True)[0]
     k = H.shape[0]

@@ -192,7 +192,7 @@ class Factorization:
     def _transform(self, X: Any, **how: Any) -> Any:
         if hasattr(X, "columns"):
             check_labels(tuple(map(str, X.columns)), self.column_labels, "columns of X")
-        same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling")
+        same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling", "floor")
         given = {name: self.parameters[name] for name in same if name in self.parameters}
         found = transform(X, self._components, loss=self.loss, **{**given, **how})
         if not found.converged and how.get("tol", 1) > 0:
@@ -315,7 +315,7 @@ class Factorization:
         ValueError
             X is sparse: what it does not store would fill memory. See `predict` and `recommend`.
         """
-        values, row_labels, column_labels = check_matrix(X, missing="nan")
+        values, row_labels, column_labels = check_matrix(X, missing="nan", hint="Its values are replaced.")
         values = values.copy()
         check_labels(column_labels, self.column_labels, "columns of X")
         if not new:

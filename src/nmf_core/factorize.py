@@ -11,6 +11,7 @@ import numpy as np
 
 from nmf_core.data import Complete, Partial, accept, container_class
 from nmf_core.factorization import Factorization
+from nmf_core.floor import apply_floor
 from nmf_core.initialization import (
     make_random_state,
     silence_unknown,
@@ -79,6 +80,7 @@ def factorize(
     l1_ratio: float = 0.0,
     alpha_scaling: str = "size",
     biases: bool = False,
+    floor: float | str | None = None,
     tol: float = 1e-4,
     stop: Rule | None = None,
     max_iter: int = 200,
@@ -115,7 +117,7 @@ def factorize(
         Integers say how often an entry was seen.
     loss : str or float
         "frobenius" (half the squared error), "kullback-leibler" (for counts), "itakura-saito" (for power spectra; X
-        must not contain zeros), or a number: the beta-divergence of which these are 2, 1 and 0.
+        must not contain zeros, see `floor`), or a number: the beta-divergence of which these are 2, 1 and 0.
     solver : str or Solver
         "hals" (coordinate descent for the Frobenius loss, also called "cd"), "newton" (coordinate descent for
         Kullback-Leibler), "mu" (multiplicative updates, for every loss), "mue" (the same, extrapolated), or "auto": the
@@ -149,6 +151,11 @@ def factorize(
     biases : bool
         Whether X is modelled as a mean plus a bias of the row, a bias of the column and W @ H, for the Frobenius loss.
         Biases may be negative and are penalized like the squares of W and H; the result has them as `biases`.
+    floor : float, "auto" or None
+        A small number that is added to every known entry of X, for losses that zeros make infinite (beta <= 0). "auto"
+        is a tenth of the smallest entry above zero if such a loss meets zeros, else nothing. Factors and objective are
+        those of X plus this number, which the result's `parameters` tell; its `transform` adds it to new samples. A
+        sparse X becomes an array for it, but with missing="unstored"; X must be in memory.
     tol : float
         Tolerance: the fit has converged when a sweep's projected gradient steps change W @ H by at most `tol`,
         relative to X, and, but for "hals" and a complete X, also when ten iterations have lowered the objective by less
@@ -210,6 +217,7 @@ def factorize(
     X, row_labels, column_labels, weights = accept(X, missing, weights, biases)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     the_loss = make_loss(check_loss(loss, LOSSES))
+    X, raised_by = apply_floor(X, floor, the_loss, missing, weights)
     if not isinstance(solver, Solver):
         check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES])
     beta = the_loss.beta
@@ -236,6 +244,7 @@ def factorize(
         "alpha_scaling": check_choice(alpha_scaling, "alpha_scaling", ALPHA_SCALINGS),
         "missing": missing,
         "weighted": weights is not None,
+        "floor": raised_by,
         "tol": check_number(tol, "tol") if stop is None else None,
         "max_iter": check_integer(max_iter, "max_iter", 1),
         "time_limit": None if time_limit is None else check_number(time_limit, "time_limit"),
@@ -253,7 +262,7 @@ def factorize(
         problem = pose(
             X, the_loss, k, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio,
             alpha_scaling=alpha_scaling, biases=biases, one_by_one=biases,
-            upright=the_solver.upright(beta), folder=folder,
+            upright=the_solver.upright(beta), folder=folder, advice=" floor='auto' does so.",
         )  # fmt: skip
         data_class = type(problem.data)
         others = those_that_handle(beta, data_class)

@@ -17,6 +17,7 @@ import numpy as np
 from nmf_core.divergence import beta_divergence
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
+from nmf_core.floor import apply_floor
 from nmf_core.initialization import make_random_state
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.threads import available_threads
@@ -286,6 +287,7 @@ def cross_validate_rank(
     watched = _progress_bar(check_flag(progress, "progress"))
     check_flag(warm_start, "warm_start")
     X, incomplete = check_incomplete(X, missing)
+    X, _ = apply_floor(X, parameters.pop("floor", None), make_loss(loss), incomplete, None)
     if method == "bi-cv":
         n_folds = check_folds(2 if n_folds is None else n_folds, min(X.shape), "rows or columns")
         n_deals, n_parts = n_repeats, n_folds**2

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmf_core.data import Complete, accept, is_dask, result_type
+from nmf_core.floor import apply_floor
 from nmf_core.initialization import for_fixed_components, with_biases
 from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.problem import Biases, padded, pose
@@ -114,6 +115,7 @@ def transform(
     alpha_W: float = 0.0,
     l1_ratio: float = 0.0,
     alpha_scaling: str = "size",
+    floor: float | str | None = None,
     tol: float = 1e-4,
     max_iter: int = 200,
     n_threads: int | None = None,
@@ -140,6 +142,8 @@ def transform(
         What is missing or counts more, as in `nmf_core.factorize`.
     alpha_W, l1_ratio, alpha_scaling
         Penalty of W as in `nmf_core.factorize`.
+    floor : float, "auto" or None
+        What is added to X, as in `nmf_core.factorize`.
     tol : float
         A row is done when its steps have fallen to `tol` of its first; to less, the more alike components are.
     max_iter : int
@@ -156,12 +160,13 @@ def transform(
     if is_dask(X):
         how = {
             "loss": loss, "missing": missing, "alpha_W": alpha_W, "l1_ratio": l1_ratio, "alpha_scaling": alpha_scaling,
-            "tol": tol, "max_iter": max_iter, "n_threads": n_threads,
+            "floor": floor, "tol": tol, "max_iter": max_iter, "n_threads": n_threads,
         }  # fmt: skip
         return _lazily(X, H, W, weights, how)
     start = time.perf_counter()
-    X, _, _, weights = accept(X, missing, weights)
+    X, _, _, weights = accept(X, missing, weights, hint="Fit with missing='nan' to take NaN for missing.")
     the_loss = make_loss(check_loss(loss, LOSSES))
+    X, _ = apply_floor(X, floor, the_loss, missing, weights)
     components = H if isinstance(H, Components) else Components(H, the_loss)
     own, n_features = components.H.shape
     biases = components.biases

@@ -114,6 +114,8 @@ def _add_factorization(group: Any, without: Collection[str] = ()) -> None:
            "entries in a row or column", choices=ALPHA_SCALINGS)  # fmt: skip
     if "biases" not in without:
         group.add_argument("--biases", action="store_true", help="model a mean and biases of rows and columns, too")
+    option("--floor", "floor", _number_or_auto, "a small number to add to X, for losses that zeros make infinite; auto "
+           "finds one (default: none)", metavar="F")  # fmt: skip
     option("--tol", "tol", float, "tolerance of the stopping rule", metavar="T")
     option("--max-iter", "max_iter", int, "iterations at most", metavar="N")
     option("--time-limit", "time_limit", float, "seconds after which no iteration starts", metavar="S")
@@ -251,6 +253,10 @@ def _loss(text: str) -> float | str:
 
 def _number_or_same(text: str) -> float | str:
     return text if text == "same" else float(text)
+
+
+def _number_or_auto(text: str) -> float | str:
+    return text if text == "auto" else float(text)
 
 
 def _bytes(text: str) -> int:

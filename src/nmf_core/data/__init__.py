@@ -19,7 +19,7 @@ from nmf_core.data.base import (
 )
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
-from nmf_core.data.sources import DaskRows, accept, is_dask, result_type, row_blocks
+from nmf_core.data.sources import DaskRows, accept, is_dask, raised, result_type, row_blocks
 from nmf_core.validation import Matrix, check_matrix, check_resident, is_sparse
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "gram_in_double",
     "is_dask",
     "over_rows",
+    "raised",
     "result_type",
     "row_blocks",
     "single_holds",
@@ -104,7 +105,7 @@ def as_container(
         return Distributed(X.X, X.client, X.dtype)
     if isinstance(X, RowBlocks) and upright and X.transposed:
         check_resident(X.array is not None, "This loss, of data that are stored by columns,")
-        X = check_matrix(X.array)[0]
+        X = check_matrix(X.array, hint=None)[0]
     if isinstance(X, RowBlocks):
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 

@@ -15,12 +15,15 @@ import numpy as np
 from nmf_core.data.blocks import BLOCK_BYTES, RowBlocks, block_rows
 from nmf_core.data.mapped import file_blocks, position_in_file
 from nmf_core.validation import (
+    TAKE_FOR_MISSING,
     Labels,
     Matrix,
     check_chunks,
     check_data,
+    check_dense,
     check_numeric,
     check_resident,
+    is_sparse,
 )
 
 # A memory map that is smaller is read in place, like an array.
@@ -31,9 +34,11 @@ _DECODED_BYTES = 1 << 22
 
 
 def accept(
-    X: Any, missing: Any, weights: Any = None, biases: bool = False
+    X: Any, missing: Any, weights: Any = None, biases: bool = False, hint: str | None = TAKE_FOR_MISSING
 ) -> tuple[Matrix | RowBlocks, Labels, Labels, Matrix | None]:
     """What a fit takes: validated X or, if it is not in memory, its `RowBlocks`; labels of both sides; weights.
+
+    `hint` is what messages about NaN advise.
 
     Raises
     ------
@@ -47,12 +52,29 @@ def accept(
     whole = isinstance(X, np.memmap) and (missing is not None or weights is not None or biases)
     blocks = None if whole else row_blocks(X)
     if blocks is None:
-        X, rows, columns, weights = check_data(X, missing, weights)
+        X, rows, columns, weights = check_data(X, missing, weights, hint)
         return X, labels[0] or rows, labels[1] or columns, weights
     for wanted, what in ((missing, f"missing={missing!r}"), (biases, "biases=True")):
         check_resident(not wanted, what)
     check_resident(weights is None, "A fit with weights")
     return blocks, labels[0] or blocks.row_labels, labels[1] or blocks.column_labels, None
+
+
+def raised(X: Any, floor: float, missing: str | None) -> Matrix:
+    """A copy of validated X with a number added to all entries that are known; a sparse X becomes dense for it.
+
+    With missing="unstored" it stays sparse: only what it stores is known.
+    """
+    check_resident(row_blocks(X) is None, "floor")
+    if not is_sparse(X):
+        return X + X.dtype.type(floor)
+    if missing == "unstored":
+        X = X.copy()
+        X.sum_duplicates()
+        X.data += X.dtype.type(floor)
+        return X
+    check_dense(X.shape, X.dtype.itemsize)
+    return X.toarray() + X.dtype.type(floor)
 
 
 def row_blocks(X: Any, block_bytes: int | None = None) -> Any:

@@ -33,6 +33,7 @@ __all__ = [
     "check_non_negative",
     "check_random_state",
     "hint_at_missing",
+    "hint_at_zeros",
     "scikit_learn",
     "unchanged_by_failure",
     "validate_data",
@@ -84,6 +85,21 @@ def hint_at_missing() -> Iterator[None]:
         if "contains NaN" not in str(error):
             raise
         raise ValueError(f"{error}\nmissing='nan' takes NaN in an array for missing entries.") from None
+
+
+@contextmanager
+def hint_at_zeros() -> Iterator[None]:
+    """Let the message about zeros that a loss does not allow be scikit-learn's, and what to add after it."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("X contains zeros"):
+            raise
+        advice = str(error).partition(". ")[2]
+        raise ValueError(
+            "When beta_loss <= 0 and X contains zeros, the solver may diverge. Please add small values to X, or use a "
+            f"positive beta_loss.\n{advice}"
+        ) from None
 
 
 @contextmanager

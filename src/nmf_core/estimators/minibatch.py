@@ -16,6 +16,7 @@ from nmf_core.estimators.base import (
     check_is_fitted,
     check_non_negative,
     check_random_state,
+    hint_at_zeros,
     scikit_learn,
     unchanged_by_failure,
     validate_data,
@@ -216,7 +217,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         ValueError, TypeError
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
-        with unchanged_by_failure(self), serial_blas():
+        with unchanged_by_failure(self), serial_blas(), hint_at_zeros():
             X = self._validated(X, reset=True)
             self._check_params(X)
             start_W, start_H = self._start(X, W, H)
@@ -281,7 +282,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         first = not hasattr(self, "components_")
-        with unchanged_by_failure(self), serial_blas():
+        with unchanged_by_failure(self), serial_blas(), hint_at_zeros():
             X = self._validated(X, reset=first)
             if first:
                 self._check_params(X)
@@ -319,7 +320,8 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             For data that cannot be used, with scikit-learn's messages.
         """
         check_is_fitted(self)
-        W, done = self._find(self._validated(X, reset=False))
+        with hint_at_zeros():
+            W, done = self._find(self._validated(X, reset=False))
         if not done:
             warn_of_limit(self._transform_max_iter)
         return W

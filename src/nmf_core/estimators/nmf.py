@@ -19,6 +19,7 @@ from nmf_core.estimators.base import (
     check_non_negative,
     check_random_state,
     hint_at_missing,
+    hint_at_zeros,
     scikit_learn,
     unchanged_by_failure,
     validate_data,
@@ -46,6 +47,7 @@ EXTRA_PARAMETERS = {
     "callback": None,
     "transform_tol": None,
     "transform_max_iter": None,
+    "floor": None,
 }
 
 
@@ -56,6 +58,7 @@ class Solution(NamedTuple):
     H: np.ndarray
     n_iter: int
     divergence: float = np.nan
+    floor: float = 0.0
     interrupted: bool = False
 
 
@@ -122,6 +125,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         `tol`.
     transform_max_iter : int or None, default=None
         Most sweeps over a row in `transform`; None takes `max_iter`.
+    floor : float, "auto" or None, default=None
+        A small number that is added to X, in `fit` and in `transform`, for a `beta_loss` that zeros make infinite (0 or
+        less); "auto" finds one if it is needed. See :func:`nmf_core.factorize`.
 
     Attributes
     ----------
@@ -133,6 +139,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         ``sqrt(2 * divergence)`` of X and W H: for the Frobenius loss the norm of ``X - W @ H``.
     n_iter_ : int
         Iterations done.
+    floor_ : float
+        What has been added to X; only with a `floor`.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -165,6 +173,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         "callback": [callable, None],
         "transform_tol": [Interval(Real, 0, None, closed="left"), None],
         "transform_max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "floor": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), None],
     }
     _n_components: Any  # set by scikit-learn's checks
 
@@ -191,6 +200,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         callback: Callable[[Any], Any] | None = None,
         transform_tol: float | None = None,
         transform_max_iter: int | None = None,
+        floor: float | str | None = None,
     ) -> None:
         super().__init__(
             n_components=n_components,
@@ -214,6 +224,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         self.callback = callback
         self.transform_tol = transform_tol
         self.transform_max_iter = transform_max_iter
+        self.floor = floor
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -288,6 +299,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             self.n_components_ = solution.H.shape[0]
             self.components_ = solution.H
             self.n_iter_ = solution.n_iter
+            self.__dict__.pop("floor_", None)
+            if self.floor is not None:
+                self.floor_ = solution.floor
         if solution.interrupted:
             raise KeyboardInterrupt
         return solution.W
@@ -325,7 +339,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             W = H = None
             if self._n_components == "auto":
                 self._n_components = X.shape[1]
-        return self._fit(X, W, H) if update_H else self._project(X, H)
+        with hint_at_zeros():
+            return self._fit(X, W, H) if update_H else self._project(X, H)
 
     def _check_params(self, X: Any) -> "NMF":
         """Check what scikit-learn checks, which knows two solvers only."""
@@ -350,7 +365,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         if self.verbose and result.converged:
             print("Converged at iteration", result.n_iter)
         interrupted = result.stop_reason == "interrupted"
-        return Solution(result.W, result.H, result.n_iter, result.divergence, interrupted)
+        floor = result.parameters["floor"]
+        return Solution(result.W, result.H, result.n_iter, result.divergence, floor, interrupted)
 
     def _factorize(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> Factorization:
         return factorize(
@@ -360,6 +376,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             solver=self.solver,
             missing=self.missing,
             alpha_scaling=self.alpha_scaling,
+            floor=self.floor,
             init=self.init,
             W=W,
             H=H,
@@ -387,6 +404,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             loss=float(self._beta_loss),
             missing=self.missing,
             alpha_scaling=self.alpha_scaling,
+            floor=None if self.floor is None else getattr(self, "floor_", self.floor),
             alpha_W=self.alpha_W,
             l1_ratio=self.l1_ratio,
             tol=tol,
@@ -433,6 +451,7 @@ def non_negative_factorization(
     callback: Callable[[Any], Any] | None = None,
     transform_tol: float | None = None,
     transform_max_iter: int | None = None,
+    floor: float | str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Factorise X, a drop-in for :func:`sklearn.decomposition.non_negative_factorization`.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from nmf_core.validation.matrices import (
     MISSING,
+    TAKE_FOR_MISSING,
     Labels,
     Matrix,
     check_weighted,
@@ -165,6 +166,13 @@ def check_penalties(alpha_W: Any, alpha_H: Any, l1_ratio: Any, shape: tuple[int,
     check_number(l1_ratio, "l1_ratio", high=1.0)
 
 
+def check_floor(floor: Any) -> float | str:
+    """A number to be added to X, zero for None, or "auto"."""
+    if floor is None:
+        return 0.0
+    return check_choice(floor, "floor", ["auto"]) if isinstance(floor, str) else check_number(floor, "floor")
+
+
 def check_balance(alpha_W: float, alpha_H: float | str) -> None:
     """Warn if a penalty on one of two factors that are both found is in vain, since scale moves to the other one."""
     if isinstance(alpha_H, str) or bool(alpha_W) == bool(alpha_H):
@@ -233,6 +241,17 @@ def check_room(shape: tuple[int, int], itemsize: int, hint: str) -> None:
         raise ValueError(
             f"zeros of a sparse X of {shape[0]} x {shape[1]} are known entries, too: to hold all of them would take "
             f"{wanted / 2**30:.0f} GiB of this machine's {memory / 2**30:.0f} GiB of memory. {hint}"
+        )
+
+
+def check_dense(shape: tuple[int, int], itemsize: int) -> None:
+    """Whether a sparse X, whose zeros get a floor, fits into half of the memory of this machine as an array."""
+    wanted, memory = shape[0] * shape[1] * itemsize, _physical_memory()
+    if wanted > memory / 2:
+        raise ValueError(
+            f"floor makes an array of a sparse X of {shape[0]} x {shape[1]}, which would take {wanted / 2**30:.0f} GiB "
+            f"of this machine's {memory / 2**30:.0f} GiB of memory. missing='unstored' takes zeros that are not stored "
+            f"for unknown; a loss with beta > 0 does with zeros."
         )
 
 
@@ -357,11 +376,13 @@ def check_random_state(value: Any) -> Any:
     return int(value)
 
 
-def check_data(X: Any, missing: Any, weights: Any = None) -> tuple[Matrix, Labels, Labels, Matrix | None]:
+def check_data(
+    X: Any, missing: Any, weights: Any = None, hint: str | None = TAKE_FOR_MISSING
+) -> tuple[Matrix, Labels, Labels, Matrix | None]:
     """What `check_weighted` makes of X and its weights, once `missing` is one of the ways to say what is missing."""
     if missing is not None:
         check_choice(missing, "missing", MISSING)
-    return check_weighted(X, weights, missing)
+    return check_weighted(X, weights, missing, hint)
 
 
 def check_incomplete(X: Any, missing: str | None) -> tuple[Matrix, str | None]:

@@ -195,15 +195,17 @@ def stored_values(X: Matrix) -> np.ndarray:
     return X.data[: X.indptr[-1]] if is_sparse(X) else X
 
 
-def check_weighted(X: Any, weights: Any, missing: str | None) -> tuple[Matrix, Labels, Labels, Matrix | None]:
+def check_weighted(
+    X: Any, weights: Any, missing: str | None, hint: str | None = TAKE_FOR_MISSING
+) -> tuple[Matrix, Labels, Labels, Matrix | None]:
     """What `check_matrix` makes of X, and the weights of its entries, if there are some, in its dtype.
 
     Whatever stands in an array where the weight is zero does not matter, not even to checks.
     """
     if weights is None:
-        return *check_matrix(X, missing=missing), None
+        return *check_matrix(X, missing=missing, hint=hint), None
     weights, _, _ = check_matrix(weights, "weights", squared=False, hint=NO_WEIGHT)
-    X, rows, columns = check_matrix(_without_weightless(X, weights), missing=missing)
+    X, rows, columns = check_matrix(_without_weightless(X, weights), missing=missing, hint=hint)
     if weights.shape != X.shape:
         raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
     if weights.dtype != X.dtype:
@@ -241,12 +243,12 @@ def check_labels(given: Labels, expected: Labels, what: str) -> None:
     )
 
 
-def check_zeros(data: Any, beta: float) -> None:
+def check_zeros(data: Any, beta: float, advice: str = "") -> None:
     """A beta-divergence with beta <= 0 is infinite where X is zero: `data`, a container, is asked for it."""
     if beta <= 0 and data.has_zeros():
         raise ValueError(
-            "When beta_loss <= 0 and X contains zeros, the solver may diverge. "
-            "Please add small values to X, or use a positive beta_loss."
+            f"X contains zeros, where a divergence with beta <= 0, such as Itakura-Saito, is infinite. "
+            f"Add a small value to X, such as {data.small():g}.{advice}"
         )
 
 
