@@ -235,3 +235,13 @@ def test_what_was_wanted_is_no_warning(door):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         QUIET[door]()
+
+
+@pytest.mark.parametrize("l1", [0.0, 1e-3])
+def test_of_components_that_are_multiples_of_each_other_the_largest_does_for_all(l1):
+    A = np.vstack([spectra(0.1), 3 * spectra(0.1)[1], spectra(0.1)[0] / 2])
+    _, data = mixtures(A[:4])
+    found = factorize(data, 6, H=A, update_H=False, alpha_W=l1 / 200, l1_ratio=1.0).W
+    assert not found[:, [1, 5]].any()
+    gradient = (found @ A - data) @ A.T + l1
+    assert np.abs(np.minimum(found, gradient)).max() < 1e-12

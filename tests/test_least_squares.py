@@ -284,6 +284,13 @@ def test_steps_that_have_not_ended_are_told(solver):
     assert caught[0].filename == __file__
 
 
+@pytest.mark.parametrize("solver", ["pg", "nesterov"])
+def test_steps_that_cannot_tell_alike_columns_apart(solver):
+    A = spectra(0.03).astype(np.float32)
+    with pytest.warns(UserWarning, match="solver='bpp' finds it exactly"):
+        nmf_core.nnls(A, A @ abundances(4).astype(np.float32), solver=solver)
+
+
 @pytest.mark.parametrize("name", ["A", "B", "gram", "cross"])
 def test_advice_is_about_parameters_that_are_there(name):
     A, B = problem()

@@ -87,7 +87,7 @@ def nnls(
     ConvergenceWarning
         Steps have ended at `max_iter`.
     UserWarning
-        `gram` is so ill-conditioned that the answer may be far off, which A and B would mend.
+        The answer may be far off: columns of A are so alike that `gram`, or steps, cannot tell them apart.
 
     Raises
     ------
@@ -142,17 +142,19 @@ def nnls(
             Z, unsolved = solve_rows(*_triangle(A, B, l2), l1, team)
         else:
             Z, unsolved = _solve(gram, cross.T - dtype.type(l1), solver, tol, max_iter, team)
-    if not rows_given and alike > UNSURE[dtype.name]:
-        warn(
-            f"gram has condition {alike:.0e}, more than its digits can tell: the answer may be far off. Give A and B, "
-            f"from which it is found without squaring their condition."
-        )
     if unsolved:
         warn(
             f"{unsolved} of {len(Z)} right-hand sides are not solved to tol={tol:g} in max_iter={max_iter} steps. "
             f"Raise max_iter or tol.",
             ConvergenceWarning,
         )
+    elif alike > UNSURE[dtype.name] and not rows_given:
+        warn(
+            f"gram has condition {alike:.0e}, more than its digits can tell: the answer may be far off. Give A and B, "
+            f"from which it is found without squaring their condition."
+        )
+    elif solver not in EXACT and UNSURE[dtype.name] < alike < 1 / np.finfo(dtype).eps:  # beyond, columns are dependent
+        warn("Columns of A are so alike that steps may have ended far from the answer: solver='bpp' finds it exactly.")
     Z = Z.astype(dtype, copy=False)
     return Z[0] if vector else np.ascontiguousarray(Z.T)
 

@@ -135,6 +135,7 @@ def solve_rows(R: np.ndarray, C: np.ndarray, l1: float, team: _core.Team) -> tup
         Rows for which the Karush-Kuhn-Tucker conditions do not hold up to rounding.
     """
     k = len(R)
+    R = _without_twins(R)
     # All unknowns of one size.
     unit, scale = unit_diagonal(R.T @ R, np.arange(k))
     right = Dense(C).product(padded(R * scale, C.dtype), team)[:, :k] - l1 * scale
@@ -148,6 +149,16 @@ def solve_rows(R: np.ndarray, C: np.ndarray, l1: float, team: _core.Team) -> tup
             c = C[rows]
             unsolved += refine(np.broadcast_to(R, (len(c), k, k)), c, np.full(len(c), l1), Z[rows])
     return Z, unsolved
+
+
+def _without_twins(R: np.ndarray) -> np.ndarray:
+    """R with zeros for columns that are multiples of others up to rounding: the largest of them does for all."""
+    R, k = R.copy(), len(R)
+    unit, scale = unit_diagonal(R.T @ R, np.arange(k))
+    for i, j in zip(*np.nonzero(np.triu(unit > 1 - 1e-12, 1)), strict=True):
+        if np.abs(R[:, i] * scale[i] - R[:, j] * scale[j]).max() <= 8 * k * _EPS:
+            R[:, i if scale[i] > scale[j] else j] = 0
+    return R
 
 
 def refine(R: np.ndarray, C: np.ndarray, l1: np.ndarray, Z: np.ndarray) -> int:
