@@ -17,7 +17,7 @@ DATA = {
     "blocks": np.kron(np.eye(10), np.ones((6, 5))),
     "sparse": sp.random_array((100, 80), density=0.03, rng=1).tocsr(),
 }
-STRONG = r"W and H are all zero, because alpha_W=(\S+) penalizes too much for this X; about (\S+) or less"
+STRONG = r"W and H are all zero: alpha_W=(\S+) is too much for this X; about (\S+) or less"
 
 
 def told(call, **how):
@@ -64,7 +64,7 @@ def test_every_fit_tells(fit):
     text = told(fit, X=X, alpha_W=20.0, l1_ratio=0.5)
     bearable = float(re.match(STRONG, text).group(2))
     assert told(fit, X=X, alpha_W=bearable, l1_ratio=0.5) == ""
-    assert re.search("alpha_W=20 and alpha_H=30 penalizes", told(fit, X=X, alpha_W=20.0, alpha_H=30.0, l1_ratio=0.5))
+    assert re.search("alpha_W=20 and alpha_H=30 are too much", told(fit, X=X, alpha_W=20.0, alpha_H=30.0, l1_ratio=0.5))
 
 
 H = RNG.random((3, 30))
@@ -76,7 +76,7 @@ def test_rows_for_a_fixed_H(how, scaling):
     X = DATA["dense"]
     fixed = {"H": H, "update_H": False, "l1_ratio": 1.0, "alpha_scaling": scaling, **how}
     text = told(lambda: factorize(X, 3, alpha_W=20.0, **fixed))
-    bearable = float(re.match(r"W is all zero, because alpha_W=20 .* about (\S+) or less", text).group(1))
+    bearable = float(re.match(r"W is all zero: alpha_W=20 .* about (\S+) or less", text).group(1))
     assert factorize(X, 3, alpha_W=bearable, **fixed).W.any()
     with pytest.warns(UserWarning, match="all zero"):
         factorize(X, 3, alpha_W=6 * bearable, **fixed)
@@ -90,7 +90,7 @@ def test_new_rows():
         MiniBatchNMF(3, alpha_W=0.01, l1_ratio=1.0, random_state=0).fit(X),
     ):
         assert told(model.transform, X=X[:1]) == ""
-        assert "W is all zero, because alpha_W=0.01" in told(model.transform, X=1e-6 * X)
+        assert "W is all zero: alpha_W=0.01" in told(model.transform, X=1e-6 * X)
 
 
 def test_what_is_zero_for_another_reason():

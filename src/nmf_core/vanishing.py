@@ -48,7 +48,8 @@ def warn_of_nothing(
     if named and share != 0:
         less = "" if share is None else " and ".join(_at_most(share * alpha / 2) for alpha in alphas.values() if alpha)
         advice = f"about {less} or less leaves something." if less else "use much less."
-        warn(f"{'W is' if fixed else 'W and H are'} all zero, because {named} penalizes too much for this X; {advice}")
+        verb = "are" if " and " in named else "is"
+        warn(f"{'W is' if fixed else 'W and H are'} all zero: {named} {verb} too much for this X; {advice}")
 
 
 def _at_most(value: float) -> str:
