@@ -55,6 +55,7 @@ CHANGES = {
         {"X": HOLES, "missing": "nan", "alpha_W": 0.1, "alpha_scaling": "observed"},
     ),
     "biases": ({}, {"biases": True}),
+    "floor": ({}, {"floor": 0.1}),
     "tol": ({}, {"tol": 1e-1}),
     "stop": ({}, {"stop": MaxIter(3)}),
     "max_iter": ({}, {"max_iter": 7}),
