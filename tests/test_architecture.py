@@ -21,11 +21,13 @@ LAYERS = [
         "transform",
         "divergence",
         "least_squares",
+        "floor",
         "optimality",
         "minibatch",
         "online",
         "progress",
         "start",
+        "vanishing",
         "variants",
     },
     {"solvers"},
@@ -33,7 +35,7 @@ LAYERS = [
     {"problem"},
     {"data"},
     {"losses", "penalties"},
-    {"validation", "labels", "threads", "files"},
+    {"validation", "labels", "threads", "files", "warning"},
     {"_core"},
 ]
 

@@ -191,6 +191,7 @@ def test_losses_that_do_not_fit_are_one_line(table, capsys):
     table.to_csv("zeros.csv")
     zeros = failing(capsys, "fit", "zeros.csv", "-k", 2, "--loss", "itakura-saito")
     assert "X contains zeros" in zeros
+    assert "beta_loss" not in zeros
     assert "loss" in failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "nan")
     mismatch = failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--solver", "hals")
     assert "--solver hals does not minimise --loss kullback-leibler; 'auto'" in mismatch

@@ -423,6 +423,7 @@ def test_transform_says_how_far_it_came():
     np.testing.assert_array_equal(MODEL.transform(X, tol=1e-6, max_iter=1000), W)
 
 
+@pytest.mark.filterwarnings("ignore:.* zero")
 @pytest.mark.parametrize("alpha_W", [1.0, 8.0])
 @pytest.mark.parametrize("max_iter", [1, 6, 40, 200])
 def test_what_a_strong_penalty_leaves_is_still_a_model(alpha_W, max_iter):

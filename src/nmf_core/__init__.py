@@ -15,6 +15,7 @@ from nmf_core.optimality import kkt_residual
 from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
 from nmf_core.solvers import Checkpoint
 from nmf_core.start import initialize
+from nmf_core.warning import ConvergenceWarning
 
 if TYPE_CHECKING:
     from nmf_core.estimators import NMF, MiniBatchNMF, non_negative_factorization
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "NMF",
     "Checkpoint",
+    "ConvergenceWarning",
     "Factorization",
     "MiniBatchNMF",
     "__version__",

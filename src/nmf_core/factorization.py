@@ -28,6 +28,7 @@ from nmf_core.validation import (
     check_shape,
     check_threads,
 )
+from nmf_core.warning import ConvergenceWarning, warn
 
 _FORMAT = "nmf_core factorization 2"
 _EARLIER = "nmf_core factorization 1"  # all labels are text
@@ -205,14 +206,23 @@ class Factorization:
         -------
         ndarray of shape (n_samples, n_components)
             Of a data frame, one of its kind with its labels of rows and the components c1, c2, ...
+
+        Warns
+        -----
+        ConvergenceWarning
+            Some rows are not done after `max_iter` sweeps.
         """
         found = self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads)
         return like(X, found.W, self._names)
 
     def _transform(self, X: Any, **how: Any) -> Transformed:
-        same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling")
+        same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling", "floor")
         given = {name: self.parameters[name] for name in same if name in self.parameters}
-        return transform(X, self._components, loss=self.loss, **{**given, **how})
+        found = transform(X, self._components, loss=self.loss, **{**given, **how})
+        if not found.converged and how.get("tol", 1) > 0:
+            advice = " Raise max_iter or tol." if "max_iter" in how else ""
+            warn(f"W of some rows has not converged within {found.n_iter} sweeps.{advice}", ConvergenceWarning)
+        return found
 
     @cached_property
     def _components(self) -> Components:

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmf_core.data import Complete, accept, is_dask, result_type
+from nmf_core.floor import apply_floor
 from nmf_core.initialization import for_fixed_components, with_biases
 from nmf_core.labels import Axis
 from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.problem import Biases, padded, pose
-from nmf_core.solvers import choose_solver, component_sums, gram, solve
+from nmf_core.solvers import choose_solver, component_sums, condition, for_rows, gram, solve
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
     check_chunks,
@@ -25,6 +26,7 @@ from nmf_core.validation import (
     check_resident,
     check_threads,
 )
+from nmf_core.vanishing import warn_of_nothing
 
 
 class Transformed(NamedTuple):
@@ -55,14 +57,17 @@ class Ready(NamedTuple):
     ----------
     Ht : ndarray of shape (n_features, ld)
         Factor array of its transpose.
-    gram : ndarray of shape (n_components, n_components) or None
-        ``H @ H.T``, for a quadratic loss.
+    gram : ndarray of shape (n_components, n_components)
+        ``H @ H.T``.
+    condition : float
+        How alike components are: the condition of `gram`, scaled to ones on its diagonal.
     sums : ndarray of shape (n_components,)
         The sums of its rows.
     """
 
     Ht: np.ndarray
-    gram: np.ndarray | None
+    gram: np.ndarray
+    condition: float
     sums: np.ndarray
 
 
@@ -107,8 +112,8 @@ class Components:
                 Ht[:, k + 1] = self.biases.columns
                 k += 2
             team = make_team(None)
-            quadratic = self.loss.quadratic
-            ready_for[dtype] = Ready(Ht, gram(Ht, k, team) if quadratic else None, component_sums(Ht, k, team))
+            HHt = gram(Ht, k, team)
+            ready_for[dtype] = Ready(Ht, HHt, condition(HHt), component_sums(Ht, k, team))
         return ready_for[dtype]
 
 
@@ -123,6 +128,7 @@ def transform(
     alpha_W: float = 0.0,
     l1_ratio: float = 0.0,
     alpha_scaling: str = "size",
+    floor: float | str | None = None,
     tol: float = 1e-4,
     max_iter: int = 200,
     n_threads: int | None = None,
@@ -131,7 +137,8 @@ def transform(
 
     Every row is a problem of its own, solved in one pass over X: its answer does not depend, to the last bit, on the
     rows beside it. By coordinate descent for the Frobenius loss and Kullback-Leibler, for which it is convex, by
-    multiplicative updates for others.
+    multiplicative updates for others. For the Frobenius loss of a complete X and components that are alike, which
+    coordinate descent hardly tells apart, exactly.
 
     Parameters
     ----------
@@ -148,8 +155,10 @@ def transform(
         What is missing or counts more, as in `nmf_core.factorize`.
     alpha_W, l1_ratio, alpha_scaling
         Penalty of W as in `nmf_core.factorize`.
+    floor : float, "auto" or None
+        What is added to X, as in `nmf_core.factorize`.
     tol : float
-        A row is done when its steps have fallen to `tol` of its first.
+        A row is done when its steps have fallen to `tol` of its first; to less, the more alike components are.
     max_iter : int
         Sweeps over a row at most.
     n_threads : int, optional
@@ -164,14 +173,14 @@ def transform(
     if is_dask(X):
         how = {
             "loss": loss, "missing": missing, "alpha_W": alpha_W, "l1_ratio": l1_ratio, "alpha_scaling": alpha_scaling,
-            "tol": tol, "max_iter": max_iter, "n_threads": n_threads,
+            "floor": floor, "tol": tol, "max_iter": max_iter, "n_threads": n_threads,
         }  # fmt: skip
         return _lazily(X, H, W, weights, how)
     start = time.perf_counter()
     the_loss = make_loss(check_loss(loss, LOSSES))
     components = H if isinstance(H, Components) else Components(H, the_loss)
     labels, weights = accept(X, missing, weights, columns=components.labels, hint=False)
-    X = labels.values
+    X, _ = apply_floor(labels.values, floor, the_loss, missing, weights)
     own, n_features = components.H.shape
     biases = components.biases
     k = own if biases is None else own + 2
@@ -193,7 +202,8 @@ def transform(
             upright=solver.upright(the_loss.beta), by_rows=the_loss.quadratic,
         )  # fmt: skip
         data = problem.data
-        Ht, gram_H, sums_H = components.ready(data.dtype)
+        Ht, gram_H, alike, sums_H = components.ready(data.dtype)
+        solver, tol = for_rows(solver, problem, gram_H, alike, tol)
         complete = isinstance(data, Complete)
         if W is None:
             masses = np.array([sums_H.sum()]) if complete else data.model_sums(Ht, own, team).sum(axis=1)
@@ -208,6 +218,8 @@ def transform(
             update_H=np.zeros(k, dtype=bool), team=team, start=start, gram_H=gram_H,
             sums_H=sums_H if complete else None, measure=False,
         )  # fmt: skip
+        if alpha_W or not sums_H.any():
+            warn_of_nothing(problem, outcome.W, Ht, own, alpha_W, None, team)
     found = None if biases is None else outcome.W[:, own].copy()
     return Transformed(outcome.W[:, :own].astype(X.dtype), outcome.n_iter, outcome.converged, found)
 

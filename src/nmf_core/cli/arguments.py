@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from nmf_core.io import UNITS
@@ -38,12 +39,16 @@ def loss(text: str) -> float | str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def number_or_same(text: str) -> float | str:
-    """A number, or "same"."""
-    try:
-        return text if text == "same" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor same") from None
+def number_or(word: str) -> Callable[[str], float | str]:
+    """What takes a number or this word."""
+
+    def take(text: str) -> float | str:
+        try:
+            return text if text == word else float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor {word}") from None
+
+    return take
 
 
 def separator(text: str) -> str:

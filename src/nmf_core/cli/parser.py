@@ -7,7 +7,7 @@ from typing import Any
 
 from nmf_core import __version__
 from nmf_core.cli import commands
-from nmf_core.cli.arguments import Parser, loss, n_bytes, number_or_same, ranks, separator
+from nmf_core.cli.arguments import Parser, loss, n_bytes, number_or, ranks, separator
 from nmf_core.cli.commands import DEFAULTS, PICTURES
 from nmf_core.io import DUPLICATES, LABELS, READERS, WRITABLE
 from nmf_core.losses import LOSSES
@@ -105,12 +105,14 @@ def _add_factorization(group: Any, without: Collection[str] = ()) -> None:
     option("--solver", "solver", str, "how", choices=["auto", *SOLVERS, *ALIASES])
     option("--init", "init", str, "where it starts (default: nndsvda if it can)", choices=list(STARTS))
     option("--alpha-W", "alpha_W", float, "strength of the penalty on W", metavar="A")
-    option("--alpha-H", "alpha_H", number_or_same, "strength of the penalty on H", metavar="A")
+    option("--alpha-H", "alpha_H", number_or("same"), "strength of the penalty on H", metavar="A")
     option("--l1-ratio", "l1_ratio", float, "share of l1 in the penalties, 0 to 1", metavar="R")
     option("--alpha-scaling", "alpha_scaling", str, "penalties grow with the size of X, or with the number of known "
            "entries in a row or column", choices=ALPHA_SCALINGS)  # fmt: skip
     if "biases" not in without:
         group.add_argument("--biases", action="store_true", help="model a mean and biases of rows and columns, too")
+    option("--floor", "floor", number_or("auto"), "a small number to add to X, for losses that zeros make infinite; "
+           "auto finds one (default: none)", metavar="F")  # fmt: skip
     option("--tol", "tol", float, "tolerance of the stopping rule", metavar="T")
     option("--max-iter", "max_iter", int, "iterations at most", metavar="N")
     option("--time-limit", "time_limit", float, "seconds after which no iteration starts", metavar="S")

@@ -20,8 +20,10 @@ from nmf_core.validation import (
     Matrix,
     check_chunks,
     check_data,
+    check_dense,
     check_numeric,
     check_resident,
+    is_sparse,
 )
 
 # A memory map that is smaller is read in place, like an array.
@@ -51,6 +53,8 @@ def accept(
     hint : bool
         Whether the function that was called has a parameter `missing`.
 
+    `hint` is what messages about NaN advise.
+
     Raises
     ------
     TypeError, ValueError
@@ -71,6 +75,23 @@ def accept(
     if weights is not None:
         weights = data._replace(values=weights).aligned("X", columns=columns, of="the fit").values
     return data.aligned("X", columns=columns, of="the fit"), weights
+
+
+def raised(X: Any, floor: float, missing: str | None) -> Matrix:
+    """A copy of validated X with a number added to all entries that are known; a sparse X becomes dense for it.
+
+    With missing="unstored" it stays sparse: only what it stores is known.
+    """
+    check_resident(row_blocks(X) is None, "floor")
+    if not is_sparse(X):
+        return X + X.dtype.type(floor)
+    if missing == "unstored":
+        X = X.copy()
+        X.sum_duplicates()
+        X.data += X.dtype.type(floor)
+        return X
+    check_dense(X.shape, X.dtype.itemsize)
+    return X.toarray() + X.dtype.type(floor)
 
 
 def row_blocks(X: Any, block_bytes: int | None = None) -> Any:

@@ -1,7 +1,6 @@
 """What estimators share: scikit-learn's own checks, and what stands around a fit."""
 
 import importlib.util
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -9,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from nmf_core import warning
 from nmf_core.data import is_dask, row_blocks
 from nmf_core.labels import Axis, Labelled, labelled
 
 try:
     from sklearn.base import _fit_context
     from sklearn.decomposition import _nmf as scikit_learn
-    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.exceptions import ConvergenceWarning as TheirConvergenceWarning
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils._param_validation import Interval, StrOptions, validate_params
     from sklearn.utils.validation import (
@@ -39,12 +39,18 @@ __all__ = [
     "check_is_fitted",
     "check_non_negative",
     "check_random_state",
+    "hint_at_zeros",
     "scikit_learn",
     "unchanged_by_failure",
     "validate_params",
     "validated",
     "warn_of_ignored",
+    "warn_of_limit",
 ]
+
+
+class ConvergenceWarning(warning.ConvergenceWarning, TheirConvergenceWarning):  # type: ignore[misc]
+    """An estimator has stopped before it converged."""
 
 
 def as_factors(W: Any, H: Any, data: Labelled) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -67,10 +73,16 @@ def _cast(given: Any, values: Any, dtype: np.dtype) -> np.ndarray | None:
 
 def warn_of_ignored() -> None:
     """Warn as scikit-learn does of given factors that no custom start asks for."""
-    warnings.warn(
+    warning.warn(
         "When init!='custom', provided W or H are ignored. Set  init='custom' to use them as initialization.",
         RuntimeWarning,
-        stacklevel=3,
+    )
+
+
+def warn_of_limit(max_iter: int) -> None:
+    """Warn as scikit-learn does of a limit that has been reached."""
+    warning.warn(
+        f"Maximum number of iterations {max_iter} reached. Increase it to improve convergence.", ConvergenceWarning
     )
 
 
@@ -133,6 +145,21 @@ def hint_at_missing() -> Iterator[None]:
         if "contains NaN" not in str(error):
             raise
         raise ValueError(f"{error}\nmissing='nan' takes NaN in an array for missing entries.") from None
+
+
+@contextmanager
+def hint_at_zeros() -> Iterator[None]:
+    """Let the message about zeros that a loss does not allow be scikit-learn's, and what to add after it."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("X contains zeros"):
+            raise
+        advice = str(error).partition(". ")[2]
+        raise ValueError(
+            "When beta_loss <= 0 and X contains zeros, the solver may diverge. Please add small values to X, or use a "
+            f"positive beta_loss.\n{advice}"
+        ) from None
 
 
 @contextmanager

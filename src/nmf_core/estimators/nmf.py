@@ -1,6 +1,5 @@
 """`NMF` and `non_negative_factorization`."""
 
-import warnings
 from collections.abc import Callable
 from copy import copy
 from numbers import Integral, Real
@@ -10,7 +9,6 @@ import numpy as np
 
 from nmf_core.data import is_dask, row_blocks
 from nmf_core.estimators.base import (
-    ConvergenceWarning,
     Interval,
     StrOptions,
     _fit_context,
@@ -18,12 +16,15 @@ from nmf_core.estimators.base import (
     check_is_fitted,
     check_non_negative,
     check_random_state,
+    hint_at_zeros,
     scikit_learn,
     unchanged_by_failure,
     validate_params,
     validated,
     warn_of_ignored,
+    warn_of_limit,
 )
+from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
@@ -31,6 +32,7 @@ from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
 from nmf_core.transform import transform
 from nmf_core.validation import MISSING
+from nmf_core.warning import ConvergenceWarning, held_back, warn
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {
@@ -42,6 +44,7 @@ EXTRA_PARAMETERS = {
     "callback": None,
     "transform_tol": None,
     "transform_max_iter": None,
+    "floor": None,
 }
 
 
@@ -52,6 +55,7 @@ class Solution(NamedTuple):
     H: np.ndarray
     n_iter: int
     divergence: float = np.nan
+    floor: float = 0.0
     interrupted: bool = False
 
 
@@ -118,6 +122,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         `tol`.
     transform_max_iter : int or None, default=None
         Most sweeps over a row in `transform`; None takes `max_iter`.
+    floor : float, "auto" or None, default=None
+        A small number that is added to X, in `fit` and in `transform`, for a `beta_loss` that zeros make infinite (0 or
+        less); "auto" finds one if it is needed. See :func:`nmf_core.factorize`.
 
     Attributes
     ----------
@@ -129,6 +136,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         ``sqrt(2 * divergence)`` of X and W H: for the Frobenius loss the norm of ``X - W @ H``.
     n_iter_ : int
         Iterations done.
+    floor_ : float
+        What has been added to X; only with a `floor`.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -161,6 +170,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         "callback": [callable, None],
         "transform_tol": [Interval(Real, 0, None, closed="left"), None],
         "transform_max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "floor": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), None],
     }
     _n_components: Any  # set by scikit-learn's checks
 
@@ -187,6 +197,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         callback: Callable[[Any], Any] | None = None,
         transform_tol: float | None = None,
         transform_max_iter: int | None = None,
+        floor: float | str | None = None,
     ) -> None:
         super().__init__(
             n_components=n_components,
@@ -210,6 +221,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         self.callback = callback
         self.transform_tol = transform_tol
         self.transform_max_iter = transform_max_iter
+        self.floor = floor
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -276,6 +288,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             self.n_components_ = solution.H.shape[0]
             self.components_ = solution.H
             self.n_iter_ = solution.n_iter
+            self.__dict__.pop("floor_", None)
+            if self.floor is not None:
+                self.floor_ = solution.floor
         if solution.interrupted:
             raise KeyboardInterrupt
         return solution.W
@@ -304,6 +319,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             subject = X if update_H else np.zeros((1, X.shape[1]), dtype=X.dtype)
             W, _ = self._check_w_h(subject, W, np.ones_like(H) if is_zero else H, update_H)
             if is_zero:
+                warn("All components are zero, and so is W.")
                 return Solution(np.zeros((X.shape[0], H.shape[0]), dtype=X.dtype), H.copy(), 1)
         else:
             if W is not None or H is not None:
@@ -311,14 +327,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             W = H = None
             if self._n_components == "auto":
                 self._n_components = X.shape[1]
-        solution, converged = self._fit(X, W, H) if update_H else self._project(X, H)
-        if self.tol > 0 and not converged and solution.n_iter >= self.max_iter:
-            warnings.warn(
-                f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return solution
+        with hint_at_zeros():
+            return self._fit(X, W, H) if update_H else self._project(X, H)
 
     def _check_params(self, X: Any) -> "NMF":
         """Check what scikit-learn checks, which knows two solvers only."""
@@ -331,15 +341,30 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             )
         return self
 
-    def _fit(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> tuple[Solution, bool]:
-        """Find both factors; also return whether they converged."""
-        result = factorize(
+    def _fit(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> Solution:
+        """Find both factors."""
+        with held_back() as doubts:
+            result = self._factorize(X, W, H)
+        for doubt in doubts:
+            if not isinstance(doubt, ConvergenceWarning):
+                warn(str(doubt), type(doubt))
+        if result.stop_reason == "max_iter" and self.tol > 0:
+            warn_of_limit(self.max_iter)
+        if self.verbose and result.converged:
+            print("Converged at iteration", result.n_iter)
+        interrupted = result.stop_reason == "interrupted"
+        floor = result.parameters["floor"]
+        return Solution(result.W, result.H, result.n_iter, result.divergence, floor, interrupted)
+
+    def _factorize(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> Factorization:
+        return factorize(
             X,
             int(self._n_components),
             loss=float(self._beta_loss),
             solver=self.solver,
             missing=self.missing,
             alpha_scaling=self.alpha_scaling,
+            floor=self.floor,
             init=self.init,
             W=W,
             H=H,
@@ -356,26 +381,27 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             progress=self.progress,
             shuffle=self.shuffle,
         )
-        if self.verbose and result.converged:
-            print("Converged at iteration", result.n_iter)
-        interrupted = result.stop_reason == "interrupted"
-        return Solution(result.W, result.H, result.n_iter, result.divergence, interrupted), result.converged
 
-    def _project(self, X: Any, H: np.ndarray) -> tuple[Solution, bool]:
-        """Find W for the given H, each row on its own; also return whether all rows converged."""
+    def _project(self, X: Any, H: np.ndarray) -> Solution:
+        """Find W for the given H, each row on its own."""
+        tol = self.tol if self.transform_tol is None else self.transform_tol
+        max_iter = self.transform_max_iter or self.max_iter
         found = transform(
             X,
             H,
             loss=float(self._beta_loss),
             missing=self.missing,
             alpha_scaling=self.alpha_scaling,
+            floor=None if self.floor is None else getattr(self, "floor_", self.floor),
             alpha_W=self.alpha_W,
             l1_ratio=self.l1_ratio,
-            tol=self.tol if self.transform_tol is None else self.transform_tol,
-            max_iter=self.transform_max_iter or self.max_iter,
+            tol=tol,
+            max_iter=max_iter,
             n_threads=self.n_threads,
         )
-        return Solution(found.W, H.copy(), found.n_iter), found.converged
+        if not found.converged and tol > 0:
+            warn_of_limit(max_iter)
+        return Solution(found.W, H.copy(), found.n_iter)
 
 
 @validate_params(  # type: ignore[untyped-decorator]
@@ -413,6 +439,7 @@ def non_negative_factorization(
     callback: Callable[[Any], Any] | None = None,
     transform_tol: float | None = None,
     transform_max_iter: int | None = None,
+    floor: float | str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Factorise X, a drop-in for :func:`sklearn.decomposition.non_negative_factorization`.
 

@@ -4,7 +4,6 @@ import difflib
 import math
 import numbers
 import os
-import warnings
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from nmf_core.validation.matrices import (
     check_weighted,
     is_sparse,
 )
+from nmf_core.warning import warn
 
 LARGEST_BETA = 10  # of a beta-divergence: higher powers overflow
 _COMPARED = 100_000  # labels of which the one that is most like an unknown one is told
@@ -74,11 +74,9 @@ def check_biases(biases: bool, solver: str, loss: Any, all_of_H: bool) -> None:
 def check_enough(most: int, k: int) -> None:
     """Warn if every row, or every column, has fewer known entries than components to find from them."""
     if most < k:
-        warnings.warn(
+        warn(
             f"n_components={k}, but no row or no column has more than {most} known entries: what is missing is hardly "
-            f"determined. Use fewer components, or alpha_W and alpha_H.",
-            UserWarning,
-            stacklevel=4,
+            f"determined. Use fewer components, or alpha_W and alpha_H."
         )
 
 
@@ -194,6 +192,24 @@ def check_penalties(alpha_W: Any, alpha_H: Any, l1_ratio: Any, shape: tuple[int,
     check_number(l1_ratio, "l1_ratio", high=1.0)
 
 
+def check_floor(floor: Any) -> float | str:
+    """A number to be added to X, zero for None, or "auto"."""
+    if floor is None:
+        return 0.0
+    return check_choice(floor, "floor", ["auto"]) if isinstance(floor, str) else check_number(floor, "floor")
+
+
+def check_balance(alpha_W: float, alpha_H: float | str) -> None:
+    """Warn if a penalty on one of two factors that are both found is in vain, since scale moves to the other one."""
+    if isinstance(alpha_H, str) or bool(alpha_W) == bool(alpha_H):
+        return
+    given, other, small, large = ("alpha_W", "alpha_H", "W", "H") if alpha_W else ("alpha_H", "alpha_W", "H", "W")
+    warn(
+        f"{given}={alpha_W or alpha_H:g} without {other} comes to nothing: {small} shrinks and {large} grows instead, "
+        f"without end. Give {other}, too."
+    )
+
+
 def check_threads(n_threads: Any) -> int | None:
     """None, or a number of threads from 1 to 1024."""
     if n_threads is None:
@@ -282,6 +298,17 @@ def check_room(shape: tuple[int, int], itemsize: int, hint: str) -> None:
         raise ValueError(
             f"zeros of a sparse X of {shape[0]} x {shape[1]} are known entries, too: to hold all of them would take "
             f"{wanted / 2**30:.0f} GiB of this machine's {memory / 2**30:.0f} GiB of memory. {hint}"
+        )
+
+
+def check_dense(shape: tuple[int, int], itemsize: int) -> None:
+    """Whether a sparse X, whose zeros get a floor, fits into half of the memory of this machine as an array."""
+    wanted, memory = shape[0] * shape[1] * itemsize, _physical_memory()
+    if wanted > memory / 2:
+        raise ValueError(
+            f"floor makes an array of a sparse X of {shape[0]} x {shape[1]}, which would take {wanted / 2**30:.0f} GiB "
+            f"of this machine's {memory / 2**30:.0f} GiB of memory. missing='unstored' takes zeros that are not stored "
+            f"for unknown; a loss with beta > 0 does with zeros."
         )
 
 

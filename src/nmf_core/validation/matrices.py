@@ -160,7 +160,8 @@ def _check_values(
     value = "" if what == "NaN" else f" ({X[row, column]:g})" if what.startswith("a neg") else ""
     advice = ""
     if what == "NaN" and hint:
-        advice = " missing='nan' takes NaN for missing entries." if not is_sparse(X) else " Leave out what is missing."
+        unstored = " Leave out what is missing, with missing='unstored'."
+        advice = unstored if is_sparse(X) else " missing='nan' takes NaN for missing entries."
     raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{advice}")
 
 
@@ -214,12 +215,12 @@ def _without_weightless(X: Any, weights: Matrix) -> Any:
     return X if counts.all() else np.where(counts, X, np.zeros((), dtype=np.asarray(X).dtype))
 
 
-def check_zeros(data: Any, beta: float) -> None:
+def check_zeros(data: Any, beta: float, advice: str = "") -> None:
     """A beta-divergence with beta <= 0 is infinite where X is zero: `data`, a container, is asked for it."""
     if beta <= 0 and data.has_zeros():
         raise ValueError(
-            "When beta_loss <= 0 and X contains zeros, the solver may diverge. "
-            "Please add small values to X, or use a positive beta_loss."
+            f"X contains zeros, where a divergence with beta <= 0, such as Itakura-Saito, is infinite. "
+            f"Add a small value to X, such as {data.small():g}.{advice}"
         )
 
 
