@@ -130,7 +130,8 @@ class SmallViolation(Rule):
         self.tol = check_number(tol, "tol")
 
     def done(self, state: State) -> bool:
-        return state.violation <= min(self.tol, max(self.tol / 20, 5 * self.tol**0.5 * state.residual))
+        violation = state.violation
+        return violation <= self.tol and violation <= max(self.tol / 20, 5 * self.tol**0.5 * state.residual)
 
 
 class SmallChange(Rule):

@@ -28,7 +28,10 @@ _BLOCK = 1 << 20  # numbers of the matrices that are factorized together
 
 def condition(gram: np.ndarray) -> float:
     """The condition of a Gram matrix (k, k) in the scale in which its diagonal is one; zero components do not count."""
-    unit, _ = unit_diagonal(gram.astype(np.float64), np.arange(len(gram)))
+    sizes = np.sqrt(gram.diagonal(), dtype=np.float64)
+    scale = np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    unit = gram * scale * scale[:, np.newaxis]
+    np.fill_diagonal(unit, 1)
     values = np.linalg.eigvalsh(unit)
     return float(values[-1] / values[0]) if values[0] > 0 else np.inf
 

@@ -201,6 +201,8 @@ class Fit(ABC):
         How acceleration sets in.
     size_power : int
         Of the class: sizes of components are sums of squares (1) or squared sums (2).
+    limits : pair of float
+        What sizes of W are divided by to compare them with those of H, and by what factor they may differ.
     movable : ndarray of int32
         Components whose scale may move between W and H: those that are updated in both, if there is no penalty.
     """
@@ -226,9 +228,12 @@ class Fit(ABC):
         self.report = np.zeros(_core.REPORT_SIZE)
         self.momentum: Momentum | None = None
         self.sweeps = dict.fromkeys(self.sides, min(method.sweeps, MOST_SWEEPS))
-        self.movable = W.order if len(W.order) == len(Ht.order) == k else np.intersect1d(W.order, Ht.order)
+        self.movable = Ht.order
         if any(side.penalty.l1 or side.penalty.l2 for side in self.sides):
             self.movable = self.movable[:0]
+        elif len(W.order) < k:
+            self.movable = np.intersect1d(W.order, Ht.order)
+        self.limits = (len(W.F) / len(Ht.F)) ** self.size_power, 2.0 ** (2 * IMBALANCE)
         self.iteration = 0
         self.seconds = 0.0
         self.divergence = math.nan
@@ -317,20 +322,21 @@ class Fit(ABC):
         return self.objectives[-1] < math.inf and self.violations[-1] < math.inf
 
     def unbalanced(self, side: Side, sizes: np.ndarray) -> bool:
-        """Balance the components if those of the other factor, of these squared sizes, are much larger or smaller.
+        """Balance the components before H is improved, if squared sizes (k,) of W are much larger or smaller than its.
 
-        Whatever has been computed from the factors is outdated if they were.
+        Whatever has been computed from the factors is outdated if they were. Of W nothing is to be feared: what H has
+        become too large for is small.
         """
-        partner = self.other if side is self.blocked else self.blocked
-        share = (len(partner.F) / len(side.F)) ** self.size_power
-        limit = 2.0 ** (2 * IMBALANCE)
-        return _core.unbalanced(sizes, partner.partner_sizes, share, limit, self.movable) and self.balance()
+        W, Ht = self.sides
+        return side is Ht and _core.unbalanced(sizes, W.partner_sizes, *self.limits, self.movable) and self.balance()
 
     def balance(self) -> bool:
         """Move scale between the halves of components of which one is much larger than the other; whether some were.
 
         By powers of two, so that W @ H stays what it is.
         """
+        if len(self.movable) == 0:
+            return False
         with np.errstate(divide="ignore", invalid="ignore"):
             W, Ht = (np.log2(component_sums(side.F, self.k, self.team) / len(side.F)) for side in self.sides)
             shift = np.rint((Ht - W) / 2)
@@ -446,13 +452,14 @@ class Fit(ABC):
 
     def record(self, extrapolated: bool) -> None:
         """Write down where the fit stands; `extrapolated` says whether H has been."""
-        divergence, violation = (math.inf if math.isnan(value) else value for value in self.measure(extrapolated))
-        self.divergence = max(0.0, divergence)  # that of an exact fit may come out below zero by rounding
+        divergence, violation = self.measure(extrapolated)
+        # that of an exact fit may come out below zero by rounding; NaN is neither
+        self.divergence = divergence if divergence > 0 else 0.0 if divergence <= 0 else math.inf
         self.iteration += 1
         self.seconds = time.perf_counter() - self.start
         self.times.append(self.seconds)
         self.objectives.append(self.divergence + self.problem.penalties(*self.current))
-        self.violations.append(violation)
+        self.violations.append(violation if violation >= 0 else math.inf)
 
 
 class AlternatingFit(Fit):
