@@ -21,11 +21,13 @@ LAYERS = [
         "transform",
         "divergence",
         "least_squares",
+        "floor",
         "optimality",
         "minibatch",
         "online",
         "progress",
         "start",
+        "vanishing",
         "variants",
     },
     {"solvers"},
@@ -33,13 +35,14 @@ LAYERS = [
     {"problem"},
     {"data"},
     {"losses", "penalties"},
-    {"validation", "threads", "files"},
+    {"validation", "labels", "threads", "files", "warning"},
     {"_core"},
 ]
 
 # Who else may raise what is wrong with a user's input: in all other places it is too late or too early.
 RAISES = {
     "validation": "the one place for it",
+    "labels": "what cannot be brought into order, or has no numbers",
     "factorization.load": "says which file is not one of ours",
     "io": "what is wrong with a file shows where it is read",
     "cli": "says which options and files do not go together",

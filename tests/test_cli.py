@@ -15,6 +15,8 @@ import scipy.sparse as sp
 
 import nmf_core
 from nmf_core.cli import commands, main
+from nmf_core.cli.parser import make_parser
+from nmf_core.cli.wording import in_options
 from nmf_core.comparison import compare_solvers
 from nmf_core.io import read_matrix, read_triplets
 from nmf_core.model_selection import RankSelection, cross_validate_rank
@@ -61,21 +63,23 @@ def run(line):
 
 
 def failing(capsys, *arguments):
-    """The one line that a command prints when its input is bad."""
+    """The one line that a command prints when its input is bad, after what it says of text that it reads."""
     before = names()
     assert main([str(argument) for argument in arguments]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("nmf-core: error: ")
-    assert printed.err.count("\n") == 1
+    *said, error = printed.err.splitlines()
+    assert error.startswith("nmf-core: error: ")
+    assert not any(line.startswith("nmf-core: error: ") for line in said)
     assert names() == before
-    return printed.err
+    return error
 
 
 def test_fit_writes_a_model_with_labels(table, capsys):
     assert main(["fit", "table.csv", "-k", "3", "--seed", "0"]) == 0
     printed = capsys.readouterr()
-    assert printed.err == ""
+    taken = "first line taken for labels of columns, first column taken for labels of rows"
+    assert printed.err == f"nmf-core: table.csv: 12 rows x 7 columns; {taken}\n"
     assert "relative error" in printed.out
     assert "table.nmf.npz" in printed.out
     f = nmf_core.load("table.nmf.npz")
@@ -171,7 +175,7 @@ def test_loss_by_name_or_number(table, X, loss, capsys):
 
 @pytest.mark.slow
 def test_loss_is_in_the_json_and_on_the_page(table):
-    done = command("fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--json", "--report", "page.html")
+    done = command("fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--json", "--report", "page.html", "-q")
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)
     assert said["loss"] == "kullback-leibler"
@@ -186,18 +190,18 @@ def test_losses_that_do_not_fit_are_one_line(table, capsys):
     table.iloc[2, 3] = 0.0
     table.to_csv("zeros.csv")
     zeros = failing(capsys, "fit", "zeros.csv", "-k", 2, "--loss", "itakura-saito")
-    assert "When beta_loss <= 0 and X contains zeros" in zeros
+    assert "X contains zeros" in zeros
+    assert "beta_loss" not in zeros
     assert "loss" in failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "nan")
     mismatch = failing(capsys, "fit", "table.csv", "-k", 2, "--loss", "kullback-leibler", "--solver", "hals")
-    assert "'hals'" in mismatch
-    assert "'kullback-leibler'" in mismatch
+    assert "--solver hals does not minimise --loss kullback-leibler; 'auto'" in mismatch
     assert main(["fit", "table.csv", "-k", "2", "--loss", "itakura-saito", "-q"]) == 0
     assert "contains zeros" in failing(capsys, "transform", "table.nmf.npz", "zeros.csv")
 
 
 @pytest.mark.slow
 def test_json_is_all_that_is_printed(table):
-    done = command("fit", "table.csv", "-k", 2, "--json", "--report", "page.html")
+    done = command("fit", "table.csv", "-k", 2, "--json", "--report", "page.html", "-q")
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)
     assert said["n_components"] == 2
@@ -236,7 +240,7 @@ def test_a_reader_that_leaves_is_no_reason_for_a_traceback(table):
     line = [sys.executable, "-m", "nmf_core.cli", "fit", "table.csv", "-k", "2"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
-        assert process.stderr.read() == b""
+        assert b"Traceback" not in process.stderr.read()
         assert process.wait(120) == 1
     assert "table.nmf.npz" in names()
 
@@ -249,12 +253,12 @@ def test_interrupt_keeps_the_factors_so_far(table, monkeypatch, capsys):
     monkeypatch.setattr(commands, "factorize", functools.partial(nmf_core.factorize, callback=interrupt))
     assert run("fit table.csv -k 2 --tol 0") == 0
     printed = capsys.readouterr()
-    assert printed.err.startswith("nmf-core: interrupted after ")
+    assert "\nnmf-core: interrupted after " in printed.err
     assert nmf_core.load("table.nmf.npz").stop_reason == "interrupted"
 
 
 def test_interrupt_with_nothing_to_keep(table, monkeypatch, capsys):
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(commands, "read_matrix", interrupted)
@@ -472,8 +476,8 @@ def test_formats_and_dtype_of_triplets(ratings, model):
 def test_empty_cells_are_missing_if_asked(table, capsys):
     table.iloc[2, 3] = table.iloc[4, 0] = np.nan
     table.to_csv("holes.csv")
-    assert "missing='nan' takes NaN for missing" in failing(capsys, "fit", "holes.csv", "-k", 2)
-    assert "missing='unstored' is for sparse" in failing(capsys, "fit", "holes.csv", "-k", 2, "--missing", "unstored")
+    assert "--missing nan takes NaN for missing" in failing(capsys, "fit", "holes.csv", "-k", 2)
+    assert "--missing unstored is for sparse" in failing(capsys, "fit", "holes.csv", "-k", 2, "--missing", "unstored")
     assert run("fit holes.csv -k 2 --missing nan --seed 0 -q") == 0
     f = nmf_core.load("holes.nmf.npz")
     # arrays of data frames are stored by rows or by columns, depending on the version of pandas
@@ -543,8 +547,9 @@ def test_warnings_are_one_line(X):
     np.save("x.npy", X)
     done = command("fit", "x.npy", "-k", 5, "--missing", "nan", "--max-iter", 2)
     assert done.returncode == 0
-    assert done.stderr.startswith("nmf-core: warning: n_components=5, but no row")
-    assert done.stderr.count("\n") == 1
+    few, unfinished = done.stderr.splitlines()
+    assert few.startswith("nmf-core: warning: --components 5, but no row")
+    assert unfinished.startswith("nmf-core: warning: The fit has stopped at --max-iter 2")
     assert command("fit", "x.npy", "-k", 5, "--missing", "nan", "--max-iter", 2, "-q").stderr == ""
 
 
@@ -556,7 +561,8 @@ def test_rank_prints_the_table_and_both_choices(ratings, capsys):
     line = ["rank", "ratings.csv", *KNOWN, "--ranks", "1-3", "--folds", "3", *options]
     assert main([*line, "--jobs", "2"]) == 0
     printed = capsys.readouterr()
-    assert printed.err == ""
+    assert printed.err.startswith("nmf-core: ratings.csv: ")
+    assert printed.err.count("\n") == 1
     X = read_triplets("ratings.csv", ("user", "item", "rating")).X
     same = {"alpha_W": 0.05, "alpha_scaling": "observed", "missing": "unstored", "max_iter": 30}
     expected = cross_validate_rank(X, [1, 2, 3], n_folds=3, random_state=0, **same)
@@ -613,9 +619,9 @@ def test_bad_arguments_of_rank(X, capsys):
     np.save("x.npy", X)
     assert "must end in one of .png" in failing(capsys, "rank", "x.npy", "--plot", "x.jpg")
     assert "No such folder" in failing(capsys, "rank", "x.npy", "--plot", "nowhere/x.png")
-    assert "n_folds" in failing(capsys, "rank", "x.npy", "--folds", 1)
+    assert "--folds must" in failing(capsys, "rank", "x.npy", "--folds", 1)
     assert "too few for 9 folds" in failing(capsys, "rank", "x.npy", "--folds", 9, "--method", "bi-cv")
-    assert "n_jobs" in failing(capsys, "rank", "x.npy", "--jobs", 0)
+    assert "--jobs must" in failing(capsys, "rank", "x.npy", "--jobs", 0)
     assert "biases" in failing(capsys, "rank", "x.npy", "--method", "bi-cv", "--biases")
     assert "sparse" in failing(capsys, "rank", "x.npy", "--missing", "unstored")
     assert "No such file" in failing(capsys, "rank", "nothing.npy")
@@ -654,7 +660,7 @@ def test_bad_arguments_of_compare(X, capsys):
     assert "does not minimise" in failing(
         capsys, "compare", "x.npy", "-k", 2, "--solvers", "pg", "--loss", "itakura-saito"
     )
-    assert "time_limit" in failing(capsys, "compare", "x.npy", "-k", 2, "--time-limit", "-1")
+    assert "--time-limit must" in failing(capsys, "compare", "x.npy", "-k", 2, "--time-limit", "-1")
     assert "No such file" in failing(capsys, "compare", "nothing.npy", "-k", 2)
 
 
@@ -707,7 +713,7 @@ def test_recommend_without_what_is_excluded(ratings, model, capsys):
 
     wide[:] = 1.0
     wide.to_csv("all.csv")
-    assert run("recommend ratings.nmf.npz 007 --exclude all.csv --labels both") == 0
+    assert run("recommend ratings.nmf.npz 007 --exclude all.csv --labels both -q") == 0
     assert capsys.readouterr() == ("", "")
 
 
@@ -741,3 +747,135 @@ def test_bad_arguments_of_recommend(ratings, model, X, capsys):
     swapped = ("--triplets", "item", "user", "rating")
     wrong = failing(capsys, *recommend, "007", "--exclude", "ratings.csv", *swapped)
     assert "ratings.csv has no row that the model knows; its first is 'film" in wrong
+
+
+# --- what is not there, and how text is written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("fit x.csv -k 2 --loss kl", "nmf-core fit: error: argument --loss: {}'kl'; did you mean 'kullback-leibler'?"),
+        ("fit x.csv -k 2 --loss is", "nmf-core fit: error: argument --loss: {}'is'; did you mean 'itakura-saito'?"),
+        ("fit x.csv -k 2 --loss Euclidean", "argument --loss: {}'Euclidean'; did you mean 'frobenius'?"),
+        ("fit x.csv -k 2 --loss huber", "argument --loss: {}'huber'."),
+        ("fit x.csv -k 2 --solver cd2", "argument --solver: {}'cd2'; did you mean 'cd'?"),
+        ("compare x.csv -k 2 --solvers hals newtons", "argument --solvers: {}'newtons'; did you mean 'newton'?"),
+        ("fit x.csv -k 2 --init nndsvdb", "argument --init: {}'nndsvdb'; did you mean 'nndsvd"),
+        ("rank x.csv --method bicv", "nmf-core rank: error: argument --method: {}'bicv'; did you mean 'bi-cv'?"),
+        ("transform m.npz x.csv --labels row", "argument --labels: {}'row'; did you mean 'rows'?"),
+        ("fit x.csv -k 2 --alpha-H all", "argument --alpha-H: 'all' is neither a number nor same"),
+        ("fit x.csv -k 2 --separator ::", "argument --separator: '::' is neither one character nor tab or blank"),
+        ("fti x.csv", "nmf-core: error: the command must be one of {}'fti'; did you mean 'fit'?"),
+        ("", "nmf-core: error: the following arguments are required"),
+    ],
+)
+def test_wrong_usage_is_one_line_with_the_nearest_name(arguments, error, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(arguments)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    start, _, end = error.partition("{}")
+    assert start in said
+    assert end in said
+
+
+TEXT = "# tool\nid;a;b;c\ns0;1,5;2;3,25\ns1;4;5,5;6\n# note\ns0;7;8;9\n"
+WRITTEN = ["--separator", ";", "--decimal", ",", "--encoding", "utf-16", "--comment", "#"]
+
+
+@pytest.fixture
+def spreadsheet():
+    Path("x.csv").write_text(TEXT, encoding="utf-16")
+    return np.array([[1.5, 2, 3.25], [4, 5.5, 6], [7, 8, 9]])
+
+
+def test_how_text_is_written_can_be_said(spreadsheet, capsys):
+    more = ["--labels", "both", "--duplicates", "sum", "--transpose", "--seed", "0"]
+    assert main(["fit", "x.csv", "-k", "1", *WRITTEN, *more]) == 0
+    f = nmf_core.load("x.nmf.npz")
+    assert (f.row_labels, f.column_labels) == (("a", "b", "c"), ("s0", "s1"))
+    X = np.array([spreadsheet[0] + spreadsheet[2], spreadsheet[1]]).T
+    np.testing.assert_allclose(f.W @ f.H, X, rtol=0.3)
+    capsys.readouterr()
+    assert main(["transform", "x.nmf.npz", "x.csv", *WRITTEN, *more[:-2], "-o", "w.npy", "-q"]) == 0
+    np.testing.assert_allclose(np.load("w.npy"), f.transform(X), rtol=1e-9)
+    assert main(["rank", "x.csv", *WRITTEN, "--ranks", "1", "--folds", "2", "-q"]) == 0
+    assert main(["compare", "x.csv", "-k", "1", *WRITTEN, *more[:-2], "--solvers", "hals", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["recommend", "x.nmf.npz", "a", "--exclude", "x.csv", *WRITTEN, *more[:-2], "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_doubts_are_told_even_if_quiet(capsys):
+    Path("x.csv").write_text("400,410,420,430\n.6,.3,.4,.1\n.8,.9,.6,.7\n.5,.9,.8,.1\n")
+    assert run("fit x.csv -k 1 -q") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("nmf-core: warning: x.csv: 4 rows x 4 columns; no labels of columns, no labels of rows; ")
+    assert said.endswith("may be labels: --labels columns reads them as labels, --labels none as data\n")
+    assert run("fit x.csv -k 1 -q --labels columns") == 0
+    assert capsys.readouterr().err == ""
+    assert nmf_core.load("x.nmf.npz").column_labels == ("400", "410", "420", "430")
+
+
+def test_labels_that_occur_twice(capsys):
+    Path("x.csv").write_text("gene,a,b,c\nG,1,2,3\nG,3,4,1\nH,5,6,2\n")
+    assert run("fit x.csv -k 1 -q") == 0
+    said = capsys.readouterr().err
+    assert "warning: x.csv: row label 'G' occurs twice, at rows 0 and 1 (counted from 0), and is kept so; " in said
+    assert "--duplicates sum makes one row of both" in said
+    assert nmf_core.load("x.nmf.npz").row_labels == ("G", "G", "H")
+    assert "labelled 'G'" in failing(capsys, "recommend", "x.nmf.npz", "G")
+    assert run("recommend x.nmf.npz H -n 1") == 0
+    capsys.readouterr()
+    assert "row label 'G' occurs twice" in failing(capsys, "fit", "x.csv", "-k", 1, "--duplicates", "error")
+    assert run("fit x.csv -k 1 --transpose -q") == 0
+    Path("y.csv").write_text("gene,G,H\na,1,2\nb,3,4\n")
+    assert "labelled 'G'" in failing(capsys, "transform", "x.nmf.npz", "y.csv")
+
+
+@pytest.mark.parametrize("duplicates", ["first", "last", "mean", "sum"])
+def test_triplets_that_occur_twice(ratings, capsys, duplicates):
+    pd.concat([ratings, ratings.iloc[[4]]]).to_csv("ratings.csv", index=False)
+    assert "or --duplicates last does" in failing(capsys, "fit", "ratings.csv", *KNOWN, "-k", 2)
+    assert main(["fit", "ratings.csv", *KNOWN, "-k", "2", "--alpha-W", ".01", "-q", "--duplicates", duplicates]) == 0
+
+
+def test_standard_input(spreadsheet):
+    done = command("fit", "-", "-k", 1, "--comment", "#", input=TEXT)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[0].startswith(
+        "nmf-core: standard input: 3 rows x 3 columns; separated by semicolons"
+    )
+    np.testing.assert_allclose(nmf_core.load("stdin.nmf.npz").H.sum(), 1, atol=20)
+    done = command("transform", "stdin.nmf.npz", "-", "--comment", "#", "-q", input=TEXT)
+    assert (done.returncode, done.stderr.count("occurs twice")) == (0, 1)
+    assert read_matrix("stdin.W.csv", duplicates="keep").row_labels == ("s0", "s1", "s0")
+
+
+def test_transposed_files_are_read_whole(X, capsys):
+    np.save("x.npy", X)
+    assert run("fit x.npy -k 2 --transpose -q") == 0
+    assert nmf_core.load("x.nmf.npz").W.shape == (7, 2)
+    said = failing(capsys, "fit", "x.npy", "-k", 2, "--transpose", "--memory-limit", "1MB", "-o", "y.npz")
+    assert "x.npy: --transpose needs X in memory" in said
+    assert "x.npy: separator, decimal, " in failing(capsys, "fit", "x.npy", "-k", 2, "--comment", "#", "-o", "y.npz")
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "said"),
+    [
+        ("fit x -k 2", "NaN. missing='nan' takes it for missing.", "NaN. --missing nan takes it for missing."),
+        ("rank x", "n_components=5, but. Use alpha_W, n_folds=3.", "--ranks 5, but. Use --alpha-W, --folds 3."),
+        ("compare x -k 2", "solver='pg' needs X; tol must be", "--solvers pg needs X; --tol must be"),
+        ("fit x -k 2", "text; separator=';' or comment='#' or transpose=True",
+         "text; --separator ';' or --comment '#' or --transpose"),
+        ("fit x -k 2", "max_iter.csv: column tol: n_components", "max_iter.csv: column tol: --components"),
+        ("transform m x", "X is zero. Use alpha_W=0.1.", "X is zero."),
+        ("transform m x", "alpha_W is; n_threads must be 2; update_H=False helps", "alpha_W is; --threads must be 2"),
+        ("recommend m x", "There is no row 'missing=3'", "There is no row 'missing=3'"),
+    ],
+)  # fmt: skip
+def test_messages_name_options(line, message, said):
+    assert in_options(message, make_parser().parse_args(line.split())) == said

@@ -140,6 +140,7 @@ def test_updates_that_look_at_stored_entries_more_often_than_at_the_model(client
     close(fit(dask_of(A, (200, 170, 130)), **options), fit(A, **options))
 
 
+@pytest.mark.filterwarnings("ignore:.* comes to nothing")
 @pytest.mark.parametrize(
     "loss",
     [

@@ -330,9 +330,13 @@ def test_transform_of_a_row_depends_on_that_row_alone(parameters, container):
 
 def test_all_zero_components_transform_to_zero():
     X = counts()
-    for model in (NMF(3, alpha_W=10.0, l1_ratio=1.0).fit(X), NMF(3).fit(0 * X)):
+    with pytest.warns(UserWarning, match="all zero"):
+        strong = NMF(3, alpha_W=10.0, l1_ratio=1.0).fit(X)
+    for model in (strong, NMF(3).fit(0 * X)):
         assert not model.components_.any()
-        np.testing.assert_array_equal(model.transform(X), np.zeros((30, 3)))
+        with pytest.warns(UserWarning, match="All components are zero"):
+            W = model.transform(X)
+        np.testing.assert_array_equal(W, np.zeros((30, 3)))
     with pytest.raises(ValueError, match="wrong second dimension"):
         non_negative_factorization(X, H=np.zeros((3, 4)), update_H=False)
 

@@ -55,6 +55,7 @@ CHANGES = {
         {"X": HOLES, "missing": "nan", "alpha_W": 0.1, "alpha_scaling": "observed"},
     ),
     "biases": ({}, {"biases": True}),
+    "floor": ({}, {"floor": 0.1}),
     "tol": ({}, {"tol": 1e-1}),
     "stop": ({}, {"stop": MaxIter(3)}),
     "max_iter": ({}, {"max_iter": 7}),
@@ -354,6 +355,7 @@ def test_with_all_of_h_fixed_any_number_of_sweeps_may_be_allowed():
     assert factorize(X[:9], 2, H=np.ones((2, 2)), update_H=False, max_iter=10**30).n_iter == 1
 
 
+@pytest.mark.filterwarnings("ignore:.* comes to nothing")
 @pytest.mark.parametrize("fixed", [[0], [1, 2]], ids=str)
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("acceleration", [False, True])

@@ -1,7 +1,9 @@
 """Reading matrices with their labels, and writing files whole or not at all."""
 
+import functools
 import gzip
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -135,6 +137,7 @@ def test_one_of_several_arrays(tmp_path):
 BAD_TEXT = {
     "": "it is empty",
     "\n \n": "it is empty",
+    ",,\n,,\n": "it is empty",
     "a,b\n": "labels of columns, but no rows",
     "a,b\n1,2\n3,x\n": "row 1, column b: 'x' is not a number",
     "name,a\nr1,1\nr2,1;5\n": "row r2, column a: '1;5' is not a number",
@@ -144,7 +147,7 @@ BAD_TEXT = {
     "a,b,\n1,2,\n": "column 2 .* has an empty label",
     "a,b\n1,2\n3,4,5\n": "Expected 2 fields in line 3, saw 3",
     "a,b\n1,2,3,4\n": "2 labels for 4 columns",
-    "a;b\n1;2\n": "only labels; are cells separated by ','",
+    "a:b\n1:2\n": "only labels; are cells separated by ','",
     '"a,b\n1,2\n': "unexpected end of data",
 }
 
@@ -190,6 +193,195 @@ def test_bad_arrays(tmp_path, name, arrays):
     np.savez(tmp_path / name, **arrays)
     with pytest.raises(ValueError, match=r"x\.npz: "):
         read_matrix(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", ["6 4 6.47E-", "6 4 6.47E\x001\n"])
+def test_half_a_number_in_matrix_market(tmp_path, content):
+    """SciPy's reader of version 1.17 ends the process when a file ends in the middle of a number."""
+    path = tmp_path / "x.mtx"
+    path.write_text(f"%%MatrixMarket matrix coordinate real general\n6 4 2\n1 1 .5\n{content}")
+    if "\0" in content:
+        with pytest.raises(ValueError, match=r"x\.mtx: it holds NUL"):
+            read_matrix(path)
+    else:
+        assert read_matrix(path).X.nnz == 2
+
+
+def mutated(whole, rng):
+    """The bytes with some of them changed, left out or put in."""
+    some = bytearray(whole)
+    kind = rng.integers(3)
+    for place in sorted(rng.integers(len(whole), size=rng.integers(1, 4)), reverse=True):
+        if kind == 0:
+            some[place] ^= 1 << rng.integers(8)
+        elif kind == 1:
+            del some[place : place + rng.integers(1, 9)]
+        else:
+            some[place:place] = rng.bytes(rng.integers(1, 9))
+    return bytes(some)
+
+
+MUTATED = {
+    "x.npy": save_npy,
+    "x.npz": save_labelled,
+    "s.npz": save_sparse,
+    "x.mtx": save_mtx,
+    "x.mtx.gz": save_mtx,
+    "x.csv": FRAME.to_csv,
+    "u.csv": lambda path: FRAME.to_csv(path, encoding="utf-16", sep=";", decimal=","),
+    "x.tsv.gz": lambda path: FRAME.to_csv(path, sep="\t"),
+    "x.parquet": FRAME.to_parquet,
+    "triplets.csv": lambda path: RATINGS.to_csv(path, index=False),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of libraries, about what they find
+@pytest.mark.parametrize("name", MUTATED)
+def test_mutated_files_are_one_line_or_a_matrix(tmp_path, name):
+    MUTATED[name](tmp_path / name)
+    whole, rng = (tmp_path / name).read_bytes(), np.random.default_rng(0)
+    errors = []
+    for _ in range(100):
+        (tmp_path / name).write_bytes(mutated(whole, rng))
+        try:
+            table = read_triplets(tmp_path / name, NAMES) if "triplets" in name else read_matrix(tmp_path / name)
+        except (ValueError, OSError) as error:
+            errors.append(str(error))
+        else:
+            assert all(labels is None or len(labels) == n for labels, n in zip(table[1:], table.X.shape, strict=False))
+    assert all("\n" not in error and name in error for error in errors)
+    assert len(errors) > 30
+
+
+def test_damaged_header_of_npy(tmp_path):
+    save_npy(tmp_path / "x.npy")
+    whole = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(whole.replace(b"}", b" ", 1))
+    with pytest.raises(ValueError, match=r"x\.npy: not a valid \.npy file: "):
+        read_matrix(tmp_path / "x.npy")
+
+
+# --- labels that occur twice, columns as rows
+
+TWICE = pd.DataFrame(
+    [[1.0, 2, 4], [3, np.nan, np.nan], [5, 6, 7], [np.nan, 8, np.nan]], index=list("GGHG"), columns=list("aba")
+)
+
+
+@pytest.mark.parametrize(
+    ("duplicates", "X"),
+    [
+        ("sum", [[8, 10], [12, 6]]),
+        ("mean", [[3, 5], [6, 6]]),
+        ("first", [[1, 2], [5, 6]]),
+        ("last", [[np.nan, 8], [7, 6]]),
+    ],
+)
+@pytest.mark.parametrize("transpose", [False, True])
+def test_duplicates(tmp_path, duplicates, X, transpose):
+    TWICE.to_csv(tmp_path / "x.csv")
+    how = {"duplicates": duplicates, "transpose": transpose}
+    table = read_matrix(tmp_path / "x.csv", **how)
+    np.testing.assert_array_equal(table.X.T if transpose else table.X, X)
+    assert table[1:] == ((("a", "b"), ("G", "H")) if transpose else (("G", "H"), ("a", "b")))
+    whole = np.nan_to_num(TWICE.to_numpy())
+    np.savez(tmp_path / "x.npz", X=whole, row_labels=list(TWICE.index), column_labels=list(TWICE.columns))
+    dense = read_matrix(tmp_path / "x.npz", **how)
+    sp.save_npz(tmp_path / "s.npz", sp.csc_array(whole))
+    with np.load(tmp_path / "s.npz") as file, np.load(tmp_path / "x.npz") as labels:
+        np.savez(tmp_path / "s.npz", **{**file, "row_labels": labels["row_labels"],
+                                        "column_labels": labels["column_labels"]})  # fmt: skip
+    sparse = read_matrix(tmp_path / "s.npz", **how)
+    np.testing.assert_allclose(sparse.X.toarray(), dense.X)
+    assert sparse[1:] == dense[1:] == table[1:]
+
+
+def test_duplicates_are_refused_or_kept(tmp_path, caplog):
+    TWICE.to_csv(tmp_path / "x.csv")
+    said = "row label 'G' occurs twice, at rows 0 and 1 (counted from 0){}; duplicates='sum' makes one row of both"
+    with pytest.raises(ValueError, match=re.escape(said.format(""))):
+        read_matrix(tmp_path / "x.csv")
+    table = read_matrix(tmp_path / "x.csv", duplicates="keep")
+    assert table[1:] == (tuple(TWICE.index), tuple(TWICE.columns))
+    assert [said.format(", and is kept so") in record.getMessage() for record in caplog.records] == [True, False]
+    with pytest.raises(ValueError, match=r"duplicates must be one of 'keep', 'error', .*'avg'"):
+        read_matrix(tmp_path / "x.csv", duplicates="avg")
+
+
+@pytest.mark.parametrize(
+    ("duplicates", "entries"),
+    [("sum", [[9, 2], [3, 0]]), ("mean", [[3, 2], [3, 0]]), ("first", [[1, 2], [3, 0]]), ("last", [[6, 2], [3, 0]])],
+)
+@pytest.mark.parametrize("transpose", [False, True])
+def test_duplicates_of_triplets(tmp_path, duplicates, entries, transpose):
+    (tmp_path / "x.csv").write_text("u,i,r\na,x,1\nb,x,3\na,x,2\na,y,2\nb,y,0\na,x,6\n")
+    how = {"duplicates": duplicates, "transpose": transpose}
+    X, rows, columns = read_triplets(tmp_path / "x.csv", ("u", "i", "r"), **how)
+    assert (rows, columns) == ((("x", "y"), ("a", "b")) if transpose else (("a", "b"), ("x", "y")))
+    assert X.nnz == 4
+    np.testing.assert_array_equal(X.T.toarray() if transpose else X.toarray(), entries)
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("x.npy", save_npy),
+        ("x.npz", save_labelled),
+        ("s.npz", save_sparse),
+        ("x.mtx", save_mtx),
+        ("x.csv", FRAME.to_csv),
+        ("x.parquet", FRAME.to_parquet),
+    ],
+)
+def test_columns_as_rows(tmp_path, name, save):
+    save(tmp_path / name)
+    table, usual = read_matrix(tmp_path / name, transpose=True), read_matrix(tmp_path / name)
+    np.testing.assert_array_equal(table.X.toarray() if sp.issparse(table.X) else table.X, A.T)
+    assert table[1:] == usual[:0:-1]
+
+
+# --- folders of 10x Genomics
+
+GENES = [["ENSG1", "TP53"], ["ENSG2", "MYC"], ["ENSG3", "MYC"], ["ENSG4", 'K"14']]
+COUNTS = np.array([[1, 0], [0, 2], [3, 0], [0, 4]])  # of genes in cells
+
+
+def save_10x(folder, *, old=False, genes=GENES, barcodes=("AAAC-1", "AAAG-1")):
+    folder.mkdir()
+
+    def save(name, text):
+        opened = (folder / name).open if old else functools.partial(gzip.open, folder / f"{name}.gz")
+        with opened("wb") as file:
+            scipy.io.mmwrite(file, sp.coo_array(COUNTS)) if text is None else file.write(text.encode())
+
+    save("matrix.mtx", None)
+    save("barcodes.tsv", "".join(f"{barcode}\n" for barcode in barcodes))
+    kind = [] if old else ["Gene Expression"]
+    save("genes.tsv" if old else "features.tsv", "".join("\t".join([*gene, *kind]) + "\n" for gene in genes))
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_folders_of_10x(tmp_path, old):
+    save_10x(tmp_path / "counts", old=old)
+    X, rows, columns = read_matrix(tmp_path / "counts")
+    assert X.format == "csr"
+    np.testing.assert_array_equal(X.toarray(), COUNTS.T)
+    # a name that is there twice is no name
+    assert (rows, columns) == (("AAAC-1", "AAAG-1"), ("TP53", "ENSG2", "ENSG3", 'K"14'))
+    matrix = tmp_path / "counts" / ("matrix.mtx" if old else "matrix.mtx.gz")
+    assert read_matrix(matrix).X.shape == (4, 2)
+
+
+def test_bad_folders_of_10x(tmp_path):
+    save_10x(tmp_path / "genes", genes=GENES[:3])
+    with pytest.raises(ValueError, match=r"genes: matrix\.mtx\.gz is 4 x 2, but features\.tsv\.gz has 3 genes and"):
+        read_matrix(tmp_path / "genes")
+    save_10x(tmp_path / "cells", old=True, barcodes=["A"])
+    with pytest.raises(ValueError, match=r"genes\.tsv has 4 genes and barcodes\.tsv 1 cells"):
+        read_matrix(tmp_path / "cells")
+    (tmp_path / "cells" / "genes.tsv").unlink()
+    with pytest.raises(ValueError, match=r"cells: a folder without features\.tsv or genes\.tsv \(or \.gz\)"):
+        read_matrix(tmp_path / "cells")
 
 
 RATINGS = pd.DataFrame({"when": [9, 8, 7, 6], "user": ["u2", "007", "u2", "7"], "item": ["NA", "b", "c", "NA"],
@@ -251,7 +443,6 @@ BAD_TRIPLETS = {
     "u,i,r\n": "names of columns, but no rows",
     "user,item,stars\n": "no column 'u'; its first line is user, item, stars",
     "u,i,r,r\na,b,1,2\n": "2 columns 'r'",
-    "u;i;r\na;b;1\n": "no column 'u'",
     "u,i,r\na,b\n": "3 names of columns, but 2 cells in the next line",
     "u,i,r\na,b,c,1\n": "3 names of columns, but 4 cells",
     "u,i,r\na,b,1\na,c,d,1\n": "Expected 3 fields in line 3, saw 4",
@@ -279,7 +470,7 @@ def test_bad_triplets(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [
-        ("0,1,2\n0,1,3\n", (0, 1, 2), "may be names or not; labels columns or none says which"),
+        ("0,1,2\n0,1,3\n", (0, 1, 2), "may be names or not: labels='columns' or labels='none' says which"),
         ("a,b,1\n", (0, 1, 3), "no column 3: they are numbered from 0 to 2"),
         ("a,b,1\n", (0, 2, 2), "in three columns, 0, 2, 2 are fewer"),
         ("a,b,1\n", (0, 2), "triplets are three columns, got 0, 2"),

@@ -72,6 +72,7 @@ def test_topics_of_speeches(loss, solver):
 # --- closed forms
 
 
+@pytest.mark.filterwarnings("ignore:W and H are all zero")
 @pytest.mark.parametrize("solver", QUADRATIC)
 @pytest.mark.parametrize(("alpha_W", "alpha_H"), [(0.0, 0.0), (0.05, 0.02), (0.02, "same"), (3.0, 4.0)])
 def test_one_component_is_the_leading_singular_pair(solver, alpha_W, alpha_H):
@@ -155,6 +156,7 @@ PENALTIES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.* comes to nothing")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("penalties", PENALTIES, ids=str)
 @pytest.mark.parametrize("solver", THEIRS)

@@ -192,3 +192,117 @@ def test_any_number_of_steps_may_be_allowed(solver):
     A, B = np.eye(3), np.ones((3, 2))
     for max_iter in (2**31, 10**30):
         np.testing.assert_allclose(nmf_core.nnls(A, B, solver=solver, max_iter=max_iter), B)
+# --- columns that are alike
+
+
+def spectra(apart, k=4, n=200):
+    """Bumps that lie so far apart: condition 4e3 for 0.01, 4e6 for 0.001, 1e8 for 0.0003, each time k = 4."""
+    x = np.linspace(0, 1, n)
+    return np.stack([np.exp(-(((x - 0.5 - apart * j) / 0.1) ** 2)) for j in range(k)], axis=1)
+
+
+def abundances(k, p=20, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((k, p)) * (rng.random((k, p)) < 0.6)
+
+
+@pytest.mark.parametrize("solver", ["bpp", "fnnls"])
+@pytest.mark.parametrize(("apart", "k"), [(0.03, 4), (0.01, 4), (0.003, 4), (0.001, 4), (0.03, 15), (0.0003, 4)])
+@pytest.mark.parametrize("make", [np.asarray, np.asfortranarray, sp.csr_array, sp.csc_array])
+def test_alike_columns_are_told_apart(apart, k, solver, make):
+    A, Z = spectra(apart, k), abundances(k)
+    B = A @ Z
+    close = max(1e-10, 3e-16 * np.linalg.cond(A)) * np.linalg.norm(Z)
+    np.testing.assert_allclose(nmf_core.nnls(make(A), make(B), solver=solver), Z, atol=close)
+
+
+@pytest.mark.parametrize("apart", [0.03, 0.003, 0.0003])
+@pytest.mark.parametrize("noise", [1e-6, 1e-2])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_alike_columns_and_noise(apart, noise, sign):
+    A = spectra(apart) * [1, sign, 1, sign]
+    B = sign * A @ abundances(4) + noise * np.random.default_rng(1).standard_normal((200, 20))
+    np.testing.assert_allclose(nmf_core.nnls(A, B), expected(A, B), atol=1e-8)
+
+
+@pytest.mark.parametrize(("alpha", "l1_ratio"), [(1e-12, 0.0), (1e-3, 0.0), (1e-6, 1.0), (1e-3, 0.5)])
+def test_penalties_of_alike_columns(alpha, l1_ratio):
+    """Those of l2 are rows more; those of l1 as the gradient says, in residuals."""
+    A, Z = spectra(0.001), abundances(4)
+    B = A @ Z
+    found = nmf_core.nnls(A, B, alpha=alpha, l1_ratio=l1_ratio)
+    more = np.sqrt(alpha * (1 - l1_ratio)) * np.eye(4)
+    gradient = A.T @ (A @ found - B) + more @ (more @ found) + alpha * l1_ratio
+    assert (found >= 0).all()
+    assert np.abs(np.minimum(found, gradient)).max() < 1e-13
+    if l1_ratio == 0:
+        answer = expected(np.vstack([A, more]), np.vstack([B, np.zeros((4, 20))]))
+        np.testing.assert_allclose(found, answer, atol=1e-8)
+
+
+def test_alike_columns_of_float32_are_told_apart_in_double():
+    A, Z = spectra(0.01).astype(np.float32), abundances(4)
+    found = nmf_core.nnls(A, (A @ Z).astype(np.float32))
+    assert found.dtype == np.float32
+    exact = expected(A.astype(np.float64), (A @ Z).astype(np.float32).astype(np.float64))
+    np.testing.assert_allclose(found, exact, atol=1e-5)
+
+
+def test_what_is_alike_and_more():
+    """Equal columns, zero columns, nothing to gain, more unknowns than rows, unknowns of sizes far apart."""
+    A = spectra(0.001)
+    A = np.column_stack([A, A[:, 1], np.zeros(200), A[:, 2]])
+    B = np.column_stack([A[:, :4] @ abundances(4), -A[:, 0]])
+    for M, R in ((A, B), (A * 10.0 ** np.arange(-6, 8, 2), B), (A[:5], B[:5])):
+        Z = nmf_core.nnls(M, R)
+        assert (Z >= 0).all()
+        assert not Z[5].any()
+        assert not Z[:, -1].any()
+        np.testing.assert_allclose(np.linalg.norm(M @ Z - R, axis=0)[:-1], 0, atol=1e-13)
+
+
+def test_alike_columns_row_by_row():
+    A = spectra(0.001)
+    B = A @ abundances(4) + 1e-3
+    Z = nmf_core.nnls(A, B)
+    np.testing.assert_array_equal(nmf_core.nnls(A, B, n_threads=3), Z)
+    np.testing.assert_allclose(nmf_core.nnls(A, B[:, 3]), Z[:, 3], atol=1e-8)
+
+
+def test_a_gram_matrix_cannot_tell_alike_columns_apart():
+    A = spectra(0.001)
+    B = A @ abundances(4)
+    with pytest.warns(UserWarning, match=r"gram has condition .* Give A and B") as caught:
+        nmf_core.nnls(gram=A.T @ A, cross=A.T @ B)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    A, B = problem()
+    nmf_core.nnls(gram=A.T @ A, cross=A.T @ B)
+
+
+@pytest.mark.parametrize("solver", ["cd", "pg", "nesterov"])
+def test_steps_that_have_not_ended_are_told(solver):
+    A, B = problem()
+    with pytest.warns(nmf_core.ConvergenceWarning, match="23 right-hand sides .* max_iter=2") as caught:
+        nmf_core.nnls(A, B, solver=solver, max_iter=2)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("solver", ["pg", "nesterov"])
+def test_steps_that_cannot_tell_alike_columns_apart(solver):
+    A = spectra(0.03).astype(np.float32)
+    with pytest.warns(UserWarning, match="solver='bpp' finds it exactly"):
+        nmf_core.nnls(A, A @ abundances(4).astype(np.float32), solver=solver)
+
+
+@pytest.mark.parametrize("name", ["A", "B", "gram", "cross"])
+def test_advice_is_about_parameters_that_are_there(name):
+    A, B = problem()
+    given = {"A": A, "B": B} if name in "AB" else {"gram": A.T @ A, "cross": A.T @ B}
+    given[name] = np.where(given[name] == given[name][0, 0], np.nan, given[name])
+    with pytest.raises(ValueError, match=rf"^{name} contains NaN, first at row 0, column 0\.$"):
+        nmf_core.nnls(**given)
+    given[name] = np.ma.masked_invalid(given[name])
+    with pytest.raises(TypeError, match=rf"^{name} is a masked array; .* fill them first\.$"):
+        nmf_core.nnls(**given)

@@ -428,6 +428,7 @@ def test_few_entries_and_more_components_than_they_tell_of(loss, solver, dtype):
     assert (np.diff(result.history.objective) <= 10 * PRECISIONS[dtype] * result.X_squared_norm).all()
 
 
+@pytest.mark.filterwarnings("ignore:.* comes to nothing")
 @pytest.mark.parametrize("penalty", [{}, {"alpha_W": 0.01}, {"alpha_W": 0.01, "alpha_H": 0.0}])
 @pytest.mark.parametrize("k", [3, 4])
 def test_more_components_than_any_row_or_column_knows_entries(k, penalty):

@@ -643,7 +643,7 @@ def test_anything_may_stand_where_the_weight_is_zero(value, make, frame):
     f = factorize(pd.DataFrame(A) if frame else A, K, **given)
     g = factorize(X, K, **given)
     np.testing.assert_array_equal(f.W, g.W)
-    assert f.row_labels == (tuple(map(str, range(36))) if frame else None)
+    assert f.row_labels == (tuple(range(36)) if frame else None)
     np.testing.assert_array_equal(f.transform(A, weights=KNOWN), g.transform(X, weights=KNOWN))
 
 
@@ -679,12 +679,10 @@ def test_new_samples_get_recommendations(biases):
 def test_labels_must_be_those_of_the_fit():
     frame = pd.DataFrame(np.where(KNOWN, X, np.nan), [f"s{i}" for i in range(36)], [f"f{j}" for j in range(25)])
     f = factorize(frame, K, missing="nan", random_state=0)
-    backwards = frame[frame.columns[::-1]]
-    for call in (lambda: f.transform(backwards), lambda: f.impute(backwards), lambda: f.impute(frame[::-1])):
-        with pytest.raises(ValueError, match="another order"):
-            call()
-    with pytest.raises(ValueError, match="not those of the fit"):
+    with pytest.raises(ValueError, match=r"columns of X are not those of the fit: 1 of 25 .* 'f0'; 1 of 25 .* 'g0'"):
         f.impute(frame.rename(columns={"f0": "g0"}))
+    with pytest.raises(ValueError, match=r"rows of X are not those of the fit: .* 's3'"):
+        f.impute(frame.rename(index={"s3": "s99"}))
     f.impute(frame[:3], new=True)
 
 

@@ -20,7 +20,7 @@ import nmf_core
 KL = {"solver": "mu", "beta_loss": "kullback-leibler"}
 IS = {"solver": "mu", "beta_loss": "itakura-saito"}
 EXTRAS = ["missing", "alpha_scaling", "n_threads", "time_limit", "progress", "callback"]
-EXTRAS += ["transform_tol", "transform_max_iter"]
+EXTRAS += ["transform_tol", "transform_max_iter", "floor"]
 X = np.random.default_rng(0).uniform(0.1, 1.0, (8, 5))
 W, H = np.random.default_rng(1).uniform(0.1, 1.0, (8, 2)), np.random.default_rng(2).uniform(0.1, 1.0, (2, 5))
 
@@ -124,7 +124,9 @@ def outcome(call, module):
             raised = (type(error), str(error))
         else:
             raised = None
-    return raised, [(warning.category, str(warning.message)) for warning in caught]
+    # of our own classes the one of scikit-learn or Python that they are, too
+    kinds = [next(c for c in w.category.__mro__ if not c.__module__.startswith("nmf_core")) for w in caught]
+    return raised, [(kind, str(warning.message)) for kind, warning in zip(kinds, caught, strict=True)]
 
 
 ERRORS = {
@@ -236,6 +238,8 @@ def test_error_is_that_of_scikit_learn(case):
     ours, theirs = (outcome(ERRORS[case], module)[0] for module in (nmf_core, decomposition))
     assert theirs is not None
     hint = "\nmissing='nan' takes NaN in an array for missing entries." if "contains NaN" in theirs[1] else ""
+    if "contains zeros" in theirs[1]:
+        hint = "\nAdd a small value to X, such as 0.01." + ("" if "transform" in case else " floor='auto' does so.")
     assert ours == (theirs[0], theirs[1] + hint)
 
 

@@ -436,13 +436,14 @@ def test_seeds_become_integers():
 
 def test_check_matrix_returns_what_it_got():
     for given in (X, np.asfortranarray(X), sp.csr_array(X), sp.csc_matrix(X), X.astype(np.float32)):
-        assert check_matrix(given) == (given, None, None) if sp.issparse(given) else check_matrix(given)[0] is given
+        assert check_matrix(given)[0] is given
+        assert check_matrix(given)[1:] == (None, None, None)
 
 
 def test_labels_of_frames():
     frame = pd.DataFrame(X[:2, :2], index=["a", 7], columns=[("x", 1), "y"])
-    array, rows, columns = check_matrix(frame)
-    assert (rows, columns) == (("a", "7"), ("('x', 1)", "y"))
+    array, rows, columns, library = check_matrix(frame)
+    assert (rows, columns, library) == (("a", 7), (("x", 1), "y"), "pandas")
     np.testing.assert_array_equal(array, X[:2, :2])
 
 
@@ -451,3 +452,26 @@ def test_a_checked_factor_is_not_the_given_one_changed():
     checked = check_factor(given, "W", W.shape, np.dtype(np.float32))
     assert checked.dtype == np.float32
     np.testing.assert_array_equal(given, W)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "got", "meant"),
+    [
+        ({"loss": "kl"}, "kl", "kullback-leibler"),
+        ({"loss": "IS"}, "IS", "itakura-saito"),
+        ({"loss": "euclidean"}, "euclidean", "frobenius"),
+        ({"loss": "l2"}, "l2", "frobenius"),
+        ({"loss": "Frobenius"}, "Frobenius", "frobenius"),
+        ({"loss": "kullback_leibler"}, "kullback_leibler", "kullback-leibler"),
+        ({"solver": "cd2"}, "cd2", "cd"),
+        ({"init": "nndsvd-a"}, "nndsvd-a", "nndsvda"),
+        ({"missing": "NaN"}, "NaN", "nan"),
+        ({"loss": "huber"}, "huber", None),
+        ({"solver": "kl"}, "kl", None),
+    ],
+)
+def test_the_nearest_name_is_told(parameters, got, meant):
+    [name] = parameters
+    hint = rf"; did you mean '{meant}'\?" if meant else r"\."
+    with pytest.raises(ValueError, match=rf"^{name} must be one of .*, got '{got}'{hint}$"):
+        factorize(X, K, **parameters)

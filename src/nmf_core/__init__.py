@@ -15,6 +15,7 @@ from nmf_core.optimality import kkt_residual
 from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
 from nmf_core.solvers import Checkpoint
 from nmf_core.start import initialize
+from nmf_core.warning import ConvergenceWarning
 
 if TYPE_CHECKING:
     from nmf_core.estimators import NMF, MiniBatchNMF, non_negative_factorization
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "NMF",
     "Checkpoint",
+    "ConvergenceWarning",
     "Factorization",
     "MiniBatchNMF",
     "__version__",
@@ -41,15 +43,18 @@ __all__ = [
     "unpatch_sklearn",
 ]
 
-# Names that need scikit-learn, which is imported when one of them is first used.
+# Names that need scikit-learn, and modules that need other libraries: imported when one of them is first used.
 _NEED_SCIKIT_LEARN = ("NMF", "MiniBatchNMF", "non_negative_factorization")
+_MODULES = ("data", "interpretation", "io", "model_selection", "plotting", "report", "solvers", "stopping")
 
 
 def __getattr__(name: str) -> Any:
     if name in _NEED_SCIKIT_LEARN:
         return getattr(import_module("nmf_core.estimators"), name)
+    if name in _MODULES:
+        return import_module(f"nmf_core.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

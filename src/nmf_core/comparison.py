@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Partial
+from nmf_core.data import Complete, Partial, accept
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
+from nmf_core.floor import apply_floor
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, Solver, choose_solver, those_that_handle
 from nmf_core.start import initialize
 from nmf_core.stopping import SmallViolation
 from nmf_core.validation import check_choice, check_loss, check_number, check_solvers
+from nmf_core.warning import held_back, warn_once
 
 CLOSE = (1.01, 1.001)  # times the lowest objective: how close is close
 
@@ -107,7 +109,7 @@ def compare_solvers(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         As in `nmf_core.factorize`.
     n_components : int
         Number of components k.
@@ -157,16 +159,23 @@ def compare_solvers(
             chosen[f"{one.name} ({twins + 1})" if twins else one.name] = one
     common: dict[str, Any] = {"loss": loss, "n_threads": n_threads, "random_state": random_state, **parameters}
     if init is not None or not {"W", "H"} & {*parameters}:
-        known = {name: parameters.get(name) for name in ("missing", "weights")}
-        W, H = initialize(X, n_components, init, loss=loss, random_state=random_state, n_threads=n_threads, **known)
+        known: dict[str, Any] = {name: parameters.get(name) for name in ("missing", "weights")}
+        data = X
+        if parameters.get("floor") is not None:
+            labels, known["weights"] = accept(X, **known)
+            data, _ = apply_floor(labels.values, parameters["floor"], the_loss, **known)
+        W, H = initialize(data, n_components, init, loss=loss, random_state=random_state, n_threads=n_threads, **known)
         if W.any() and H.any():  # not of an X that is zero
             common["W"], common["H"] = W, H
     stop = SmallViolation(check_number(tol, "tol"))
-    factorize(X, n_components, solver="auto", max_iter=1, **common)  # wakes threads, reads X for the first time
-    results = {
-        name: factorize(
-            X, n_components, solver=solver, stop=stop, max_iter=max_iter, time_limit=time_limit, **common
-        )
-        for name, solver in chosen.items()
-    }  # fmt: skip
+    with held_back():  # wakes threads, reads X for the first time
+        factorize(X, n_components, solver="auto", max_iter=1, **common)
+    with held_back() as doubts:
+        results = {
+            name: factorize(
+                X, n_components, solver=solver, stop=stop, max_iter=max_iter, time_limit=time_limit, **common
+            )
+            for name, solver in chosen.items()
+        }  # fmt: skip
+    warn_once(doubts, f"{len(results)} fits")
     return Comparison(results, frozenset(name for name, solver in chosen.items() if not solver.exact))

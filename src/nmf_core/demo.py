@@ -29,6 +29,7 @@ from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.interpretation import component_names, strongest_components, strongest_features
 from nmf_core.io import read_matrix
+from nmf_core.labels import Axis
 
 
 class Corpus(NamedTuple):
@@ -183,7 +184,7 @@ def run(k: int = 20, *, seed: int = 0, n_threads: int | None = None, report: Pat
     n, m = X.shape
     print(f"{n:,} descriptions of Debian packages x {m:,} words ({X.nnz:,} counts, TF-IDF)")
     ours, f = run_nmf_core(X, k, seed, n_threads)
-    f = replace(f, row_labels=corpus.packages, column_labels=corpus.words)
+    f = replace(f, row_labels=Axis(corpus.packages), column_labels=Axis(corpus.words))
     described = describe_sections(f, corpus.sections)
     print(f"{k} topics, found by X ~ W H in {ours.seconds:.2f} seconds with {f.n_threads} threads:\n")
     print(_topics(f, described, width))

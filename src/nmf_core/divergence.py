@@ -8,8 +8,8 @@ from nmf_core.problem import Problem, container_for, padded
 from nmf_core.threads import make_team
 from nmf_core.validation import (
     check_factor,
+    check_factors,
     check_loss,
-    check_matrix,
     check_threads,
     check_zeros,
 )
@@ -25,7 +25,7 @@ def beta_divergence(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative and finite. CSR and CSC may hold explicit zeros, and indices of 32 or 64 bits.
     W : array-like of shape (n_samples, n_components)
         First factor.
@@ -59,10 +59,10 @@ def beta_divergence(
     >>> float(nmf_core.beta_divergence(X, X, np.eye(2), "kullback-leibler"))
     0.0
     """
-    X, _, _, _ = accept(X, None)
+    labels, _ = accept(X, hint=False)
+    X = labels.values
     loss = make_loss(check_loss(beta_loss, LOSSES, "beta_loss"))
-    H = check_matrix(H, "H", factor=True)[0]
-    k = H.shape[0]
+    W, H, k, _ = check_factors(W, H, None, labels.rows, labels.columns)
     H = check_factor(H, "H", (k, X.shape[1]), X.dtype, zeros=True)
     W = check_factor(W, "W", (X.shape[0], k), X.dtype, zeros=True)
     problem = Problem(container_for(X, loss, upright=False), loss)

@@ -1,44 +1,45 @@
 """The result of a factorization: factors, how they were found, and what can be done with them."""
 
-import importlib.util
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nmf_core import _core
 from nmf_core.files import written_whole
+from nmf_core.labels import Axis, frame, in_order, labelled, like, packed, unpacked
 from nmf_core.losses import make_loss
 from nmf_core.problem import Biases, History, padded
 from nmf_core.threads import make_team
-from nmf_core.transform import Components, transform
+from nmf_core.transform import Components, Transformed, transform
 from nmf_core.validation import (
-    Labels,
     check_excluded,
     check_integer,
-    check_labels,
     check_list,
     check_matrix,
     check_places,
     check_shape,
     check_threads,
 )
+from nmf_core.warning import ConvergenceWarning, warn
 
-_FORMAT = "nmf_core factorization 1"
+_FORMAT = "nmf_core factorization 2"
+_EARLIER = "nmf_core factorization 1"  # all labels are text
 _BLOCK = 1 << 18  # entries of the model that are computed together
 # What zipfile raises besides on an archive whose bytes have changed: unknown versions, false encryption.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
-class Recommendations(NamedTuple):
-    """The best features of some samples, the best first.
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """The best features of some samples, the best first: a pair of `columns` and `scores`.
 
     Attributes
     ----------
@@ -46,10 +47,23 @@ class Recommendations(NamedTuple):
         Features, by their numbers from 0; -1 where all others are excluded.
     scores : ndarray of shape (n_rows, n)
         What the model expects of them; NaN where there is none.
+    column_labels : Axis or None
+        Labels of all features.
     """
 
     columns: np.ndarray
     scores: np.ndarray
+    column_labels: Axis | None = field(default=None, repr=False)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter((self.columns, self.scores))
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The features by their labels (n_rows, n), None where there is none; None if there are no labels."""
+        if self.column_labels is None:
+            return None
+        return np.fromiter((*self.column_labels, None), dtype=object)[self.columns]
 
 
 class Summary(dict):
@@ -104,8 +118,10 @@ class Factorization:
         ||X||_F^2.
     parameters : dict
         The other arguments of the fit: plain values.
-    row_labels, column_labels : tuple of str or None
-        Labels of samples and features, if X came with them.
+    row_labels, column_labels : Axis or None
+        Labels of samples and features, if X came with them: sequences, with the index of X as attribute `original`.
+    frame_library : str or None
+        The library of the data frame that X was, such as "polars".
     biases : Biases or None
         Mean, biases of samples and biases of features, if they were asked for: the model is their sum and W @ H.
     """
@@ -127,9 +143,14 @@ class Factorization:
     n_stored: int
     X_squared_norm: float
     parameters: dict[str, Any]
-    row_labels: Labels = None
-    column_labels: Labels = None
+    row_labels: Axis | None = None
+    column_labels: Axis | None = None
     biases: Biases | None = None
+    frame_library: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("row_labels", "column_labels"):
+            object.__setattr__(self, name, Axis.of(getattr(self, name)))
 
     @property
     def n_components(self) -> int:
@@ -138,16 +159,18 @@ class Factorization:
 
     @property
     def components(self) -> Any:
-        """H, as a data frame if X had labels and pandas is installed: components are c1, c2, ..."""
-        return _frame(self.H, self._component_labels(), self.column_labels, self.column_labels)
+        """H, as a data frame of the library of X if that had labels: components are c1, c2, ..."""
+        named = self.column_labels is not None
+        return frame(self.H, self._names if named else None, self.column_labels, self.frame_library)
 
     @property
     def embedding(self) -> Any:
-        """W, as a data frame if X had labels and pandas is installed."""
-        return _frame(self.W, self.row_labels, self._component_labels(), self.row_labels)
+        """W, as a data frame of the library of X if that had labels."""
+        return frame(self.W, self.row_labels, self._names, self.frame_library)
 
-    def _component_labels(self) -> list[str]:
-        return [f"c{j + 1}" for j in range(self.n_components)]
+    @cached_property
+    def _names(self) -> Axis:
+        return Axis(f"c{j + 1}" for j in range(self.n_components))
 
     def transform(
         self,
@@ -158,15 +181,16 @@ class Factorization:
         tol: float = 1e-4,
         max_iter: int = 200,
         n_threads: int | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """W of new samples for these components and the loss of the fit: a row's answer depends on that row alone.
 
         What is missing is said as for the fit: by NaN, by what is not stored, or by weights.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            New samples. Of a dask array, W is one, too, and nothing is computed yet.
+        X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
+            New samples. Labelled features are brought into the order of the fit, others are refused. Of a dask array, W
+            is one, too, and nothing is computed yet.
         weights : array-like, sparse array or matrix of shape (n_samples, n_features), optional
             How much every entry counts.
         W : array-like of shape (n_samples, n_components), optional
@@ -181,28 +205,38 @@ class Factorization:
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-        """
-        return self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads).W
+            Of a data frame, one of its kind with its labels of rows and the components c1, c2, ...
 
-    def _transform(self, X: Any, **how: Any) -> Any:
-        if hasattr(X, "columns"):
-            check_labels(tuple(map(str, X.columns)), self.column_labels, "columns of X")
-        same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling")
+        Warns
+        -----
+        ConvergenceWarning
+            Some rows are not done after `max_iter` sweeps.
+        """
+        found = self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads)
+        return like(X, found.W, self._names)
+
+    def _transform(self, X: Any, **how: Any) -> Transformed:
+        same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling", "floor")
         given = {name: self.parameters[name] for name in same if name in self.parameters}
-        return transform(X, self._components, loss=self.loss, **{**given, **how})
+        found = transform(X, self._components, loss=self.loss, **{**given, **how})
+        if not found.converged and how.get("tol", 1) > 0:
+            advice = " Raise max_iter or tol." if "max_iter" in how else ""
+            warn(f"W of some rows has not converged within {found.n_iter} sweeps.{advice}", ConvergenceWarning)
+        return found
 
     @cached_property
     def _components(self) -> Components:
         """H made ready for `transform`, once."""
-        return Components(self.H, make_loss(self.loss), self.biases)
+        return Components(self.H, make_loss(self.loss), self.biases, self.column_labels)
 
     def predict(self, rows: Any, columns: Any) -> np.ndarray:
         """What the model says at some places.
 
         Parameters
         ----------
-        rows, columns : int or str, or array-like of them
-            Numbers from 0, or labels if X had labels, of samples and features. Both are broadcast to one shape.
+        rows, columns : int or label, or array-like of them
+            Samples and features, by their labels if X had some, or by their numbers from 0. Integers are labels where
+            labels are numbers. Both are broadcast to one shape.
 
         Returns
         -------
@@ -219,28 +253,26 @@ class Factorization:
             check_places(columns, self.H.shape[1], self.column_labels, "column"),
         )
         values = np.empty(i.shape, dtype=self.W.dtype)
-        W, offsets = self._samples()
+        W, offsets, _ = self._samples()
         flat, rows, columns = values.reshape(-1), i.reshape(-1), j.reshape(-1)
         for first in range(0, len(flat), _BLOCK):
             here = slice(first, first + _BLOCK)
-            flat[here] = np.einsum("ij,ij->i", W[rows[here]], self._Ht[columns[here]])
+            flat[here] = np.einsum("ij,ij->i", W[rows[here]], self.H[:, columns[here]].T)
             if self.biases is not None:
                 flat[here] += self.biases.columns[columns[here]]
                 flat[here] += offsets[rows[here]]
         return values
 
-    @cached_property
-    def _Ht(self) -> np.ndarray:
-        """H with its columns in memory of their own."""
-        return np.ascontiguousarray(self.H.T)
-
-    def _samples(self, new: Any = None, **how: Any) -> tuple[np.ndarray, np.ndarray]:
-        """W (n, k) and what the model adds in every row (n,), of the samples of the fit or of new ones."""
-        found = None if new is None else self._transform(new, **how)
-        W = np.asarray(self.W) if found is None else found.W
+    def _samples(self, new: Any = None, **how: Any) -> tuple[np.ndarray, np.ndarray, Axis | None]:
+        """W (n, k), what the model adds in every row (n,), and labels, of the samples of the fit or of new ones."""
+        if new is not None:
+            W, _, _, added = self._transform(new, **how)
+            labels = labelled(new, "new", missing={**self.parameters, **how}.get("missing")).rows
+        else:
+            W, added, labels = np.asarray(self.W), self.biases and self.biases.rows, self.row_labels
         if self.biases is None:
-            return W, np.zeros(len(W), dtype=W.dtype)
-        return W, (self.biases.rows if found is None else found.biases) + W.dtype.type(self.biases.mean)
+            return W, np.zeros(len(W), dtype=W.dtype), labels
+        return W, added + W.dtype.type(self.biases.mean), labels
 
     def recommend(
         self, rows: Any = None, n: int = 10, *, new: Any = None, exclude: Any = None, n_threads: int | None = None
@@ -249,15 +281,16 @@ class Factorization:
 
         Parameters
         ----------
-        rows : int or str, or array-like of them, optional
-            Samples, by their numbers from 0 or by their labels if X had labels; by default all.
-        new : array-like or sparse matrix of shape (n_rows, n_features), optional
+        rows : int or label, or array-like of them, optional
+            Samples, by their labels if X had some, or by their numbers from 0; by default all. Integers are labels
+            where labels are numbers.
+        new : array-like, sparse matrix or data frame of shape (n_rows, n_features), optional
             What is known of new samples, of which `rows` and `exclude` are then: their W is found first.
         n : int
             Features of a sample at most.
-        exclude : sparse array or matrix, or array of shape (n_samples, n_features), optional
+        exclude : sparse array or matrix, array or data frame of shape (n_samples, n_features), optional
             What is not to be recommended: what a sparse one stores, what is neither NaN nor zero in an array. Usually
-            the X of the fit: what a user has rated already.
+            the X of the fit: what a user has rated already. Labels are brought into the order of the fit.
         n_threads : int, optional
             Threads; by default all that are available.
 
@@ -267,14 +300,14 @@ class Factorization:
             The strongest first; of equal ones the first. Only some scores of all features are there at any time.
         """
         n_features = self.H.shape[1]
-        samples, offsets = self._samples(new, n_threads=n_threads)
-        n_samples, labels = len(samples), self.row_labels if new is None else None
-        rows = np.arange(n_samples) if rows is None else rows
-        which = np.atleast_1d(check_places(rows, n_samples, labels, "row"))
+        samples, offsets, labels = self._samples(new, n_threads=n_threads)
+        n_samples = len(samples)
+        which = np.arange(n_samples) if rows is None else check_places(rows, n_samples, labels, "row")
+        which = np.atleast_1d(which)
         check_list(which, "rows")
         n = min(check_integer(n, "n", 1), n_features)
-        indices, indptr = check_excluded(exclude, (n_samples, n_features), which)
-        W, Ht = samples[which], self._Ht
+        indices, indptr = check_excluded(exclude, (n_samples, n_features), which, (labels, self.column_labels))
+        W, Ht = samples[which], self.H.T
         if self.biases is not None:  # of the features they are one component more
             W = np.column_stack([W, np.ones(len(W), dtype=W.dtype)])
             Ht = np.column_stack([Ht, self.biases.columns])
@@ -284,7 +317,7 @@ class Factorization:
         _core.top_columns(columns, scores, padded(W, W.dtype), padded(Ht, W.dtype), W.shape[1], indices, indptr, team)
         scores += offsets[which, np.newaxis]
         scores[columns < 0] = np.nan
-        return Recommendations(columns, scores)
+        return Recommendations(columns, scores, self.column_labels)
 
     def impute(self, X: Any, *, new: bool = False) -> Any:
         """X with the model's values where it is NaN.
@@ -292,37 +325,41 @@ class Factorization:
         Parameters
         ----------
         X : array or data frame of shape (n_samples, n_features)
-            What was factorized, or with `new` other samples. Not modified.
+            What was factorized, or with `new` other samples. Labels may stand in another order. Not modified.
         new : bool
             Whether rows of X are new samples, whose W is found from what is known of them.
 
         Returns
         -------
         ndarray or data frame
-            A copy; known entries are unchanged.
+            A copy, a data frame of the kind of X if that is one; known entries are unchanged.
 
         Raises
         ------
         ValueError
             X is sparse: what it does not store would fill memory. See `predict` and `recommend`.
         """
-        values, row_labels, column_labels = check_matrix(X, missing="nan")
-        values = values.copy()
-        check_labels(column_labels, self.column_labels, "columns of X")
+        data = check_matrix(X, missing="nan")
+        values = data.values.copy()
+        W, offsets, _ = self._samples(X if new else None, missing="nan")
+        H, added = self.H, None if self.biases is None else self.biases.columns
+        columns = in_order(data.columns, self.column_labels, "X", "column", "the fit")
+        if columns is not None:
+            back = np.argsort(columns)
+            H, added = H[:, back], None if added is None else added[back]
         if not new:
             check_shape(values.shape, (self.W.shape[0], self.H.shape[1]))
-            check_labels(row_labels, self.row_labels, "rows of X")
-        W, offsets = self._samples(values if new else None, missing="nan")
+            rows = in_order(data.rows, self.row_labels, "X", "row", "the fit")
+            if rows is not None:
+                W, offsets = W[np.argsort(rows)], offsets[np.argsort(rows)]
         step = max(1, _BLOCK // values.shape[1])
         for first in range(0, len(values), step):
             block = values[first : first + step]
-            model = W[first : first + step] @ self.H
-            if self.biases is not None:
-                model += offsets[first : first + step, np.newaxis] + self.biases.columns
+            model = W[first : first + step] @ H
+            if added is not None:
+                model += offsets[first : first + step, np.newaxis] + added
             np.copyto(block, model, where=np.isnan(block), casting="same_kind")
-        if hasattr(X, "columns") and hasattr(X, "index"):
-            return type(X)(values, index=X.index, columns=X.columns)
-        return values
+        return values if data.columns is None else like(X, values, data.columns)
 
     def summary(self) -> Summary:
         """Sizes, quality and cost of the factorization.
@@ -364,6 +401,8 @@ class Factorization:
     def save(self, path: str | os.PathLike) -> None:
         """Write everything to one .npz file, without pickle; the file appears whole or not at all.
 
+        Labels are kept as text, numbers, dates or tuples of these; others become text.
+
         Parameters
         ----------
         path : str or path
@@ -376,20 +415,22 @@ class Factorization:
             "seconds": self.history.seconds,
             "objective": self.history.objective,
             "violation": self.history.violation,
-            "about": np.array(json.dumps({"format": _FORMAT, **scalars})),
         }
+        labels = {}
         if self.biases is not None:
             arrays.update(bias_mean=self.biases.mean, bias_rows=self.biases.rows, bias_columns=self.biases.columns)
         for name in ("row_labels", "column_labels"):
             if getattr(self, name) is not None:
-                arrays[name] = np.array(getattr(self, name), dtype=np.str_)
+                labels[name], more = packed(getattr(self, name).original, name)
+                arrays.update(more)
+        arrays["about"] = np.array(json.dumps({"format": _FORMAT, "labels": labels, **scalars}))
         with written_whole(path) as draft, draft.open("wb") as file:
             np.savez(file, **arrays)
 
 
 _SCALARS = (
     "objective", "divergence", "squared_error", "n_iter", "converged", "stop_reason", "loss", "solver", "init",
-    "n_threads", "seconds", "n_stored", "X_squared_norm", "parameters",
+    "n_threads", "seconds", "n_stored", "X_squared_norm", "parameters", "frame_library",
 )  # fmt: skip
 
 
@@ -407,11 +448,7 @@ def load(path: str | os.PathLike) -> Factorization:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays["about"]))
-        if about.pop("format") != _FORMAT:
-            raise KeyError("format")
-        labels: dict[str, Any] = {
-            name: tuple(map(str, arrays[name])) for name in ("row_labels", "column_labels") if name in arrays
-        }
+        labels = _labels(about, arrays)
         if arrays["W"].ndim != 2 or arrays["H"].ndim != 2 or arrays["W"].shape[1] != arrays["H"].shape[0]:
             raise ValueError("shapes of W and H")
         history = History(arrays["seconds"], arrays["objective"], arrays["violation"])
@@ -421,8 +458,24 @@ def load(path: str | os.PathLike) -> Factorization:
             if biases.rows.shape != arrays["W"].shape[:1] or biases.columns.shape != arrays["H"].shape[1:]:
                 raise ValueError("shapes of biases")
         return Factorization(W=arrays["W"], H=arrays["H"], history=history, biases=biases, **about, **labels)
-    except (*(KeyError, TypeError, ValueError, AttributeError, EOFError), *_DAMAGED) as error:
+    except (*(LookupError, TypeError, ValueError, AttributeError, EOFError), *_DAMAGED) as error:
         raise ValueError(f"{os.fspath(path)} is not a saved factorization, or not a whole one.") from error
+
+
+def _labels(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Labels in a file, by its format, which is removed from the description."""
+    kind = about.pop("format")
+    labels: dict[str, Any]
+    if kind == _EARLIER:
+        labels = {name: Axis(map(str, arrays[name])) for name in ("row_labels", "column_labels") if name in arrays}
+    elif kind == _FORMAT:
+        labels = {name: unpacked(label, arrays, name) for name, label in about.pop("labels").items()}
+    else:
+        raise KeyError("format")
+    sizes = {"row_labels": arrays["W"].shape[0], "column_labels": arrays["H"].shape[-1]}
+    if any(len(axis) != sizes[name] for name, axis in labels.items()):
+        raise KeyError("numbers of labels")
+    return labels
 
 
 def _sparsity(vectors: Iterable[np.ndarray]) -> float:
@@ -433,11 +486,3 @@ def _sparsity(vectors: Iterable[np.ndarray]) -> float:
         root = np.sqrt(vector.size)
         values.append((root - vector.sum(dtype=np.float64) / norm) / (root - 1) if norm > 0 and root > 1 else 0.0)
     return float(np.mean(values))
-
-
-def _frame(values: np.ndarray, rows: Any, columns: Any, labels: Labels) -> Any:
-    if labels is None or importlib.util.find_spec("pandas") is None:
-        return values
-    import pandas
-
-    return pandas.DataFrame(values, index=rows, columns=columns)

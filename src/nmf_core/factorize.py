@@ -11,6 +11,7 @@ import numpy as np
 
 from nmf_core.data import Complete, Partial, accept, container_class
 from nmf_core.factorization import Factorization
+from nmf_core.floor import apply_floor
 from nmf_core.initialization import (
     make_random_state,
     silence_unknown,
@@ -20,16 +21,30 @@ from nmf_core.losses import LOSSES, make_loss
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.problem import Biases, Problem, empty_arrays, pose, transposed
 from nmf_core.progress import progress_bar
-from nmf_core.solvers import ALIASES, SOLVERS, Checkpoint, Record, Solver, choose_solver, solve, those_that_handle
+from nmf_core.solvers import (
+    ALIASES,
+    SOLVERS,
+    Checkpoint,
+    Record,
+    Solver,
+    choose_solver,
+    condition,
+    for_rows,
+    gram,
+    solve,
+    those_that_handle,
+)
 from nmf_core.solvers.checkpoint import OPTIONS
 from nmf_core.start import resolve_init, start
 from nmf_core.stopping import Callback, Rule, TimeLimit
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
+    check_balance,
     check_biases,
     check_callback,
     check_choice,
     check_enough,
+    check_factors,
     check_flag,
     check_handles,
     check_handles_data,
@@ -44,13 +59,15 @@ from nmf_core.validation import (
     check_threads,
     check_update_H,
 )
+from nmf_core.vanishing import warn_of_nothing
+from nmf_core.warning import ConvergenceWarning, warn
 
 ROWS = 1 << 16  # of W that are copied together
 
 
 def factorize(
     X: Any,
-    n_components: int,
+    n_components: int | None = None,
     *,
     missing: str | None = None,
     weights: Any = None,
@@ -65,6 +82,7 @@ def factorize(
     l1_ratio: float = 0.0,
     alpha_scaling: str = "size",
     biases: bool = False,
+    floor: float | str | None = None,
     tol: float = 1e-4,
     stop: Rule | None = None,
     max_iter: int = 200,
@@ -86,12 +104,14 @@ def factorize(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
-        Non-negative and finite. Float32 and float64 are computed in their own precision, other types in float64;
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
+        Non-negative and finite; data frames may be of pandas, polars, Arrow or another library that narwhals knows, and
+        the results come as such. Where `weights`, W or H have labels, too, these are brought into the order of X or
+        refused. Float32 and float64 are computed in their own precision, other types in float64;
         accelerated coordinate descent on large sparse float64 data goes through float32 and ends in float64.
         Arrays in C or Fortran order, memory maps, CSR and CSC are read where they are. Never modified.
-    n_components : int
-        Number of components k.
+    n_components : int, optional
+        Number of components k; by default that of W or H, of which one is given then.
     missing : {None, "nan", "unstored"}
         What is missing. By default nothing: NaN is an error, and what a sparse X does not store is zero. With "nan",
         NaN in an array or data frame. With "unstored", what a sparse X does not store; stored zeros are known to be
@@ -101,7 +121,7 @@ def factorize(
         Integers say how often an entry was seen.
     loss : str or float
         "frobenius" (half the squared error), "kullback-leibler" (for counts), "itakura-saito" (for power spectra; X
-        must not contain zeros), or a number: the beta-divergence of which these are 2, 1 and 0.
+        must not contain zeros, see `floor`), or a number: the beta-divergence of which these are 2, 1 and 0.
     solver : str or Solver
         "hals" (coordinate descent for the Frobenius loss, also called "cd"), "newton" (coordinate descent for
         Kullback-Leibler), "mu" (multiplicative updates, for every loss), "mue" (the same, extrapolated), or "auto": the
@@ -120,7 +140,8 @@ def factorize(
         Initial H, for a custom start, or the H to keep. Never modified.
     update_H : bool or ndarray of bool, shape (k,)
         Whether to improve H; an array says it for every component, False holds its row of H fixed. If nothing of H is
-        to be improved, W starts at zero and every row of W is found by itself.
+        to be improved, W starts at zero and every row of W is found by itself, exactly where components are so alike
+        that coordinate descent hardly tells them apart (``"anls-bpp"``; for the Frobenius loss and a complete X).
     alpha_W : float
         Strength of the penalty on W, >= 0.
     alpha_H : float or "same"
@@ -134,6 +155,11 @@ def factorize(
     biases : bool
         Whether X is modelled as a mean plus a bias of the row, a bias of the column and W @ H, for the Frobenius loss.
         Biases may be negative and are penalized like the squares of W and H; the result has them as `biases`.
+    floor : float, "auto" or None
+        A small number that is added to every known entry of X, for losses that zeros make infinite (beta <= 0). "auto"
+        is a tenth of the smallest entry above zero if such a loss meets zeros, else nothing. Factors and objective are
+        those of X plus this number, which the result's `parameters` tell; its `transform` adds it to new samples. A
+        sparse X becomes an array for it, but with missing="unstored"; X must be in memory.
     tol : float
         Tolerance: the fit has converged when a sweep's projected gradient steps change W @ H by at most `tol`,
         relative to X (less where little is left of X, see `nmf_core.stopping.SmallViolation`), and, but for "hals" and
@@ -172,6 +198,13 @@ def factorize(
     Factorization
         After an interrupt from the keyboard, the factors so far with ``stop_reason="interrupted"``.
 
+    Warns
+    -----
+    ConvergenceWarning
+        The fit has stopped at `max_iter`, with a `tol` above 0 and no `stop`.
+    UserWarning
+        Penalties have left nothing of W and H; or that of one factor is in vain, because the other one has none.
+
     Raises
     ------
     TypeError, ValueError
@@ -185,9 +218,12 @@ def factorize(
     >>> np.abs(X - result.W @ result.H).max() < 0.01
     True
     """
-    X, row_labels, column_labels, weights = accept(X, missing, weights, biases)
+    data, weights = accept(X, missing, weights, biases=biases)
+    X, row_labels, column_labels, library = data
+    W, H, n_components, components = check_factors(W, H, n_components, row_labels, column_labels)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     the_loss = make_loss(check_loss(loss, LOSSES))
+    X, raised_by = apply_floor(X, floor, the_loss, missing, weights)
     if not isinstance(solver, Solver):
         check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES])
     beta = the_loss.beta
@@ -196,7 +232,7 @@ def factorize(
     called = the_solver.name if isinstance(solver, Solver) else solver
     check_handles(the_solver.handles(beta), called, loss, those_that_handle(beta))
     check_kind(stop, "stop", Rule, "a rule of nmf_core.stopping")
-    mask = check_update_H(update_H, k)
+    mask = check_update_H(update_H, k, components)
     if not mask.any():
         the_solver = choose_solver("auto", beta, Complete if data_class.local else data_class)
     check_biases(check_flag(biases, "biases"), the_solver.name, loss, bool(mask.all()))
@@ -204,6 +240,8 @@ def factorize(
         init, W, H, k, X.shape, mask, missing is None and weights is None and not biases, the_solver.init
     )
     check_penalties(alpha_W, alpha_H, l1_ratio, X.shape)
+    if mask.any():
+        check_balance(alpha_W, alpha_H)
     check_callback(callback)
     parameters = {
         "alpha_W": float(alpha_W),
@@ -212,6 +250,7 @@ def factorize(
         "alpha_scaling": check_choice(alpha_scaling, "alpha_scaling", ALPHA_SCALINGS),
         "missing": missing,
         "weighted": weights is not None,
+        "floor": raised_by,
         "tol": check_number(tol, "tol") if stop is None else None,
         "max_iter": check_integer(max_iter, "max_iter", 1),
         "time_limit": None if time_limit is None else check_number(time_limit, "time_limit"),
@@ -229,7 +268,7 @@ def factorize(
         problem = pose(
             X, the_loss, k, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio,
             alpha_scaling=alpha_scaling, biases=biases, one_by_one=biases,
-            upright=the_solver.upright(beta), folder=folder,
+            upright=the_solver.upright(beta), folder=folder, advice=" floor='auto' does so.",
         )  # fmt: skip
         data_class = type(problem.data)
         others = those_that_handle(beta, data_class)
@@ -246,6 +285,10 @@ def factorize(
         else:
             start_W, start_Ht = start(problem, k, init, W, H, mask, random, the_solver, team)
         silence_unknown(problem.data, start_W, start_Ht, mask)
+        within = tol
+        if not mask.any():
+            HHt = gram(start_Ht, k, team)
+            the_solver, within = for_rows(the_solver, problem, HHt, condition(HHt), tol)
         free = mask
         update_W = None
         if biases:
@@ -258,7 +301,7 @@ def factorize(
         if progress:
             rules.append(Callback(stack.enter_context(progress_bar(max_iter))))
         outcome = solve(
-            problem, start_W, start_Ht, k + problem.n_extra, solver=the_solver, tol=tol, max_iter=max_iter,
+            problem, start_W, start_Ht, k + problem.n_extra, solver=the_solver, tol=within, max_iter=max_iter,
             stop=stop, rules=rules,
             update_W=update_W, update_H=mask, acceleration=acceleration,
             shuffle=random if shuffle else None, record=record, team=team, start=began,
@@ -270,8 +313,15 @@ def factorize(
         objective = divergence + problem.penalties(outcome.W, outcome.Ht)
         quadratic = the_loss.quadratic
         squared_error = 2 * divergence if quadratic else problem.squared_error(outcome.W, outcome.Ht, team)
+        if alpha_W or not isinstance(alpha_H, str):
+            warn_of_nothing(problem, outcome.W, outcome.Ht, k, alpha_W, alpha_H if free.any() else None, team)
     if len(outcome.history):
         outcome.history.objective[-1] = objective
+    if outcome.stop_reason == "max_iter" and stop is None and tol > 0:
+        warn(
+            f"The fit has stopped at max_iter={max_iter} before it converged to tol={tol:g}. Raise max_iter or tol.",
+            ConvergenceWarning,
+        )
     return Factorization(
         W=_result_W(problem, outcome.W, k, out_W).astype(X.dtype, copy=False),
         H=transposed(outcome.Ht, k).astype(X.dtype, copy=False),
@@ -292,6 +342,7 @@ def factorize(
         parameters=parameters,
         row_labels=row_labels,
         column_labels=column_labels,
+        frame_library=library,
         biases=Biases(problem.mean, outcome.W[:, k].copy(), outcome.Ht[:, k + 1].copy()) if biases else None,
     )
 

@@ -1,13 +1,15 @@
 """What a factorization says, in numbers: for pictures, reports and tables."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from nmf_core.factorization import Factorization
-from nmf_core.validation import Labels, check_shape
+from nmf_core.labels import Axis, labelled
+from nmf_core.validation import check_shape
 
 # A matrix is read in blocks of about this many entries.
 BLOCK_ENTRIES = 1 << 20
@@ -37,9 +39,9 @@ def strongest_features(f: Factorization, n: int = 10) -> list[list[Feature]]:
     return features
 
 
-def label_of(labels: Labels, i: int) -> str:
-    """The label of row or column i, its number if there are no labels."""
-    return str(i) if labels is None else labels[i]
+def label_of(labels: Axis | None, i: int) -> str:
+    """The label of row or column i as text, its number if there are no labels."""
+    return str(i) if labels is None else str(labels[i])
 
 
 def component_names(f: Factorization) -> tuple[str, ...]:
@@ -65,26 +67,24 @@ def row_errors(f: Factorization, X: Any, weights: Any = None) -> np.ndarray:
     ----------
     f : Factorization
         The factorization. It knows what is missing by NaN, or because it is not stored, and has the biases.
-    X : array-like or sparse matrix of shape (n_samples, n_features)
-        What was factorized. It is read in blocks of rows; a sparse one stays sparse.
-    weights : array-like or sparse matrix of shape (n_samples, n_features), optional
+    X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+        What was factorized. It is read in blocks of rows; a sparse one stays sparse. Labels are brought into the order
+        of the fit.
+    weights : array-like, sparse matrix or data frame of shape (n_samples, n_features), optional
         Those of the fit, if it had some: they weigh the squares, and what has weight zero is missing. Without them all
         known entries count the same.
 
     Returns
     -------
     ndarray of float64, shape (n_samples,)
+        In the order of the rows of the fit.
 
     Raises
     ------
-    ValueError
-        X or weights have another shape.
+    TypeError, ValueError
+        X or weights have another shape or other labels.
     """
-    X = X.tocsr() if sp.issparse(X) else np.asarray(X)
-    check_shape(X.shape, (f.W.shape[0], f.H.shape[1]))
-    if weights is not None:
-        weights = weights.tocsr() if sp.issparse(weights) else np.asarray(weights)
-        check_shape(weights.shape, X.shape, "weights")
+    X, weights = (_of_the_fit(f, A, name) for A, name in ((X, "X"), (weights, "weights")))
     missing = f.parameters.get("missing")
     if missing == "unstored":
         squares, norms = _stored_squares(f, X, weights)
@@ -94,6 +94,16 @@ def row_errors(f: Factorization, X: Any, weights: Any = None) -> np.ndarray:
         squares, norms = _known_squares(f, X, weights)
     norms[norms == 0] = np.nan
     return np.sqrt(np.maximum(squares, 0) / norms)
+
+
+def _of_the_fit(f: Factorization, A: Any, name: str) -> Any:
+    """A matrix of the shape of what was factorized and in its order, as an array or CSR; None if there is none."""
+    if A is None:
+        return None
+    data = labelled(A, name, missing=f.parameters.get("missing")).in_memory()
+    A = data.values.tocsr() if sp.issparse(data.values) else np.asarray(data.values)
+    check_shape(A.shape, (f.W.shape[0], f.H.shape[1]), name)
+    return data._replace(values=A).aligned(name, f.row_labels, f.column_labels, of="the fit").values
 
 
 def _blocks(f: Factorization) -> Iterator[slice]:
@@ -142,7 +152,7 @@ def _stored_squares(f: Factorization, X: Any, weights: Any) -> tuple[np.ndarray,
     n = X.shape[0]
     rows = np.repeat(np.arange(n), np.diff(X.indptr))
     values = X.data.astype(np.float64)
-    residuals = values - f.predict(rows, X.indices)
+    residuals = values - replace(f, row_labels=None, column_labels=None).predict(rows, X.indices)
     known = np.ones(len(rows)) if weights is None else np.asarray(weights[rows, X.indices], dtype=np.float64).ravel()
     return np.bincount(rows, known * residuals**2, n), np.bincount(rows, known * values**2, n)
 

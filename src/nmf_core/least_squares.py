@@ -6,9 +6,11 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core.data import Step
+from nmf_core.labels import frame, labelled
 from nmf_core.problem import padded
 from nmf_core.solvers import HALS, PG, Nesterov
 from nmf_core.solvers.anls import unit_diagonal
+from nmf_core.solvers.exact import ALIKE, DOUBTFUL, condition, solve_rows
 from nmf_core.solvers.fit import MOST_SWEEPS, Method
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
@@ -21,11 +23,16 @@ from nmf_core.validation import (
     check_same_rows,
     check_threads,
 )
+from nmf_core.warning import ConvergenceWarning, warn
 
 # Those that are exact after a few exchanges, and those that come closer step by step.
 EXACT = {"bpp": "bpp", "fnnls": "as"}
 ITERATIVE = {"cd": HALS.method, "pg": PG().method, "nesterov": Nesterov().method}
 SOLVERS = (*EXACT, *ITERATIVE)
+# The condition of the normal equations beyond which their answers are not good enough, and may be plainly wrong.
+LIMITS = {"float32": ALIKE, "float64": DOUBTFUL}
+UNSURE = {"float32": 1e4, "float64": 1e10}
+_BLOCK = 1 << 20  # numbers of A and B that are factorized together
 
 
 def nnls(
@@ -40,7 +47,7 @@ def nnls(
     tol: float = 1e-10,
     max_iter: int = 10_000,
     n_threads: int | None = None,
-) -> np.ndarray:
+) -> Any:
     """Find Z >= 0 with A @ Z ~ B, column by column.
 
     Minimises ``||A @ Z - B||_F^2 / 2 + alpha * l1_ratio * sum(Z) + alpha * (1 - l1_ratio) / 2 * ||Z||_F^2``, from A and
@@ -48,10 +55,11 @@ def nnls(
 
     Parameters
     ----------
-    A : array-like or sparse matrix of shape (n, k), optional
+    A : array-like, sparse matrix or data frame of shape (n, k), optional
         Finite, of any sign.
-    B : array-like or sparse matrix of shape (n, p), optional
-        Right-hand sides. A vector (n,) is one of them.
+    B : array-like, sparse matrix or data frame of shape (n, p), optional
+        Right-hand sides. A vector (n,) is one of them. Labels of its rows are brought into the order of those of A, as
+        are those of `cross` into the order of `gram`.
     gram : array-like of shape (k, k), optional
         ``A.T @ A``, instead of A and B.
     cross : array-like of shape (k, p), optional
@@ -59,11 +67,12 @@ def nnls(
     solver : {"bpp", "fnnls", "cd", "pg", "nesterov"}
         Block principal pivoting [1]_ or the active set method [2]_, exact up to rounding after a few factorizations; or
         steps until `tol`: coordinate descent, which is faster where a rough answer does, or for many unknowns,
-        projected gradient [3]_ or Nesterov's optimal gradient [4]_.
+        projected gradient [3]_ or Nesterov's optimal gradient [4]_. Where columns of A are so alike that the normal
+        equations lose digits, the first two go on from a QR factorization of A in double [5]_.
     alpha, l1_ratio : float
         Strength of the penalty, and the share of the l1 norm in it.
     tol : float
-        Steps end for a column when their length has fallen to `tol` of the first.
+        Steps end for a column when their length has fallen to `tol` of the first, or to rounding.
     max_iter : int
         Steps at most.
     n_threads : int, optional
@@ -72,8 +81,15 @@ def nnls(
     Returns
     -------
     ndarray of shape (k, p), or (k,) for a vector B
-        In float32 if everything is, else in float64. Where columns of A depend on each other there are many answers;
-        this is one of them.
+        In float32 if everything is, else in float64; of a data frame or series B or `cross`, one of its kind. Where
+        columns of A depend on each other there are many answers; this is one of them.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Steps have ended at `max_iter`.
+    UserWarning
+        The answer may be far off: columns of A are so alike that `gram`, or steps, cannot tell them apart.
 
     Raises
     ------
@@ -90,6 +106,7 @@ def nnls(
        doi:10.1162/neco.2007.19.10.2756.
     .. [4] N. Guan, D. Tao, Z. Luo and B. Yuan (2012), "NeNMF: an optimal gradient method for nonnegative matrix
        factorization", doi:10.1109/TSP.2012.2190406.
+    .. [5] C. L. Lawson and R. J. Hanson (1974), "Solving least squares problems", chapter 23.
 
     Examples
     --------
@@ -103,47 +120,99 @@ def nnls(
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
     team = make_team(check_threads(n_threads))
     check_given({"A": A, "B": B}, {"gram": gram, "cross": cross})
-    given = B if gram is None else cross
-    vector = np.ndim(given) == 1
+    given = labelled(B, "B") if gram is None else labelled(cross, "cross")
+    vector = np.ndim(given.values) == 1
     if vector:
-        given = np.asarray(given)[:, np.newaxis]
-    if gram is None:
-        A, B = (check_matrix(M, name, signed=True)[0] for M, name in ((A, "A"), (given, "B")))
+        given = given._replace(values=np.asarray(given.values)[:, np.newaxis])
+    rows_given = gram is None
+    if rows_given:
+        left = check_matrix(A, "A", signed=True)
+        given = check_matrix(given, "B", signed=True).aligned("B", rows=left.rows, of="A")
+        A, B = left.values, given.values
         check_same_rows(A.shape[0], B.shape[0])
-        gram, cross = (_dense(A.T @ M) for M in (A, B))
+        A, B = (M.astype(np.result_type(A, B), copy=False) for M in (A, B))
+        gram, cross = A.T @ A, A.T @ B
     else:
-        gram, cross = (check_matrix(M, name, signed=True)[0] for M, name in ((gram, "gram"), (given, "cross")))
-        gram, cross = _dense(gram), _dense(cross)
+        left = check_matrix(gram, "gram", signed=True)
+        left = left.aligned("gram", rows=left.columns, of="its columns")
+        given = check_matrix(given, "cross", signed=True).aligned("cross", rows=left.columns, of="gram")
+        gram, cross = left.values, given.values
+    gram, cross = _dense(gram), _dense(cross)
     check_gram(gram, cross)
     dtype = np.result_type(gram, cross)
-    gram = gram.astype(dtype) + dtype.type(alpha * (1 - l1_ratio)) * np.eye(len(gram), dtype=dtype)
-    # All unknowns of one size. One that no column asks for stays zero.
-    gram, scale = unit_diagonal(gram, np.arange(len(gram)))
-    right = np.ascontiguousarray((cross.T - dtype.type(alpha * l1_ratio)) * scale, dtype=dtype)
-    Z = np.zeros_like(right)
+    l1, l2 = alpha * l1_ratio, alpha * (1 - l1_ratio)
+    gram = gram.astype(dtype) + dtype.type(l2) * np.eye(len(gram), dtype=dtype)
     with serial_blas():
-        unsolved = len(right)
-        if solver in EXACT:
-            unsolved = _core.nnls_pivot(Z, right, gram, _core.PIVOT_RULES[EXACT[solver]], 3 * len(gram) + 50, team)
-        if unsolved:
-            _step(Z, right, gram, ITERATIVE.get(solver, HALS.method), tol, max_iter, team)
-    Z *= scale
-    return Z[0] if vector else np.ascontiguousarray(Z.T)
+        alike = condition(gram)
+        if rows_given and solver in EXACT and alike > LIMITS[dtype.name]:
+            Z, unsolved = solve_rows(*_triangle(A, B, l2), l1, team)
+        else:
+            Z, unsolved = _solve(gram, cross.T - dtype.type(l1), solver, tol, max_iter, team)
+    if unsolved:
+        warn(
+            f"{unsolved} of {len(Z)} right-hand sides are not solved to tol={tol:g} in max_iter={max_iter} steps. "
+            f"Raise max_iter or tol.",
+            ConvergenceWarning,
+        )
+    elif alike > UNSURE[dtype.name] and not rows_given:
+        warn(
+            f"gram has condition {alike:.0e}, more than its digits can tell: the answer may be far off. Give A and B, "
+            f"from which it is found without squaring their condition."
+        )
+    elif solver not in EXACT and UNSURE[dtype.name] < alike < 1 / np.finfo(dtype).eps:  # beyond, columns are dependent
+        warn("Columns of A are so alike that steps may have ended far from the answer: solver='bpp' finds it exactly.")
+    Z = Z.astype(dtype, copy=False)
+    return frame(Z[0] if vector else np.ascontiguousarray(Z.T), left.columns, given.columns, given.library)
 
 
 def _dense(M: Any) -> np.ndarray:
     return np.asarray(getattr(M, "toarray", lambda: M)())
 
 
+def _solve(
+    gram: np.ndarray, right: np.ndarray, solver: str, tol: float, max_iter: int, team: _core.Team
+) -> tuple[np.ndarray, int]:
+    """Solutions (p, k) of normal equations with right-hand sides (p, k), and how many of them are not solved."""
+    # All unknowns of one size. One that no column asks for stays zero.
+    unit, scale = unit_diagonal(gram, np.arange(len(gram)))
+    right = np.ascontiguousarray(right * scale)
+    Z, unsolved = np.zeros_like(right), len(right)
+    if solver in EXACT:
+        unsolved = _core.nnls_pivot(Z, right, unit, _core.PIVOT_RULES[EXACT[solver]], 3 * len(gram) + 50, team)
+    if unsolved:
+        tol = max(tol, 8 * float(np.finfo(right.dtype).eps))  # steps of rounding are none
+        unsolved = _step(Z, right, unit, ITERATIVE.get(solver, HALS.method), tol, max_iter, team)
+    Z *= scale
+    return Z, unsolved
+
+
 def _step(
     Z: np.ndarray, cross: np.ndarray, gram: np.ndarray, method: Method, tol: float, max_iter: int, team: _core.Team
-) -> None:
-    """Improve the rows of Z step by step, in place."""
+) -> int:
+    """Improve the rows of Z step by step, in place; returns how many have not met `tol`."""
     k = len(gram)
     F = padded(Z, Z.dtype)
     order = np.arange(k, dtype=np.int32)
     matrix, rate = method.prepare(gram, order)
     sweeps = min(max_iter, MOST_SWEEPS)
     step = Step(F, F, gram[0], gram, matrix, order, method.number, rate=rate, max_sweeps=sweeps, tol=tol)
-    _core.factor_pass(F, None, None, np.zeros(_core.REPORT_SIZE), padded(cross, Z.dtype), *step, team)
+    report = np.zeros(_core.REPORT_SIZE)
+    _core.factor_pass(F, None, None, report, padded(cross, Z.dtype), *step, team)
     Z[:] = F[:, :k]
+    return int(report[2])
+
+
+def _triangle(A: Any, B: Any, l2: float) -> tuple[np.ndarray, np.ndarray]:
+    """R (k, k) and C (p, k), in double, with ||A z - b||^2 + l2 ||z||^2 = ||R z - c||^2 up to a constant.
+
+    By QR factorizations of some rows after the other, so that A and B may be sparse.
+    """
+    n, k = A.shape
+    A, B = (M.tocsr() if hasattr(M, "tocsr") else M for M in (A, B))
+    R, C = np.sqrt(l2) * np.eye(k), np.zeros((k, B.shape[1]))
+    step = max(4 * k, _BLOCK // (k + B.shape[1]))
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        Q, R = np.linalg.qr(np.vstack([R, _dense(A[rows])]))
+        C = Q.T @ np.vstack([C, _dense(B[rows])])
+    return R, np.ascontiguousarray(C.T)

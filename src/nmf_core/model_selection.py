@@ -3,7 +3,6 @@
 The error of those it has seen always falls with more components, the other rises when they describe noise.
 """
 
-import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +16,7 @@ import numpy as np
 from nmf_core.divergence import beta_divergence
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
+from nmf_core.floor import apply_floor
 from nmf_core.initialization import make_random_state
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.rank_selection import RankSelection, folds_named
@@ -36,6 +36,7 @@ from nmf_core.validation import (
     check_ranks,
     check_room,
 )
+from nmf_core.warning import held_back, warn, warn_once
 
 __all__ = ["METHODS", "Holdout", "RankSelection", "cross_validate_rank", "holdout_entries"]
 
@@ -81,7 +82,7 @@ def holdout_entries(X: Any, fraction: float = 0.1, random_state: Any = None, *, 
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative. Never modified.
     fraction : float
         Share of the known entries to hold out; at least one is, and at least one stays.
@@ -140,7 +141,7 @@ def cross_validate_rank(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         As for `nmf_core.factorize`. Never modified.
     n_components : iterable of int
         The numbers of components to try.
@@ -181,6 +182,11 @@ def cross_validate_rank(
     RankSelection
         The errors, and the numbers of components that they suggest.
 
+    Warns
+    -----
+    ConvergenceWarning
+        Some of the fits have stopped at `max_iter`; there is one warning for all of them.
+
     Raises
     ------
     TypeError, ValueError
@@ -218,6 +224,7 @@ def cross_validate_rank(
     watched = _progress_bar(check_flag(progress, "progress"))
     check_flag(warm_start, "warm_start")
     X, incomplete = check_incomplete(X, missing)
+    X, _ = apply_floor(X, parameters.pop("floor", None), make_loss(loss), incomplete, None)
     if method == "auto":
         method = _suitable_method(X, missing, incomplete, parameters)
     hold_out, error = METHODS[method]
@@ -232,6 +239,7 @@ def cross_validate_rank(
     parameters = {"loss": loss, "n_threads": None if n_jobs == 1 else 1, **parameters}
 
     held_out, lock = lru_cache(maxsize=2)(partial(hold_out, X, missing, n_folds)), Lock()
+    doubts: list[Warning] = []
 
     def run(task: tuple[tuple[int, int], tuple[int, ...]]) -> list[tuple[float, bool]]:
         fold, ks = task
@@ -241,7 +249,9 @@ def cross_validate_rank(
         for k in ks:
             rng = np.random.default_rng(fold)
             given = parameters if f is None else {**parameters, **_grown(f, k, rng)}
-            value, f = error(data, k, random_state=rng, **given)
+            with held_back() as held:
+                value, f = error(data, k, random_state=rng, **given)
+            doubts.extend(held[:1])
             found.append((value, f.converged))
         return found
 
@@ -250,8 +260,9 @@ def cross_validate_rank(
     errors, converged = np.reshape(_in_threads(run, tasks, n_jobs, watched), (-1, len(ranks), 2)).T
     n_unconverged = int(np.count_nonzero(converged == 0))
     selection = RankSelection(ranks, errors.copy(), method, make_loss(loss).name, n_unconverged)
+    warn_once(doubts, f"{errors.size} fits")
     if selection.exploded:
-        warnings.warn(_about_exploded(selection.exploded), stacklevel=2)
+        warn(_about_exploded(selection.exploded))
     return selection
 
 

@@ -13,7 +13,7 @@ from nmf_core.problem import Problem, model_floors, padded, pose
 from nmf_core.solvers import component_sums, gram
 from nmf_core.solvers.quadratic import add_violation
 from nmf_core.threads import make_team, serial_blas
-from nmf_core.validation import check_factor, check_loss, check_matrix, check_penalties, check_threads
+from nmf_core.validation import check_factor, check_factors, check_loss, check_penalties, check_threads
 
 Side = tuple[np.ndarray, Penalty]  # a factor array and its penalty
 
@@ -40,7 +40,7 @@ def kkt_residual(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative.
     W : array-like of shape (n_samples, k)
         First factor.
@@ -73,12 +73,11 @@ def kkt_residual(
     >>> nmf_core.kkt_residual(X, X, np.eye(2))
     0.0
     """
-    X, _, _, weights = accept(X, missing, weights)
-    X = X.astype(np.float64, copy=False)
+    labels, weights = accept(X, missing, weights)
+    X = labels.values.astype(np.float64, copy=False)
     weights = None if weights is None else weights.astype(np.float64, copy=False)
     the_loss = make_loss(check_loss(loss, LOSSES))
-    H = check_matrix(H, "H", factor=True)[0]
-    k = H.shape[0]
+    W, H, k, _ = check_factors(W, H, None, labels.rows, labels.columns)
     H = check_factor(H, "H", (k, X.shape[1]), X.dtype, zeros=True)
     W = check_factor(W, "W", (X.shape[0], k), X.dtype, zeros=True)
     check_penalties(alpha_W, alpha_H, l1_ratio, X.shape)

@@ -247,11 +247,11 @@ def row_error(f: Factorization, X: Any, ax: Axes | None = None, *, weights: Any 
     ----------
     f : Factorization
         The factorization.
-    X : array-like or sparse matrix of shape (n_samples, n_features)
+    X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
         What was factorized.
     ax : Axes, optional
         Where to draw; by default in a new figure.
-    weights : array-like or sparse matrix of shape (n_samples, n_features), optional
+    weights : array-like, sparse matrix or data frame of shape (n_samples, n_features), optional
         Those of the fit, if it had some.
     """
     errors = row_errors(f, X, weights)

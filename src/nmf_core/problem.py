@@ -114,6 +114,7 @@ def pose(
     biases: bool = False,
     mean: float | None = None,
     nothing_known: bool = False,
+    advice: str = "",
     **needs: Any,
 ) -> Problem:
     """The problem of a validated X, k components and the arguments of `nmf_core.factorize`.
@@ -124,6 +125,8 @@ def pose(
         The mean of a model with biases, if it is known: then H is fixed, too.
     nothing_known : bool
         Whether X may be missing altogether.
+    advice : str
+        What else is to be said of zeros that the loss does not allow.
     **needs
         As in `as_container`.
 
@@ -135,7 +138,7 @@ def pose(
     data = container_for(X, loss, missing=missing, weights=weights, **needs)
     if isinstance(data, Partial) and not nothing_known:
         check_known(data.n_stored)
-    check_zeros(data, loss.beta)
+    check_zeros(data, loss.beta, advice)
     shift = 0.0
     if biases and isinstance(data, Partial):
         shift = data.mean() if mean is None else mean

@@ -62,9 +62,9 @@ def render_report(
     ----------
     f : Factorization
         The factorization.
-    X : array-like or sparse matrix of shape (n_samples, n_features), optional
+    X : array-like, sparse matrix or data frame of shape (n_samples, n_features), optional
         What was factorized; without it the errors by row are left out.
-    weights : array-like or sparse matrix of shape (n_samples, n_features), optional
+    weights : array-like, sparse matrix or data frame of shape (n_samples, n_features), optional
         Those of the fit, if it had some: for the errors by row.
     title : str
         Heading of the page.

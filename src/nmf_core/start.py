@@ -51,7 +51,7 @@ def initialize(
 
     Parameters
     ----------
-    X : array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative and finite. Never modified; a sparse X is never made dense.
     n_components : int
         Number of components k.
@@ -85,7 +85,8 @@ def initialize(
     >>> np.abs(X - W @ H).max() < 1e-6
     True
     """
-    X, _, _, weights = accept(X, missing, weights)
+    data, weights = accept(X, missing, weights)
+    X = data.values
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     if init is not None:
         check_choice(init, "init", STARTS)

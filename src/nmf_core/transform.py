@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmf_core.data import Complete, accept, is_dask, result_type
+from nmf_core.floor import apply_floor
 from nmf_core.initialization import for_fixed_components, with_biases
+from nmf_core.labels import Axis
 from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.problem import Biases, padded, pose
-from nmf_core.solvers import choose_solver, component_sums, gram, solve
+from nmf_core.solvers import choose_solver, component_sums, condition, for_rows, gram, solve
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.validation import (
     check_chunks,
@@ -24,6 +26,7 @@ from nmf_core.validation import (
     check_resident,
     check_threads,
 )
+from nmf_core.vanishing import warn_of_nothing
 
 
 class Transformed(NamedTuple):
@@ -54,19 +57,24 @@ class Ready(NamedTuple):
     ----------
     Ht : ndarray of shape (n_features, ld)
         Factor array of its transpose.
-    gram : ndarray of shape (n_components, n_components) or None
-        ``H @ H.T``, for a quadratic loss.
+    gram : ndarray of shape (n_components, n_components)
+        ``H @ H.T``.
+    condition : float
+        How alike components are: the condition of `gram`, scaled to ones on its diagonal.
     sums : ndarray of shape (n_components,)
         The sums of its rows.
     """
 
     Ht: np.ndarray
-    gram: np.ndarray | None
+    gram: np.ndarray
+    condition: float
     sums: np.ndarray
 
 
 class Components:
     """Components that serve any number of calls: checked, laid out and summed up once for each precision.
+
+    That is done again if the numbers of H, or the biases, have been changed in place since.
 
     Parameters
     ----------
@@ -76,17 +84,27 @@ class Components:
         The loss.
     biases : Biases, optional
         Biases of the features, and the mean, of a model that has some: two more components are ready then.
+    labels : Axis, optional
+        Labels of the features.
     """
 
-    def __init__(self, H: Any, loss: Beta, biases: Biases | None = None) -> None:
-        self.H = check_matrix(H, "H", factor=True)[0]
+    def __init__(self, H: Any, loss: Beta, biases: Biases | None = None, labels: Axis | None = None) -> None:
+        self.H = check_matrix(H, "H", factor=True).values
         self.loss = loss
         self.biases = biases
+        self.labels = labels
+        self.names = Axis(f"c{j + 1}" for j in range(len(self.H)))
         self.ready_for: dict[np.dtype, Ready] = {}
+        self.ready_from: list[np.ndarray] = []
 
     def ready(self, dtype: np.dtype) -> Ready:
         """The components in this precision."""
-        if dtype not in self.ready_for:
+        now = [self.H] if self.biases is None else [self.H, self.biases.columns]
+        ready_for = self.ready_for
+        if not self.ready_from or not all(map(np.array_equal, now, self.ready_from)):
+            self.ready_for = ready_for = {}
+            self.ready_from = [array.copy() for array in now]
+        if dtype not in ready_for:
             k = self.H.shape[0]
             Ht = padded(check_factor(self.H, "H", self.H.shape, dtype, zeros=True).T, dtype)
             if self.biases is not None:
@@ -94,9 +112,9 @@ class Components:
                 Ht[:, k + 1] = self.biases.columns
                 k += 2
             team = make_team(None)
-            quadratic = self.loss.quadratic
-            self.ready_for[dtype] = Ready(Ht, gram(Ht, k, team) if quadratic else None, component_sums(Ht, k, team))
-        return self.ready_for[dtype]
+            HHt = gram(Ht, k, team)
+            ready_for[dtype] = Ready(Ht, HHt, condition(HHt), component_sums(Ht, k, team))
+        return ready_for[dtype]
 
 
 def transform(
@@ -110,6 +128,7 @@ def transform(
     alpha_W: float = 0.0,
     l1_ratio: float = 0.0,
     alpha_scaling: str = "size",
+    floor: float | str | None = None,
     tol: float = 1e-4,
     max_iter: int = 200,
     n_threads: int | None = None,
@@ -118,7 +137,8 @@ def transform(
 
     Every row is a problem of its own, solved in one pass over X: its answer does not depend, to the last bit, on the
     rows beside it. By coordinate descent for the Frobenius loss and Kullback-Leibler, for which it is convex, by
-    multiplicative updates for others.
+    multiplicative updates for others. For the Frobenius loss of a complete X and components that are alike, which
+    coordinate descent hardly tells apart, exactly.
 
     Parameters
     ----------
@@ -135,8 +155,10 @@ def transform(
         What is missing or counts more, as in `nmf_core.factorize`.
     alpha_W, l1_ratio, alpha_scaling
         Penalty of W as in `nmf_core.factorize`.
+    floor : float, "auto" or None
+        What is added to X, as in `nmf_core.factorize`.
     tol : float
-        A row is done when its steps have fallen to `tol` of its first.
+        A row is done when its steps have fallen to `tol` of its first; to less, the more alike components are.
     max_iter : int
         Sweeps over a row at most.
     n_threads : int, optional
@@ -151,19 +173,22 @@ def transform(
     if is_dask(X):
         how = {
             "loss": loss, "missing": missing, "alpha_W": alpha_W, "l1_ratio": l1_ratio, "alpha_scaling": alpha_scaling,
-            "tol": tol, "max_iter": max_iter, "n_threads": n_threads,
+            "floor": floor, "tol": tol, "max_iter": max_iter, "n_threads": n_threads,
         }  # fmt: skip
         return _lazily(X, H, W, weights, how)
     start = time.perf_counter()
-    X, _, _, weights = accept(X, missing, weights)
     the_loss = make_loss(check_loss(loss, LOSSES))
     components = H if isinstance(H, Components) else Components(H, the_loss)
+    labels, weights = accept(X, missing, weights, columns=components.labels, hint=False)
+    X, _ = apply_floor(labels.values, floor, the_loss, missing, weights)
     own, n_features = components.H.shape
     biases = components.biases
     k = own if biases is None else own + 2
     check_features(X.shape[1], n_features)
     if W is not None:
-        W = check_factor(W, "W", (X.shape[0], own), X.dtype, zeros=True)
+        W = check_factor(
+            W, "W", (X.shape[0], own), X.dtype, zeros=True, rows=labels.rows, columns=components.names
+        )  # fmt: skip
     check_penalties(alpha_W, 0.0, l1_ratio, X.shape)
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
     team = make_team(check_threads(n_threads))
@@ -177,7 +202,8 @@ def transform(
             upright=solver.upright(the_loss.beta), by_rows=the_loss.quadratic,
         )  # fmt: skip
         data = problem.data
-        Ht, gram_H, sums_H = components.ready(data.dtype)
+        Ht, gram_H, alike, sums_H = components.ready(data.dtype)
+        solver, tol = for_rows(solver, problem, gram_H, alike, tol)
         complete = isinstance(data, Complete)
         if W is None:
             masses = np.array([sums_H.sum()]) if complete else data.model_sums(Ht, own, team).sum(axis=1)
@@ -192,6 +218,8 @@ def transform(
             update_H=np.zeros(k, dtype=bool), team=team, start=start, gram_H=gram_H,
             sums_H=sums_H if complete else None, measure=False,
         )  # fmt: skip
+        if alpha_W or not sums_H.any():
+            warn_of_nothing(problem, outcome.W, Ht, own, alpha_W, None, team)
     found = None if biases is None else outcome.W[:, own].copy()
     return Transformed(outcome.W[:, :own].astype(X.dtype), outcome.n_iter, outcome.converged, found)
 

@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +26,13 @@ from nmf_core.io import (
     WRITABLE,
     Budget,
     LabelledMatrix,
+    TextFormat,
     read_matrix,
     read_triplets,
     stem,
     write_matrix,
 )
+from nmf_core.labels import Axis
 from nmf_core.model_selection import RankSelection, cross_validate_rank
 from nmf_core.validation import Labels
 
@@ -56,15 +59,17 @@ def fit(options: argparse.Namespace) -> int:
     table = _read(options, f"--{wholly[0]}" if wholly else "", options.components)
     parameters = {name: getattr(options, name) for name in DEFAULTS if name in vars(options)}
     f = factorize(table.X, options.components, progress=_shows_progress(options), **parameters)
-    f = replace(f, row_labels=table.row_labels, column_labels=table.column_labels)
+    f = replace(f, row_labels=Axis.of(table.row_labels), column_labels=Axis.of(table.column_labels))
     if f.stop_reason == "interrupted":
         note(f"interrupted after {f.n_iter} iterations; keeping the factors so far")
     f.save(model)
     if factors:
-        write_matrix(factors[0], f.W, f.row_labels, component_names(f))
-        write_matrix(factors[1], f.H, component_names(f), f.column_labels)
+        write_matrix(factors[0], f.W, table.row_labels, component_names(f))
+        write_matrix(factors[1], f.H, component_names(f), table.column_labels)
     if options.report:
-        report.write_report(options.report, f, table.X, title=Path(options.file).name)
+        report.write_report(
+            options.report, f, table.X, title="standard input" if options.file == "-" else Path(options.file).name
+        )
     more = {"file": options.file, "parameters": all_parameters(f), "written": list(map(str, written))}
     _tell(options, f.summary(), more)
     return 0
@@ -139,13 +144,14 @@ def recommend(options: argparse.Namespace) -> int:
         raise ValueError("--triplets says how to read the file of --exclude, which is not there")
     f = load(options.model)
     n = f.W.shape[0]
-    users = _places(options.users, f.row_labels, n)
+    users = _places(options.users, _text(f.row_labels), n)
     if (users < 0).any():
         unknown = options.users[int(users.argmin())]
         hint = f": its rows have no labels, but numbers from 0 to {n - 1}" if f.row_labels is None else ""
         raise ValueError(f"{options.model} has no row {unknown!r}{hint}")
     exclude = None if options.file is None else _excluded(_read(options, "--exclude"), f, options)
-    found = f.recommend(users, options.n, exclude=exclude, n_threads=options.threads)
+    rows = users if f.row_labels is None else [f.row_labels[i] for i in users]
+    found = f.recommend(rows, options.n, exclude=exclude, n_threads=options.threads)
     told = [
         [(label_of(f.column_labels, j), float(score)) for j, score in zip(*row, strict=True) if j >= 0]
         for row in zip(found.columns, found.scores, strict=True)
@@ -175,13 +181,20 @@ def demo(options: argparse.Namespace) -> int:
 def _read(options: argparse.Namespace, needs_whole: str, n_components: int = 0) -> LabelledMatrix:
     """The matrix of the options; in blocks if it is large, unless something needs it whole."""
     limit = getattr(options, "memory_limit", None)
+    text = TextFormat(options.separator, options.decimal, options.encoding, options.comment)
     if options.triplets:
         if limit is not None:
             raise ValueError("--memory-limit is not for --triplets, which are read whole")
-        table = read_triplets(options.file, options.triplets, options.labels)
+        table = read_triplets(
+            options.file, options.triplets, options.labels, text=text, transpose=options.transpose,
+            duplicates=options.duplicates or "error",
+        )  # fmt: skip
     else:
         budget = Budget(max(1, n_components), limit, needs_whole, options.dtype)
-        table = read_matrix(options.file, options.labels, budget)
+        table = read_matrix(
+            options.file, options.labels, budget, text=text, transpose=options.transpose,
+            duplicates=options.duplicates or "keep",
+        )  # fmt: skip
     if options.dtype and table.X.dtype.kind in "fiub":
         with np.errstate(over="ignore"):  # an infinity is reported with its place
             return table._replace(X=table.X.astype(options.dtype))
@@ -230,12 +243,11 @@ def _in_order(table: LabelledMatrix, f: Factorization) -> Any:
     """X with its columns in the order of the model's, where both have labels."""
     if table.column_labels is None or f.column_labels is None or table.column_labels == f.column_labels:
         return table.X
-    place = {label: j for j, label in enumerate(table.column_labels)}
-    for label in f.column_labels:
-        if label not in place:
-            raise ValueError(f"X has no column {label!r}, which the model needs.")
-    _places(table.column_labels, f.column_labels, len(f.column_labels), strict=True)
-    columns = [place[label] for label in f.column_labels]
+    known = f.column_labels.text
+    columns = _places(known, table.column_labels, len(table.column_labels))
+    if (columns < 0).any():
+        raise ValueError(f"X has no column {known[int(columns.argmin())]!r}, which the model needs.")
+    _places(table.column_labels, known, len(known), strict=True)
     return table.X.take_columns(columns) if isinstance(table.X, RowBlocks) else table.X[:, columns]
 
 
@@ -244,7 +256,7 @@ def _widened(table: LabelledMatrix, f: Factorization) -> Any:
 
     Columns that the model does not know, such as new items, are passed over.
     """
-    columns = _places(table.column_labels, f.column_labels, f.H.shape[1])
+    columns = _places(table.column_labels, _text(f.column_labels), f.H.shape[1])
     unknown = int(np.count_nonzero(columns < 0))
     if unknown == len(columns):
         raise ValueError("X has no column that the model knows.")
@@ -260,11 +272,22 @@ def _widened(table: LabelledMatrix, f: Factorization) -> Any:
 def _places(labels: Labels, known: Labels, n: int, *, strict: bool = False) -> np.ndarray:
     """Where labels are among those of a model, which are numbers from 0 to n - 1 if it has none; -1 where not."""
     place = {label: i for i, label in enumerate(map(str, range(n)) if known is None else known)}
+    if len(place) < n:
+        times = Counter(known)
+        if repeated := next((label for label in labels or () if times[label] > 1), None):
+            raise ValueError(
+                f"{times[repeated]} rows or columns are labelled {repeated!r}: which one is meant is not said"
+            )
     places = np.array([place.get(label, -1) for label in labels or ()], dtype=np.int64)
     if strict and (places < 0).any():
         unknown = (labels or ())[int(places.argmin())]
         raise ValueError(f"X has a column {unknown!r}, which the model does not know.")
     return places
+
+
+def _text(labels: Axis | None) -> Labels:
+    """Labels of a model as files hold them."""
+    return None if labels is None else labels.text
 
 
 def _tell_ranks(options: argparse.Namespace, selection: RankSelection) -> None:
@@ -306,7 +329,7 @@ def _excluded(table: LabelledMatrix, f: Factorization, options: argparse.Namespa
     places = []
     bare = table.row_labels is None and table.column_labels is None
     for what, labels, known, size, wanted in zip(
-        ("row", "column"), table[1:], (f.row_labels, f.column_labels), X.shape, shape, strict=True
+        ("row", "column"), table[1:], (_text(f.row_labels), _text(f.column_labels)), X.shape, shape, strict=True
     ):
         if labels is not None and (known is not None or options.triplets):
             places.append(_places(labels, known, wanted))

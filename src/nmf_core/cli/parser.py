@@ -1,15 +1,15 @@
 """What may stand behind ``nmf-core``."""
 
 import argparse
-import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from nmf_core import __version__
 from nmf_core.cli import commands
+from nmf_core.cli.arguments import Parser, loss, n_bytes, number_or, ranks, separator
 from nmf_core.cli.commands import DEFAULTS, PICTURES
-from nmf_core.io import LABELS, READERS, UNITS, WRITABLE
+from nmf_core.io import DUPLICATES, LABELS, READERS, WRITABLE
 from nmf_core.losses import LOSSES
 from nmf_core.model_selection import METHODS
 from nmf_core.penalties import ALPHA_SCALINGS
@@ -18,27 +18,24 @@ from nmf_core.start import STARTS
 from nmf_core.validation import MISSING
 
 FILES = f"""\
-FILE ends in one of {", ".join(READERS)}.
+FILE ends in one of {", ".join(READERS)}, or is - for text from standard input.
+What was taken for labels and how text is written is said on standard error; options say it where that is wrong.
+A folder with matrix.mtx, features.tsv (or genes.tsv) and barcodes.tsv, also .gz, as 10x Genomics writes it, has cells
+for rows and genes for columns.
 .h5, .hdf5, .h5ad, .zarr and .parquet need pip install "nmf-core[io]". A folder with .parquet files is read as one.
 Of several arrays in one file, FILE::NAME is read, such as FILE.npz::NAME, FILE.h5::PATH/OF/DATASET or
 FILE.h5ad::layers/NAME; in .npz, HDF5 and zarr, row_labels and column_labels are its labels.
 With --triplets FILE is a .csv, .tsv or .parquet file with a line for every entry that is stored, such as a rating:
-three columns by their names, or by their numbers from 0. Rows and columns are in the order in which they come; no
-pair may come twice.
+three columns by their names, or by their numbers from 0. Rows and columns are in the order in which they come.
 
 """
-
-# More numbers of components than this are a mistake.
-MOST_RANKS = 1000
 
 EXIT_CODES = "Exit status: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage."
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; `command` of what it returns is a function in `commands`."""
-    parser = argparse.ArgumentParser(
-        prog="nmf-core", description="Non-negative matrix factorization: X ~ W H.", epilog=EXIT_CODES
-    )
+    parser = Parser(prog="nmf-core", description="Non-negative matrix factorization: X ~ W H.", epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"nmf-core {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True)
 
@@ -50,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
             epilog=f"{epilog}{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(command=run)
+        added.set_defaults(command=run, quiet=False)
         return added
 
     _add_fit(command("fit", commands.fit, "factorize the matrix in a file", FILES))
@@ -102,18 +99,20 @@ def _add_factorization(group: Any, without: Collection[str] = ()) -> None:
         shown = "" if default is None else f" (default: {default})"
         group.add_argument(flag, dest=name, type=kind, default=default, help=f"{text}{shown}", **others)
 
-    option("--loss", "loss", _loss, f"what is minimised: {', '.join(LOSSES)}, or a beta", metavar="LOSS")
+    option("--loss", "loss", loss, f"what is minimised: {', '.join(LOSSES)}, or a beta", metavar="LOSS")
     option("--missing", "missing", str, "what is missing: empty cells, or what a sparse X does not store (default: "
            "nothing)", choices=MISSING)  # fmt: skip
     option("--solver", "solver", str, "how", choices=["auto", *SOLVERS, *ALIASES])
     option("--init", "init", str, "where it starts (default: nndsvda if it can)", choices=list(STARTS))
     option("--alpha-W", "alpha_W", float, "strength of the penalty on W", metavar="A")
-    option("--alpha-H", "alpha_H", _number_or_same, "strength of the penalty on H", metavar="A")
+    option("--alpha-H", "alpha_H", number_or("same"), "strength of the penalty on H", metavar="A")
     option("--l1-ratio", "l1_ratio", float, "share of l1 in the penalties, 0 to 1", metavar="R")
     option("--alpha-scaling", "alpha_scaling", str, "penalties grow with the size of X, or with the number of known "
            "entries in a row or column", choices=ALPHA_SCALINGS)  # fmt: skip
     if "biases" not in without:
         group.add_argument("--biases", action="store_true", help="model a mean and biases of rows and columns, too")
+    option("--floor", "floor", number_or("auto"), "a small number to add to X, for losses that zeros make infinite; "
+           "auto finds one (default: none)", metavar="F")  # fmt: skip
     option("--tol", "tol", float, "tolerance of the stopping rule", metavar="T")
     option("--max-iter", "max_iter", int, "iterations at most", metavar="N")
     option("--time-limit", "time_limit", float, "seconds after which no iteration starts", metavar="S")
@@ -138,7 +137,7 @@ def _add_transform(parser: argparse.ArgumentParser) -> None:
 def _add_rank(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
     parser.add_argument(
-        "--ranks", type=_ranks, default="1-10", metavar="RANKS",
+        "--ranks", type=ranks, default="1-10", metavar="RANKS",
         help="numbers of components to try, such as 2-12, 2-12:2 or 2,4,8 (default: %(default)s)",
     )  # fmt: skip
     held_out = parser.add_argument_group("what is held out")
@@ -191,6 +190,7 @@ def _add_recommend(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: all that are available)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of labels and scores with tabs between")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing about how FILE is read")
     _add_input(parser, dtype=False)
     parser.epilog = f"""\
 Prints a line for every column: the row's label if there are several rows, the column's label, and the score.
@@ -212,7 +212,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _add_memory_limit(reading: Any) -> None:
     reading.add_argument(
-        "--memory-limit", type=_bytes, metavar="SIZE",
+        "--memory-limit", type=n_bytes, metavar="SIZE",
         help="how much memory X and the work on it may take, such as 2GB or 512MiB; an .npy, .parquet, .h5, .hdf5, "
         ".h5ad or .zarr that is larger is read block by block in every iteration (default: a quarter of the memory "
         "there is for X)",
@@ -233,6 +233,25 @@ def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> Any:
         metavar=("ROW", "COLUMN", "ENTRY"),
         help="columns of a long table, such as user item rating",
     )
+    reading.add_argument(
+        "--duplicates", choices=DUPLICATES,
+        help="what becomes of rows or columns of the same label (default: they are kept) or, with --triplets, of "
+        "entries in the same place (default: error)",
+    )  # fmt: skip
+    reading.add_argument("--transpose", action="store_true", help="columns of FILE are the rows of X")
+    reading.add_argument(
+        "--separator", type=separator, metavar="C",
+        help="what stands between cells of text: a character, tab, or blank for any number of blanks and tabs "
+        "(default: by looking)",
+    )  # fmt: skip
+    reading.add_argument("--decimal", choices=[".", ","], help="what stands before decimals (default: by looking)")
+    reading.add_argument(
+        "--encoding", metavar="NAME", help="of text, such as latin-1 (default: by its byte order mark, or UTF-8)"
+    )
+    reading.add_argument(
+        "--comment", metavar="START",
+        help="lines of text that begin so are passed over, '' for none (default: those at the top that begin with #)",
+    )  # fmt: skip
     if dtype:
         reading.add_argument("--dtype", choices=["float32", "float64"], help="compute in this (default: as in FILE)")
     else:
@@ -241,38 +260,10 @@ def _add_input(parser: argparse.ArgumentParser, *, dtype: bool = True) -> Any:
 
 
 def _add_verbosity(output: Any) -> None:
-    output.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors, show no progress")
+    output.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print nothing but errors and what is odd about FILE, show no progress",
+    )
     output.add_argument("--json", action="store_true", help="print a summary as JSON instead of text")
-
-
-def _loss(text: str) -> float | str:
-    return text if text in LOSSES else float(text)
-
-
-def _number_or_same(text: str) -> float | str:
-    return text if text == "same" else float(text)
-
-
-def _bytes(text: str) -> int:
-    """A number of bytes with a unit or without."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", text, re.IGNORECASE)
-    units = {unit.lower(): factor for unit, factor in UNITS.items()}
-    if found is None or (found[2] or "B").lower() not in units:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 2GB, 512MiB or 100000; units are {', '.join(UNITS)}")
-    return int(float(found[1]) * units[(found[2] or "B").lower()])
-
-
-def _ranks(text: str) -> list[int]:
-    """Numbers of components: single ones, ranges with both ends, and ranges with a step, separated by commas."""
-    ranks: list[int] = []
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?\s*", part)
-        if found is None:
-            raise argparse.ArgumentTypeError(f"{part!r} is not like 5, 2-12 or 2-12:2")
-        first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)
-        if not (1 <= first <= last and step >= 1):
-            raise argparse.ArgumentTypeError(f"{part!r} does not count up from 1 or more")
-        if len(ranks) + len(range(first, last + 1, step)) > MOST_RANKS:
-            raise argparse.ArgumentTypeError(f"{text!r} are more than {MOST_RANKS} numbers")
-        ranks += range(first, last + 1, step)
-    return ranks

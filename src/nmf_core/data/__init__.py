@@ -19,7 +19,7 @@ from nmf_core.data.base import (
 )
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
-from nmf_core.data.sources import DaskRows, accept, is_dask, result_type, row_blocks
+from nmf_core.data.sources import DaskRows, accept, is_dask, raised, result_type, row_blocks
 from nmf_core.validation import Matrix, check_matrix, check_resident, is_sparse
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "gram_in_double",
     "is_dask",
     "over_rows",
+    "raised",
     "result_type",
     "row_blocks",
     "single_holds",

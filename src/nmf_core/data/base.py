@@ -311,6 +311,16 @@ class Container(ABC):
     def has_zeros(self) -> bool:
         """Whether some entry that counts is zero."""
 
+    @abstractmethod
+    def least(self) -> float:
+        """The smallest entry above zero; infinite where there is none."""
+
+    def small(self) -> float:
+        """A number that is small beside all entries, but not beside the rounding of their mean: of one digit."""
+        least, mean = self.least(), self.mean()
+        value = max(least / 10, float(np.finfo(self.dtype).eps) * mean) if least < math.inf else 1e-6
+        return float(f"{value:.0e}")
+
     def room(self, k: int) -> np.ndarray:
         """Zeros (n, ld) for a factor of A's rows with k columns, where such factors live."""
         return factor_array(self.shape[0], k, self.dtype)
@@ -492,6 +502,10 @@ class Partial(Container):
     @abstractmethod
     def counts(self, *, columns: bool = False) -> np.ndarray:
         """How many entries are known in every row, or column, of A."""
+
+    @abstractmethod
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places, values and weights of what is known in a row of A."""
 
     @abstractmethod
     def shifted(self, offset: float) -> "Partial":

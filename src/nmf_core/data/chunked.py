@@ -79,6 +79,9 @@ class Chunked(Complete):
     def has_zeros(self) -> bool:
         return self.summary.zeros
 
+    def least(self) -> float:
+        return min(part.least() for _, part in self.parts())
+
     def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
         return float(sum(part.sum_of(function) for _, part in self.parts()))
 

@@ -77,6 +77,9 @@ class Dense(Complete):
     def in_double(self) -> "Dense":
         return Dense(self.array.astype(np.float64), transposed=self.transposed)
 
+    def least(self) -> float:
+        return min(float(block.min(where=block > 0, initial=np.inf)) for block in self._blocks())
+
     def part(self, first: int, end: int) -> "Dense":
         return Dense(self.array[first:end], transposed=self.transposed)
 

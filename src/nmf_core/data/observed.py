@@ -74,6 +74,11 @@ class Observed(Rows, Partial):
         shifted.offset = offset
         return shifted
 
+    def row(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        here = slice(self.indptr[i], self.indptr[i + 1])
+        values = self.data[here].astype(np.float64)
+        return self.indices[here], values, np.ones_like(values) if self.weights is None else self.weights[here]
+
     def level(self) -> float:
         if self.offset == 0:
             return super().level()

@@ -14,13 +14,16 @@ import numpy as np
 
 from nmf_core.data.blocks import BLOCK_BYTES, RowBlocks, block_rows
 from nmf_core.data.mapped import file_blocks, position_in_file
+from nmf_core.labels import Axis, Labelled, index_columns, labelled
 from nmf_core.validation import (
     Labels,
     Matrix,
     check_chunks,
     check_data,
+    check_dense,
     check_numeric,
     check_resident,
+    is_sparse,
 )
 
 # A memory map that is smaller is read in place, like an array.
@@ -31,28 +34,64 @@ _DECODED_BYTES = 1 << 22
 
 
 def accept(
-    X: Any, missing: Any, weights: Any = None, biases: bool = False
-) -> tuple[Matrix | RowBlocks, Labels, Labels, Matrix | None]:
-    """What a fit takes: validated X or, if it is not in memory, its `RowBlocks`; labels of both sides; weights.
+    X: Any,
+    missing: Any = None,
+    weights: Any = None,
+    *,
+    biases: bool = False,
+    columns: Axis | None = None,
+    hint: bool = True,
+) -> tuple[Labelled, Matrix | None]:
+    """What a fit takes: validated X or, if it is not in memory, its `RowBlocks`, with its labels; and weights.
+
+    Parameters
+    ----------
+    X, missing, weights, biases
+        As for `nmf_core.factorize`. Weights get the order of X.
+    columns : Axis, optional
+        Labels of the features of a fit, in whose order those of X are wanted.
+    hint : bool
+        Whether the function that was called has a parameter `missing`.
+
+    `hint` is what messages about NaN advise.
 
     Raises
     ------
     TypeError, ValueError
         X is not what it must be, or what is wanted needs it in memory.
     """
-    labels: tuple[Labels, Labels] = (None, None)
-    if _kind(X) == ("anndata", "AnnData"):
-        labels = tuple(map(str, X.obs_names)), tuple(map(str, X.var_names))
-        X = X.X
+    data = labelled(X, missing=missing, hint=hint)
+    X = data.values
     whole = isinstance(X, np.memmap) and (missing is not None or weights is not None or biases)
     blocks = None if whole else row_blocks(X)
     if blocks is None:
-        X, rows, columns, weights = check_data(X, missing, weights)
-        return X, labels[0] or rows, labels[1] or columns, weights
-    for wanted, what in ((missing, f"missing={missing!r}"), (biases, "biases=True")):
-        check_resident(not wanted, what)
-    check_resident(weights is None, "A fit with weights")
-    return blocks, labels[0] or blocks.row_labels, labels[1] or blocks.column_labels, None
+        data, weights = check_data(data, missing, weights, hint=hint)
+    else:
+        for wanted, what in ((missing, f"missing={missing!r}"), (biases, "biases=True")):
+            check_resident(not wanted, what)
+        check_resident(weights is None, "A fit with weights")
+        rows, names = data.rows or Axis.of(blocks.row_labels), data.columns or Axis.of(blocks.column_labels)
+        data = Labelled(blocks, rows, names, data.library)
+    if weights is not None:
+        weights = data._replace(values=weights).aligned("X", columns=columns, of="the fit").values
+    return data.aligned("X", columns=columns, of="the fit"), weights
+
+
+def raised(X: Any, floor: float, missing: str | None) -> Matrix:
+    """A copy of validated X with a number added to all entries that are known; a sparse X becomes dense for it.
+
+    With missing="unstored" it stays sparse: only what it stores is known.
+    """
+    check_resident(row_blocks(X) is None, "floor")
+    if not is_sparse(X):
+        return X + X.dtype.type(floor)
+    if missing == "unstored":
+        X = X.copy()
+        X.sum_duplicates()
+        X.data += X.dtype.type(floor)
+        return X
+    check_dense(X.shape, X.dtype.itemsize)
+    return X.toarray() + X.dtype.type(floor)
 
 
 def row_blocks(X: Any, block_bytes: int | None = None) -> Any:
@@ -62,8 +101,8 @@ def row_blocks(X: Any, block_bytes: int | None = None) -> Any:
     ----------
     X : RowBlocks, memory map, or object of another library
         A C- or Fortran-ordered `numpy.memmap` of numbers and more than 64 MB; a 2-D dataset of h5py; a 2-D
-        array of zarr; an `AnnData` or its X where it is backed by a file, dense, CSR or CSC; a `ParquetFile` or
-        `Dataset` of pyarrow, whose columns are features; a dask array.
+        array of zarr; the X of an `AnnData` that is backed by a file, dense, CSR or CSC; a `ParquetFile` or `Dataset`
+        of pyarrow, whose columns are features; a dask array.
     block_bytes : int, optional
         How large a block should be; 32 MB by default. With it, small memory maps come in blocks, too.
     """
@@ -178,11 +217,6 @@ def _from_compressed(X: Any, block_bytes: int | None) -> RowBlocks:
     return RowBlocks(blocks, X.shape, dtype, transposed=transposed)
 
 
-def _from_anndata(X: Any, block_bytes: int | None) -> RowBlocks | None:
-    """X of an AnnData object, if it is backed by a file."""
-    return row_blocks(X.X, block_bytes)
-
-
 def parquet_blocks(
     files: Callable[[], Iterable[Any]], n: int, names: list[str], dtype: Any, block_bytes: int | None
 ) -> RowBlocks:
@@ -232,12 +266,6 @@ def _row_group(file: Any, i: int, names: list[str], dtype: np.dtype) -> np.ndarr
         for j, name in enumerate(few, first):
             group[:, j] = table.column(name).to_numpy()
     return group
-
-
-def index_columns(schema: Any) -> list[str]:
-    """The columns of an Arrow schema that are an index which pandas has left."""
-    stored = (schema.pandas_metadata or {}).get("index_columns", [])
-    return [name for name in schema.names if name in stored or name.startswith("__index_level_")]
 
 
 def _features(schema: Any) -> tuple[list[str], type]:
@@ -333,7 +361,6 @@ SOURCES: dict[tuple[str, str], Callable[[Any, int | None], RowBlocks | None]] = 
     ("numpy", "memmap"): _from_memmap,
     ("h5py", "Dataset"): _from_chunks,
     ("zarr", "Array"): _from_chunks,
-    ("anndata", "AnnData"): _from_anndata,
     ("anndata", "CSRDataset"): _from_compressed,
     ("anndata", "CSCDataset"): _from_compressed,
     ("pyarrow", "ParquetFile"): _from_parquet_file,

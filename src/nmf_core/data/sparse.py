@@ -109,6 +109,9 @@ class Rows(Container):
     def has_zeros(self) -> bool:
         return not self.data.all()
 
+    def least(self) -> float:
+        return float(self.data.min(where=self.data > 0, initial=np.inf))
+
     @abstractmethod
     def by_columns(self) -> Self:
         """The transposed matrix, as large as this one; made when first wanted."""

@@ -1,19 +1,29 @@
 """What estimators share: scikit-learn's own checks, and what stands around a fit."""
 
-import warnings
+import importlib.util
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from nmf_core import warning
+from nmf_core.data import is_dask, row_blocks
+from nmf_core.labels import Axis, Labelled, labelled
+
 try:
     from sklearn.base import _fit_context
     from sklearn.decomposition import _nmf as scikit_learn
-    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.exceptions import ConvergenceWarning as TheirConvergenceWarning
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-    from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
+    from sklearn.utils.validation import (
+        _check_feature_names,
+        _check_n_features,
+        check_is_fitted,
+        check_non_negative,
+    )
 except ImportError as error:
     raise ImportError(
         "nmf_core.NMF, non_negative_factorization and patch_sklearn need scikit-learn 1.6 or newer: "
@@ -25,42 +35,105 @@ __all__ = [
     "Interval",
     "StrOptions",
     "_fit_context",
-    "accepted_data",
-    "as_factor",
-    "check_array",
+    "as_factors",
     "check_is_fitted",
     "check_non_negative",
     "check_random_state",
-    "hint_at_missing",
+    "hint_at_zeros",
     "scikit_learn",
     "unchanged_by_failure",
-    "validate_data",
     "validate_params",
+    "validated",
     "warn_of_ignored",
+    "warn_of_limit",
 ]
 
 
-def as_factor(F: Any, dtype: np.dtype) -> np.ndarray | None:
-    """Return a given factor as an array: arrays keep their dtype, which is checked, lists take the data's."""
-    return F if F is None or isinstance(F, np.ndarray) else np.asarray(F, dtype=dtype)
+class ConvergenceWarning(warning.ConvergenceWarning, TheirConvergenceWarning):  # type: ignore[misc]
+    """An estimator has stopped before it converged."""
+
+
+def as_factors(W: Any, H: Any, data: Labelled) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return given factors as arrays in the order of X and in its dtype.
+
+    Arrays that are less precise than X keep their dtype, which scikit-learn refuses.
+    """
+    H_labelled = labelled(H, "H").aligned("H", columns=data.columns)
+    W_labelled = labelled(W, "W").aligned("W", rows=data.rows, columns=H_labelled.rows)
+    return _cast(W, W_labelled.values, data.values.dtype), _cast(H, H_labelled.values, data.values.dtype)
+
+
+def _cast(given: Any, values: Any, dtype: np.dtype) -> np.ndarray | None:
+    if values is None or (isinstance(given, np.ndarray) and given.dtype != np.float64):
+        return values
+    values = values.toarray() if hasattr(values, "toarray") else values
+    with np.errstate(over="ignore"):  # what overflows is an infinity, which is found
+        return np.array(values, dtype=dtype, copy=None if values is given else True)
 
 
 def warn_of_ignored() -> None:
     """Warn as scikit-learn does of given factors that no custom start asks for."""
-    warnings.warn(
+    warning.warn(
         "When init!='custom', provided W or H are ignored. Set  init='custom' to use them as initialization.",
         RuntimeWarning,
-        stacklevel=3,
     )
 
 
-def accepted_data(missing: str | None) -> dict[str, Any]:
-    """What X may be, as scikit-learn's checks want to know it."""
-    return {
-        "accept_sparse": False if missing == "nan" else ("csr", "csc"),
-        "dtype": [np.float64, np.float32],
-        "ensure_all_finite": "allow-nan" if missing == "nan" else True,
-    }
+def warn_of_limit(max_iter: int) -> None:
+    """Warn as scikit-learn does of a limit that has been reached."""
+    warning.warn(
+        f"Maximum number of iterations {max_iter} reached. Increase it to improve convergence.", ConvergenceWarning
+    )
+
+
+def validated(
+    X: Any, missing: str | None = None, *, estimator: Any = None, reset: bool = True, in_blocks: bool = True
+) -> Labelled:
+    """X with scikit-learn's checks and messages, in the order of the features of the fit, and its labels.
+
+    Parameters
+    ----------
+    X, missing
+        As for `NMF`.
+    estimator : NMF or MiniBatchNMF, optional
+        Whose features X must have.
+    reset : bool
+        Whether the estimator notes down the features instead.
+    in_blocks : bool
+        Whether X may also be outside of memory and have missing entries.
+    """
+    data = labelled(X, missing=missing, hint=in_blocks)
+    values = None  # of what is looked at when it is read
+    if in_blocks:
+        values = data.values if is_dask(data.values) and not reset else row_blocks(data.values)
+    columns = data.columns or Axis.of(getattr(values, "column_labels", None))
+    if estimator is not None:
+        _check_feature_names(estimator, _with_names(X, columns), reset=reset)
+    if values is None:
+        with hint_at_missing() if in_blocks else nullcontext():
+            values = check_array(
+                data.in_memory().values,
+                accept_sparse=False if missing == "nan" else ("csr", "csc"),
+                dtype=[np.float64, np.float32],
+                ensure_all_finite="allow-nan" if missing == "nan" else True,
+                **({} if estimator is None else {"input_name": "X", "estimator": estimator}),
+            )
+    fitted = getattr(estimator, "_column_labels", None)
+    if estimator is not None:
+        _check_n_features(estimator, values, reset=reset)
+        if reset:
+            vars(estimator).pop("_column_labels", None)
+            vars(estimator).update({} if columns is None else {"_column_labels": columns})
+            fitted = columns
+    # scikit-learn has compared names that are all strings, and no others
+    return Labelled(values, data.rows, columns).aligned("X", columns=fitted, of="the fit")
+
+
+def _with_names(X: Any, columns: Axis | None) -> Any:
+    """A data frame without rows: scikit-learn does not know of everything that it has names of features."""
+    if columns is None or importlib.util.find_spec("pandas") is None:
+        return X
+    return import_module("pandas").DataFrame(columns=columns.original)
 
 
 @contextmanager
@@ -72,6 +145,21 @@ def hint_at_missing() -> Iterator[None]:
         if "contains NaN" not in str(error):
             raise
         raise ValueError(f"{error}\nmissing='nan' takes NaN in an array for missing entries.") from None
+
+
+@contextmanager
+def hint_at_zeros() -> Iterator[None]:
+    """Let the message about zeros that a loss does not allow be scikit-learn's, and what to add after it."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("X contains zeros"):
+            raise
+        advice = str(error).partition(". ")[2]
+        raise ValueError(
+            "When beta_loss <= 0 and X contains zeros, the solver may diverge. Please add small values to X, or use a "
+            f"positive beta_loss.\n{advice}"
+        ) from None
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """`MiniBatchNMF`."""
 
 import math
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -9,29 +8,31 @@ import numpy as np
 
 from nmf_core.divergence import beta_divergence
 from nmf_core.estimators.base import (
-    ConvergenceWarning,
     Interval,
     StrOptions,
     _fit_context,
-    accepted_data,
-    as_factor,
+    as_factors,
     check_is_fitted,
     check_non_negative,
     check_random_state,
+    hint_at_zeros,
     scikit_learn,
     unchanged_by_failure,
-    validate_data,
+    validated,
     warn_of_ignored,
+    warn_of_limit,
 )
-from nmf_core.losses import LOSSES, make_loss
+from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.minibatch import Convergence, batches, fit_batches
 from nmf_core.online import SWEEPS, Online, make_online, method_for
-from nmf_core.problem import padded
+from nmf_core.problem import padded, pose
 from nmf_core.solvers import SOLVERS
 from nmf_core.start import STARTS, initialize
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.transform import transform
-from nmf_core.validation import check_features, check_loss, check_matrix
+from nmf_core.validation import check_balance, check_features, check_loss, check_matrix
+from nmf_core.vanishing import warn_of_nothing
+from nmf_core.warning import held_back
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {"solver": "auto", "n_threads": None}
@@ -189,15 +190,15 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data; float32 and float64 are kept, everything else becomes float64.
         y : Ignored
             There for scikit-learn's conventions.
         W : array-like of shape (n_samples, n_components), default=None
-            Start of W, with ``init="custom"``; an array must have the dtype of X.
+            Start of W, with ``init="custom"``; an array must not be less precise than X.
         H : array-like of shape (n_components, n_features), default=None
-            Start of H, with ``init="custom"``; an array must have the dtype of X and, as in scikit-learn, becomes
-            `components_`. Modified in place.
+            Start of H, with ``init="custom"``; an array must not be less precise than X and, as in scikit-learn,
+            becomes `components_` if it has the dtype of X. Modified in place then.
 
         Returns
         -------
@@ -209,8 +210,8 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         ValueError, TypeError
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
-        with unchanged_by_failure(self), serial_blas():
-            X = self._validated(X, reset=True)
+        with unchanged_by_failure(self), serial_blas(), hint_at_zeros():
+            X, W, H = self._validated(X, W, H)
             self._check_params(X)
             start_W, start_H = self._start(X, W, H)
             self._online = online = self._make_online(X, start_H)
@@ -231,18 +232,20 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             self._publish(H, X.dtype)
             self.n_steps_ = course.n_steps
             self.n_iter_ = math.ceil(course.n_steps / len(parts))
-            found = self._find(X).W if self.fresh_restarts else rows[:, : online.k].astype(X.dtype)
+            finished = self.tol == 0 or self.n_iter_ < self.max_iter
+            found = rows[:, : online.k].astype(X.dtype)
+            if self.fresh_restarts:
+                with held_back():  # there is something to say about the fit already
+                    found, done = self._find(X)
+                finished = finished and done
+            self._warn_of_nothing(X, found, online.loss)
             self.reconstruction_err_ = np.sqrt(
                 2 * beta_divergence(X, found, self.components_, online.loss.name, n_threads=self.n_threads)
             )
         if course.interrupted:
             raise KeyboardInterrupt
-        if self.n_iter_ == self.max_iter and self.tol > 0:
-            warnings.warn(
-                f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        if not finished:
+            warn_of_limit(self.max_iter)
         return found
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -251,7 +254,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             The batch, of any size; computed in the precision of the first one.
         y : Ignored
             There for scikit-learn's conventions.
@@ -272,12 +275,13 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         first = not hasattr(self, "components_")
-        with unchanged_by_failure(self), serial_blas():
-            X = self._validated(X, reset=first)
+        with unchanged_by_failure(self), serial_blas(), hint_at_zeros():
+            X, W, H = self._validated(X, W, H, reset=first)
             online = None if first else self._going_on()
             if online is None:
                 self._check_params(X)
-                start_H = self._start(X, W, H)[1] if first or not np.any(self.components_) else self._given_components(X)
+                empty = first or not np.any(self.components_)
+                start_H = self._start(X, W, H)[1] if empty else self._given_components(X)
                 self._online = online = self._make_online(X, start_H)
                 self.n_steps_, self.n_iter_ = vars(self).get("n_steps_", 0), 1
             [batch] = batches(X.astype(online.Ht.dtype, copy=False), online.loss, X.shape[0])
@@ -292,7 +296,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data.
 
         Returns
@@ -306,13 +310,17 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             For data that cannot be used, with scikit-learn's messages.
         """
         check_is_fitted(self)
-        return self._find(self._validated(X, reset=False)).W
+        with hint_at_zeros():
+            W, done = self._find(self._validated(X, reset=False)[0])
+        if not done:
+            warn_of_limit(self.transform_max_iter or self.max_iter)
+        return W
 
-    def _validated(self, X: Any, reset: bool) -> Any:
-        """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
-        X = validate_data(self, X, reset=reset, **accepted_data(None))
-        check_non_negative(X, CHECKED)
-        return X
+    def _validated(self, X: Any, W: Any = None, H: Any = None, *, reset: bool = True) -> tuple[Any, Any, Any]:
+        """X, W and H as arrays, with scikit-learn's checks; `reset` notes down the features of X."""
+        data = validated(X, estimator=self, reset=reset, in_blocks=False)
+        check_non_negative(data.values, CHECKED)
+        return data.values, *as_factors(W, H, data)
 
     def _check_params(self, X: Any) -> "MiniBatchNMF":
         """Check what scikit-learn checks, and that the solver goes with the loss."""
@@ -328,7 +336,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         if self.init == "custom":
             if W is None or H is None:
                 raise ValueError("init='custom' needs both W and H.")
-            return self._check_w_h(X, as_factor(W, X.dtype), as_factor(H, X.dtype), True)
+            return self._check_w_h(X, W, H, True)
         if W is not None or H is not None:
             warn_of_ignored()
         if self._n_components == "auto":
@@ -358,6 +366,7 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
 
     def _make_online(self, X: Any, H: np.ndarray) -> Online:
         """What learns, from these components on, in float64 if powers of what X holds leave float32."""
+        check_balance(self.alpha_W, self.alpha_H)
         loss = make_loss(float(self._beta_loss))
         H = H if loss.fits_single(float(X.mean(dtype=np.float64))) else H.astype(np.float64)
         return make_online(
@@ -374,13 +383,24 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             given[:] = self.components_
             self.components_ = given
 
-    def _find(self, X: Any) -> Any:
-        """W of validated X for the components."""
+    def _warn_of_nothing(self, X: Any, W: np.ndarray, loss: Beta) -> None:
+        """Warn if penalties have left nothing of W and of the components."""
+        if self.alpha_W or self.alpha_H != "same":
+            problem = pose(
+                X, loss, W.shape[1], missing=None, weights=None, alpha_W=self.alpha_W, alpha_H=self.alpha_H,
+                l1_ratio=self.l1_ratio, alpha_scaling="size",
+            )  # fmt: skip
+            F, G = (padded(array, problem.data.dtype) for array in (W, self.components_.T))
+            warn_of_nothing(problem, F, G, W.shape[1], self.alpha_W, self.alpha_H, make_team(self.n_threads))
+
+    def _find(self, X: Any) -> tuple[np.ndarray, bool]:
+        """W of validated X for the components, and whether it is found to the tolerance, if there is one."""
         loss = check_loss(self.beta_loss, LOSSES, "beta_loss")
-        return transform(
+        found = transform(
             X, self.components_, loss=loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio, tol=self.tol,
             max_iter=self.transform_max_iter or self.max_iter, n_threads=self.n_threads,
         )  # fmt: skip
+        return found.W, found.converged or self.tol == 0
 
 
 def _printing(most: int) -> Any:

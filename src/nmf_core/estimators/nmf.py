@@ -1,6 +1,5 @@
 """`NMF` and `non_negative_factorization`."""
 
-import warnings
 from collections.abc import Callable
 from copy import copy
 from numbers import Integral, Real
@@ -10,23 +9,22 @@ import numpy as np
 
 from nmf_core.data import is_dask, row_blocks
 from nmf_core.estimators.base import (
-    ConvergenceWarning,
     Interval,
     StrOptions,
     _fit_context,
-    accepted_data,
-    as_factor,
-    check_array,
+    as_factors,
     check_is_fitted,
     check_non_negative,
     check_random_state,
-    hint_at_missing,
+    hint_at_zeros,
     scikit_learn,
     unchanged_by_failure,
-    validate_data,
     validate_params,
+    validated,
     warn_of_ignored,
+    warn_of_limit,
 )
+from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
@@ -34,6 +32,7 @@ from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
 from nmf_core.transform import transform
 from nmf_core.validation import MISSING
+from nmf_core.warning import ConvergenceWarning, held_back, warn
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {
@@ -45,6 +44,7 @@ EXTRA_PARAMETERS = {
     "callback": None,
     "transform_tol": None,
     "transform_max_iter": None,
+    "floor": None,
 }
 
 
@@ -55,6 +55,7 @@ class Solution(NamedTuple):
     H: np.ndarray
     n_iter: int
     divergence: float = np.nan
+    floor: float = 0.0
     interrupted: bool = False
 
 
@@ -121,6 +122,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         `tol`.
     transform_max_iter : int or None, default=None
         Most sweeps over a row in `transform`; None takes `max_iter`.
+    floor : float, "auto" or None, default=None
+        A small number that is added to X, in `fit` and in `transform`, for a `beta_loss` that zeros make infinite (0 or
+        less); "auto" finds one if it is needed. See :func:`nmf_core.factorize`.
 
     Attributes
     ----------
@@ -132,6 +136,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         ``sqrt(2 * divergence)`` of X and W H: for the Frobenius loss the norm of ``X - W @ H``.
     n_iter_ : int
         Iterations done.
+    floor_ : float
+        What has been added to X; only with a `floor`.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -164,6 +170,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         "callback": [callable, None],
         "transform_tol": [Interval(Real, 0, None, closed="left"), None],
         "transform_max_iter": [Interval(Integral, 1, None, closed="left"), None],
+        "floor": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), None],
     }
     _n_components: Any  # set by scikit-learn's checks
 
@@ -190,6 +197,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         callback: Callable[[Any], Any] | None = None,
         transform_tol: float | None = None,
         transform_max_iter: int | None = None,
+        floor: float | str | None = None,
     ) -> None:
         super().__init__(
             n_components=n_components,
@@ -213,6 +221,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         self.callback = callback
         self.transform_tol = transform_tol
         self.transform_max_iter = transform_max_iter
+        self.floor = floor
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -225,7 +234,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data.
 
         Returns
@@ -239,17 +248,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             For data that cannot be used, with scikit-learn's messages.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        X = validated(X, self.missing, estimator=self, reset=False).values
         W, *_ = self._fit_transform(X, H=self.components_, update_H=False)
         return W
-
-    def _validated(self, X: Any, reset: bool) -> Any:
-        """X as an array or sparse matrix, with scikit-learn's checks; `reset` notes down its features."""
-        blocks = row_blocks(X) if reset or not is_dask(X) else X
-        if blocks is not None:  # which are looked at when they are read
-            return validate_data(self, blocks, reset=reset, skip_check_array=True)
-        with hint_at_missing():
-            return validate_data(self, X, reset=reset, **accepted_data(self.missing))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
@@ -261,14 +262,14 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
+        X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
             Non-negative data; float32 and float64 are kept, everything else becomes float64.
         y : Ignored
             There for scikit-learn's conventions.
         W : array-like of shape (n_samples, n_components), default=None
-            Start of W, with ``init="custom"``; an array must have the dtype of X.
+            Start of W, with ``init="custom"``; an array must not be less precise than X.
         H : array-like of shape (n_components, n_features), default=None
-            Start of H, with ``init="custom"``; an array must have the dtype of X.
+            Start of H, with ``init="custom"``; an array must not be less precise than X.
 
         Returns
         -------
@@ -281,12 +282,15 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         with unchanged_by_failure(self):
-            X = self._validated(X, reset=True)
-            solution = self._solve(X, W, H)
+            data = validated(X, self.missing, estimator=self)
+            solution = self._solve(data.values, *as_factors(W, H, data))
             self.reconstruction_err_ = np.sqrt(2.0 * solution.divergence)
             self.n_components_ = solution.H.shape[0]
             self.components_ = solution.H
             self.n_iter_ = solution.n_iter
+            self.__dict__.pop("floor_", None)
+            if self.floor is not None:
+                self.floor_ = solution.floor
         if solution.interrupted:
             raise KeyboardInterrupt
         return solution.W
@@ -305,7 +309,6 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         """Check what scikit-learn checks of validated X, then leave the work to the engine."""
         if not is_dask(X) and row_blocks(X) is None:
             check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
-        W, H = as_factor(W, X.dtype), as_factor(H, X.dtype)
         self._check_params(X)
         if self.init == "custom" or not update_H:
             if H is None or (W is None and update_H):
@@ -316,6 +319,7 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             subject = X if update_H else np.zeros((1, X.shape[1]), dtype=X.dtype)
             W, _ = self._check_w_h(subject, W, np.ones_like(H) if is_zero else H, update_H)
             if is_zero:
+                warn("All components are zero, and so is W.")
                 return Solution(np.zeros((X.shape[0], H.shape[0]), dtype=X.dtype), H.copy(), 1)
         else:
             if W is not None or H is not None:
@@ -323,14 +327,8 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             W = H = None
             if self._n_components == "auto":
                 self._n_components = X.shape[1]
-        solution, converged = self._fit(X, W, H) if update_H else self._project(X, H)
-        if self.tol > 0 and not converged and solution.n_iter >= self.max_iter:
-            warnings.warn(
-                f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return solution
+        with hint_at_zeros():
+            return self._fit(X, W, H) if update_H else self._project(X, H)
 
     def _check_params(self, X: Any) -> "NMF":
         """Check what scikit-learn checks, which knows two solvers only."""
@@ -343,15 +341,30 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             )
         return self
 
-    def _fit(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> tuple[Solution, bool]:
-        """Find both factors; also return whether they converged."""
-        result = factorize(
+    def _fit(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> Solution:
+        """Find both factors."""
+        with held_back() as doubts:
+            result = self._factorize(X, W, H)
+        for doubt in doubts:
+            if not isinstance(doubt, ConvergenceWarning):
+                warn(str(doubt), type(doubt))
+        if result.stop_reason == "max_iter" and self.tol > 0:
+            warn_of_limit(self.max_iter)
+        if self.verbose and result.converged:
+            print("Converged at iteration", result.n_iter)
+        interrupted = result.stop_reason == "interrupted"
+        floor = result.parameters["floor"]
+        return Solution(result.W, result.H, result.n_iter, result.divergence, floor, interrupted)
+
+    def _factorize(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> Factorization:
+        return factorize(
             X,
             int(self._n_components),
             loss=float(self._beta_loss),
             solver=self.solver,
             missing=self.missing,
             alpha_scaling=self.alpha_scaling,
+            floor=self.floor,
             init=self.init,
             W=W,
             H=H,
@@ -368,26 +381,27 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
             progress=self.progress,
             shuffle=self.shuffle,
         )
-        if self.verbose and result.converged:
-            print("Converged at iteration", result.n_iter)
-        interrupted = result.stop_reason == "interrupted"
-        return Solution(result.W, result.H, result.n_iter, result.divergence, interrupted), result.converged
 
-    def _project(self, X: Any, H: np.ndarray) -> tuple[Solution, bool]:
-        """Find W for the given H, each row on its own; also return whether all rows converged."""
+    def _project(self, X: Any, H: np.ndarray) -> Solution:
+        """Find W for the given H, each row on its own."""
+        tol = self.tol if self.transform_tol is None else self.transform_tol
+        max_iter = self.transform_max_iter or self.max_iter
         found = transform(
             X,
             H,
             loss=float(self._beta_loss),
             missing=self.missing,
             alpha_scaling=self.alpha_scaling,
+            floor=None if self.floor is None else getattr(self, "floor_", self.floor),
             alpha_W=self.alpha_W,
             l1_ratio=self.l1_ratio,
-            tol=self.tol if self.transform_tol is None else self.transform_tol,
-            max_iter=self.transform_max_iter or self.max_iter,
+            tol=tol,
+            max_iter=max_iter,
             n_threads=self.n_threads,
         )
-        return Solution(found.W, H.copy(), found.n_iter), found.converged
+        if not found.converged and tol > 0:
+            warn_of_limit(max_iter)
+        return Solution(found.W, H.copy(), found.n_iter)
 
 
 @validate_params(  # type: ignore[untyped-decorator]
@@ -425,6 +439,7 @@ def non_negative_factorization(
     callback: Callable[[Any], Any] | None = None,
     transform_tol: float | None = None,
     transform_max_iter: int | None = None,
+    floor: float | str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Factorise X, a drop-in for :func:`sklearn.decomposition.non_negative_factorization`.
 
@@ -432,7 +447,7 @@ def non_negative_factorization(
 
     Parameters
     ----------
-    X : array-like or sparse matrix of shape (n_samples, n_features)
+    X : array-like, sparse matrix, data frame or AnnData of shape (n_samples, n_features)
         Non-negative data; float32 and float64 are kept, everything else becomes float64.
     W : array-like of shape (n_samples, n_components), default=None
         Start of W with ``init="custom"``; otherwise ignored with a warning. Never modified.
@@ -461,10 +476,9 @@ def non_negative_factorization(
     parameters = {name: value for name, value in locals().items() if name not in ("X", "W", "H", "update_H")}
     estimator = NMF(**parameters)
     estimator._validate_params()
-    blocks = row_blocks(X)
-    with hint_at_missing():
-        X = check_array(X, **accepted_data(missing)) if blocks is None else blocks
-    return estimator._fit_transform(X, W=W, H=H, update_H=update_H)
+    data = validated(X, missing)
+    W, H = as_factors(W, H, data)
+    return estimator._fit_transform(data.values, W=W, H=H, update_H=update_H)
 
 
 def _printing(solver: str, callback: Callable[[Any], Any] | None) -> Callable[[Any], Any]:

@@ -5,28 +5,34 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nmf_core.io.arrays import read_mtx, read_npy, read_npz
-from nmf_core.io.base import LABELS, LabelledMatrix, check_labels, locate, naming, split
+from nmf_core.io.base import LABELS, STDIN, LabelledMatrix, locate, naming, split
 from nmf_core.io.chunks import read_h5ad, read_hdf5, read_zarr
+from nmf_core.io.duplicates import DUPLICATES, ONE_OF_SEVERAL, merged
 from nmf_core.io.memory import UNITS, Budget, Stored, check_fits, place
 from nmf_core.io.parquet import read_parquet
-from nmf_core.io.tables import read_text
+from nmf_core.io.recognition import RECOGNISED, TextFormat
+from nmf_core.io.text import read_text
 from nmf_core.io.triplets import read_triplets
 from nmf_core.io.writing import WRITABLE, write_matrix
+from nmf_core.validation import check_choice
 
 __all__ = [
+    "DUPLICATES",
     "LABELS",
     "READERS",
+    "STDIN",
     "UNITS",
     "WRITABLE",
     "Budget",
     "LabelledMatrix",
+    "TextFormat",
     "read_matrix",
     "read_triplets",
     "stem",
     "write_matrix",
 ]
 
-READERS: dict[str, Callable[[Path, str, str], LabelledMatrix | Stored]] = {
+READERS: dict[str, Callable[[Path, str, str, TextFormat], LabelledMatrix | Stored]] = {
     ".npy": read_npy,
     ".npz": read_npz,
     ".mtx": read_mtx,
@@ -42,20 +48,30 @@ READERS: dict[str, Callable[[Path, str, str], LabelledMatrix | Stored]] = {
     ".zarr": read_zarr,
 }
 
-# Of which ``FILE::NAME`` chooses an array, and which may be folders.
+# Of which ``FILE::NAME`` chooses an array, and which may be folders: also one of another name that holds such files.
 KEYED = (".npz", ".h5", ".hdf5", ".h5ad", ".zarr")
-FOLDERS = (".parquet", ".zarr")
+FOLDERS = {".parquet": "**/*.parquet", ".zarr": "zarr.json", ".mtx": "matrix.mtx*"}
 
 
-def read_matrix(file: str | os.PathLike, labels: str = "auto", budget: Budget | None = None) -> LabelledMatrix:
+def read_matrix(
+    file: str | os.PathLike,
+    labels: str = "auto",
+    budget: Budget | None = None,
+    *,
+    text: TextFormat = RECOGNISED,
+    transpose: bool = False,
+    duplicates: str = "error",
+) -> LabelledMatrix:
     """Read a matrix; the end of the file's name says what it is.
 
     ===================== ================================================================================
     .npy                  one array, mapped into memory
     .npz                  a SciPy sparse matrix or arrays; of several, ``FILE.npz::NAME`` is read. Arrays
                           called row_labels and column_labels are its labels
-    .mtx, .mtx.gz         Matrix Market
-    .csv, .tsv            text separated by commas or tabs (.csv.gz, .tsv.gz: compressed)
+    .mtx, .mtx.gz         Matrix Market; a folder with matrix.mtx, features.tsv or genes.tsv, and barcodes.tsv (or
+                          .gz) as 10x Genomics writes it: cells become rows and genes columns, labelled by barcodes
+                          and names of genes, or their ids where a name is there more than once
+    .csv, .tsv            text (.csv.gz, .tsv.gz: compressed); ``-`` is text from standard input
     .parquet              a data frame: names of columns are labels, so are an index or a first column of text;
                           a folder is one with the rows of all its .parquet files
     .h5, .hdf5            a dataset of HDF5 with labels as in .npz; of several, ``FILE.h5::PATH`` is read
@@ -69,10 +85,17 @@ def read_matrix(file: str | os.PathLike, labels: str = "auto", budget: Budget | 
         The file.
     labels : {"auto", "both", "rows", "columns", "none"}
         Which labels text has. "auto" takes the first line for labels of columns unless each of its cells is a
-        number, and the first column for labels of rows if it starts with no number or has no heading.
+        number, and the first column for labels of rows if it starts with no number or has no heading. What was taken
+        for what is logged, with a warning where numbers look like labels.
     budget : Budget, optional
         How much memory there is: .npy, .parquet, HDF5, AnnData and zarr that are larger come as `RowBlocks`. Without
         it everything is read whole.
+    text : TextFormat, optional
+        How text is written; by default that is recognised.
+    transpose : bool
+        Whether rows of the file become columns.
+    duplicates : {"error", "keep", "sum", "mean", "first", "last"}
+        What becomes of rows or columns of the same label; with "keep" nothing does.
 
     Returns
     -------
@@ -83,24 +106,32 @@ def read_matrix(file: str | os.PathLike, labels: str = "auto", budget: Budget | 
     OSError
         The file can't be read.
     ValueError
-        It doesn't hold a matrix, a label occurs twice, or it does not fit into the budget; the message says where.
+        It doesn't hold a matrix, a label occurs twice, a cell of text is no number, or it does not fit into the
+        budget; the message says where.
     ImportError
         It needs pandas or another library, which is not installed.
     """
+    check_choice(labels, "labels", LABELS)
+    check_choice(duplicates, "duplicates", ["keep", *DUPLICATES])
     path, key, ending = locate(file, READERS, "a matrix", KEYED, FOLDERS)
     with naming(path):
-        table = READERS[ending](path, key, labels)
+        if text != RECOGNISED and READERS[ending] is not read_text:
+            raise ValueError("separator, decimal, encoding and comment say how text is written, which this is not")
+        table = READERS[ending](path, key, labels, text)
         if isinstance(table, Stored):
-            table = place(table, path, budget)
+            merges = duplicates in ONE_OF_SEVERAL
+            needs_whole = "transpose=True" if transpose else f"duplicates={duplicates!r}" if merges else ""
+            table = place(table, path, budget and budget._replace(needs_whole=budget.needs_whole or needs_whole))
         else:
             check_fits(table, budget)
-        for what, found, size in zip(("row", "column"), table[1:], table.X.shape, strict=False):
-            check_labels(found, what, size)
-    return table
+        table = merged(table, duplicates, path)
+    return table.transposed() if transpose else table
 
 
 def stem(file: str | os.PathLike) -> str:
-    """The name of a file for `read_matrix`, without folder and ending."""
+    """The name of a file for `read_matrix`, without folder and ending; "stdin" for standard input."""
     path, _, ending = split(file, READERS)
+    if path == STDIN:
+        return "stdin"
     name = path.name or path.resolve().name  # of the folder that is the current one
     return name[: len(name) - len(ending)]

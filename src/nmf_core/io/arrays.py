@@ -1,19 +1,25 @@
 """Arrays in the formats of NumPy, SciPy and Matrix Market."""
 
+import tokenize
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import scipy.io
 import scipy.sparse as sp
 
 from nmf_core.data import row_blocks
 from nmf_core.io.base import LABEL_ARRAYS, LabelledMatrix, choose
+from nmf_core.io.market import read_market
 from nmf_core.io.memory import Stored
+from nmf_core.io.tenx import read_10x
 
 
-def read_npy(path: Path, _: str, __: str) -> LabelledMatrix | Stored:
+def read_npy(path: Path, *_: Any) -> LabelledMatrix | Stored:
     """One array, mapped into memory."""
-    X = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        X = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (SyntaxError, tokenize.TokenError) as error:  # of its header, which is Python
+        raise ValueError(f"not a valid .npy file: {error}") from None
     if not isinstance(X, np.ndarray):
         X.close()
         raise ValueError("not an .npy file; .npz is what its content looks like")
@@ -31,7 +37,7 @@ def read_npy(path: Path, _: str, __: str) -> LabelledMatrix | Stored:
     )  # fmt: skip
 
 
-def read_npz(path: Path, key: str, _: str) -> LabelledMatrix:
+def read_npz(path: Path, key: str, *_: Any) -> LabelledMatrix:
     """A sparse matrix of SciPy, the only array, or the one that is called `key`; and labels beside it."""
     with path.open("rb") as binary:  # np.load would leave a damaged file open
         file = np.load(binary, allow_pickle=False)
@@ -47,7 +53,8 @@ def read_npz(path: Path, key: str, _: str) -> LabelledMatrix:
     return LabelledMatrix(X, *labels) if len(names) == 1 else LabelledMatrix(X)
 
 
-def read_mtx(path: Path, _: str, __: str) -> LabelledMatrix:
-    """A matrix of Matrix Market."""
-    X = scipy.io.mmread(path, spmatrix=False)
-    return LabelledMatrix(X.tocsr() if sp.issparse(X) else X)
+def read_mtx(path: Path, *_: Any) -> LabelledMatrix:
+    """A matrix of Matrix Market, or one in a folder with names of genes and barcodes of cells."""
+    if path.is_dir():
+        return read_10x(path)
+    return LabelledMatrix(read_market(path))

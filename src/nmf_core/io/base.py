@@ -6,9 +6,10 @@ import importlib
 import os
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nmf_core.validation import Labels
@@ -18,6 +19,9 @@ UNREADABLE = (
     *(ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError),
     *(csv.Error, zlib.error, zipfile.BadZipFile),
 )
+
+# What stands for standard input, which is text.
+STDIN = Path("-")
 
 LABELS = ("auto", "both", "rows", "columns", "none")
 
@@ -40,23 +44,29 @@ class LabelledMatrix(NamedTuple):
     row_labels: Labels = None
     column_labels: Labels = None
 
+    def transposed(self) -> "LabelledMatrix":
+        """Columns as rows."""
+        return LabelledMatrix(self.X.T, self.column_labels, self.row_labels)
+
 
 def locate(
     file: str | os.PathLike,
     endings: Collection[str],
     what: str,
     keyed: Collection[str] = (),
-    folders: Collection[str] = (),
+    folders: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Path, str, str]:
     """Path, name of an array in it, and ending, which is one of those given, of a file that is there.
 
-    Endings that are `keyed` may have such a name, those of `folders` may be folders: one without an ending that has
-    .parquet files in it is one of these.
-    """  # fmt: skip
+    Endings that are `keyed` may have such a name, those of `folders` may be folders, also one of another name with a
+    file as the pattern says. Standard input is text.
+    """
     path, key, ending = split(file, endings)
+    if path == STDIN:
+        return path, "", ".csv"
     if path.is_dir():
-        if not ending and ".parquet" in folders and next(path.rglob("*.parquet"), None):
-            ending = ".parquet"
+        held = (kind for kind, pattern in folders.items() if next(path.glob(pattern), None))
+        ending = ending or next(held, "")
         if ending not in folders:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if ending not in endings:
@@ -108,25 +118,16 @@ def library(name: str, what: str, extra: str = "io") -> Any:
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Errors of readers become one line that begins with the name of the file."""
+    name = source_name(path)
     try:
         yield
-    except (*UNREADABLE, OSError) as error:
+    except (*UNREADABLE, OSError, MemoryError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, OSError) and (error.filename is not None or str(path) in text):
+        if isinstance(error, OSError) and (error.filename is not None or name in text):
             raise
-        raise ValueError(f"{path}: {text}") from error
+        raise ValueError(f"{name}: {text}") from error
 
 
-def check_labels(labels: Labels, what: str, size: int) -> None:
-    """Whether there is a label for each, and every one of its own."""
-    if labels is None:
-        return
-    if len(labels) != size:
-        raise ValueError(f"{len(labels)} {what} labels for {size} {what}s")
-    first: dict[str, int] = {}
-    for i, label in enumerate(labels):
-        if not label:
-            raise ValueError(f"{what} {i} (counted from 0) has an empty label")
-        if first.setdefault(label, i) != i:
-            twice = f"{what}s {first[label]} and {i} (counted from 0)"
-            raise ValueError(f"{what} label {label!r} occurs twice, at {twice}")
+def source_name(path: Path) -> str:
+    """What messages call a file."""
+    return "standard input" if path == STDIN else str(path)

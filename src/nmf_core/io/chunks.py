@@ -15,7 +15,7 @@ from nmf_core.validation import Labels
 _DECODED = 10  # chunks at a time, by zarr
 
 
-def read_hdf5(path: Path, key: str, _: str) -> Stored:
+def read_hdf5(path: Path, key: str, *_: Any) -> Stored:
     """A dataset in an HDF5 file: the only matrix, or the one that is called `key`."""
     h5py = library("h5py", "HDF5")
     file = h5py.File(path, "r")  # stays open as long as something of it is in use
@@ -24,7 +24,7 @@ def read_hdf5(path: Path, key: str, _: str) -> Stored:
     return _in_group(path, file, datasets, key)
 
 
-def read_zarr(path: Path, key: str, _: str) -> Stored:
+def read_zarr(path: Path, key: str, *_: Any) -> Stored:
     """A zarr array, or one in a group: the only matrix, or the one that is called `key`."""
     zarr = library("zarr", "zarr")
     try:
@@ -77,7 +77,7 @@ def _dense(what: str, X: Any, labels: tuple[Labels, Labels], libraries: int = 0)
     )  # fmt: skip
 
 
-def read_h5ad(path: Path, key: str, _: str) -> Stored:
+def read_h5ad(path: Path, key: str, *_: Any) -> Stored:
     """X of AnnData, or the matrix that is called `key`, such as layers/counts; names of cells and genes are labels.
 
     Nothing else of the file is read, not even what would be in memory if AnnData itself were backed by it.
@@ -94,7 +94,12 @@ def read_h5ad(path: Path, key: str, _: str) -> Stored:
         raise ValueError(f"holds no X, but {', '.join(found) or 'no matrix at all'}; choose one as {path}::NAME")
     name = key or "X"
     var = file["raw/var" if name.startswith("raw/") else "var"]
-    rows, columns = (tuple(map(str, anndata.read_elem(frame[frame.attrs["_index"]]))) for frame in (file["obs"], var))
+    try:
+        rows, columns = (
+            tuple(map(str, anndata.read_elem(frame[frame.attrs["_index"]]))) for frame in (file["obs"], var)
+        )
+    except Exception as error:  # anndata has an error of its own, which is not public
+        raise ValueError(f"names of cells or genes can't be read: {error}") from None
     if isinstance(found[name], h5py.Dataset):
         return _dense(name, found[name], (rows, columns), LARGE_LIBRARY)
     if found[name].attrs.get("encoding-type") not in ("csr_matrix", "csc_matrix"):

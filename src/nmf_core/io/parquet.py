@@ -1,5 +1,6 @@
 """Parquet: one file, or all those in a folder, one after the other."""
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,14 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data.sources import index_columns, parquet_blocks
+from nmf_core.data.sources import parquet_blocks
 from nmf_core.io.base import LabelledMatrix, library, listed
+from nmf_core.io.doubts import doubts
 from nmf_core.io.memory import LABEL, LARGE_LIBRARY, Stored
 from nmf_core.io.tables import import_pandas, numbers, read_frame
+from nmf_core.labels import index_columns
 from nmf_core.validation import Labels
 
+_log = logging.getLogger(__name__)
 
-def read_parquet(path: Path, _: str, labels: str) -> Stored:
+
+def read_parquet(path: Path, _: str, labels: str, *__: Any) -> Stored:
     """A data frame; an index that pandas has left, or a first column that holds no numbers, are labels of rows.
 
     Files of a folder are taken in the order of their names, numbers in these by their size: part.2 is before part.10.
@@ -54,7 +59,10 @@ def read_parquet(path: Path, _: str, labels: str) -> Stored:
 
     def whole() -> LabelledMatrix:
         if not path.is_dir():
-            return _from_frame(read_frame(path), labels)
+            table = _from_frame(read_frame(path), labels)
+            if labels == "auto" and (doubt := doubts(table)):
+                _log.warning("%s: %s", path, doubt)
+            return table
         table = blocks(None)
         return table._replace(X=table.X.read())
 

@@ -1,6 +1,6 @@
 """Long tables: a line for every entry of a sparse matrix."""
 
-import csv
+import logging
 import os
 import textwrap
 from collections.abc import Callable, Sequence
@@ -10,21 +10,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core.io.base import LabelledMatrix, locate, naming
-from nmf_core.io.tables import (
-    fault,
-    first_line,
-    first_word,
-    import_pandas,
-    is_number,
-    numbers,
-    open_text,
-    read_frame,
-    separator_of,
-)
+from nmf_core.io.base import LABELS, LabelledMatrix, locate, naming, source_name
+from nmf_core.io.duplicates import DUPLICATES
+from nmf_core.io.recognition import NOTHING, RECOGNISED, Text, TextFormat, is_number, recognise
+from nmf_core.io.tables import fault, first_word, import_pandas, numbers, read_frame
+from nmf_core.io.text import read_cells, way_out
+from nmf_core.validation import check_choice
+
+_log = logging.getLogger(__name__)
 
 
-def read_triplets(file: str | os.PathLike, columns: Sequence[str | int], labels: str = "auto") -> LabelledMatrix:
+def read_triplets(
+    file: str | os.PathLike,
+    columns: Sequence[str | int],
+    labels: str = "auto",
+    *,
+    text: TextFormat = RECOGNISED,
+    transpose: bool = False,
+    duplicates: str = "error",
+) -> LabelledMatrix:
     """Read a long table, such as of users, items and ratings: a line for every entry of a sparse matrix.
 
     Users become rows and items columns, in the order in which they first appear. Their labels are text as it stands in
@@ -33,12 +37,18 @@ def read_triplets(file: str | os.PathLike, columns: Sequence[str | int], labels:
     Parameters
     ----------
     file : str or path
-        A .csv, .tsv (also .gz) or .parquet file.
+        A .csv, .tsv (also .gz) or .parquet file, or ``-`` for text from standard input.
     columns : sequence of three str or int
         Which columns hold rows, columns and entries: names from the first line, or numbers from 0.
     labels : {"auto", "both", "rows", "columns", "none"}
         Whether the first line of text has names, with "both" or "columns", or not. "auto" takes it for names if
         columns are given by name, or if there is something else than a number where an entry would be.
+    text : TextFormat, optional
+        How text is written; by default that is recognised.
+    transpose : bool
+        Whether what the first of `columns` holds become columns instead, and rows what the second holds.
+    duplicates : {"error", "sum", "mean", "first", "last"}
+        What becomes of entries of the same row and column.
 
     Returns
     -------
@@ -51,58 +61,66 @@ def read_triplets(file: str | os.PathLike, columns: Sequence[str | int], labels:
         The file can't be read.
     ValueError
         It isn't such a table, an id or an entry is missing, an entry is negative, or a pair of row and column occurs
-        twice, of which only the user knows which one counts; the message says in which line.
+        twice and nothing says which one counts; the message says in which line.
     ImportError
         It needs pandas (or pyarrow), which is not installed.
     """
+    check_choice(labels, "labels", LABELS)
+    check_choice(duplicates, "duplicates", DUPLICATES)
     path, _, ending = locate(file, _TABLES, "a table of triplets")
     with naming(path):
         names = [str(column) for column in columns]
         if len(names) != 3:
             raise ValueError(f"triplets are three columns, got {', '.join(names)}")
-        return _sparse(_TABLES[ending](path, names, labels))
+        if text != RECOGNISED and _TABLES[ending] is not _text_triplets:
+            raise ValueError("separator, decimal, encoding and comment say how text is written, which this is not")
+        triplets = _TABLES[ending](path, names, labels, text)
+        table = _sparse(triplets, duplicates)
+    n, m = table.X.shape
+    _log.info("%s: %d triplets, %d rows (%s) x %d columns (%s)%s",
+              source_name(path), len(triplets.cells[0]), n, names[0], m, names[1], triplets.read)  # fmt: skip
+    return table.transposed() if transpose else table
 
 
 class _Triplets(NamedTuple):
-    """Columns of a table that hold rows, columns and entries, their names, and what messages call its line i."""
+    """Columns of a table that hold rows, columns and entries, their names, and what messages call its line i.
+
+    And, of text, how it is written, and how that was read in words.
+    """
 
     cells: list[Any]
     names: list[str]
     place: Callable[[int], str]
+    text: Text | None = None
+    read: str = ""
 
 
-def _text_triplets(path: Path, names: list[str], labels: str) -> _Triplets:
-    pandas, separator = import_pandas(), separator_of(path)
-    header, line = first_line(path, separator)
-    has_header = labels in ("both", "columns") or (labels == "auto" and _is_header(header, names))
-    skipped = line if has_header else 0
+def _text_triplets(path: Path, names: list[str], labels: str, form: TextFormat) -> _Triplets:
+    text = recognise(path, form)
+    header = text.sample[0]
+    has_header = labels in ("both", "columns") or (labels == "auto" and _is_header(header, names, text.decimal))
+    skipped = text.head() if has_header else 0
     where = _columns(header, names, has_header)
     # Ids are read as text, NA among them; as categories, which are smaller, pandas makes numbers of them.
-    kinds: dict[int, Any] = dict.fromkeys(where[:2], str)
-    try:
-        frame = pandas.read_csv(
-            path, sep=separator, header=None, skiprows=skipped, low_memory=False, dtype=kinds, keep_default_na=False,
-            na_values={where[2]: ["", "NA", "NaN", "nan"]},
-        )  # fmt: skip
-    except pandas.errors.EmptyDataError:
-        raise ValueError("it has names of columns, but no rows") from None
+    frame = read_cells(text, skipped, dtype=dict.fromkeys(where[:2], str), na_values={where[2]: NOTHING})
     if frame.shape[1] != len(header):
         raise ValueError(f"{len(header)} names of columns, but {frame.shape[1]} cells in the next line")
-    return _Triplets([frame[j] for j in where], names, lambda i: f"line {_line_number(path, separator, skipped, i)}")
+    read = "; ".join(filter(None, [text.description(), f"{'first' if has_header else 'no'} line taken for names"]))
+    return _Triplets([frame[j] for j in where], names, lambda i: f"line {text.line_of(i, skipped)}", text, f"; {read}")
 
 
-def _is_header(first: list[str], names: list[str]) -> bool:
+def _is_header(first: Sequence[str], names: list[str], decimal: str) -> bool:
     """Whether the first line has names of columns, if columns are given by these names or numbers."""
     if not all(name.isdecimal() and int(name) < len(first) for name in names):
         return True
     cells = [first[int(name)] for name in names]
     if cells == names:
         line = ", ".join(first)
-        raise ValueError(f"the first line, {line}, may be names or not; labels columns or none says which")
-    return cells[2] != "" and not is_number(cells[2])
+        raise ValueError(f"the first line, {line}, may be names or not: labels='columns' or labels='none' says which")
+    return cells[2] != "" and not is_number(cells[2], decimal)
 
 
-def _columns(header: list[str], names: list[str], has_names: bool) -> list[int]:
+def _columns(header: Sequence[str], names: list[str], has_names: bool) -> list[int]:
     """The numbers of the columns of these names, or of these numbers from 0."""
     found = []
     for name in names:
@@ -122,19 +140,7 @@ def _columns(header: list[str], names: list[str], has_names: bool) -> list[int]:
     return found
 
 
-def _line_number(path: Path, separator: str, skipped: int, i: int) -> int:
-    """The line on which row i ends, after some lines that were skipped; blank lines are no rows."""
-    with open_text(path) as file:
-        reader = csv.reader(file, delimiter=separator)
-        for number, cells in enumerate(reader):
-            if number >= skipped and (len(cells) > 1 or "".join(cells).strip()):
-                i -= 1
-            if i < 0:
-                break
-        return reader.line_num
-
-
-def _parquet_triplets(path: Path, names: list[str], _: str) -> _Triplets:
+def _parquet_triplets(path: Path, names: list[str], *_: Any) -> _Triplets:
     frame = read_frame(path)
     if not isinstance(frame.index, import_pandas().RangeIndex):
         frame = frame.reset_index()
@@ -143,15 +149,25 @@ def _parquet_triplets(path: Path, names: list[str], _: str) -> _Triplets:
     return _Triplets([frame.iloc[:, j] for j in where], names, lambda i: f"row {i} (counted from 0)")
 
 
-def _sparse(table: _Triplets) -> LabelledMatrix:
+def _entries(table: _Triplets) -> np.ndarray:
+    """The entries, which are numbers, or missing."""
+    cells, name, text = table.cells[2], table.names[2], table.text
+    if not import_pandas().api.types.is_numeric_dtype(cells.dtype):
+        decimal = text.decimal if text else "."
+        word = first_word(cells, decimal)
+        if word is not None:
+            advice = way_out(text, str(cells.iat[word])) if text else ""
+            raise ValueError(f"{table.place(word)}, column {name}: {fault(cells.iat[word], decimal)}{advice}")
+    return numbers(cells.to_frame(), None, (name,))[:, 0]
+
+
+def _sparse(table: _Triplets, duplicates: str) -> LabelledMatrix:
     """The matrix in CSR, once every triplet is whole and there once."""
-    (row_cells, column_cells, cells), names, place = table
-    if len(cells) == 0:
+    names, place = table.names, table.place
+    if len(table.cells[2]) == 0:
         raise ValueError("it has no rows")
-    (rows, row_labels), (columns, column_labels) = _numbered(row_cells), _numbered(column_cells)
-    if (word := None if import_pandas().api.types.is_numeric_dtype(cells.dtype) else first_word(cells)) is not None:
-        raise ValueError(f"{place(word)}, column {names[2]}: {fault(cells.iat[word])}")
-    values = numbers(cells.to_frame(), None, (names[2],))[:, 0]
+    (rows, row_labels), (columns, column_labels) = map(_numbered, table.cells[:2])
+    values = _entries(table)
     for j, wrong in enumerate((rows < 0, columns < 0, np.isnan(values))):
         if wrong.any():
             raise ValueError(f"{place(int(wrong.argmax()))}, column {names[j]}: nothing is there")
@@ -163,15 +179,31 @@ def _sparse(table: _Triplets) -> LabelledMatrix:
     n, m = len(row_labels), len(column_labels)
     pairs = rows * m + columns
     order = np.argsort(pairs, kind="stable")
-    again = np.flatnonzero(pairs[order[1:]] == pairs[order[:-1]])
-    if len(again):
-        p = again[order[again + 1].argmin()]
+    again = pairs[order[1:]] == pairs[order[:-1]]
+    if again.any() and duplicates == "error":
+        p = np.flatnonzero(again)[order[1:][again].argmin()]
         first, second = order[p], order[p + 1]
         pair = f"{names[0]} {row_labels[rows[first]]}, {names[1]} {column_labels[columns[first]]}"
-        raise ValueError(f"{pair} is there twice, in {place(first)} and {place(second)}; leave one of them")
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
-    X = sp.csr_array((values[order], columns[order], indptr), shape=(n, m))
+        raise ValueError(
+            f"{pair} is there twice, in {place(first)} and {place(second)}; leave one of them, or duplicates='last' "
+            f"does, or 'first', 'mean' or 'sum'"
+        )
+    starts = np.flatnonzero(np.append(True, ~again))
+    entries, kept = _one_each(values[order], starts, duplicates), order[starts]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=n))])
+    X = sp.csr_array((entries, columns[kept], indptr), shape=(n, m))
     return LabelledMatrix(X, row_labels, column_labels)
+
+
+def _one_each(values: np.ndarray, starts: np.ndarray, duplicates: str) -> np.ndarray:
+    """One entry for each run of entries that begins at a start."""
+    ends = np.append(starts[1:], len(values))
+    if duplicates == "last":
+        return values[ends - 1]
+    if duplicates in ("sum", "mean"):
+        sums = np.add.reduceat(values, starts)
+        return sums if duplicates == "sum" else sums / (ends - starts).astype(sums.dtype)
+    return values[starts]
 
 
 def _numbered(ids: Any) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -183,7 +215,7 @@ def _numbered(ids: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     return np.append(merged, -1)[codes].astype(np.int64), tuple(labels)
 
 
-_TABLES: dict[str, Callable[[Path, list[str], str], _Triplets]] = {
+_TABLES: dict[str, Callable[[Path, list[str], str, TextFormat], _Triplets]] = {
     ".csv": _text_triplets,
     ".csv.gz": _text_triplets,
     ".tsv": _text_triplets,

@@ -6,6 +6,7 @@ from nmf_core.solvers.als import ALS
 from nmf_core.solvers.anls import BPP, ActiveSet
 from nmf_core.solvers.base import Outcome, Solver, solve
 from nmf_core.solvers.checkpoint import Checkpoint, Record
+from nmf_core.solvers.exact import condition, for_rows
 from nmf_core.solvers.fit import component_sums, gram
 from nmf_core.solvers.gradient import GD, PG, Nesterov
 from nmf_core.solvers.greedy import Greedy
@@ -65,6 +66,8 @@ __all__ = [
     "Solver",
     "choose_solver",
     "component_sums",
+    "condition",
+    "for_rows",
     "gram",
     "solve",
     "those_that_handle",

@@ -1,24 +1,34 @@
 """Checks of arguments: numbers, choices, and what goes together."""
 
+import difflib
 import math
 import numbers
 import os
-import warnings
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nmf_core.labels import Axis, Labelled, labelled
 from nmf_core.validation.matrices import (
     MISSING,
-    Labels,
     Matrix,
+    check_matrix,
     check_weighted,
     is_sparse,
 )
+from nmf_core.warning import warn
 
 LARGEST_BETA = 10  # of a beta-divergence: higher powers overflow
+_COMPARED = 100_000  # labels of which the one that is most like an unknown one is told
+
+# What losses are called elsewhere.
+NICKNAMES = {
+    **dict.fromkeys(["kl", "poisson", "i-divergence", "generalized-kl"], "kullback-leibler"),
+    **dict.fromkeys(["is", "gamma"], "itakura-saito"),
+    **dict.fromkeys(["l2", "fro", "euclidean", "gaussian", "ls", "mse", "least-squares"], "frobenius"),
+}
 
 
 def check_init(init: str, complete: bool, possible: Collection[str]) -> None:
@@ -64,11 +74,9 @@ def check_biases(biases: bool, solver: str, loss: Any, all_of_H: bool) -> None:
 def check_enough(most: int, k: int) -> None:
     """Warn if every row, or every column, has fewer known entries than components to find from them."""
     if most < k:
-        warnings.warn(
+        warn(
             f"n_components={k}, but no row or no column has more than {most} known entries: what is missing is hardly "
-            f"determined. Use fewer components, or alpha_W and alpha_H.",
-            UserWarning,
-            stacklevel=4,
+            f"determined. Use fewer components, or alpha_W and alpha_H."
         )
 
 
@@ -139,10 +147,27 @@ def check_given_factors(init: str, W: Any, H: Any, k: int, shape: tuple[int, int
         )
 
 
-def check_update_H(update_H: Any, k: int) -> np.ndarray:
-    """A boolean mask (k,) of the components of H to update."""
+def check_factors(
+    W: Any, H: Any, n_components: Any, rows: Axis | None, columns: Axis | None
+) -> tuple[Any, Any, Any, Axis | None]:
+    """Given factors in the order of the rows and columns of X, the number of their components, and labels of these."""
+    components = None
+    if H is not None:
+        H, components, *_ = check_matrix(H, "H", factor=True, columns=columns)
+    if W is not None:
+        W = check_matrix(W, "W", factor=True, rows=rows, columns=components).values
+    if n_components is None:
+        if W is None and H is None:
+            raise TypeError("n_components must be an integer unless W or H is given, got None.")
+        n_components = W.shape[1] if H is None else H.shape[0]
+    return W, H, n_components, components
+
+
+def check_update_H(update_H: Any, k: int, components: Axis | None = None) -> np.ndarray:
+    """A boolean mask (k,) of the components of H to update, which may have their labels."""
     if isinstance(update_H, (bool, np.bool_)):
         return np.full(k, bool(update_H))
+    update_H = labelled(update_H, "update_H").aligned("update_H", rows=components, of="H").values
     try:
         mask = np.asarray(update_H)
     except ValueError:  # ragged
@@ -167,6 +192,24 @@ def check_penalties(alpha_W: Any, alpha_H: Any, l1_ratio: Any, shape: tuple[int,
     check_number(l1_ratio, "l1_ratio", high=1.0)
 
 
+def check_floor(floor: Any) -> float | str:
+    """A number to be added to X, zero for None, or "auto"."""
+    if floor is None:
+        return 0.0
+    return check_choice(floor, "floor", ["auto"]) if isinstance(floor, str) else check_number(floor, "floor")
+
+
+def check_balance(alpha_W: float, alpha_H: float | str) -> None:
+    """Warn if a penalty on one of two factors that are both found is in vain, since scale moves to the other one."""
+    if isinstance(alpha_H, str) or bool(alpha_W) == bool(alpha_H):
+        return
+    given, other, small, large = ("alpha_W", "alpha_H", "W", "H") if alpha_W else ("alpha_H", "alpha_W", "H", "W")
+    warn(
+        f"{given}={alpha_W or alpha_H:g} without {other} comes to nothing: {small} shrinks and {large} grows instead, "
+        f"without end. Give {other}, too."
+    )
+
+
 def check_threads(n_threads: Any) -> int | None:
     """None, or a number of threads from 1 to 1024."""
     if n_threads is None:
@@ -187,28 +230,59 @@ def check_callback(callback: Any) -> None:
         raise TypeError(f"callback must be a function of the state or None, got {callback!r}.")
 
 
-def check_places(places: Any, n: int, labels: Labels, what: str) -> np.ndarray:
-    """Numbers from 0 to n - 1, or labels, as an array of int64 of the same shape."""
-    array = np.asarray(places)
+def check_places(places: Any, n: int, labels: Axis | None, what: str) -> np.ndarray:
+    """Numbers from 0 to n - 1, or labels, as an array of int64 of the same shape.
+
+    Integers are labels where there are numbers among the labels.
+    """
+    array = _as_places(places, labels)
     if array.size == 0:
         return np.zeros(array.shape, dtype=np.int64)
-    if labels is not None and all(isinstance(place, str) for place in array.flat):
-        number = {label: i for i, label in enumerate(labels)}
-        if len(number) < len(labels):
-            twice = next(label for i, label in enumerate(labels) if number[label] != i)
-            raise ValueError(f"There are two {what}s {twice!r}: give numbers from 0 instead of labels.")
-        try:
-            return np.reshape([number[str(label)] for label in array.flat], array.shape).astype(np.int64)
-        except KeyError as error:
-            raise ValueError(f"There is no {what} {error.args[0]!r}.") from None
-    if array.dtype.kind not in "iu":
-        kind = "numbers from 0" if labels is None else "numbers from 0 or labels"
-        raise TypeError(f"A {what} must be given by {kind}, got {places!r}.")
-    if not 0 <= int(array.min()) <= int(array.max()) < n:
-        bad = int(array.min()) if array.min() < 0 else int(array.max())
-        hint = "" if labels is None else f"; labels are text, such as {labels[0]!r}"
-        raise ValueError(f"There is no {what} {bad}: they are numbered from 0 to {n - 1}{hint}.")
-    return array.astype(np.int64)
+    by_number = array.dtype.kind in "iu" or (array.dtype == object and all(map(_is_integer, array.flat)))
+    if labels is None or (by_number and not labels.has_numbers):
+        if not by_number:
+            kind = "numbers from 0" if labels is None else "numbers from 0 or labels"
+            raise TypeError(f"A {what} must be given by {kind}, got {places!r}.")
+        if not 0 <= int(array.min()) <= int(array.max()) < n:
+            bad = int(array.min()) if array.min() < 0 else int(array.max())
+            hint = "" if labels is None else f"; or they are given by labels such as {labels[0]!r}"
+            raise ValueError(f"There is no {what} {bad}: they are numbered from 0 to {n - 1}{hint}.")
+        return array.astype(np.int64)
+    found = labels.find(array.ravel())
+    if (found < 0).any() or (array.dtype.kind == "b" and not isinstance(labels[0], bool)):
+        _refuse_unknown(array.ravel()[int(found.argmin())], labels, what)
+    if labels.twice and (twice := [i for i in found if labels[i] in labels.twice]):
+        hint = "" if labels.has_numbers else ": give numbers from 0 instead of labels"
+        raise ValueError(f"There are two {what}s {labels[twice[0]]!r}{hint}.")
+    return found.reshape(array.shape)
+
+
+def _as_places(places: Any, labels: Axis | None) -> np.ndarray:
+    """Places as an array: tuples are labels where labels are tuples, and text keeps all of its characters."""
+    if labels is not None and isinstance(labels[0], tuple) and not isinstance(places, np.ndarray):
+        if isinstance(places, tuple) and not all(isinstance(place, tuple) for place in places):
+            places = [places]
+            return np.fromiter(places, dtype=object, count=1).reshape(())
+        if isinstance(places, Iterable) and not isinstance(places, str):
+            places = list(places)
+            return np.fromiter(places, dtype=object, count=len(places))
+    array = np.asarray(places)
+    return np.asarray(places, dtype=object) if array.dtype.kind in "US" else array
+
+
+def _is_integer(place: Any) -> bool:
+    return isinstance(place, numbers.Integral) and not isinstance(place, bool | np.timedelta64)
+
+
+def _refuse_unknown(label: Any, labels: Axis, what: str) -> None:
+    """Raise what is wrong with a label that is not there."""
+    label = label.item() if isinstance(label, np.integer | np.floating | np.bool_) else label
+    known = isinstance(label, str | tuple | type(labels[0])) or (isinstance(label, numbers.Real) and labels.has_numbers)
+    if isinstance(label, bool) or not known:
+        raise TypeError(f"A {what} must be given by numbers from 0 or labels, got {label!r}.")
+    close = difflib.get_close_matches(label, labels.text[:_COMPARED], 1, 0.5) if isinstance(label, str) else []
+    hint = f"did you mean {close[0]!r}?" if close else f"labels are such as {labels[0]!r}."
+    raise ValueError(f"There is no {what} {label!r}: {hint}")
 
 
 def check_list(places: np.ndarray, name: str) -> None:
@@ -227,11 +301,32 @@ def check_room(shape: tuple[int, int], itemsize: int, hint: str) -> None:
         )
 
 
+def check_dense(shape: tuple[int, int], itemsize: int) -> None:
+    """Whether a sparse X, whose zeros get a floor, fits into half of the memory of this machine as an array."""
+    wanted, memory = shape[0] * shape[1] * itemsize, _physical_memory()
+    if wanted > memory / 2:
+        raise ValueError(
+            f"floor makes an array of a sparse X of {shape[0]} x {shape[1]}, which would take {wanted / 2**30:.0f} GiB "
+            f"of this machine's {memory / 2**30:.0f} GiB of memory. missing='unstored' takes zeros that are not stored "
+            f"for unknown; a loss with beta > 0 does with zeros."
+        )
+
+
 def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
-    """One of the given strings."""
+    """One of the given strings; the message about another one has the nearest."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+        nearest = _nearest(value, choices) if isinstance(value, str) else None
+        hint = "." if nearest is None else f"; did you mean {nearest!r}?"
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
     return value
+
+
+def _nearest(name: str, choices: Collection[str]) -> str | None:
+    """The choice that somebody may have meant."""
+    name = name.strip().lower()
+    if NICKNAMES.get(name) in choices:
+        return NICKNAMES[name]
+    return next(iter(difflib.get_close_matches(name, choices, n=1)), None)
 
 
 def check_loss(loss: Any, names: Collection[str], name: str = "loss") -> str | float:
@@ -348,11 +443,11 @@ def check_random_state(value: Any) -> Any:
     return int(value)
 
 
-def check_data(X: Any, missing: Any, weights: Any = None) -> tuple[Matrix, Labels, Labels, Matrix | None]:
+def check_data(X: Any, missing: Any, weights: Any = None, *, hint: bool = True) -> tuple[Labelled, Matrix | None]:
     """What `check_weighted` makes of X and its weights, once `missing` is one of the ways to say what is missing."""
     if missing is not None:
         check_choice(missing, "missing", MISSING)
-    return check_weighted(X, weights, missing)
+    return check_weighted(X, weights, missing, hint=hint)
 
 
 def check_incomplete(X: Any, missing: str | None) -> tuple[Matrix, str | None]:
@@ -361,7 +456,7 @@ def check_incomplete(X: Any, missing: str | None) -> tuple[Matrix, str | None]:
     That is NaN of an array, even if it is complete so far, or what canonical CSR does not store; or None for any other
     sparse matrix, of which only weights can tell what is missing.
     """
-    X = check_data(X, missing)[0]
+    X = check_data(X, missing)[0].values
     if not is_sparse(X):
         return X, "nan"
     if missing == "unstored":

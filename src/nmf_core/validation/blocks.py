@@ -1,12 +1,12 @@
 """Checks of data that come in blocks of rows."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from nmf_core.validation.matrices import Matrix, check_matrix, check_numeric, is_sparse
+from nmf_core.warning import warn
 
 
 def check_blocks(blocks: Any) -> Callable[[], Iterator[Any]]:
@@ -70,7 +70,7 @@ def check_row_block(
         check_numeric(block.dtype, name)
         block = block.astype(dtype)
     if values and n:
-        block = check_matrix(block, f"{name} ({what}s {first} to {first + n - 1})", hint=False)[0]
+        block = check_matrix(block, f"{name} ({what}s {first} to {first + n - 1})")[0]
     return block
 
 
@@ -101,10 +101,9 @@ def check_chunks(X: Any) -> Any:
         raise ValueError("X has chunks of unknown size: X.compute_chunk_sizes() finds them out.")
     check_block_shape(X.shape)
     if len(X.chunks[1]) > 1:
-        warnings.warn(
+        warn(
             f"X is cut into {len(X.chunks[1])} chunks along its columns; it is rechunked so that every chunk holds "
-            f"whole rows. X.rechunk({{1: -1}}) does it once and for all.",
-            stacklevel=2,
+            f"whole rows. X.rechunk({{1: -1}}) does it once and for all."
         )
         X = X.rechunk({1: -1})
     return X

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-Labels = tuple[str, ...] | None
+from nmf_core.labels import Axis, Labelled, labelled
+
+Labels = tuple[str, ...] | None  # as files hold them
 
 Matrix = Any  # an ndarray, or a CSR or CSC array or matrix
 
@@ -30,13 +32,15 @@ def check_matrix(
     missing: str | None = None,
     signed: bool = False,
     squared: bool = True,
-    hint: bool = True,
-) -> tuple[Matrix, Labels, Labels]:
-    """A real, finite, non-negative matrix in float32 or float64, and its labels if it is a data frame.
+    hint: bool = False,
+    rows: Axis | None = None,
+    columns: Axis | None = None,
+) -> Labelled:
+    """A real, finite, non-negative matrix in float32 or float64, and the labels that it has come with.
 
     Parameters
     ----------
-    X : ndarray, array-like, sparse array or matrix, or data frame of shape (n_samples, n_features)
+    X : ndarray, array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Float32 and float64 are kept; integers, booleans and other floats become float64. CSR and CSC are kept, other
         sparse formats become CSR. Never modified.
     name : str
@@ -50,29 +54,25 @@ def check_matrix(
     squared : bool
         Whether it must not overflow when it is squared.
     hint : bool
-        Whether the message about NaN should say how to have it taken for missing.
+        Whether messages should say how to have NaN taken for missing.
+    rows, columns : Axis, optional
+        Labels of X, in whose order rows and columns are wanted where this one has labels, too.
 
     Returns
     -------
-    X : ndarray or CSR or CSC array or matrix
-    row_labels, column_labels : tuple of str or None
+    Labelled
+        An ndarray or CSR or CSC array or matrix, and its labels.
 
     Raises
     ------
     TypeError
         Not numeric: strings, objects, complex numbers, masked arrays.
     ValueError
-        Not two-dimensional, empty, or an entry that is NaN, infinite or negative (the first is named).
+        Not two-dimensional, empty, with other labels than those wanted, or with an entry that is NaN, infinite or
+        negative (the first is named).
     """
-    rows = columns = None
-    if hasattr(X, "columns") and hasattr(X, "index") and hasattr(X, "to_numpy"):  # a pandas data frame
-        rows, columns = tuple(map(str, X.index)), tuple(map(str, X.columns))
-        X = _frame_values(X, name)
-    if isinstance(X, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name} is a masked array; masked entries are not supported, fill them first. If they are missing, "
-            f"use {name}.filled(numpy.nan) and missing='nan'."
-        )
+    data = X if isinstance(X, Labelled) else labelled(X, name, missing=missing, hint=hint)
+    X = data.in_memory().values
     if not is_sparse(X):
         try:
             X = np.asarray(X)
@@ -92,12 +92,12 @@ def check_matrix(
     if missing == "nan" and is_sparse(X):
         raise ValueError(
             f"missing='nan' is for arrays, but {name} is sparse: missing='unstored' takes what it does not store for "
-            f"missing, weights of zero what they say."
+            f"missing."
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
-    _check_values(X, name, factor, missing, signed, squared, hint and not factor)
-    return X, rows, columns
+    _check_values(X, name, factor, missing, signed, squared, hint)
+    return data._replace(values=X).aligned(name, rows, columns)
 
 
 def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
@@ -108,19 +108,6 @@ def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
         )
         raise TypeError(f"{name} must hold real numbers, but it holds {kind}.")
     return dtype
-
-
-def _frame_values(frame: Any, name: str) -> Matrix:
-    """The values of a pandas data frame; nullable and Arrow columns become plain floats."""
-    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
-        if getattr(dtype, "kind", "O") not in "fiub":
-            raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
-    if hasattr(frame, "sparse"):
-        return frame.sparse.to_coo().tocsr()
-    if any(not isinstance(dtype, np.dtype) for dtype in frame.dtypes):
-        single = all(dtype.kind == "f" and dtype.itemsize == 4 for dtype in frame.dtypes)
-        return frame.to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan)
-    return frame.to_numpy()
 
 
 def _check_structure(X: Matrix, name: str) -> None:
@@ -175,7 +162,8 @@ def _check_values(
     value = "" if what == "NaN" else f" ({X[row, column]:g})" if what.startswith("a neg") else ""
     advice = ""
     if what == "NaN" and hint:
-        advice = " missing='nan' takes NaN for missing entries." if not is_sparse(X) else " Leave out what is missing."
+        unstored = " Leave out what is missing, with missing='unstored'."
+        advice = unstored if is_sparse(X) else " missing='nan' takes NaN for missing entries."
     raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{advice}")
 
 
@@ -194,15 +182,17 @@ def stored_values(X: Matrix) -> np.ndarray:
     return X.data[: X.indptr[-1]] if is_sparse(X) else X
 
 
-def check_weighted(X: Any, weights: Any, missing: str | None) -> tuple[Matrix, Labels, Labels, Matrix | None]:
-    """What `check_matrix` makes of X, and the weights of its entries, if there are some, in its dtype.
+def check_weighted(X: Any, weights: Any, missing: str | None, *, hint: bool = False) -> tuple[Labelled, Matrix | None]:
+    """What `check_matrix` makes of X, and the weights of its entries, if there are some, in its dtype and order.
 
     Whatever stands in an array where the weight is zero does not matter, not even to checks.
     """
+    data = X if isinstance(X, Labelled) else labelled(X, missing=missing, hint=hint)
     if weights is None:
-        return *check_matrix(X, missing=missing), None
-    weights, _, _ = check_matrix(weights, "weights", squared=False)
-    X, rows, columns = check_matrix(_without_weightless(X, weights), missing=missing)
+        return check_matrix(data, missing=missing, hint=hint), None
+    weights = check_matrix(weights, "weights", squared=False, rows=data.rows, columns=data.columns).values
+    data = check_matrix(data._replace(values=_without_weightless(data.values, weights)), missing=missing, hint=hint)
+    X = data.values
     if weights.shape != X.shape:
         raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
     if weights.dtype != X.dtype:
@@ -211,7 +201,7 @@ def check_weighted(X: Any, weights: Any, missing: str | None) -> tuple[Matrix, L
     high, largest = (float(np.fmax.reduce(stored_values(A), None, initial=0)) for A in (weights, X))
     if high * max(1.0, largest) ** 2 > float(np.finfo(X.dtype).max):
         raise ValueError(f"weights up to {high:g} are too large for {X.dtype}, the type of X. Scale them down.")
-    return X, rows, columns, weights
+    return data, weights
 
 
 def _without_weightless(X: Any, weights: Matrix) -> Any:
@@ -224,28 +214,15 @@ def _without_weightless(X: Any, weights: Matrix) -> Any:
         major, minor = np.repeat(np.arange(len(weights.indptr) - 1), np.diff(weights.indptr)), weights.indices
         places = (major[stored > 0], minor[: len(stored)][stored > 0])
         counts[places if weights.format == "csr" else places[::-1]] = True
-    if counts.all():
-        return X
-    return X.where(counts, 0) if hasattr(X, "where") else np.where(counts, X, np.zeros((), dtype=np.asarray(X).dtype))
+    return X if counts.all() else np.where(counts, X, np.zeros((), dtype=np.asarray(X).dtype))
 
 
-def check_labels(given: Labels, expected: Labels, what: str) -> None:
-    """Whether labels are, where both are there, those that are expected, in their order."""
-    if given is None or expected is None or given == expected:
-        return
-    same = sorted(given) == sorted(expected)
-    raise ValueError(
-        f"{what} are not those of the fit{', but in another order: sort them alike' if same else ''} "
-        f"({', '.join(given[:3])}, ... instead of {', '.join(expected[:3])}, ...)."
-    )
-
-
-def check_zeros(data: Any, beta: float) -> None:
+def check_zeros(data: Any, beta: float, advice: str = "") -> None:
     """A beta-divergence with beta <= 0 is infinite where X is zero: `data`, a container, is asked for it."""
     if beta <= 0 and data.has_zeros():
         raise ValueError(
-            "When beta_loss <= 0 and X contains zeros, the solver may diverge. "
-            "Please add small values to X, or use a positive beta_loss."
+            f"X contains zeros, where a divergence with beta <= 0, such as Itakura-Saito, is infinite. "
+            f"Add a small value to X, such as {data.small():g}.{advice}"
         )
 
 
@@ -255,9 +232,21 @@ def check_known(n_known: int) -> None:
         raise ValueError("X has no known entry: all are missing or have weight zero.")
 
 
-def check_factor(F: Any, name: str, shape: tuple[int, int], dtype: np.dtype, *, zeros: bool = False) -> np.ndarray:
-    """A given factor: finite, non-negative, of this shape and converted to this dtype; all zero only if `zeros`."""
-    array, _, _ = check_matrix(F, name, factor=True)
+def check_factor(
+    F: Any,
+    name: str,
+    shape: tuple[int, int],
+    dtype: np.dtype,
+    *,
+    zeros: bool = False,
+    rows: Axis | None = None,
+    columns: Axis | None = None,
+) -> np.ndarray:
+    """A given factor: finite, non-negative, of this shape and converted to this dtype; all zero only if `zeros`.
+
+    Its rows and columns are brought into the order of others where both have labels.
+    """
+    array = check_matrix(F, name, factor=True, rows=rows, columns=columns).values
     if is_sparse(array):
         array = array.toarray()
     if array.shape != shape:
@@ -273,10 +262,17 @@ def check_factor(F: Any, name: str, shape: tuple[int, int], dtype: np.dtype, *, 
     return converted
 
 
-def check_excluded(exclude: Any, shape: tuple[int, int], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is excluded for some rows: columns in ascending order, and where each row's begin."""
+def check_excluded(
+    exclude: Any, shape: tuple[int, int], rows: np.ndarray, labels: tuple[Axis | None, Axis | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is excluded for some rows: columns in ascending order, and where each row's begin.
+
+    `labels` are those of rows and columns in whose order all this is.
+    """
     if exclude is None:
         return np.empty(0, dtype=np.int64), np.zeros(len(rows) + 1, dtype=np.int64)
+    exclude = labelled(exclude, "exclude", missing="unstored").in_memory()
+    exclude = exclude.aligned("exclude", *labels, of="the fit").values
     if not is_sparse(exclude):
         array = np.asarray(exclude)
         if array.dtype.kind not in "fiub":

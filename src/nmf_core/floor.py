@@ -1,0 +1,29 @@
+"""A small number that is added to X, for losses that zeros make infinite."""
+
+from typing import Any
+
+from nmf_core.data import raised
+from nmf_core.losses import Beta
+from nmf_core.problem import container_for
+from nmf_core.validation import Matrix, check_floor
+
+
+def apply_floor(X: Any, floor: Any, loss: Beta, missing: str | None, weights: Matrix | None) -> tuple[Any, float]:
+    """Validated X with a small number added to what is known, and that number.
+
+    Parameters
+    ----------
+    X : ndarray, CSR or CSC array or matrix, or RowBlocks
+        Validated. Not modified.
+    floor : float, "auto" or None
+        The number; "auto" finds one if the loss needs it, None adds nothing.
+    loss : Beta
+        The loss.
+    missing, weights
+        What is known, as in `nmf_core.factorize`.
+    """
+    floor = check_floor(floor)
+    if floor == "auto":
+        data = container_for(X, loss, missing=missing, weights=weights)
+        floor = data.small() if loss.beta <= 0 and data.has_zeros() else 0.0
+    return (raised(X, floor, missing), floor) if floor else (X, 0.0)
