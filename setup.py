@@ -13,9 +13,12 @@ NMF_CORE_SANITIZE=1
 """
 
 import os
+import re
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import Cython
@@ -45,15 +48,9 @@ DIRECTIVES = {
 
 # Of every build. Multiply-adds are fused, whatever the compiler does by default: where sums are rounded is part of what
 # the kernels promise.
-COMMON_FLAGS = ["-ffp-contract=fast", "-fno-math-errno"]
+COMMON_FLAGS = ["-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden"]
 # -O2 with the vectorizer asked for by name: the -O3 of some gcc versions spills the kernels' accumulators.
-RELEASE_FLAGS = [
-    "-O2",
-    "-ftree-vectorize",
-    "-fvect-cost-model=dynamic",
-    "-funroll-loops",
-    "-g0",
-]
+RELEASE_FLAGS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-g0"]
 DEBUG_FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer"]
 # Python's own flags make integers wrap; here an overflow is to be found. Checks of single pointers find little beside
 # those of addresses; with them, with these in line or with names of variables, one minute of compilation becomes ten.
@@ -66,6 +63,12 @@ SANITIZE_FLAGS = [
     "--param=asan-instrumentation-with-call-threshold=0",
 ]
 SANITIZERS = ["-fsanitize=address,undefined"]
+
+KERNELS = Path("src", "nmf_core", "_kernels")
+# C sources that are compiled once for each precision and instruction-set level, and flags of their own: the short steps
+# of losses gain by unrolling what products and steps of coordinate descent have unrolled where it pays.
+UNITS = {"losses.c": ["-funroll-loops"], "products.c": []}
+VARIANTS = [("NMF_DOUBLE", (0, 1)), ("NMF_LEVEL", (0, 1, 2))]
 
 # Written after a successful build, beside the generated C.
 SETTINGS = Path("build", "cython", "settings.txt")
@@ -111,13 +114,35 @@ class BuildCore(build_ext):
             force=self.force,
             quiet=True,
         )
-        core.sources = translated.sources
+        # the longest first
+        jobs = [(translated.sources[0], core.define_macros, [])]
+        for (name, flags), values in product(UNITS.items(), product(*(values for _, values in VARIANTS))):
+            macros = [(macro, str(value)) for (macro, _), value in zip(VARIANTS, values, strict=True)]
+            jobs.append((str(KERNELS / name), macros, [] if DEBUG or SANITIZE else flags))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            core.extra_objects = list(pool.map(lambda job: self.compile_unit(core, *job), jobs))
+        core.sources = []
         super().build_extensions()
         SETTINGS.write_text(settings)
 
+    def compile_unit(self, core, source, macros, flags):
+        """Compile one source file, unless its object is newer than all that it includes; the object."""
+        folder = Path(self.build_temp, "-".join([Path(source).stem, *(value for _, value in macros)]))
+        (target,) = self.compiler.object_filenames([source], output_dir=str(folder))
+        newest = max(path.stat().st_mtime for path in included(Path(source)))
+        if self.force or not Path(target).is_file() or Path(target).stat().st_mtime < newest:
+            self.compiler.compile(
+                [source],
+                output_dir=str(folder),
+                macros=macros,
+                include_dirs=core.include_dirs,
+                extra_postargs=core.extra_compile_args + flags,
+            )
+        return target
+
     def set_flags(self, core):
         """Give the extension the compile and link flags that this compiler accepts."""
-        if not self.accepts('#include "simd.h"', [f"-I{kernels}", "-w"]):
+        if not self.accepts('#include "simd.h"', [f"-I{KERNELS}", "-w"]):
             raise PlatformError(COMPILER_MISSING)
         wanted = COMMON_FLAGS + (SANITIZE_FLAGS if SANITIZE else DEBUG_FLAGS if DEBUG else RELEASE_FLAGS)
         core.extra_compile_args = [flag for flag in wanted if self.accepts("int trial;", [flag, "-Werror"])]
@@ -150,7 +175,7 @@ class BuildCore(build_ext):
     def settings(self, core):
         """Return all that decides what a source file is turned into."""
         compiler = getattr(self.compiler, "compiler_so", self.compiler.compiler_type)
-        arguments = [core.define_macros, core.extra_compile_args, core.extra_link_args]
+        arguments = [UNITS, core.define_macros, core.extra_compile_args, core.extra_link_args]
         return repr([Cython.__version__, DIRECTIVES, sys.version, compiler, *arguments])
 
     def start_afresh(self):
@@ -164,14 +189,22 @@ class BuildCore(build_ext):
             old.unlink()
 
 
-kernels = Path("src", "nmf_core", "_kernels")
+def included(source):
+    """A source file and the headers of the kernels that it includes, directly or not."""
+    found = {source}
+    for name in re.findall(r'^#include "(\w+\.h)"', source.read_text(), re.MULTILINE):
+        if (KERNELS / name).is_file():
+            found |= included(KERNELS / name)
+    return found
+
+
 setup(
     ext_modules=[
         Extension(
             "nmf_core._core",
             ["src/nmf_core/_core.pyx"],
-            include_dirs=[str(kernels)],
-            depends=sorted(path.as_posix() for path in kernels.iterdir()),
+            include_dirs=[str(KERNELS)],
+            depends=sorted(path.as_posix() for path in KERNELS.iterdir()),
             define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
             py_limited_api=ABI3,
         )

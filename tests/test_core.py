@@ -127,7 +127,7 @@ def entries(rng, n, m, full):
     return X * stored * (rng.random((n, m)) < 0.8), stored
 
 
-def compressed(X, stored, index, n_stripes, n_groups, rng):
+def compressed(X, stored, n_stripes, n_groups, rng):
     """CSR and how it is dealt out."""
     n, m = X.shape
     indptr = np.concatenate([[0], np.cumsum(stored.sum(axis=1))])
@@ -143,13 +143,13 @@ def compressed(X, stored, index, n_stripes, n_groups, rng):
         ),
         "windows": windows,
     }
-    arrays = {name: array.astype(index) for name, array in arrays.items()}
+    arrays = {name: array.astype(np.int32 if name == "indices" else np.int64) for name, array in arrays.items()}
     reference.call(reference.csr_split, **arrays)
     return {"data": X[stored], **arrays}
 
 
 def problem(
-    name, n, m, k, ld, dtype, index=np.int32, n_stripes=3, n_groups=2, seed=0, stored=None, loss_beta=1.0,
+    name, n, m, k, ld, dtype, n_stripes=3, n_groups=2, seed=0, stored=None, loss_beta=1.0,
     weighted=False, unbounded=False, each=False, **options,
 ):  # fmt: skip
     """Arguments for a kernel, by name."""
@@ -181,7 +181,7 @@ def problem(
         "loss_beta": loss_beta,
         "exponent": Beta(loss_beta).exponent,
     }
-    values |= compressed(X, stored, index, n_stripes, n_groups, rng)
+    values |= compressed(X, stored, n_stripes, n_groups, rng)
     values["spare"] = {"N": N, "before": before, "scale": rng.uniform(0.5, 2, k).astype(dtype)}
     if name in OBSERVED:
         amounts = rng.random(len(values["data"])) * (rng.random(len(values["data"])) < 0.9)
@@ -195,7 +195,7 @@ def problem(
         F, G = (np.ceil(4 * A) for A in (F, G))
         best = (n, min(m, 7))
         values |= {"F": F, "G": G, "k": k, "columns": np.full(best, -1), "scores": np.full(best, -1, dtype=dtype)}
-        values |= {array: values[array].astype(np.int64) for array in ("indices", "indptr")}
+        values["indices"] = values["indices"].astype(np.int64)
     elif name == "factor_sums":
         values["sums"] = rng.random(k)
     elif name == "factor_gram":
@@ -545,12 +545,11 @@ def test_sweeps_until_each_row_is_done(name, choice, tol):
     assert_equals_twin(name, values, np.float64)
 
 
-@pytest.mark.parametrize("index", [np.int32, np.int64])
 @pytest.mark.parametrize("n_stripes", [1, 2, 5])
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @each(those_with("indptr"))
-def test_compressed_rows(name, choice, dtype, n_stripes, index):
-    values = problem(name, 70, 41, 10, 12, dtype, index=index, n_stripes=n_stripes, **choice)
+def test_compressed_rows(name, choice, dtype, n_stripes):
+    values = problem(name, 70, 41, 10, 12, dtype, n_stripes=n_stripes, **choice)
     assert_equals_twin(name, values, dtype)
 
 
@@ -562,15 +561,14 @@ def test_nothing_stored(name, choice, dtype):
     assert_equals_twin(name, values, dtype)
 
 
-@pytest.mark.parametrize("index", [np.int32, np.int64])
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @each(those_with("indptr", betas=DEALT))
-def test_rows_of_any_length(name, choice, dtype, index):
+def test_rows_of_any_length(name, choice, dtype):
     """Around what a block, a chunk, a vector of rows side by side in the second cache level can hold."""
     lengths = np.array([1023, 0, 1, 17, 409, 410, 819, 820, 3000, 0, 1638, 1639, 16, 1024, 2048, 100])
     rng = np.random.default_rng(1)
     stored = rng.permuted(np.arange(3000) < lengths[:, np.newaxis], axis=1)
-    values = problem(name, 16, 3000, 10, 12, dtype, index=index, stored=stored, max_sweeps=2, tol=DONE, **choice)
+    values = problem(name, 16, 3000, 10, 12, dtype, stored=stored, max_sweeps=2, tol=DONE, **choice)
     assert_equals_twin(name, values, dtype)
 
 
@@ -648,7 +646,7 @@ def test_same_bits_in_any_windows(dtype):
     lengths = np.diff(values["indptr"])
     for windows in ([0, 300], [0, 1, 2, 150, 300], range(301)):
         rows = [a + np.argsort(-lengths[a:b], kind="stable") for a, b in pairwise(windows)]
-        values |= {"windows": np.array(windows, dtype=np.int32), "rows": np.concatenate(rows).astype(np.int32)}
+        values |= {"windows": np.array(windows), "rows": np.concatenate(rows)}
         np.testing.assert_array_equal(run(_core, "csr_newton", values, _core.Team(2))["F"], expected)
 
 
@@ -688,8 +686,8 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(name, choice, tol, dtype, l
             "indices": values["indices"][low:high],
             "splits": values["splits"][:, row] - low,
         }
-        alone |= {array: np.array([0, 1], dtype=np.int32) for array in ("groups", "windows", "bounds")}
-        alone |= {"indptr": np.array([0, high - low], dtype=np.int32), "rows": np.zeros(1, dtype=np.int32)}
+        alone |= {array: np.array([0, 1]) for array in ("groups", "windows", "bounds")}
+        alone |= {"indptr": np.array([0, high - low]), "rows": np.zeros(1, dtype=np.int64)}
         np.testing.assert_array_equal(run(_core, name, values | alone, team)["F"], together[row])
 
 

@@ -27,19 +27,19 @@ def dense_weights(values):
     return reference.from_csr(weights, values["indices"], values["indptr"], len(values["G"]))
 
 
-@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("plain", [True, False])
 @every_dtype
 @pytest.mark.parametrize("k", [1, 3, 8, 9, 20, 40, 65])
 @pytest.mark.parametrize("name", LOSSES)
-def test_rows_of_any_length_for_any_number_of_components(name, k, dtype, index):
+def test_rows_of_any_length_for_any_number_of_components(name, k, dtype, plain):
     """Extrapolated, in factor arrays as the library has them and in others."""
     rng = np.random.default_rng(k)
     stored = rng.permuted(np.arange(1300) < LENGTHS[:, np.newaxis], axis=1)
-    given = {"index": index, "stored": stored, "loss_beta": LOSSES[name], "max_sweeps": 3, "tol": DONE, "beta": 0.7}
+    given = {"stored": stored, "loss_beta": LOSSES[name], "max_sweeps": 3, "tol": DONE, "beta": 0.7}
     if name == "observed_divergence":
         del given["beta"]
-    ld = k + 3 if index == np.int32 else factor_array(1, k, dtype).shape[1]
-    weighted = (index == np.int32) == (dtype == np.float32)
+    ld = k + 3 if plain else factor_array(1, k, dtype).shape[1]
+    weighted = plain == (dtype == np.float32)
     values = problem(name, 13, 1300, k, ld, dtype, weighted=weighted, l1=0.3, l2=0.1, **given)
     values |= values["spare"]
     assert_equals_twin(name, values, dtype)
@@ -159,7 +159,7 @@ def test_the_same_bits_in_any_tasks(name, weighted, k, dtype, level):
     values |= values["spare"]
     expected = run(_core, name, values, _core.Team(level=level))
     for bounds in ([0, 300], [0, 1, 2, 150, 300], range(301)):
-        values["bounds"] = np.array(bounds, dtype=np.int32)
+        values["bounds"] = np.array(bounds)
         for n_threads in THREADS[:3]:
             done = run(_core, name, values, _core.Team(n_threads, level))
             np.testing.assert_array_equal(done["F"], expected["F"])

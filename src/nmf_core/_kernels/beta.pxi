@@ -1,7 +1,7 @@
 # Multiplicative updates for beta-divergences: the two halves of the gradient, x y^(beta - 2) and y^(beta - 1), taken
 # through one factor or the other. (Fevotte & Idier 2011, doi:10.1162/NECO_a_00168.)
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "dispatch.h" nogil:
     unsigned int flush_underflow "nmf_flush_underflow"()
     void restore_underflow "nmf_restore_underflow"(unsigned int mode)
     enum:
@@ -19,25 +19,15 @@ cdef extern from "kernels.h" nogil:
     void model_sums_d(int level, double beta, bint by_partner, const double* floors, Py_ssize_t partners, Py_ssize_t k,
                       const double* G, Py_ssize_t ldg, const double* P, Py_ssize_t ldp, Py_ssize_t items, double* to,
                       Py_ssize_t ldo, double* worth)
-    void row_dots_f_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
+    void row_dots_f(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
                       const float* f, const float* B, Py_ssize_t ld, float* y)
-    void split_row_f_i(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+    void split_row_f(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
                        Py_ssize_t readable, const float* x, const int32_t* indices, const float* f, const float* B,
                        Py_ssize_t ld, float* up, float* S, double* total)
-    void row_dots_f_l(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int64_t* indices,
-                      const float* f, const float* B, Py_ssize_t ld, float* y)
-    void split_row_f_l(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
-                       Py_ssize_t readable, const float* x, const int64_t* indices, const float* f, const float* B,
-                       Py_ssize_t ld, float* up, float* S, double* total)
-    void row_dots_d_i(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
+    void row_dots_d(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
                       const double* f, const double* B, Py_ssize_t ld, double* y)
-    void split_row_d_i(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+    void split_row_d(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
                        Py_ssize_t readable, const double* x, const int32_t* indices, const double* f, const double* B,
-                       Py_ssize_t ld, double* up, double* S, double* total)
-    void row_dots_d_l(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int64_t* indices,
-                      const double* f, const double* B, Py_ssize_t ld, double* y)
-    void split_row_d_l(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
-                       Py_ssize_t readable, const double* x, const int64_t* indices, const double* f, const double* B,
                        Py_ssize_t ld, double* up, double* S, double* total)
     double multiply_f(int level, Py_ssize_t k, float* f, float* grown, const float* numerator,
                       const float* denominator, const float* sums, const float* free, float l1, float l2,
@@ -72,35 +62,23 @@ cdef inline void model_sums(int level, double beta, bint by_partner, const real*
         model_sums_d(level, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, to, ldo, worth)
 
 
-cdef inline void row_dots(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const index* indices,
+cdef inline void row_dots(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
                           const real* f, const real* B, Py_ssize_t ld, real* y) noexcept nogil:
     """y = f . B's rows at the indices."""
     if real is float:
-        if index is int32_t:
-            row_dots_f_i(level, width, count, readable, indices, f, B, ld, y)
-        else:
-            row_dots_f_l(level, width, count, readable, indices, f, B, ld, y)
+        row_dots_f(level, width, count, readable, indices, f, B, ld, y)
     else:
-        if index is int32_t:
-            row_dots_d_i(level, width, count, readable, indices, f, B, ld, y)
-        else:
-            row_dots_d_l(level, width, count, readable, indices, f, B, ld, y)
+        row_dots_d(level, width, count, readable, indices, f, B, ld, y)
 
 
 cdef inline void split_row(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
-                           Py_ssize_t readable, const real* x, const index* indices, const real* f, const real* B,
+                           Py_ssize_t readable, const real* x, const int32_t* indices, const real* f, const real* B,
                            real* up, real* S, double* total) noexcept nogil:
     """x y^(beta - 2) at the stored entries of the row f, taken through B into `up` or through f into S."""
     if real is float:
-        if index is int32_t:
-            split_row_f_i(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
-        else:
-            split_row_f_l(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
+        split_row_f(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
     else:
-        if index is int32_t:
-            split_row_d_i(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
-        else:
-            split_row_d_l(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
+        split_row_d(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
 
 
 # Scratch memory of split_rows and split_improve, in numbers.
@@ -123,7 +101,7 @@ cdef inline const real* dense_tile(const Job* job, const real* _, Py_ssize_t fir
 # Halves of the gradient for some rows f of F, from `first` on: numerator (rows x ld) = sum_j x_j y_j^(beta - 2) g_j
 # and, unless it is NULL, denominator = sum_j y_j^(beta - 1) g_j, y = max(its floor, f G.T); for beta = 1 it is known,
 # `sums`. totals: one number a row, gains what `split` adds, or NULL.
-cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* numerator,
+cdef void split_rows(const Job* job, real* F, Py_ssize_t first, Py_ssize_t rows, real* numerator,
                      real* denominator, double* totals, real* scratch) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, k = job.k, c, i, columns, ldx = 0
     cdef const real* G = <const real*>job.G
@@ -155,20 +133,20 @@ cdef void split_rows(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssi
             if both:
                 product(job.level, ADD, rows, ld, columns, Y, SPAN, 1, G + c * SPAN * ld, ld, denominator, ld)
     if not dense:
-        split_stored(job, _, F, <const real*>job.floors + first, <const index*>job.indptr + first,
-                     <const index*>job.indptr + first + 1, rows, numerator, <real*>NULL, totals)
+        split_stored(job, F, <const real*>job.floors + first, job.indptr + first,
+                     job.indptr + first + 1, rows, numerator, <real*>NULL, totals)
 
 
 # The same for stored entries of rows f of F, begin[r] to end[r] of each: only x y^(beta - 2), taken through G into the
 # numerator or, for the statistics, through F into S.
-cdef void split_stored(const Job* job, index* _, const real* F, const real* floors, const index* begin,
-                       const index* end, Py_ssize_t rows, real* numerator, real* S, double* totals) noexcept nogil:
+cdef void split_stored(const Job* job, const real* F, const real* floors, const int64_t* begin,
+                       const int64_t* end, Py_ssize_t rows, real* numerator, real* S, double* totals) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, r, p
     cdef unsigned int mode = flush_underflow()
     for r in range(rows):
         p = begin[r]
         split_row(job.level, job.loss_beta, floors[r], ld, end[r] - p, job.stored - p, <const real*>job.data + p,
-                  <const index*>job.indices + p, F + r * ld, <const real*>job.G,
+                  job.indices + p, F + r * ld, <const real*>job.G,
                   numerator if S != NULL else numerator + r * ld, S, NULL if totals == NULL else totals + r)
     restore_underflow(mode)
 
@@ -206,7 +184,7 @@ cdef inline double model_sum(const Job* job, const real* f) noexcept nogil:
 # The rows of F from `first` on become the improved rows of `start`; report as in improve_tiles, but the last number
 # gains the divergence of `start`, up to a constant. After the update of every sweep come job.turns more, for which only
 # the numerators are computed anew.
-cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* scratch,
+cdef void split_improve(const Job* job, real* F, Py_ssize_t first, Py_ssize_t rows, real* scratch,
                         double* report) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, i
     cdef double length
@@ -226,7 +204,7 @@ cdef void split_improve(const Job* job, real* F, index* _, Py_ssize_t first, Py_
         totals[i] = 0
     for sweep in range(job.max_sweeps):
         for turn in range(1 + job.turns):
-            split_rows(job, now, _, first, rows, numerator, denominator if turn == 0 else NULL,
+            split_rows(job, now, first, rows, numerator, denominator if turn == 0 else NULL,
                        totals if sweep == 0 and turn == 0 else NULL, scratch)
             for i in range(rows):
                 row = <const real*>job.sums if job.loss_beta == 1 else denominator + i * ld

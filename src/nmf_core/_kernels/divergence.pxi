@@ -1,15 +1,11 @@
 # What a pair of factors is worth: divergences, computed in double from X and the factors alone.
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "dispatch.h" nogil:
     double losses_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, const double* y,
                     const double* weights)
-    void double_dots_f_i(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int32_t* indices,
+    void double_dots_f(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int32_t* indices,
                          const float* f, const float* B, Py_ssize_t ldb, double* y)
-    void double_dots_f_l(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int64_t* indices,
-                         const float* f, const float* B, Py_ssize_t ldb, double* y)
-    void double_dots_d_i(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int32_t* indices,
-                         const double* f, const double* B, Py_ssize_t ldb, double* y)
-    void double_dots_d_l(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int64_t* indices,
+    void double_dots_d(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int32_t* indices,
                          const double* f, const double* B, Py_ssize_t ldb, double* y)
 
 cdef enum:
@@ -97,14 +93,14 @@ def model_divergence(const real[:, ::1] F, const real[:, ::1] G, double beta, co
 
 # Sum of d(x, y) - d(0, y) over the stored entries of X in CSR, y = max(its row's floor, F_i . G_j); of d(x, y) for
 # beta <= 0. Bytes: the stored entries, a row of G for each.
-def csr_divergence(const real[::1] data, const index[::1] indices, const index[::1] indptr, const real[:, ::1] F,
+def csr_divergence(const real[::1] data, const int32_t[::1] indices, const int64_t[::1] indptr, const real[:, ::1] F,
                    const real[:, ::1] G, double beta, const double[::1] floors, Team team not None):
     return sum_of_entries(EXCESS, data, <const real*>NULL, indices, indptr, F, G, beta, floors, team)
 
 
 # Sum of w d(x, y) over the stored entries alone; weights: None for ones. Bytes: the same and the weights.
-def observed_divergence(const real[::1] data, const real[::1] weights, const index[::1] indices,
-                        const index[::1] indptr, const real[:, ::1] F, const real[:, ::1] G, double beta,
+def observed_divergence(const real[::1] data, const real[::1] weights, const int32_t[::1] indices,
+                        const int64_t[::1] indptr, const real[:, ::1] F, const real[:, ::1] G, double beta,
                         const double[::1] floors, Team team not None):
     cdef const real* shares = NULL
     if weights is not None and data.shape[0]:
@@ -113,8 +109,8 @@ def observed_divergence(const real[::1] data, const real[::1] weights, const ind
 
 
 # The sum over all rows, blocks added in their order.
-cdef double sum_of_entries(int part, const real[::1] data, const real* weights, const index[::1] indices,
-                           const index[::1] indptr, const real[:, ::1] F, const real[:, ::1] G, double beta,
+cdef double sum_of_entries(int part, const real[::1] data, const real* weights, const int32_t[::1] indices,
+                           const int64_t[::1] indptr, const real[:, ::1] F, const real[:, ::1] G, double beta,
                            const double[::1] floors, Team team) except? -1:
     cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], blocks = (n + TILE - 1) // TILE, b, size = 3 * WIDTH
     cdef int level = team.level, n_threads = team.threads_for(<double>data.shape[0] * ld)
@@ -132,7 +128,7 @@ cdef double sum_of_entries(int part, const real[::1] data, const real* weights, 
 
 
 cdef double loss_of_entries(int level, int part, double beta, const double* floors, const real* data,
-                            const real* weights, const index* indices, const index* indptr, const real* F,
+                            const real* weights, const int32_t* indices, const int64_t* indptr, const real* F,
                             const real* G, Py_ssize_t ld, Py_ssize_t first, Py_ssize_t end,
                             double* scratch) noexcept nogil:
     cdef double* x = scratch
@@ -159,18 +155,12 @@ cdef double loss_of_entries(int level, int part, double beta, const double* floo
 
 
 # y[0:count] = f . B[index] for entries of one row, in double; `last` entries follow the first.
-cdef inline void double_dots(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t ld, const index* indices,
+cdef inline void double_dots(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t ld, const int32_t* indices,
                              const real* f, const real* B, double* y) noexcept nogil:
     if real is float:
-        if index is int32_t:
-            double_dots_f_i(level, count, last, ld, indices, f, B, ld, y)
-        else:
-            double_dots_f_l(level, count, last, ld, indices, f, B, ld, y)
+        double_dots_f(level, count, last, ld, indices, f, B, ld, y)
     else:
-        if index is int32_t:
-            double_dots_d_i(level, count, last, ld, indices, f, B, ld, y)
-        else:
-            double_dots_d_l(level, count, last, ld, indices, f, B, ld, y)
+        double_dots_d(level, count, last, ld, indices, f, B, ld, y)
 
 
 # sums_c += the sum of the rows of F, in double; blocks of rows added in their order. Bytes: F once.

@@ -1,72 +1,5 @@
 /* Elementary functions of vectors, for one precision at one instruction-set level (see variant.h). */
 
-#define NMF_BITS(v) ((NMF_NAME(bits))(v))
-#define NMF_FROM_BITS(v) ((NMF_NAME(full))(v))
-/* a in lanes where the condition holds, b in the others */
-#define NMF_SELECT(condition, a, b) NMF_FROM_BITS(((condition) & NMF_BITS(a)) | (~(condition) & NMF_BITS(b)))
-#define NMF_LOAD(array, p) (*(const NMF_NAME(full) *)((array) + (p) * NMF_FULL))
-#define NMF_STORE(array, p) (*(NMF_NAME(full) *)((array) + (p) * NMF_FULL))
-#if NMF_SIZE == 4
-#define NMF_TINY FLT_MIN
-#define NMF_HUGE FLT_MAX
-#else
-#define NMF_TINY DBL_MIN
-#define NMF_HUGE DBL_MAX
-#endif
-
-/* All lanes the same. */
-static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(splat)(NMF_REAL a)
-{
-    return a - (NMF_NAME(full)){0};
-}
-
-/* The sum of all lanes, in halves. */
-static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(lane_sum)(NMF_NAME(full) v)
-{
-#if NMF_LEVEL == 2 && NMF_SIZE == 4
-    return _mm512_reduce_add_ps((__m512)v);
-#elif NMF_LEVEL == 2
-    return _mm512_reduce_add_pd((__m512d)v);
-#else
-    NMF_REAL lanes[NMF_FULL];
-    *(NMF_NAME(full) *)lanes = v;
-    for (int half = NMF_FULL / 2; half > 0; half /= 2)
-        NMF_UNROLL for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-    return lanes[0];
-#endif
-}
-
-/* The larger of each pair; b where a is NaN. */
-static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(larger)(NMF_NAME(full) a, NMF_NAME(full) b)
-{
-#if NMF_LEVEL == 2 && NMF_SIZE == 4
-    return (NMF_NAME(full))_mm512_max_ps((__m512)a, (__m512)b);
-#elif NMF_LEVEL == 2
-    return (NMF_NAME(full))_mm512_max_pd((__m512d)a, (__m512d)b);
-#elif NMF_LEVEL == 1 && NMF_SIZE == 4
-    return (NMF_NAME(full))_mm256_max_ps((__m256)a, (__m256)b);
-#elif NMF_LEVEL == 1
-    return (NMF_NAME(full))_mm256_max_pd((__m256d)a, (__m256d)b);
-#else
-    return NMF_SELECT(a > b, a, b);
-#endif
-}
-
-/* 1 / y for normal y, within an ulp or two: AVX-512 has approximations good to 14 bits, each step doubles them. */
-static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(reciprocal)(NMF_NAME(full) y)
-{
-#if NMF_LEVEL == 2 && NMF_SIZE == 4
-    const NMF_NAME(full) r = (NMF_NAME(full))_mm512_rcp14_ps((__m512)y);
-    return r + r * (1 - y * r);
-#elif NMF_LEVEL == 2
-    NMF_NAME(full) r = (NMF_NAME(full))_mm512_rcp14_pd((__m512d)y);
-    r += r * (1 - y * r);
-    return r + r * (1 - y * r);
-#else
-    return 1 / y;
-#endif
-}
-
 static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(root)(NMF_NAME(full) y)
 {
 #if NMF_LEVEL == 2 && NMF_SIZE == 4
@@ -378,140 +311,141 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(add_row)(const int chunks, ptrdiff_t 
     }
 
 /* Stored entries of one row f, which stays in registers. `readable` entries may be looked at ahead. */
-#define NMF_STORED(tag, index)                                                                                         \
-    /* f . B[indices[e]] for a vector of entries, or half of one: their products are added up in pairs of vectors,     \
-     * until one holds all sums. Lanes beyond the last entry hold what the first one has, or zero. */                  \
-    static NMF_TARGET NMF_INLINE NMF_NAME(full)                                                                        \
-        NMF_NAME(dots_##tag)(const int chunks, const int halves, ptrdiff_t width, ptrdiff_t entries,                   \
-                             ptrdiff_t readable, const index *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest, \
-                             const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)                                       \
-    {                                                                                                                  \
-        const ptrdiff_t whole = width / NMF_FULL, done = whole * NMF_FULL;                                             \
-        NMF_NAME(full) sums[NMF_FULL / 2];                                                                             \
-        NMF_UNROLL16 for (int i = 0; i < NMF_FULL / 2; i++)                                                            \
-        {                                                                                                              \
-            NMF_NAME(full) pair[2] = {{0}, {0}};                                                                       \
-            NMF_UNROLL for (int j = 0; j < halves; j++)                                                                \
-            {                                                                                                          \
-                const ptrdiff_t e = i + j * (NMF_FULL / 2);                                                            \
-                const NMF_REAL *b = B + (ptrdiff_t)indices[e < entries ? e : 0] * ld;                                  \
-                if (e + NMF_FULL < readable) {                                                                         \
-                    const char *soon = (const char *)(B + (ptrdiff_t)indices[e + NMF_FULL] * ld);                      \
-                    NMF_PREFETCH(soon);                                                                                \
-                    NMF_PREFETCH(soon + 64);                                                                           \
-                }                                                                                                      \
-                if (chunks >= 0)                                                                                       \
-                    NMF_UNROLL for (int c = 0; c < chunks; c++) pair[j] += row[c] * NMF_LOAD(b, c);                    \
-                else                                                                                                   \
-                    NMF_UNROLL1 for (ptrdiff_t c = 0; c < whole; c++) pair[j] += NMF_LOAD(f, c) * NMF_LOAD(b, c);      \
-                if (done < width)                                                                                      \
-                    pair[j] += rest * NMF_NAME(load_some)(b + done, width - done);                                     \
-            }                                                                                                          \
-            sums[i] = NMF_LOW(pair[0], pair[1]) + NMF_HIGH(pair[0], pair[1]);                                          \
-        }                                                                                                              \
-        NMF_UNROLL for (int half = NMF_FULL / 4; half > 0; half /= 2)                                                  \
-            NMF_UNROLL for (int i = 0; i < half; i++)                                                                  \
-                sums[i] = NMF_LOW(sums[i], sums[i + half]) + NMF_HIGH(sums[i], sums[i + half]);                        \
-        return sums[0];                                                                                                \
-    }                                                                                                                  \
-    static NMF_TARGET NMF_INLINE NMF_NAME(full)                                                                        \
-        NMF_NAME(some_dots_##tag)(const int chunks, ptrdiff_t width, ptrdiff_t entries, ptrdiff_t readable,            \
-                                  const index *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest,                \
-                                  const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)                                  \
-    {                                                                                                                  \
-        if (entries > NMF_FULL / 2)                                                                                    \
-            return NMF_NAME(dots_##tag)(chunks, 2, width, entries, readable, indices, row, rest, f, B, ld);            \
-        return NMF_NAME(dots_##tag)(chunks, 1, width, entries, readable, indices, row, rest, f, B, ld);                \
-    }                                                                                                                  \
-    static NMF_TARGET NMF_INLINE void                                                                                  \
-        NMF_NAME(row_dots_##tag##_chunks)(const int chunks, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,      \
-                                          const index *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,    \
-                                          NMF_REAL *y)                                                                 \
-    {                                                                                                                  \
-        const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                            \
-        const NMF_NAME(full) rest = NMF_NAME(load_some)(f + done, width - done);                                       \
-        NMF_NAME(full) row[3];                                                                                         \
-        NMF_UNROLL for (int c = 0; c < chunks; c++) row[c] = NMF_LOAD(f, c);                                           \
-        for (ptrdiff_t p = 0; p < count; p += NMF_FULL) {                                                              \
-            const ptrdiff_t entries = count - p < NMF_FULL ? count - p : NMF_FULL;                                     \
-            const NMF_NAME(full) sums = NMF_NAME(some_dots_##tag)(chunks, width, entries, readable - p, indices + p,   \
-                                                                  row, rest, f, B, ld);                                \
-            memcpy(y + p, &sums, entries * sizeof(NMF_REAL));                                                          \
-        }                                                                                                              \
-    }                                                                                                                  \
-    /* y_p = f . B[indices[p]] for `count` entries. */                                                                 \
-    static NMF_TARGET void NMF_NAME(row_dots_##tag)(ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,              \
-                                                    const index *indices, const NMF_REAL *f, const NMF_REAL *B,        \
-                                                    ptrdiff_t ld, NMF_REAL *y)                                         \
-    {                                                                                                                  \
-        NMF_BY_CHUNKS(NMF_NAME(row_dots_##tag##_chunks), width, count, readable, indices, f, B, ld, y)                 \
-    }                                                                                                                  \
-    static NMF_TARGET NMF_INLINE void                                                                                  \
-        NMF_NAME(split_row_##tag##_chunks)(const int chunks, NMF_REAL beta, NMF_REAL floor, ptrdiff_t width,           \
-                                           ptrdiff_t count, ptrdiff_t readable, const NMF_REAL *x,                     \
-                                           const index *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,   \
-                                           NMF_REAL *up, NMF_REAL *S, double *sum)                                     \
-    {                                                                                                                  \
-        const ptrdiff_t done = width / NMF_FULL * NMF_FULL;                                                            \
-        const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(floor);                                               \
-        const NMF_NAME(full) rest = NMF_NAME(load_some)(f + done, width - done);                                       \
-        NMF_NAME(full) row[3], total[3] = {zero, zero, zero}, total_rest = zero, worth = zero;                         \
-        NMF_REAL X[NMF_FULL], Y[NMF_FULL], T[NMF_FULL];                                                                \
-        NMF_UNROLL for (int c = 0; c < chunks; c++) row[c] = NMF_LOAD(f, c);                                           \
-        for (ptrdiff_t p = 0; p < count; p += NMF_FULL) {                                                              \
-            const ptrdiff_t entries = count - p < NMF_FULL ? count - p : NMF_FULL;                                     \
-            /* rows of S are asked for a vector of entries ahead, the first ones now, none of other rows of X: another \
-             * thread may be writing there */                                                                          \
-            for (ptrdiff_t e = p > 0 ? p + NMF_FULL : 0; S != NULL && e < p + 2 * NMF_FULL && e < count; e++) {        \
-                const char *soon = (const char *)(S + (ptrdiff_t)indices[e] * ld);                                     \
-                NMF_PREFETCH(soon);                                                                                    \
-                NMF_PREFETCH(soon + 64);                                                                               \
-            }                                                                                                          \
-            NMF_STORE(X, 0) = NMF_NAME(load_some)(x + p, entries);                                                     \
-            NMF_STORE(Y, 0) = NMF_NAME(some_dots_##tag)(chunks, width, entries, readable - p, indices + p, row, rest,  \
-                                                        f, B, ld);                                                     \
-            const NMF_NAME(full) more =                                                                                \
-                NMF_NAME(split_vector)(NMF_EXCESS, sum != NULL, beta, least, X, Y, T);                                 \
-            if (entries == NMF_FULL)                                                                                   \
-                worth += more;                                                                                         \
-            else                                                                                                       \
-                NMF_NAME(add_some)((NMF_REAL *)&worth, entries, more);                                                 \
-            for (ptrdiff_t e = 0; e < entries; e++) {                                                                  \
-                const NMF_REAL *b = B + (ptrdiff_t)indices[p + e] * ld;                                                \
-                if (S != NULL)                                                                                         \
-                    NMF_NAME(add_row)(chunks, width, S + (ptrdiff_t)indices[p + e] * ld, T[e], row, rest, f);          \
-                else if (chunks < 0)                                                                                   \
-                    NMF_NAME(add_row)(-1, width, up, T[e], row, NMF_NAME(load_some)(b + done, width - done), b);       \
-                else {                                                                                                 \
-                    NMF_UNROLL for (int c = 0; c < chunks; c++) total[c] += T[e] * NMF_LOAD(b, c);                     \
-                    if (done < width)                                                                                  \
-                        total_rest += T[e] * NMF_NAME(load_some)(b + done, width - done);                              \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-        if (S == NULL && chunks >= 0)                                                                                  \
-            NMF_NAME(add_row)(chunks, width, up, 1, total, total_rest, f);                                             \
-        if (sum != NULL)                                                                                               \
-            *sum += NMF_NAME(lane_sum)(worth);                                                                         \
-    }                                                                                                                  \
-    /* The part x y^(beta - 2), y = max(floor, f . B[index]), of the gradient at the stored entries of the row f, taken\
-     * through B into `up` or, where there is S, through f into its rows. `sum` gains what `split` tells of the        \
-     * divergence. Long rows are taken piece by piece, so that sums do not become too long for their precision. */     \
-    static NMF_TARGET void NMF_NAME(split_row_##tag)(double beta, double floor, ptrdiff_t width, ptrdiff_t count,      \
-                                                     ptrdiff_t readable, const NMF_REAL *x, const index *indices,      \
-                                                     const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *up, \
-                                                     NMF_REAL *S, double *sum)                                         \
-    {                                                                                                                  \
-        for (ptrdiff_t p = 0; p < count; p += NMF_PIECE) {                                                             \
-            const ptrdiff_t some = count - p < NMF_PIECE ? count - p : NMF_PIECE;                                      \
-            NMF_BY_CHUNKS(NMF_NAME(split_row_##tag##_chunks), (NMF_REAL)beta, (NMF_REAL)floor, width, some,            \
-                          readable - p, x + p, indices + p, f, B, ld, up, S, sum)                                      \
-        }                                                                                                              \
+/* f . B[indices[e]] for a vector of entries, or half of one: their products are added up in pairs of vectors,
+ * until one holds all sums. Lanes beyond the last entry hold what the first one has, or zero. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full)
+    NMF_NAME(dots)(const int chunks, const int halves, ptrdiff_t width, ptrdiff_t entries,
+                         ptrdiff_t readable, const int32_t *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest,
+                         const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)
+{
+    const ptrdiff_t whole = width / NMF_FULL, done = whole * NMF_FULL;
+    NMF_NAME(full) sums[NMF_FULL / 2];
+    NMF_UNROLL16 for (int i = 0; i < NMF_FULL / 2; i++)
+    {
+        NMF_NAME(full) pair[2] = {{0}, {0}};
+        NMF_UNROLL for (int j = 0; j < halves; j++)
+        {
+            const ptrdiff_t e = i + j * (NMF_FULL / 2);
+            const NMF_REAL *b = B + (ptrdiff_t)indices[e < entries ? e : 0] * ld;
+            if (e + NMF_FULL < readable) {
+                const char *soon = (const char *)(B + (ptrdiff_t)indices[e + NMF_FULL] * ld);
+                NMF_PREFETCH(soon);
+                NMF_PREFETCH(soon + 64);
+            }
+            if (chunks >= 0)
+                NMF_UNROLL for (int c = 0; c < chunks; c++) pair[j] += row[c] * NMF_LOAD(b, c);
+            else
+                NMF_UNROLL1 for (ptrdiff_t c = 0; c < whole; c++) pair[j] += NMF_LOAD(f, c) * NMF_LOAD(b, c);
+            if (done < width)
+                pair[j] += rest * NMF_NAME(load_some)(b + done, width - done);
+        }
+        sums[i] = NMF_LOW(pair[0], pair[1]) + NMF_HIGH(pair[0], pair[1]);
     }
+    NMF_UNROLL for (int half = NMF_FULL / 4; half > 0; half /= 2)
+        NMF_UNROLL for (int i = 0; i < half; i++)
+            sums[i] = NMF_LOW(sums[i], sums[i + half]) + NMF_HIGH(sums[i], sums[i + half]);
+    return sums[0];
+}
 
-NMF_STORED(i, int32_t)
-NMF_STORED(l, int64_t)
-#undef NMF_STORED
+static NMF_TARGET NMF_INLINE NMF_NAME(full)
+    NMF_NAME(some_dots)(const int chunks, ptrdiff_t width, ptrdiff_t entries, ptrdiff_t readable,
+                              const int32_t *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest,
+                              const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)
+{
+    if (entries > NMF_FULL / 2)
+        return NMF_NAME(dots)(chunks, 2, width, entries, readable, indices, row, rest, f, B, ld);
+    return NMF_NAME(dots)(chunks, 1, width, entries, readable, indices, row, rest, f, B, ld);
+}
+
+static NMF_TARGET NMF_INLINE void
+    NMF_NAME(row_dots_chunks)(const int chunks, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,
+                                      const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,
+                                      NMF_REAL *y)
+{
+    const ptrdiff_t done = width / NMF_FULL * NMF_FULL;
+    const NMF_NAME(full) rest = NMF_NAME(load_some)(f + done, width - done);
+    NMF_NAME(full) row[3];
+    NMF_UNROLL for (int c = 0; c < chunks; c++) row[c] = NMF_LOAD(f, c);
+    for (ptrdiff_t p = 0; p < count; p += NMF_FULL) {
+        const ptrdiff_t entries = count - p < NMF_FULL ? count - p : NMF_FULL;
+        const NMF_NAME(full) sums = NMF_NAME(some_dots)(chunks, width, entries, readable - p, indices + p,
+                                                              row, rest, f, B, ld);
+        memcpy(y + p, &sums, entries * sizeof(NMF_REAL));
+    }
+}
+
+/* y_p = f . B[indices[p]] for `count` entries. */
+static NMF_TARGET void NMF_NAME(row_dots)(ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,
+                                                const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B,
+                                                ptrdiff_t ld, NMF_REAL *y)
+{
+    NMF_BY_CHUNKS(NMF_NAME(row_dots_chunks), width, count, readable, indices, f, B, ld, y)
+}
+
+static NMF_TARGET NMF_INLINE void
+    NMF_NAME(split_row_chunks)(const int chunks, NMF_REAL beta, NMF_REAL floor, ptrdiff_t width,
+                                       ptrdiff_t count, ptrdiff_t readable, const NMF_REAL *x,
+                                       const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,
+                                       NMF_REAL *up, NMF_REAL *S, double *sum)
+{
+    const ptrdiff_t done = width / NMF_FULL * NMF_FULL;
+    const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(floor);
+    const NMF_NAME(full) rest = NMF_NAME(load_some)(f + done, width - done);
+    NMF_NAME(full) row[3], total[3] = {zero, zero, zero}, total_rest = zero, worth = zero;
+    NMF_REAL X[NMF_FULL], Y[NMF_FULL], T[NMF_FULL];
+    NMF_UNROLL for (int c = 0; c < chunks; c++) row[c] = NMF_LOAD(f, c);
+    for (ptrdiff_t p = 0; p < count; p += NMF_FULL) {
+        const ptrdiff_t entries = count - p < NMF_FULL ? count - p : NMF_FULL;
+        /* rows of S are asked for a vector of entries ahead, the first ones now, none of other rows of X: another
+         * thread may be writing there */
+        for (ptrdiff_t e = p > 0 ? p + NMF_FULL : 0; S != NULL && e < p + 2 * NMF_FULL && e < count; e++) {
+            const char *soon = (const char *)(S + (ptrdiff_t)indices[e] * ld);
+            NMF_PREFETCH(soon);
+            NMF_PREFETCH(soon + 64);
+        }
+        NMF_STORE(X, 0) = NMF_NAME(load_some)(x + p, entries);
+        NMF_STORE(Y, 0) = NMF_NAME(some_dots)(chunks, width, entries, readable - p, indices + p, row, rest,
+                                                    f, B, ld);
+        const NMF_NAME(full) more =
+            NMF_NAME(split_vector)(NMF_EXCESS, sum != NULL, beta, least, X, Y, T);
+        if (entries == NMF_FULL)
+            worth += more;
+        else
+            NMF_NAME(add_some)((NMF_REAL *)&worth, entries, more);
+        for (ptrdiff_t e = 0; e < entries; e++) {
+            const NMF_REAL *b = B + (ptrdiff_t)indices[p + e] * ld;
+            if (S != NULL)
+                NMF_NAME(add_row)(chunks, width, S + (ptrdiff_t)indices[p + e] * ld, T[e], row, rest, f);
+            else if (chunks < 0)
+                NMF_NAME(add_row)(-1, width, up, T[e], row, NMF_NAME(load_some)(b + done, width - done), b);
+            else {
+                NMF_UNROLL for (int c = 0; c < chunks; c++) total[c] += T[e] * NMF_LOAD(b, c);
+                if (done < width)
+                    total_rest += T[e] * NMF_NAME(load_some)(b + done, width - done);
+            }
+        }
+    }
+    if (S == NULL && chunks >= 0)
+        NMF_NAME(add_row)(chunks, width, up, 1, total, total_rest, f);
+    if (sum != NULL)
+        *sum += NMF_NAME(lane_sum)(worth);
+}
+
+/* The part x y^(beta - 2), y = max(floor, f . B[index]), of the gradient at the stored entries of the row f, taken
+ * through B into `up` or, where there is S, through f into its rows. `sum` gains what `split` tells of the
+ * divergence. Long rows are taken piece by piece, so that sums do not become too long for their precision. */
+static NMF_TARGET void NMF_NAME(split_row)(double beta, double floor, ptrdiff_t width, ptrdiff_t count,
+                                                 ptrdiff_t readable, const NMF_REAL *x, const int32_t *indices,
+                                                 const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *up,
+                                                 NMF_REAL *S, double *sum)
+{
+    for (ptrdiff_t p = 0; p < count; p += NMF_PIECE) {
+        const ptrdiff_t some = count - p < NMF_PIECE ? count - p : NMF_PIECE;
+        NMF_BY_CHUNKS(NMF_NAME(split_row_chunks), (NMF_REAL)beta, (NMF_REAL)floor, width, some,
+                      readable - p, x + p, indices + p, f, B, ld, up, S, sum)
+    }
+}
+
 #undef NMF_BY_CHUNKS
 
 /* A length that overflowed is so large that a hundred million of them can be added up. */

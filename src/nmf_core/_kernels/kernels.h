@@ -1,7 +1,7 @@
 /* The kernels that C says better than Cython: products of matrices, elementary functions, coordinate steps.
  *
- * The functions proper are in the templates that variant.h names, compiled once per precision and instruction-set level.
- * What follows them picks the variant of a level.
+ * The functions proper are in templates, which products.c and losses.c compile for one precision at one instruction-set
+ * level each. Such a unit offers a table of its functions; what Cython calls, at the end of this file, looks them up.
  */
 #ifndef NMF_KERNELS_H
 #define NMF_KERNELS_H
@@ -131,197 +131,62 @@ typedef struct {
     int max_sweeps;
 } nmf_observed;
 
-#define NMF_JOIN2(a, b, c) a##_##b##c
-#define NMF_JOIN(a, b, c) NMF_JOIN2(a, b, c)
+/* What products.c offers: products of matrices, and coordinate descent, pivoting and copies on tiles of rows. */
+#define NMF_PRODUCTS(tag, real)                                                                                        \
+    typedef struct {                                                                                                   \
+        void (*product)(int mode, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n, const real *A, ptrdiff_t row_step,     \
+                        ptrdiff_t step, const real *B, ptrdiff_t ldb, real *C, ptrdiff_t ldc);                         \
+        void (*gather)(ptrdiff_t rows, ptrdiff_t width, const real *data, const int32_t *indices,                      \
+                       const int64_t *indptr, const real *B, ptrdiff_t ldb, real *C, ptrdiff_t ldc);                   \
+        void (*scatter)(ptrdiff_t rows, ptrdiff_t width, const real *data, const int32_t *indices,                     \
+                        const int64_t *begin, const int64_t *end, const real *F, ptrdiff_t ldf, real *S,               \
+                        ptrdiff_t lds);                                                                                \
+        void (*descend)(ptrdiff_t n_order, ptrdiff_t k, const int *order, const real *gram, real *P, const real *Q,    \
+                        real l1, real *V, const real *active);                                                         \
+        void (*transpose)(ptrdiff_t rows, ptrdiff_t columns, const real *from, ptrdiff_t ldf, real *to,                \
+                          ptrdiff_t ldt);                                                                              \
+        void (*extrapolate)(ptrdiff_t rows, ptrdiff_t ld, real beta, real least, const real *scale,                    \
+                            const real *before, real *N, real *F);                                                     \
+        double (*dot)(ptrdiff_t n, const real *a, const real *b);                                                      \
+        void (*double_dots)(ptrdiff_t count, ptrdiff_t last, ptrdiff_t k, const int32_t *indices, const real *f,       \
+                            const real *B, ptrdiff_t ldb, double *y);                                                  \
+        void (*observed_hals)(const nmf_observed *job, const real *data, const real *weights, const int32_t *indices,  \
+                              const int64_t *indptr, ptrdiff_t first, ptrdiff_t end, real *scratch, double *report);   \
+        int (*pivot_rows)(int rule, ptrdiff_t k, ptrdiff_t rows, const real *gram, const real *b, int max_steps,       \
+                          real *x, real *scratch);                                                                     \
+    } nmf_products_##tag;                                                                                              \
+    extern const nmf_products_##tag nmf_products_##tag##0, nmf_products_##tag##1, nmf_products_##tag##2;
 
-#define NMF_REAL float
-#define NMF_SIZE 4
-#define NMF_INTEGER int32_t
-#define NMF_TAG f
-#define NMF_LEVEL 0
-#include "variant.h"
-#if NMF_LEVELS == 3
-#define NMF_LEVEL 1
-#include "variant.h"
-#define NMF_LEVEL 2
-#include "variant.h"
-#endif
-#undef NMF_REAL
-#undef NMF_SIZE
-#undef NMF_INTEGER
-#undef NMF_TAG
+/* What losses.c offers: the halves of gradients, multiplicative updates, Newton steps, divergences. */
+#define NMF_LOSSES(tag, real)                                                                                          \
+    typedef struct {                                                                                                   \
+        void (*split)(int part, double beta, double floor, ptrdiff_t count, const real *x, real *y, real *T,           \
+                      double *sum);                                                                                    \
+        void (*model_sums)(double beta, int by_partner, const real *floors, ptrdiff_t partners, ptrdiff_t k,           \
+                           const real *G, ptrdiff_t ldg, const real *P, ptrdiff_t ldp, ptrdiff_t items, real *out,     \
+                           ptrdiff_t ldo, double *worth);                                                              \
+        void (*row_dots)(ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable, const int32_t *indices, const real *f,  \
+                         const real *B, ptrdiff_t ld, real *y);                                                        \
+        void (*split_row)(double beta, double floor, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,             \
+                          const real *x, const int32_t *indices, const real *f, const real *B, ptrdiff_t ld, real *up, \
+                          real *S, double *sum);                                                                       \
+        double (*multiply)(ptrdiff_t k, real *f, real *grown, const real *numerator, const real *denominator,          \
+                           const real *sums, const real *free, real l1, real l2, real exponent, real bend, real guard, \
+                           real share);                                                                                \
+        void (*newton_dense)(int across, const nmf_newton *job, const real *X, ptrdiff_t row_step, ptrdiff_t step,     \
+                             ptrdiff_t m, const real *H, ptrdiff_t ldh, ptrdiff_t first, ptrdiff_t rows,               \
+                             real *scratch, double *report);                                                           \
+        void (*newton_csr)(int across, const nmf_newton *job, const real *data, const int32_t *indices,                \
+                           const int64_t *indptr, const int64_t *rows, ptrdiff_t count, real *scratch,                 \
+                           double *report);                                                                            \
+        double (*losses)(int part, double beta, double floor, ptrdiff_t count, const double *x, const double *y,       \
+                         const double *weights); /* of double only, NULL of float */                                   \
+    } nmf_losses_##tag;                                                                                                \
+    extern const nmf_losses_##tag nmf_losses_##tag##0, nmf_losses_##tag##1, nmf_losses_##tag##2;
 
-#define NMF_REAL double
-#define NMF_SIZE 8
-#define NMF_INTEGER int64_t
-#define NMF_TAG d
-#define NMF_LEVEL 0
-#include "variant.h"
-#if NMF_LEVELS == 3
-#define NMF_LEVEL 1
-#include "variant.h"
-#define NMF_LEVEL 2
-#include "variant.h"
-#endif
-#undef NMF_REAL
-#undef NMF_SIZE
-#undef NMF_INTEGER
-#undef NMF_TAG
-
-/* Rows of less than 32 bytes are too narrow for the halves of AVX-512: AVX2 has vectors of 16. */
-#if NMF_LEVELS == 3
-#define NMF_PICK(function, tag, level, bytes, ...)                                                                     \
-    do {                                                                                                               \
-        if ((level) == 2 && (bytes) >= 32)                                                                             \
-            function##_##tag##2(__VA_ARGS__);                                                                          \
-        else if ((level) > 0)                                                                                          \
-            function##_##tag##1(__VA_ARGS__);                                                                          \
-        else                                                                                                           \
-            function##_##tag##0(__VA_ARGS__);                                                                          \
-    } while (0)
-#else
-#define NMF_PICK(function, tag, level, bytes, ...) function##_##tag##0(__VA_ARGS__)
-#endif
-
-#if NMF_LEVELS == 3
-#define NMF_RETURN(function, tag, level, ...)                                                                          \
-    return (level) == 2 ? function##_##tag##2(__VA_ARGS__)                                                             \
-           : (level) == 1 ? function##_##tag##1(__VA_ARGS__) : function##_##tag##0(__VA_ARGS__)
-#else
-#define NMF_RETURN(function, tag, level, ...) return function##_##tag##0(__VA_ARGS__)
-#endif
-
-#define NMF_DISPATCH(tag, real)                                                                                        \
-    static inline void product_##tag(int level, int mode, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n, const real *A, \
-                                     ptrdiff_t row_step, ptrdiff_t step, const real *B, ptrdiff_t ldb, real *C,        \
-                                     ptrdiff_t ldc)                                                                    \
-    {                                                                                                                  \
-        NMF_PICK(product, tag, level, width * (int)sizeof(real), mode, rows, width, n, A, row_step, step, B, ldb, C, ldc); \
-    }                                                                                                                  \
-    static inline void descend_##tag(int level, ptrdiff_t n_order, ptrdiff_t k, const int *order, const real *gram,    \
-                                     real *P, const real *Q, real l1, real *V, const real *active)                     \
-    {                                                                                                                  \
-        NMF_PICK(descend, tag, level, 64, n_order, k, order, gram, P, Q, l1, V, active);                               \
-    }                                                                                                                  \
-    static inline void transpose_##tag(int level, ptrdiff_t rows, ptrdiff_t columns, const real *from, ptrdiff_t ldf,  \
-                                       real *to, ptrdiff_t ldt)                                                        \
-    {                                                                                                                  \
-        NMF_PICK(transpose, tag, level, 64, rows, columns, from, ldf, to, ldt);                                        \
-    } \
-    static inline void extrapolate_##tag(int level, ptrdiff_t rows, ptrdiff_t ld, real beta, real least,               \
-                                         const real *scale, const real *before, real *N, real *F)                      \
-    {                                                                                                                  \
-        NMF_PICK(extrapolate, tag, level, ld * (int)sizeof(real) % 64 ? 16 : 64, rows, ld, beta, least, scale, before, N, F); \
-    }                                                                                                                  \
-    static inline double dot_##tag(int level, ptrdiff_t n, const real *a, const real *b)                               \
-    {                                                                                                                  \
-        NMF_RETURN(dot, tag, level, n, a, b);                                                                          \
-    }
-
-#define NMF_DISPATCH_CSR(tag, real, itag, index)                                                                       \
-    static inline void gather_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,             \
-                                             const index *indices, const index *indptr, const real *B, ptrdiff_t ldb,  \
-                                             real *C, ptrdiff_t ldc)                                                   \
-    {                                                                                                                  \
-        NMF_PICK(gather_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, indptr, B, ldb, C, ldc); \
-    }                                                                                                                  \
-    static inline void scatter_##tag##_##itag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,            \
-                                              const index *indices, const index *begin, const index *end,              \
-                                              const real *F, ptrdiff_t ldf, real *S, ptrdiff_t lds)                    \
-    {                                                                                                                  \
-        NMF_PICK(scatter_##itag, tag, level, width * (int)sizeof(real), rows, width, data, indices, begin, end, F, ldf, S, lds); \
-    }                                                                                                                  \
-    static inline void double_dots_##tag##_##itag(int level, ptrdiff_t count, ptrdiff_t last, ptrdiff_t k,             \
-                                                  const index *indices, const real *f, const real *B, ptrdiff_t ldb,   \
-                                                  double *y)                                                           \
-    {                                                                                                                  \
-        NMF_RETURN(double_dots_##itag, tag, level, count, last, k, indices, f, B, ldb, y);                             \
-    }
-
-static inline double losses_d(int level, int part, double beta, double floor, ptrdiff_t count, const double *x,
-                              const double *y, const double *weights)
-{
-    NMF_RETURN(losses, d, level, part, beta, floor, count, x, y, weights);
-}
-
-#define NMF_DISPATCH_PIVOT(tag, real)                                                                                  \
-    static inline int pivot_rows_##tag(int level, int rule, ptrdiff_t k, ptrdiff_t rows, const real *gram,             \
-                                       const real *b, int max_steps, real *x, real *scratch)                           \
-    {                                                                                                                  \
-        NMF_RETURN(pivot_rows, tag, level, rule, k, rows, gram, b, max_steps, x, scratch);                             \
-    }
-
-#define NMF_DISPATCH_LOSS(tag, real)                                                                                 \
-    /* Numbers in a vector. */                                                                                         \
-    static inline int lanes_##tag(int level)                                                                           \
-    {                                                                                                                  \
-        return level == 2 ? NMF_LANES(64, real) : level == 1 ? NMF_LANES(32, real) : NMF_LANES(16, real);              \
-    }                                                                                                                  \
-    static inline void split_##tag(int level, int part, double beta, double floor, ptrdiff_t count, const real *x,     \
-                                   real *y, real *T, double *sum)                                                      \
-    {                                                                                                                  \
-        NMF_PICK(split, tag, level, 64, part, beta, floor, count, x, y, T, sum);                                       \
-    }                                                                                                                  \
-    static inline void model_sums_##tag(int level, double beta, int by_partner, const real *floors, ptrdiff_t partners, \
-                                        ptrdiff_t k, const real *G, ptrdiff_t ldg, const real *P, ptrdiff_t ldp,       \
-                                        ptrdiff_t items, real *out, ptrdiff_t ldo, double *worth)                      \
-    {                                                                                                                  \
-        NMF_PICK(model_sums, tag, level, 64, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, out, ldo,   \
-                 worth);                                                                                               \
-    }                                                                                                                  \
-    static inline double multiply_##tag(int level, ptrdiff_t k, real *f, real *grown, const real *numerator,           \
-                                        const real *denominator, const real *sums, const real *free, real l1, real l2, \
-                                        real exponent, real bend, real guard, real share)                              \
-    {                                                                                                                  \
-        NMF_RETURN(multiply, tag, level, k, f, grown, numerator, denominator, sums, free, l1, l2, exponent, bend, guard, \
-                   share);                                                                                             \
-    }                                                                                                                  \
-    static inline void newton_dense_##tag(int level, int across, const nmf_newton *job, const real *X,                 \
-                                          ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t m, const real *H, ptrdiff_t ldh, \
-                                          ptrdiff_t first, ptrdiff_t rows, real *scratch, double *report)              \
-    {                                                                                                                  \
-        NMF_PICK(newton_dense, tag, level, 64, across, job, X, row_step, step, m, H, ldh, first, rows, scratch, report); \
-    }
-
-#define NMF_DISPATCH_LOSS_CSR(tag, real, itag, index)                                                                \
-    static inline void row_dots_##tag##_##itag(int level, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,        \
-                                               const index *indices, const real *f, const real *B, ptrdiff_t ld, real *y)\
-    {                                                                                                                  \
-        NMF_PICK(row_dots_##itag, tag, level, width * (int)sizeof(real), width, count, readable, indices, f, B, ld, y);\
-    }                                                                                                                  \
-    static inline void split_row_##tag##_##itag(int level, double beta, double floor, ptrdiff_t width, ptrdiff_t count,\
-                                                ptrdiff_t readable, const real *x, const index *indices, const real *f,\
-                                                const real *B, ptrdiff_t ld, real *up, real *S, double *sum)           \
-    {                                                                                                                  \
-        NMF_PICK(split_row_##itag, tag, level, width * (int)sizeof(real), beta, floor, width, count, readable, x, indices,\
-                 f, B, ld, up, S, sum);                                                                                \
-    }                                                                                                                  \
-    static inline void newton_csr_##tag##_##itag(int level, int across, const nmf_newton *job, const real *data,       \
-                                                 const index *indices, const index *indptr, const index *rows,         \
-                                                 ptrdiff_t count, real *scratch, double *report)                       \
-    {                                                                                                                  \
-        NMF_PICK(newton_csr_##itag, tag, level, 64, across, job, data, indices, indptr, rows, count, scratch, report); \
-    }                                                                                                                  \
-    static inline void observed_hals_##tag##_##itag(int level, const nmf_observed *job, const real *data,              \
-                                                    const real *weights, const index *indices, const index *indptr,   \
-                                                    ptrdiff_t first, ptrdiff_t end, real *scratch, double *report)    \
-    {                                                                                                                  \
-        NMF_PICK(observed_hals_##itag, tag, level, 64, job, data, weights, indices, indptr, first, end, scratch, report); \
-    }
-
-NMF_DISPATCH(f, float)
-NMF_DISPATCH(d, double)
-NMF_DISPATCH_CSR(f, float, i, int32_t)
-NMF_DISPATCH_CSR(f, float, l, int64_t)
-NMF_DISPATCH_CSR(d, double, i, int32_t)
-NMF_DISPATCH_CSR(d, double, l, int64_t)
-NMF_DISPATCH_PIVOT(f, float)
-NMF_DISPATCH_PIVOT(d, double)
-NMF_DISPATCH_LOSS(f, float)
-NMF_DISPATCH_LOSS(d, double)
-NMF_DISPATCH_LOSS_CSR(f, float, i, int32_t)
-NMF_DISPATCH_LOSS_CSR(f, float, l, int64_t)
-NMF_DISPATCH_LOSS_CSR(d, double, i, int32_t)
-NMF_DISPATCH_LOSS_CSR(d, double, l, int64_t)
+NMF_PRODUCTS(f, float)
+NMF_PRODUCTS(d, double)
+NMF_LOSSES(f, float)
+NMF_LOSSES(d, double)
 
 #endif

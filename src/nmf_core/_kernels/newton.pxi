@@ -2,7 +2,7 @@
 # newton_template.h. (Hsieh & Dhillon 2011, doi:10.1145/2020408.2020577; Hien & Gillis 2021,
 # doi:10.1007/s10915-021-01504-0.)
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "dispatch.h" nogil:
     ctypedef struct nmf_newton:
         Py_ssize_t k, ld, n_order, sums_step
         const int* order
@@ -23,13 +23,9 @@ cdef extern from "kernels.h" nogil:
     void newton_dense_d(int level, int across, const nmf_newton* job, const double* X, Py_ssize_t row_step,
                         Py_ssize_t step, Py_ssize_t m, const double* H, Py_ssize_t ldh, Py_ssize_t first,
                         Py_ssize_t rows, double* scratch, double* report)
-    void newton_csr_f_i(int level, int across, const nmf_newton* job, const float* data, const int32_t* indices,
-                        const int32_t* indptr, const int32_t* rows, Py_ssize_t count, float* scratch, double* report)
-    void newton_csr_f_l(int level, int across, const nmf_newton* job, const float* data, const int64_t* indices,
+    void newton_csr_f(int level, int across, const nmf_newton* job, const float* data, const int32_t* indices,
                         const int64_t* indptr, const int64_t* rows, Py_ssize_t count, float* scratch, double* report)
-    void newton_csr_d_i(int level, int across, const nmf_newton* job, const double* data, const int32_t* indices,
-                        const int32_t* indptr, const int32_t* rows, Py_ssize_t count, double* scratch, double* report)
-    void newton_csr_d_l(int level, int across, const nmf_newton* job, const double* data, const int64_t* indices,
+    void newton_csr_d(int level, int across, const nmf_newton* job, const double* data, const int32_t* indices,
                         const int64_t* indptr, const int64_t* rows, Py_ssize_t count, double* scratch, double* report)
 
 cdef enum:
@@ -133,8 +129,8 @@ def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[
 # begins, and n. The rows of a window are one task: the long ones one by one, the others in tiles of as many as a
 # vector has numbers, so that those of a tile are about equally long. Bytes: the stored entries and a row of G for
 # each, once.
-def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const index[::1] indices,
-               const index[::1] indptr, const index[::1] rows, const index[::1] windows, const real[:, ::1] G,
+def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const int32_t[::1] indices,
+               const int64_t[::1] indptr, const int64_t[::1] rows, const int64_t[::1] windows, const real[:, ::1] G,
                const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
                const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps,
                double tol, const real[::1] floors, bint careful, bint measure, Team team not None):
@@ -148,9 +144,9 @@ def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::
         return
     cdef Py_ssize_t width = lanes(level, <real*>NULL), longest = 0, long_rows
     cdef Py_ssize_t most = LANES_TILE // (k * width * <Py_ssize_t>sizeof(real))  # entries of a row that has only a lane
-    cdef const index* starts = &indptr[0]
+    cdef const int64_t* starts = &indptr[0]
     cdef const real* values = &data[0] if data.shape[0] else NULL
-    cdef const index* places = &indices[0] if data.shape[0] else starts
+    cdef const int32_t* places = &indices[0] if data.shape[0] else NULL
     for t in range(tasks):
         longest = max(longest, starts[rows[windows[t]] + 1] - starts[rows[windows[t]]])
     long_rows = (longest + width - 1) // width if longest > most else 0
@@ -166,8 +162,8 @@ def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::
         add_reports(&report[0], reports, tasks)
 
 
-cdef void newton_window(int level, const nmf_newton* job, const real* data, const index* indices, const index* indptr,
-                        const index* rows, Py_ssize_t n, Py_ssize_t most, Py_ssize_t width, real* scratch,
+cdef void newton_window(int level, const nmf_newton* job, const real* data, const int32_t* indices, const int64_t* indptr,
+                        const int64_t* rows, Py_ssize_t n, Py_ssize_t most, Py_ssize_t width, real* scratch,
                         double* report) noexcept nogil:
     cdef Py_ssize_t i = 0, count
     cdef bint across
@@ -187,16 +183,10 @@ cdef inline void newton_dense(int level, int across, const nmf_newton* job, cons
         newton_dense_d(level, across, job, X, row_step, step, m, H, ldh, first, rows, scratch, report)
 
 
-cdef inline void newton_csr(int level, bint across, const nmf_newton* job, const real* data, const index* indices,
-                            const index* indptr, const index* rows, Py_ssize_t count, real* scratch,
+cdef inline void newton_csr(int level, bint across, const nmf_newton* job, const real* data, const int32_t* indices,
+                            const int64_t* indptr, const int64_t* rows, Py_ssize_t count, real* scratch,
                             double* report) noexcept nogil:
     if real is float:
-        if index is int32_t:
-            newton_csr_f_i(level, across, job, data, indices, indptr, rows, count, scratch, report)
-        else:
-            newton_csr_f_l(level, across, job, data, indices, indptr, rows, count, scratch, report)
+        newton_csr_f(level, across, job, data, indices, indptr, rows, count, scratch, report)
     else:
-        if index is int32_t:
-            newton_csr_d_i(level, across, job, data, indices, indptr, rows, count, scratch, report)
-        else:
-            newton_csr_d_l(level, across, job, data, indices, indptr, rows, count, scratch, report)
+        newton_csr_d(level, across, job, data, indices, indptr, rows, count, scratch, report)

@@ -236,50 +236,46 @@ static NMF_TARGET NMF_INLINE NMF_REAL *NMF_NAME(newton_memory)(const nmf_newton 
 }
 
 /* Rows of CSR: rows[0:count], the longest first; one long row ACROSS, or several in LANES. */
-#define NMF_NEWTON_CSR(name, index)                                                                                    \
-    static NMF_TARGET void NMF_NAME(name)(int across, const nmf_newton *job, const NMF_REAL *data, const index *indices, \
-                                          const index *indptr, const index *rows, ptrdiff_t count, NMF_REAL *scratch,  \
-                                          double *report)                                                              \
-    {                                                                                                                  \
-        const ptrdiff_t ld = job->ld, columns = (job->k + 3) / 4 * 4 < ld ? (job->k + 3) / 4 * 4 : ld;                 \
-        const ptrdiff_t by = across ? NMF_FULL : 1, longest = indptr[rows[0] + 1] - indptr[rows[0]];                   \
-        const NMF_REAL *G = (const NMF_REAL *)job->G;                                                                  \
-        ptrdiff_t at[NMF_FULL], begin[NMF_FULL], end[NMF_FULL];                                                        \
-        NMF_REAL *buffer;                                                                                              \
-        NMF_NAME(newton_tile) t;                                                                                       \
-        NMF_REAL *H = NMF_NAME(newton_memory)(job, across ? (longest + NMF_FULL - 1) / NMF_FULL : longest, scratch, &t, &buffer); \
-        NMF_REAL *x = (NMF_REAL *)t.x;                                                                                 \
-        t.H = H;                                                                                                       \
-        t.ldh = t.length * NMF_FULL;                                                                                   \
-        for (ptrdiff_t s = 0; s < NMF_FULL; s++) {                                                                     \
-            at[s] = rows[!across && s < count ? s : 0];                                                                \
-            begin[s] = indptr[at[s]] + (across ? s : 0);                                                               \
-            end[s] = across || s < count ? indptr[at[s] + 1] : 0;                                                      \
-        }                                                                                                              \
-        memset(buffer, 0, ld * sizeof(NMF_REAL));                                                                      \
-        for (ptrdiff_t p = 0; p < t.length; p++) {                                                                     \
-            const NMF_REAL *from[NMF_FULL];                                                                            \
-            for (ptrdiff_t s = 0; s < NMF_FULL; s++) {                                                                 \
-                const ptrdiff_t e = begin[s] + p * by;                                                                 \
-                if (e + 2 * by < end[s]) {                                                                             \
-                    const char *soon = (const char *)(G + (ptrdiff_t)indices[e + 2 * by] * ld);                        \
-                    NMF_PREFETCH(soon);                                                                                \
-                    NMF_PREFETCH(soon + 64);                                                                           \
-                }                                                                                                      \
-                x[p * NMF_FULL + s] = e < end[s] ? data[e] : 0;                                                        \
-                from[s] = e < end[s] ? G + (ptrdiff_t)indices[e] * ld : buffer;                                        \
-            }                                                                                                          \
-            NMF_NAME(transpose_rows)(columns, from, H + p * NMF_FULL, t.ldh);                                          \
-        }                                                                                                              \
-        if (across) {                                                                                                  \
-            NMF_NAME(newton_rows)(NMF_ACROSS, job, 1, at, &t, buffer, report);                                         \
-        } else {                                                                                                       \
-            NMF_NAME(newton_rows)(NMF_LANE, job, count, at, &t, buffer, report);                                       \
-        }                                                                                                              \
+static NMF_TARGET void NMF_NAME(newton_csr)(int across, const nmf_newton *job, const NMF_REAL *data, const int32_t *indices,
+                                      const int64_t *indptr, const int64_t *rows, ptrdiff_t count, NMF_REAL *scratch,
+                                      double *report)
+{
+    const ptrdiff_t ld = job->ld, columns = (job->k + 3) / 4 * 4 < ld ? (job->k + 3) / 4 * 4 : ld;
+    const ptrdiff_t by = across ? NMF_FULL : 1, longest = indptr[rows[0] + 1] - indptr[rows[0]];
+    const NMF_REAL *G = (const NMF_REAL *)job->G;
+    ptrdiff_t at[NMF_FULL], begin[NMF_FULL], end[NMF_FULL];
+    NMF_REAL *buffer;
+    NMF_NAME(newton_tile) t;
+    NMF_REAL *H = NMF_NAME(newton_memory)(job, across ? (longest + NMF_FULL - 1) / NMF_FULL : longest, scratch, &t, &buffer);
+    NMF_REAL *x = (NMF_REAL *)t.x;
+    t.H = H;
+    t.ldh = t.length * NMF_FULL;
+    for (ptrdiff_t s = 0; s < NMF_FULL; s++) {
+        at[s] = rows[!across && s < count ? s : 0];
+        begin[s] = indptr[at[s]] + (across ? s : 0);
+        end[s] = across || s < count ? indptr[at[s] + 1] : 0;
     }
-
-NMF_NEWTON_CSR(newton_csr_i, int32_t)
-NMF_NEWTON_CSR(newton_csr_l, int64_t)
+    memset(buffer, 0, ld * sizeof(NMF_REAL));
+    for (ptrdiff_t p = 0; p < t.length; p++) {
+        const NMF_REAL *from[NMF_FULL];
+        for (ptrdiff_t s = 0; s < NMF_FULL; s++) {
+            const ptrdiff_t e = begin[s] + p * by;
+            if (e + 2 * by < end[s]) {
+                const char *soon = (const char *)(G + (ptrdiff_t)indices[e + 2 * by] * ld);
+                NMF_PREFETCH(soon);
+                NMF_PREFETCH(soon + 64);
+            }
+            x[p * NMF_FULL + s] = e < end[s] ? data[e] : 0;
+            from[s] = e < end[s] ? G + (ptrdiff_t)indices[e] * ld : buffer;
+        }
+        NMF_NAME(transpose_rows)(columns, from, H + p * NMF_FULL, t.ldh);
+    }
+    if (across) {
+        NMF_NAME(newton_rows)(NMF_ACROSS, job, 1, at, &t, buffer, report);
+    } else {
+        NMF_NAME(newton_rows)(NMF_LANE, job, count, at, &t, buffer, report);
+    }
+}
 
 /* Up to a vector of rows of dense X, from `first` on: X[i, j] lies at X[i * row_step + j * step]. H is G transposed, rows
  * of ldh numbers, whole vectors. Short rows are taken together in SHARED, long ones ACROSS, so many at a time. */
@@ -325,5 +321,3 @@ static NMF_TARGET void NMF_NAME(newton_dense)(int across, const nmf_newton *job,
         NMF_NAME(newton_rows)(NMF_ACROSS, job, count, at + s, &t, buffer, report);
     }
 }
-#undef NMF_G
-#undef NMF_NEWTON_CSR

@@ -2,7 +2,7 @@
 # row is a problem of its own, with a Gram matrix of its own; the other factor is improved in the same way from the
 # transposed matrix.
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "dispatch.h" nogil:
     ctypedef struct nmf_observed:
         Py_ssize_t k, ld, ldb, n_order
         const int* order
@@ -20,17 +20,11 @@ cdef extern from "kernels.h" nogil:
         OBSERVED_ROWS "NMF_OBSERVED_ROWS"
         OBSERVED_NARROW "NMF_OBSERVED_NARROW"
         OBSERVED_CHUNK "NMF_OBSERVED_CHUNK"
-    void observed_hals_f_i(int level, const nmf_observed* job, const float* data, const float* weights,
-                           const int32_t* indices, const int32_t* indptr, Py_ssize_t first, Py_ssize_t end,
+    void observed_hals_f(int level, const nmf_observed* job, const float* data, const float* weights,
+                           const int32_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
                            float* scratch, double* report)
-    void observed_hals_f_l(int level, const nmf_observed* job, const float* data, const float* weights,
-                           const int64_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
-                           float* scratch, double* report)
-    void observed_hals_d_i(int level, const nmf_observed* job, const double* data, const double* weights,
-                           const int32_t* indices, const int32_t* indptr, Py_ssize_t first, Py_ssize_t end,
-                           double* scratch, double* report)
-    void observed_hals_d_l(int level, const nmf_observed* job, const double* data, const double* weights,
-                           const int64_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
+    void observed_hals_d(int level, const nmf_observed* job, const double* data, const double* weights,
+                           const int32_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
                            double* scratch, double* report)
 
 
@@ -42,7 +36,7 @@ cdef extern from "kernels.h" nogil:
 # w (x - y)^2. A row's entries of G are gathered once, into the first cache level, and A and b summed there: k^2 / 2 + k
 # multiply-adds an entry. Bytes: the stored entries and a row of G for each, once.
 def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const real[::1] weights,
-                  const index[::1] indices, const index[::1] indptr, const index[::1] bounds, const real[:, ::1] G,
+                  const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds, const real[:, ::1] G,
                   const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[::1] lower,
                   const int[::1] order, double l1, double l2, const real[::1] amounts, double beta, int max_sweeps,
                   double tol, Team team not None):
@@ -71,8 +65,8 @@ def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real
     cdef const real* shares = NULL
     if weights is not None and data.shape[0]:
         shares = &weights[0]
-    cdef const index* starts = &indptr[0]
-    cdef const index* places = &indices[0] if data.shape[0] else starts
+    cdef const int64_t* starts = &indptr[0]
+    cdef const int32_t* places = &indices[0] if data.shape[0] else NULL
     scratch = <real*>team.reserve((team.n_threads * size + 2 * job.ldb) * sizeof(real)
                                   + REPORT * tasks * sizeof(double))
     padded = scratch + team.n_threads * size
@@ -90,18 +84,12 @@ def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real
 
 
 cdef inline void descend_rows(int level, const nmf_observed* job, const real* data, const real* weights,
-                              const index* indices, const index* indptr, Py_ssize_t first, Py_ssize_t end,
+                              const int32_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
                               real* scratch, double* report) noexcept nogil:
     if real is float:
-        if index is int32_t:
-            observed_hals_f_i(level, job, data, weights, indices, indptr, first, end, scratch, report)
-        else:
-            observed_hals_f_l(level, job, data, weights, indices, indptr, first, end, scratch, report)
+        observed_hals_f(level, job, data, weights, indices, indptr, first, end, scratch, report)
     else:
-        if index is int32_t:
-            observed_hals_d_i(level, job, data, weights, indices, indptr, first, end, scratch, report)
-        else:
-            observed_hals_d_l(level, job, data, weights, indices, indptr, first, end, scratch, report)
+        observed_hals_d(level, job, data, weights, indices, indptr, first, end, scratch, report)
 
 
 # Multiplicative updates of the rows f of F from `start` on, for any beta-divergence of the stored entries:
@@ -111,7 +99,7 @@ cdef inline void descend_rows(int level, const nmf_observed* job, const real* da
 # G. weights, bounds, amounts as above. report as in dense_pass without its last number. Bytes: the stored entries once,
 # a row of G for each three times, the second and third from cache.
 def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const real[::1] weights,
-                const index[::1] indices, const index[::1] indptr, const index[::1] bounds, const real[:, ::1] G,
+                const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds, const real[:, ::1] G,
                 const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[::1] sums,
                 const int[::1] order, double l1, double l2, double beta, int max_sweeps, double tol, double loss_beta,
                 double exponent, const real[::1] floors, const real[::1] amounts, Team team not None):
@@ -127,7 +115,7 @@ def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:
     add_loss(&job, sums, l2, loss_beta, exponent)
     job.F, job.floors, job.G, job.stored, job.level = &F[0, 0], &floors[0], &G[0, 0], data.shape[0], team.level
     job.data = <const void*>&data[0] if job.stored else NULL
-    job.indices = <const void*>&indices[0] if job.stored else NULL
+    job.indices = &indices[0] if job.stored else NULL
     job.indptr = &indptr[0]
     cdef const real* shares = NULL
     if weights is not None and job.stored:
@@ -140,13 +128,13 @@ def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:
         fill_rows(&job, <real*>(job.report + REPORT * tasks))
         memset(job.report, 0, REPORT * tasks * sizeof(double))
         for t in prange(tasks, schedule="dynamic", chunksize=1, num_threads=n_threads):
-            multiply_rows(job, &F[0, 0], <index*>NULL, shares, &amounts[0], bounds[t], bounds[t + 1],
+            multiply_rows(job, &F[0, 0], shares, &amounts[0], bounds[t], bounds[t + 1],
                           memory + threadid() * size, job.report + REPORT * t)
         add_reports(&report[0], job.report, tasks)
 
 
 # The rows of a task; `job` is a copy, because every row has penalties of its own.
-cdef void multiply_rows(Job job, real* F, index* _, const real* weights, const real* amounts, Py_ssize_t first,
+cdef void multiply_rows(Job job, real* F, const real* weights, const real* amounts, Py_ssize_t first,
                         Py_ssize_t end, char* memory, double* report) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, i
     cdef double l1 = job.l1, l2 = job.l2, length, begun
@@ -163,7 +151,7 @@ cdef void multiply_rows(Job job, real* F, index* _, const real* weights, const r
         begun = 0
         running = False
         for sweep in range(job.max_sweeps):
-            split_known(&job, f, _, weights, i, numerator, <real*>memory)
+            split_known(&job, f, weights, i, numerator, <real*>memory)
             length = multiply(&job, f, numerator, numerator + ld, <real*>NULL, 1.5)
             if sweep == 0:
                 begun = length
@@ -178,18 +166,18 @@ cdef void multiply_rows(Job job, real* F, index* _, const real* weights, const r
 
 
 # Halves of the gradient for row i, ld numbers each, over its stored entries.
-cdef void split_known(const Job* job, const real* f, index* _, const real* weights, Py_ssize_t i, real* numerator,
+cdef void split_known(const Job* job, const real* f, const real* weights, Py_ssize_t i, real* numerator,
                       real* scratch) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, c
     cdef real* Y = scratch
     cdef real* T = Y + CHUNK
     cdef real* part = numerator + 2 * ld
-    cdef const index* indices = <const index*>job.indices
-    cdef index p = (<const index*>job.indptr)[i], end = (<const index*>job.indptr)[i + 1], count
-    cdef index[2] bounds
+    cdef const int32_t* indices = job.indices
+    cdef int64_t p = job.indptr[i], end = job.indptr[i + 1], count
+    cdef int64_t[2] bounds
     memset(numerator, 0, 2 * ld * sizeof(real))
     while p < end:
-        count = min(<index>CHUNK, end - p)
+        count = min(<int64_t>CHUNK, end - p)
         bounds[0], bounds[1] = 0, count
         row_dots(job.level, ld, count, job.stored - p, indices + p, f, <const real*>job.G, ld, Y)
         split(job.level, LOSS, job.loss_beta, (<const real*>job.floors)[i], count, <const real*>job.data + p, Y, T,

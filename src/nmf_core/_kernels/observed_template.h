@@ -191,70 +191,65 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
 
 /* Rows first to end of X in CSR. scratch: augmented Gram matrices and 3 ldb numbers for every row that is swept in step,
  * one or, with weights, two buffers of NMF_OBSERVED_CHUNK rows, and ldb^2 doubles. */
-#define NMF_OBSERVED(name, index)                                                                                      \
-    /* Rows of G, ld numbers, side by side in b, and behind the first k of each the entry; what follows is zero already. \
-     * Of the `known` indices those after the first n are looked at to have their rows ready. */                       \
-    static NMF_TARGET void NMF_NAME(name##_gather)(ptrdiff_t k, ptrdiff_t ld, ptrdiff_t ldb, ptrdiff_t n,                \
-                                                   ptrdiff_t known, const NMF_REAL *data, const index *indices,        \
-                                                   const NMF_REAL *G, NMF_REAL *b)                                     \
-    {                                                                                                                  \
-        const ptrdiff_t full = ld / NMF_FULL * NMF_FULL;                                                               \
-        for (ptrdiff_t j = 0; j < n; j++, b += ldb) {                                                                  \
-            const NMF_REAL *g = G + (ptrdiff_t)indices[j] * ld;                                                        \
-            if (j + NMF_AHEAD < known) {                                                                               \
-                const char *soon = (const char *)(G + (ptrdiff_t)indices[j + NMF_AHEAD] * ld);                         \
-                NMF_PREFETCH(soon);                                                                                    \
-                NMF_PREFETCH(soon + 64);                                                                               \
-            }                                                                                                          \
-            ptrdiff_t c = 0;                                                                                           \
-            for (; c < full; c += NMF_FULL)                                                                            \
-                *(NMF_NAME(full) *)(b + c) = *(const NMF_NAME(full) *)(g + c);                                         \
-            NMF_OBSERVED_REST(b, g)                                                                                    \
-            b[k] = data[j];                                                                                            \
-        }                                                                                                              \
-    }                                                                                                                  \
-    static NMF_TARGET void NMF_NAME(name)(const nmf_observed *job, const NMF_REAL *data, const NMF_REAL *weights,        \
-                                          const index *indices, const index *indptr, ptrdiff_t first, ptrdiff_t end,   \
-                                          NMF_REAL *scratch, double *report)                                           \
-    {                                                                                                                  \
-        const ptrdiff_t k = job->k, ld = job->ld, ldb = job->ldb;                                                      \
-        const ptrdiff_t count = k <= NMF_OBSERVED_NARROW ? NMF_OBSERVED_ROWS : 1;                                      \
-        const NMF_REAL *G = (const NMF_REAL *)job->G;                                                                  \
-        NMF_REAL *A = scratch, *rows = A + count * ldb * ldb, *b = rows + count * 3 * ldb;                             \
-        NMF_REAL *a = weights == NULL ? b : b + NMF_OBSERVED_CHUNK * ldb;                                              \
-        double *total = (double *)(a + NMF_OBSERVED_CHUNK * ldb);                                                      \
-        memset(b, 0, NMF_OBSERVED_CHUNK * ldb * sizeof(NMF_REAL));                                                     \
-        for (; first < end; first += count) {                                                                          \
-            const ptrdiff_t here = end - first < count ? end - first : count;                                          \
-            memset(A, 0, here * ldb * ldb * sizeof(NMF_REAL));                                                         \
-            for (ptrdiff_t r = 0; r < here; r++) {                                                                     \
-                NMF_REAL *own = A + r * ldb * ldb;                                                                     \
-                ptrdiff_t p = indptr[first + r];                                                                       \
-                const ptrdiff_t begin = p, stop = indptr[first + r + 1];                                               \
-                while (p < stop) {                                                                                     \
-                    const ptrdiff_t n = stop - p < NMF_OBSERVED_CHUNK ? stop - p : NMF_OBSERVED_CHUNK;                 \
-                    NMF_NAME(name##_gather)(k, ld, ldb, n, stop - p, data + p, indices + p, G, b);                     \
-                    for (ptrdiff_t j = 0; weights != NULL && j < n; j++)                                               \
-                        for (ptrdiff_t c = 0; c < ldb; c += NMF_FULL)                                                  \
-                            *(NMF_NAME(full) *)(a + j * ldb + c) =                                                     \
-                                weights[p + j] * *(const NMF_NAME(full) *)(b + j * ldb + c);                           \
-                    NMF_NAME(observed_gram)(k, n, a, b, ldb, own);                                                     \
-                    p += n;                                                                                            \
-                    if ((p - begin) % NMF_OBSERVED_LONG == 0 || (p == stop && p - begin > NMF_OBSERVED_LONG))          \
-                        NMF_NAME(observed_carry)(ldb * ldb, p - begin <= NMF_OBSERVED_LONG, p == stop, total, own);    \
-                }                                                                                                      \
-                for (ptrdiff_t j = NMF_FULL; j < k; j++) /* the other triangle, as far as no tile has covered it */    \
-                    for (ptrdiff_t c = 0; c < j / NMF_FULL * NMF_FULL; c++)                                            \
-                        own[c * ldb + j] = own[j * ldb + c];                                                           \
-            }                                                                                                          \
-            if (count == 1)                                                                                            \
-                NMF_NAME(observed_improve)(1, job, first, here, A, rows, report);                                      \
-            else                                                                                                       \
-                NMF_NAME(observed_improve)(NMF_OBSERVED_ROWS, job, first, here, A, rows, report);                      \
-        }                                                                                                              \
+/* Rows of G, ld numbers, side by side in b, and behind the first k of each the entry; what follows is zero already.
+ * Of the `known` indices those after the first n are looked at to have their rows ready. */
+static NMF_TARGET void NMF_NAME(observed_gather)(ptrdiff_t k, ptrdiff_t ld, ptrdiff_t ldb, ptrdiff_t n,
+                                               ptrdiff_t known, const NMF_REAL *data, const int32_t *indices,
+                                               const NMF_REAL *G, NMF_REAL *b)
+{
+    const ptrdiff_t full = ld / NMF_FULL * NMF_FULL;
+    for (ptrdiff_t j = 0; j < n; j++, b += ldb) {
+        const NMF_REAL *g = G + (ptrdiff_t)indices[j] * ld;
+        if (j + NMF_AHEAD < known) {
+            const char *soon = (const char *)(G + (ptrdiff_t)indices[j + NMF_AHEAD] * ld);
+            NMF_PREFETCH(soon);
+            NMF_PREFETCH(soon + 64);
+        }
+        ptrdiff_t c = 0;
+        for (; c < full; c += NMF_FULL)
+            *(NMF_NAME(full) *)(b + c) = *(const NMF_NAME(full) *)(g + c);
+        NMF_OBSERVED_REST(b, g)
+        b[k] = data[j];
     }
+}
 
-NMF_OBSERVED(observed_hals_i, int32_t)
-NMF_OBSERVED(observed_hals_l, int64_t)
-#undef NMF_OBSERVED
-#undef NMF_OBSERVED_REST
+static NMF_TARGET void NMF_NAME(observed_hals)(const nmf_observed *job, const NMF_REAL *data, const NMF_REAL *weights,
+                                      const int32_t *indices, const int64_t *indptr, ptrdiff_t first, ptrdiff_t end,
+                                      NMF_REAL *scratch, double *report)
+{
+    const ptrdiff_t k = job->k, ld = job->ld, ldb = job->ldb;
+    const ptrdiff_t count = k <= NMF_OBSERVED_NARROW ? NMF_OBSERVED_ROWS : 1;
+    const NMF_REAL *G = (const NMF_REAL *)job->G;
+    NMF_REAL *A = scratch, *rows = A + count * ldb * ldb, *b = rows + count * 3 * ldb;
+    NMF_REAL *a = weights == NULL ? b : b + NMF_OBSERVED_CHUNK * ldb;
+    double *total = (double *)(a + NMF_OBSERVED_CHUNK * ldb);
+    memset(b, 0, NMF_OBSERVED_CHUNK * ldb * sizeof(NMF_REAL));
+    for (; first < end; first += count) {
+        const ptrdiff_t here = end - first < count ? end - first : count;
+        memset(A, 0, here * ldb * ldb * sizeof(NMF_REAL));
+        for (ptrdiff_t r = 0; r < here; r++) {
+            NMF_REAL *own = A + r * ldb * ldb;
+            ptrdiff_t p = indptr[first + r];
+            const ptrdiff_t begin = p, stop = indptr[first + r + 1];
+            while (p < stop) {
+                const ptrdiff_t n = stop - p < NMF_OBSERVED_CHUNK ? stop - p : NMF_OBSERVED_CHUNK;
+                NMF_NAME(observed_gather)(k, ld, ldb, n, stop - p, data + p, indices + p, G, b);
+                for (ptrdiff_t j = 0; weights != NULL && j < n; j++)
+                    for (ptrdiff_t c = 0; c < ldb; c += NMF_FULL)
+                        *(NMF_NAME(full) *)(a + j * ldb + c) =
+                            weights[p + j] * *(const NMF_NAME(full) *)(b + j * ldb + c);
+                NMF_NAME(observed_gram)(k, n, a, b, ldb, own);
+                p += n;
+                if ((p - begin) % NMF_OBSERVED_LONG == 0 || (p == stop && p - begin > NMF_OBSERVED_LONG))
+                    NMF_NAME(observed_carry)(ldb * ldb, p - begin <= NMF_OBSERVED_LONG, p == stop, total, own);
+            }
+            for (ptrdiff_t j = NMF_FULL; j < k; j++) /* the other triangle, as far as no tile has covered it */
+                for (ptrdiff_t c = 0; c < j / NMF_FULL * NMF_FULL; c++)
+                    own[c * ldb + j] = own[j * ldb + c];
+        }
+        if (count == 1)
+            NMF_NAME(observed_improve)(1, job, first, here, A, rows, report);
+        else
+            NMF_NAME(observed_improve)(NMF_OBSERVED_ROWS, job, first, here, A, rows, report);
+    }
+}

@@ -17,7 +17,7 @@ cdef enum:
 
 
 # Cross of the rows from `first` on, into the thread's scratch memory; then the rows of F are improved.
-cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows,
+cdef void improve_block(const Job* job, real* F, Py_ssize_t first, Py_ssize_t rows,
                         int thread) noexcept nogil:
     cdef Py_ssize_t ld = job.ld
     cdef real* C = <real*>(job.memory + thread * job.thread_bytes)
@@ -25,7 +25,7 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
     if job.max_sweeps == 0:
         return
     if job.halves:
-        split_improve(job, F, _, first, rows, C, job.report + REPORT * (first // NARROW))
+        split_improve(job, F, first, rows, C, job.report + REPORT * (first // NARROW))
         return
     ask_for(<const real*>job.start + first * ld, rows * ld * sizeof(real))
     if job.N != NULL:
@@ -37,8 +37,8 @@ cdef void improve_block(const Job* job, real* F, index* _, Py_ssize_t first, Py_
                 <const real*>job.G,
                 ld, C, ld)
     else:
-        gather(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
-               <const index*>job.indptr + first, <const real*>job.G, ld, C, ld)
+        gather(job.level, rows, ld, <const real*>job.data, job.indices,
+               job.indptr + first, <const real*>job.G, ld, C, ld)
     improve_rows(job, F, cross, first, rows, C + block_rows(job) * ld, job.report + REPORT * (first // NARROW))
 
 
@@ -142,22 +142,22 @@ cdef void add_gram_of(const Job* job, const real* F, Py_ssize_t first, Py_ssize_
 
 
 # The halves of the other factor's gradient, of some rows of F.
-cdef void split_statistics(const Job* job, real* F, index* _, Py_ssize_t first, Py_ssize_t rows, real* S,
+cdef void split_statistics(const Job* job, real* F, Py_ssize_t first, Py_ssize_t rows, real* S,
                            int thread) noexcept nogil:
     cdef Py_ssize_t c
-    cdef const index* indptr = <const index*>job.indptr
+    cdef const int64_t* indptr = job.indptr
     cdef real* scratch = <real*>(job.memory + thread * job.thread_bytes)
     if job.X != NULL or holds_both(job):
         for c in range((job.m + SPAN - 1) // SPAN):
             split_columns(job, F + first * job.ld, first, rows, c * SPAN, min(<Py_ssize_t>SPAN, job.m - c * SPAN), S,
                           scratch)
     if job.X == NULL:
-        split_stored(job, _, F + first * job.ld, <const real*>job.floors + first, indptr + first, indptr + first + 1,
+        split_stored(job, F + first * job.ld, <const real*>job.floors + first, indptr + first, indptr + first + 1,
                      rows, <real*>NULL, S, NULL)
 
 
 # A group of rows from beginning to end: each piece is improved and its statistics taken while it is in the cache.
-cdef void run_lane(const Job* job, real* F, index* _, real* parts, Py_ssize_t g, int thread) noexcept nogil:
+cdef void run_lane(const Job* job, real* F, real* parts, Py_ssize_t g, int thread) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, first = job.groups[g], end = job.groups[g + 1], piece = CSR_ROWS, rows, b
     cdef Py_ssize_t block = block_rows(job)
     cdef real* S = group_statistics(job, parts, g)
@@ -169,33 +169,33 @@ cdef void run_lane(const Job* job, real* F, index* _, real* parts, Py_ssize_t g,
     while first < end:
         rows = min(piece, end - first)
         for b in range((rows + block - 1) // block):
-            improve_block(job, F, _, first + b * block, min(block, rows - b * block), thread)
+            improve_block(job, F, first + b * block, min(block, rows - b * block), thread)
         if job.halves:
-            split_statistics(job, F, _, first, rows, S, thread)
+            split_statistics(job, F, first, rows, S, thread)
         elif job.X != NULL:
             product(job.level, ADD, job.m, ld, rows, <const real*>job.X + first * job.row_step, job.step, job.row_step,
                     F + first * ld, ld, S, ld)
         elif job.data != NULL:
-            scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices,
-                    <const index*>job.indptr + first, <const index*>job.indptr + first + 1, F + first * ld, ld, S, ld)
+            scatter(job.level, rows, ld, <const real*>job.data, job.indices,
+                    job.indptr + first, job.indptr + first + 1, F + first * ld, ld, S, ld)
         add_gram(job, F, first, first + rows, S, thread)
         first += rows
 
 
 # Every group of rows is one task: X is read once.
-cdef void run_lanes(const Job* job, real* F, index* _, real* parts) noexcept nogil:
+cdef void run_lanes(const Job* job, real* F, real* parts) noexcept nogil:
     cdef Py_ssize_t g
     for g in prange(job.n_groups, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
-        run_lane(job, F, _, parts, g, threadid())
+        run_lane(job, F, parts, g, threadid())
     add_groups(job, parts)
 
 
 # X.T F for a slab of rows: 32 columns of dense X, or stripe t % n_stripes of CSR in group t // n_stripes.
-cdef void add_columns(const Job* job, real* F, index* _, real* parts, Py_ssize_t first, Py_ssize_t rows,
+cdef void add_columns(const Job* job, real* F, real* parts, Py_ssize_t first, Py_ssize_t rows,
                       Py_ssize_t t, int thread) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, c = t * COLUMNS, stripe, g, b
-    cdef const index* begin
-    cdef const index* end
+    cdef const int64_t* begin
+    cdef const int64_t* end
     cdef real* S = <real*>job.S
     cdef real* scratch = <real*>(job.memory + thread * job.thread_bytes)
     if job.halves and (job.X != NULL or t >= job.n_stripes * job.n_groups):
@@ -212,18 +212,18 @@ cdef void add_columns(const Job* job, real* F, index* _, real* parts, Py_ssize_t
     else:
         stripe, g = t % job.n_stripes, t // job.n_stripes
         first, rows = job.groups[g], job.groups[g + 1] - job.groups[g]
-        begin = <const index*>job.indptr if stripe == 0 else <const index*>job.splits + (stripe - 1) * job.n
-        end = <const index*>job.indptr + 1 if stripe == job.n_stripes - 1 else <const index*>job.splits + stripe * job.n
+        begin = job.indptr if stripe == 0 else job.splits + (stripe - 1) * job.n
+        end = job.indptr + 1 if stripe == job.n_stripes - 1 else job.splits + stripe * job.n
         if job.halves:
-            split_stored(job, _, F + first * ld, <const real*>job.floors + first, begin + first, end + first, rows,
+            split_stored(job, F + first * ld, <const real*>job.floors + first, begin + first, end + first, rows,
                          <real*>NULL, group_statistics(job, parts, g), NULL)
         else:
-            scatter(job.level, rows, ld, <const real*>job.data, <const index*>job.indices, begin + first, end + first,
+            scatter(job.level, rows, ld, <const real*>job.data, job.indices, begin + first, end + first,
                     F + first * ld, ld, group_statistics(job, parts, g), ld)
 
 
 # Any X, slab by slab: the threads share the rows to improve them, then the columns to add their statistics.
-cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nogil:
+cdef void run_slabs(const Job* job, real* F, real* parts) noexcept nogil:
     cdef Py_ssize_t n = job.n, ld = job.ld, slab = n, first, rows, b, s, t, g, tasks = 0
     cdef Py_ssize_t block = dealt_rows(n, block_rows(job), job.n_threads)
     if job.X != NULL:
@@ -240,10 +240,10 @@ cdef void run_slabs(const Job* job, real* F, index* _, real* parts) noexcept nog
         first = s * slab
         rows = min(slab, n - first)
         for b in prange((rows + block - 1) // block, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
-            improve_block(job, F, _, first + b * block, min(block, rows - b * block), threadid())
+            improve_block(job, F, first + b * block, min(block, rows - b * block), threadid())
         if job.S != NULL:
             for t in prange(tasks, schedule="dynamic", chunksize=1, num_threads=job.n_threads):
-                add_columns(job, F, _, parts, first, rows, t, threadid())
+                add_columns(job, F, parts, first, rows, t, threadid())
     if job.S != NULL:
         for g in prange(job.n_groups, schedule="static", num_threads=job.n_threads):
             add_gram(job, F, job.groups[g], job.groups[g + 1], group_statistics(job, parts, g), threadid())
@@ -269,7 +269,7 @@ cdef void transpose_factor(Job* job, const real* G, real* Gt) noexcept nogil:
 
 
 # Divide the memory, run, and add the blocks' reports in their order.
-cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except -1:
+cdef int run_pass(Job* job, real* F, double* total, Team team) except -1:
     cdef Py_ssize_t b, n_blocks = (job.n + NARROW - 1) // NARROW
     cdef size_t threads_bytes, parts_bytes, transposed_bytes = 0
     cdef size_t rows_bytes = (2 * job.ld * sizeof(real) + 63) // 64 * 64
@@ -308,9 +308,9 @@ cdef int run_pass(Job* job, real* F, index* _, double* total, Team team) except 
             transpose_factor(job, <const real*>job.G, <real*>(job.memory + threads_bytes + parts_bytes))
         memset(job.report, 0, reports_bytes)
         if lanes:
-            run_lanes(job, F, _, parts)
+            run_lanes(job, F, parts)
         else:
-            run_slabs(job, F, _, parts)
+            run_slabs(job, F, parts)
         add_reports(total, job.report, n_blocks)
     return 0
 
@@ -336,17 +336,17 @@ cdef Job describe(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, const real[:, 
 
 
 # X in CSR and the factor on its other side.
-cdef void describe_csr(Job* job, const real[::1] data, const index[::1] indices, const index[::1] indptr,
-                       const index[:, ::1] splits, const index[::1] groups, const real[:, ::1] G):
+cdef void describe_csr(Job* job, const real[::1] data, const int32_t[::1] indices, const int64_t[::1] indptr,
+                       const int64_t[:, ::1] splits, const int64_t[::1] groups, const real[:, ::1] G):
     cdef Py_ssize_t g
     job.m = G.shape[0]
     job.stored = data.shape[0]
     # never dereferenced where nothing is stored, but it tells the kind of X
     job.data = <const void*>&data[0] if job.stored else <const void*>&indptr[0]
-    job.indices = <const void*>&indices[0] if job.stored else <const void*>&indptr[0]
+    job.indices = &indices[0] if job.stored else NULL
     job.indptr = &indptr[0]
     job.n_stripes = splits.shape[0] + 1
-    job.splits = <const void*>&splits[0, 0] if job.n_stripes > 1 else NULL
+    job.splits = &splits[0, 0] if job.n_stripes > 1 else NULL
     job.n_groups = groups.shape[0] - 1
     for g in range(job.n_groups + 1):
         job.groups[g] = groups[g]
@@ -378,7 +378,7 @@ def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] repor
     job.X = &X[0, 0]
     job.row_step, job.step = X.strides[0] // <Py_ssize_t>sizeof(real), X.strides[1] // <Py_ssize_t>sizeof(real)
     job.G = &G[0, 0]
-    run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], team)
 
 
 # The same for X in CSR, columns ascending in every row.
@@ -386,7 +386,7 @@ def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] repor
 # as threads X is read once; with fewer, rows are dealt out to improve them, then stripes of columns to add statistics.
 # Bytes: the stored entries once or twice, a row of G and a row of S (read and written) for each of them.
 def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[::1] data,
-             const index[::1] indices, const index[::1] indptr, const index[:, ::1] splits, const index[::1] groups,
+             const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[:, ::1] splits, const int64_t[::1] groups,
              const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
              const real[:, ::1] gram, const real[:, ::1] matrix, const int[::1] order, int method, double l1,
              double rate, double beta, int max_sweeps, double tol, Team team not None):
@@ -396,7 +396,7 @@ def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report,
     job = describe(F, N, S, start, before, scale, order, method, l1, rate, beta, max_sweeps, tol)
     job.gram, job.matrix = &gram[0, 0], &matrix[0, 0]
     describe_csr(&job, data, indices, indptr, splits, groups, G)
-    run_pass(&job, &F[0, 0], <index*>NULL, &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], team)
 
 
 # The same where cross = X G is known: the factor that the statistics of a pass belong to.
@@ -411,7 +411,7 @@ def factor_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] FtF, double[::1] re
     job = describe(F, N, FtF, start, before, scale, order, method, l1, rate, beta, max_sweeps, tol)
     job.gram, job.matrix = &gram[0, 0], &matrix[0, 0]
     job.cross = &cross[0, 0]
-    run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], team)
 
 
 # Multiplicative updates for the beta-divergence d of X from F G.T: from `start` on every row f of F becomes
@@ -438,14 +438,14 @@ def dense_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] 
     job.X = &X[0, 0]
     job.row_step, job.step = X.strides[0] // <Py_ssize_t>sizeof(real), X.strides[1] // <Py_ssize_t>sizeof(real)
     job.G = &G[0, 0]
-    run_pass(&job, &F[0, 0], <int32_t*>NULL, &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], team)
 
 
 # The same for X in CSR; what is not stored is zero. With loss_beta = 1 only the stored entries are looked at,
 # otherwise the whole model besides. Bytes: as csr_pass, with a row of G once more for each stored entry.
 def csr_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[::1] data,
-                  const index[::1] indices, const index[::1] indptr, const index[:, ::1] splits,
-                  const index[::1] groups, const real[:, ::1] G, const real[:, ::1] start,
+                  const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[:, ::1] splits,
+                  const int64_t[::1] groups, const real[:, ::1] G, const real[:, ::1] start,
                   const real[:, ::1] before, const real[::1] scale, const real[::1] sums, const int[::1] order,
                   double l1, double l2, double beta, int max_sweeps, double tol, double loss_beta, double exponent,
                   const real[::1] floors, int turns, double bend, Team team not None):
@@ -456,7 +456,7 @@ def csr_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] re
     add_loss(&job, sums, l2, loss_beta, exponent, turns, bend)
     job.floors = &floors[0]
     describe_csr(&job, data, indices, indptr, splits, groups, G)
-    run_pass(&job, &F[0, 0], <index*>NULL, &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], team)
 
 
 # The update of dense_beta_pass where both sums are known: `numerator`, and `denominator` for every row or one for all.
@@ -533,7 +533,7 @@ def dense_product(real[:, ::1] C, const real[:, :] X, const real[:, ::1] G, Team
 
 
 # C = X G for X in CSR; rows are dealt out. Bytes: the stored entries, a row of G for each, n ld of C.
-def csr_product(real[:, ::1] C, const real[::1] data, const index[::1] indices, const index[::1] indptr,
+def csr_product(real[:, ::1] C, const real[::1] data, const int32_t[::1] indices, const int64_t[::1] indptr,
                 const real[:, ::1] G, Team team not None):
     cdef Py_ssize_t n = C.shape[0], ld = C.shape[1], b, stored = data.shape[0]
     cdef int level = team.level, n_threads = team.n_threads
@@ -549,10 +549,10 @@ def csr_product(real[:, ::1] C, const real[::1] data, const index[::1] indices, 
 
 
 # splits[s, i]: the first entry of row i whose column is at least bounds[s]. Bytes: log2(row length) entries a row.
-def csr_split(index[:, ::1] splits, const index[::1] indices, const index[::1] indptr, const index[::1] bounds,
+def csr_split(int64_t[:, ::1] splits, const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds,
               Team team not None):
     cdef Py_ssize_t n = splits.shape[1], s, i
-    cdef index low, high, middle
+    cdef int64_t low, high, middle
     cdef int n_threads = team.n_threads
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         for s in range(splits.shape[0]):

@@ -1,6 +1,6 @@
 # Exact non-negative least squares by pivoting: the rules are in pivot_template.h.
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "dispatch.h" nogil:
     enum:
         BLOCK "NMF_BLOCK"
         ACTIVE "NMF_ACTIVE"

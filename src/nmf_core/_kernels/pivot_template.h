@@ -194,5 +194,3 @@ static NMF_TARGET int NMF_NAME(pivot_rows)(int rule, ptrdiff_t k, ptrdiff_t rows
                                             : NMF_LOAD(z, i);
     return running;
 }
-#undef NMF_PIVOT_RANK
-#undef NMF_PIVOT_TOL

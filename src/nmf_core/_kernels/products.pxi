@@ -1,13 +1,13 @@
-# What kernels.h and simd.h offer for products, and the same under one name for both precisions and both index widths.
+# What dispatch.h and simd.h offer for products, and the same under one name for both precisions.
 
 cdef extern from "simd.h" nogil:
     # Only a return type carries attributes through Cython: a function of this "type" belongs to a level.
     ctypedef void inlined "NMF_INLINE void"
     ctypedef void avx2 "NMF_AVX2 void"
     ctypedef void avx512 "NMF_AVX512 void"
-    int nmf_best_level()
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "dispatch.h" nogil:
+    int nmf_best_level()
     enum:
         SET "NMF_SET"
         ADD "NMF_ADD"
@@ -33,24 +33,14 @@ cdef extern from "kernels.h" nogil:
                        const double* before, double* N, double* F)
     double dot_f(int level, Py_ssize_t n, const float* a, const float* b)
     double dot_d(int level, Py_ssize_t n, const double* a, const double* b)
-    void gather_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
-                    const int32_t* indptr, const float* B, Py_ssize_t ldb, float* C, Py_ssize_t ldc)
-    void gather_f_l(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int64_t* indices,
+    void gather_f(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
                     const int64_t* indptr, const float* B, Py_ssize_t ldb, float* C, Py_ssize_t ldc)
-    void gather_d_i(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
-                    const int32_t* indptr, const double* B, Py_ssize_t ldb, double* C, Py_ssize_t ldc)
-    void gather_d_l(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int64_t* indices,
+    void gather_d(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
                     const int64_t* indptr, const double* B, Py_ssize_t ldb, double* C, Py_ssize_t ldc)
-    void scatter_f_i(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
-                     const int32_t* begin, const int32_t* end, const float* F, Py_ssize_t ldf,
-                     float* S, Py_ssize_t lds)
-    void scatter_f_l(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int64_t* indices,
+    void scatter_f(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
                      const int64_t* begin, const int64_t* end, const float* F, Py_ssize_t ldf,
                      float* S, Py_ssize_t lds)
-    void scatter_d_i(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
-                     const int32_t* begin, const int32_t* end, const double* F, Py_ssize_t ldf,
-                     double* S, Py_ssize_t lds)
-    void scatter_d_l(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int64_t* indices,
+    void scatter_d(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
                      const int64_t* begin, const int64_t* end, const double* F, Py_ssize_t ldf,
                      double* S, Py_ssize_t lds)
 
@@ -58,10 +48,6 @@ cdef extern from "kernels.h" nogil:
 ctypedef fused real:
     float
     double
-
-ctypedef fused index:
-    int32_t
-    int64_t
 
 
 cdef inline Py_ssize_t lanes(int level, real* _) noexcept nogil:
@@ -98,35 +84,23 @@ cdef inline void add_whole(real* gram, Py_ssize_t k, const real* upper, Py_ssize
             gram[i * ld + c] += upper[c * ld + i]
 
 
-cdef inline void gather(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const index* indices,
-                        const index* indptr, const real* B, Py_ssize_t ldb, real* C, Py_ssize_t ldc) noexcept nogil:
+cdef inline void gather(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const int32_t* indices,
+                        const int64_t* indptr, const real* B, Py_ssize_t ldb, real* C, Py_ssize_t ldc) noexcept nogil:
     """C = X @ B for CSR rows of X: B's rows are gathered, C's row stays in registers."""
     if real is float:
-        if index is int32_t:
-            gather_f_i(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
-        else:
-            gather_f_l(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
+        gather_f(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
     else:
-        if index is int32_t:
-            gather_d_i(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
-        else:
-            gather_d_l(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
+        gather_d(level, rows, width, data, indices, indptr, B, ldb, C, ldc)
 
 
-cdef inline void scatter(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const index* indices,
-                         const index* begin, const index* end, const real* F, Py_ssize_t ldf, real* S,
+cdef inline void scatter(int level, Py_ssize_t rows, Py_ssize_t width, const real* data, const int32_t* indices,
+                         const int64_t* begin, const int64_t* end, const real* F, Py_ssize_t ldf, real* S,
                          Py_ssize_t lds) noexcept nogil:
     """S += X.T @ F for CSR rows of X: F's row stays in registers, S's rows are scattered to."""
     if real is float:
-        if index is int32_t:
-            scatter_f_i(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
-        else:
-            scatter_f_l(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
+        scatter_f(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
     else:
-        if index is int32_t:
-            scatter_d_i(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
-        else:
-            scatter_d_l(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
+        scatter_d(level, rows, width, data, indices, begin, end, F, ldf, S, lds)
 
 
 cdef inline void descend(int level, Py_ssize_t n_order, Py_ssize_t k, const int* order, const real* gram, real* P,

@@ -213,173 +213,171 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
  * there, where entries point. The processor does not foresee where: rows of entries to come are asked for, NMF_LINES
  * lines ahead. Of whole rows of X, one ending where the next begins, that is so many entries on (NMF_STRAIGHT); else a place
  * goes ahead (NMF_WALK), for what lies between the parts of two rows may belong to another thread. */
-#define NMF_SPARSE(tag, index)                                                                                         \
-    /* To the next row that holds entries; after the last one the place stays where it was. */                         \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(enter_##tag)(nmf_place *at, ptrdiff_t rows, const index *begin,         \
-                                                            const index *end)                                          \
-    {                                                                                                                  \
-        do                                                                                                             \
-            at->row++;                                                                                                 \
-        while (at->row < rows && begin[at->row] == end[at->row]);                                                      \
-        if (at->row < rows) {                                                                                          \
-            at->entry = begin[at->row];                                                                                \
-            at->stop = end[at->row];                                                                                   \
-        } else {                                                                                                       \
-            at->row = rows;                                                                                            \
-            at->stop = at->entry--;                                                                                    \
-        }                                                                                                              \
-    }                                                                                                                  \
-    /* So many entries after the first one. */                                                                         \
-    static NMF_TARGET NMF_INLINE nmf_place NMF_NAME(ahead_##tag)(ptrdiff_t left, ptrdiff_t rows, const index *begin,   \
-                                                                 const index *end)                                     \
-    {                                                                                                                  \
-        nmf_place at = {0, begin[0], end[0]};                                                                          \
-        while (at.row < rows && left >= at.stop - at.entry) {                                                          \
-            left -= at.stop - at.entry;                                                                                \
-            at.entry = at.stop;                                                                                        \
-            NMF_NAME(enter_##tag)(&at, rows, begin, end);                                                              \
-        }                                                                                                              \
-        at.entry += at.row < rows ? left : 0;                                                                          \
-        return at;                                                                                                     \
-    }                                                                                                                  \
-    /* Some columns of the rows first to last. Unless `ask` is 0, the row of G of the entry at `ahead`, or `lead`      \
-     * entries on, is asked for, with `more` bytes beyond these columns. */                                            \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(sparse_panel_##tag)(                                                    \
-        const int into, const int wide, const int tail, const int ask, nmf_place *ahead, const ptrdiff_t lead,         \
-        const ptrdiff_t more, ptrdiff_t first, ptrdiff_t last, ptrdiff_t rows, const NMF_REAL *data,                   \
-        const index *indices, const index *begin, const index *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R,           \
-        ptrdiff_t ldr)                                                                                                 \
-    {                                                                                                                  \
-        const ptrdiff_t bytes = (wide * NMF_FULL + tail * NMF_HALF_LANES) * NMF_SIZE + more, limit = end[rows - 1];    \
-        nmf_place at = *ahead;                                                                                         \
-        for (ptrdiff_t r = first; r < last; r++) {                                                                     \
-            NMF_REAL *f = R + r * ldr;                                                                                 \
-            const ptrdiff_t stop = end[r], far = stop + lead <= limit ? lead : 0;                                      \
-            NMF_NAME(full) row[8];                                                                                     \
-            NMF_HALF_VECTOR rest = (NMF_HALF_VECTOR){0};                                                               \
-            NMF_UNROLL for (int v = 0; v < wide; v++) row[v] =                                                         \
-                into ? *(const NMF_NAME(full) *)(f + v * NMF_FULL) : (NMF_NAME(full)){0};                              \
-            if (into && tail)                                                                                          \
-                rest = *(const NMF_HALF_VECTOR *)(f + wide * NMF_FULL);                                                \
-            for (ptrdiff_t p = begin[r]; p < stop; p++) {                                                              \
-                const NMF_REAL x = data[p];                                                                            \
-                NMF_REAL *g = G + (ptrdiff_t)indices[p] * ldg;                                                         \
-                if (ask) {                                                                                             \
-                    const ptrdiff_t next = ask == NMF_STRAIGHT ? p + far : at.entry;                                   \
-                    const char *soon = (const char *)(G + (ptrdiff_t)indices[next] * ldg);                             \
-                    NMF_UNROLL for (ptrdiff_t i = 0; i < bytes; i += 64) NMF_PREFETCH(soon + i);                       \
-                    if (ask == NMF_WALK && ++at.entry == at.stop)                                                      \
-                        NMF_NAME(enter_##tag)(&at, rows, begin, end);                                                  \
-                }                                                                                                      \
-                NMF_UNROLL for (int v = 0; v < wide; v++)                                                              \
-                {                                                                                                      \
-                    NMF_NAME(full) *some = (NMF_NAME(full) *)(g + v * NMF_FULL);                                       \
-                    if (into)                                                                                          \
-                        *some += x * row[v];                                                                           \
-                    else                                                                                               \
-                        row[v] += x * *some;                                                                           \
-                }                                                                                                      \
-                if (tail) {                                                                                            \
-                    NMF_HALF_VECTOR *some = (NMF_HALF_VECTOR *)(g + wide * NMF_FULL);                                  \
-                    if (into)                                                                                          \
-                        *some += x * rest;                                                                             \
-                    else                                                                                               \
-                        rest += x * *some;                                                                             \
-                }                                                                                                      \
-            }                                                                                                          \
-            if (!into)                                                                                                 \
-                NMF_UNROLL for (int v = 0; v < wide; v++) *(NMF_NAME(full) *)(f + v * NMF_FULL) = row[v];              \
-            if (!into && tail)                                                                                         \
-                *(NMF_HALF_VECTOR *)(f + wide * NMF_FULL) = rest;                                                      \
-        }                                                                                                              \
-        if (ask == NMF_WALK)                                                                                           \
-            *ahead = at;                                                                                               \
-    }                                                                                                                  \
-    /* All rows of X at once if those of G are narrow, else one by one: a row of G is used up while it is near. */     \
-    static NMF_TARGET NMF_INLINE void NMF_NAME(sparse_##tag)(                                                          \
-        const int into, const int ask, ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const index *indices,    \
-        const index *begin, const index *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R, ptrdiff_t ldr)                  \
-    {                                                                                                                  \
-        const ptrdiff_t panel = 8 * NMF_FULL, whole = width / NMF_FULL;                                                \
-        const int tail = width - whole * NMF_FULL >= NMF_HALF_LANES;                                                   \
-        const ptrdiff_t done = whole * NMF_FULL + tail * NMF_HALF_LANES;                                               \
-        const ptrdiff_t lead = NMF_LINES / ((width * NMF_SIZE + 63) / 64);                                             \
-        nmf_place at = {0, 0, 0};                                                                                      \
-        if (rows == 0)                                                                                                 \
-            return;                                                                                                    \
-        if (ask == NMF_WALK)                                                                                           \
-            at = NMF_NAME(ahead_##tag)(lead, rows, begin, end);                                                        \
-        if (done <= panel)                                                                                             \
-            NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, whole, tail, ask, &at, lead, 0, 0, rows, rows, data,      \
-                         indices, begin, end, G, ldg, R, ldr)                                                          \
-        else                                                                                                           \
-            for (ptrdiff_t r = 0; r < rows; r++) {                                                                     \
-                NMF_NAME(sparse_panel_##tag)(into, 8, 0, ask, &at, lead, (done - panel) * NMF_SIZE, r, r + 1, rows,    \
-                                             data, indices, begin, end, G, ldg, R, ldr);                               \
-                for (ptrdiff_t w = panel; w < done; w += panel) {                                                      \
-                    const ptrdiff_t left = (done - w) / NMF_FULL;                                                      \
-                    NMF_BY_WIDTH(NMF_NAME(sparse_panel_##tag), into, left < 8 ? left : 8, left < 8 && tail, 0, &at, 0, \
-                                 0, r, r + 1, rows, data, indices, begin, end, G + w, ldg, R + w, ldr)                 \
-                }                                                                                                      \
-            }                                                                                                          \
-        for (ptrdiff_t r = 0; r < rows && done < width; r++)                                                           \
-            for (ptrdiff_t w = done; w < width; w++) {                                                                 \
-                NMF_REAL sum = 0;                                                                                      \
-                for (ptrdiff_t p = begin[r]; p < end[r]; p++)                                                          \
-                    if (into)                                                                                          \
-                        G[(ptrdiff_t)indices[p] * ldg + w] += data[p] * R[r * ldr + w];                                \
-                    else                                                                                               \
-                        sum += data[p] * G[(ptrdiff_t)indices[p] * ldg + w];                                           \
-                if (!into)                                                                                             \
-                    R[r * ldr + w] = sum;                                                                              \
-            }                                                                                                          \
-    }                                                                                                                  \
-    /* C (rows x width) = X B, of whole rows of X. */                                                                  \
-    static NMF_TARGET void NMF_NAME(gather_##tag)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,               \
-                                                  const index *indices, const index *indptr, const NMF_REAL *B,        \
-                                                  ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)                           \
-    {                                                                                                                  \
-        NMF_NAME(sparse_##tag)(0, NMF_STRAIGHT, rows, width, data, indices, indptr, indptr + 1, (NMF_REAL *)B, ldb, C, \
-                               ldc);                                                                                   \
-    }                                                                                                                  \
-    /* S (columns x width) += X.T F. */                                                                                \
-    static NMF_TARGET void NMF_NAME(scatter_##tag)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,              \
-                                                   const index *indices, const index *begin, const index *end,         \
-                                                   const NMF_REAL *F, ptrdiff_t ldf, NMF_REAL *S, ptrdiff_t lds)       \
-    {                                                                                                                  \
-        if (end == begin + 1)                                                                                          \
-            NMF_NAME(sparse_##tag)(1, NMF_STRAIGHT, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F,     \
-                                   ldf);                                                                               \
-        else                                                                                                           \
-            NMF_NAME(sparse_##tag)(1, NMF_WALK, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F, ldf);   \
+/* To the next row that holds entries; after the last one the place stays where it was. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(enter)(nmf_place *at, ptrdiff_t rows, const int64_t *begin,
+                                                        const int64_t *end)
+{
+    do
+        at->row++;
+    while (at->row < rows && begin[at->row] == end[at->row]);
+    if (at->row < rows) {
+        at->entry = begin[at->row];
+        at->stop = end[at->row];
+    } else {
+        at->row = rows;
+        at->stop = at->entry--;
     }
+}
+
+/* So many entries after the first one. */
+static NMF_TARGET NMF_INLINE nmf_place NMF_NAME(ahead)(ptrdiff_t left, ptrdiff_t rows, const int64_t *begin,
+                                                             const int64_t *end)
+{
+    nmf_place at = {0, begin[0], end[0]};
+    while (at.row < rows && left >= at.stop - at.entry) {
+        left -= at.stop - at.entry;
+        at.entry = at.stop;
+        NMF_NAME(enter)(&at, rows, begin, end);
+    }
+    at.entry += at.row < rows ? left : 0;
+    return at;
+}
+
+/* Some columns of the rows first to last. Unless `ask` is 0, the row of G of the entry at `ahead`, or `lead`
+ * entries on, is asked for, with `more` bytes beyond these columns. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(sparse_panel)(
+    const int into, const int wide, const int tail, const int ask, nmf_place *ahead, const ptrdiff_t lead,
+    const ptrdiff_t more, ptrdiff_t first, ptrdiff_t last, ptrdiff_t rows, const NMF_REAL *data,
+    const int32_t *indices, const int64_t *begin, const int64_t *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R,
+    ptrdiff_t ldr)
+{
+    const ptrdiff_t bytes = (wide * NMF_FULL + tail * NMF_HALF_LANES) * NMF_SIZE + more, limit = end[rows - 1];
+    nmf_place at = *ahead;
+    for (ptrdiff_t r = first; r < last; r++) {
+        NMF_REAL *f = R + r * ldr;
+        const ptrdiff_t stop = end[r], far = stop + lead <= limit ? lead : 0;
+        NMF_NAME(full) row[8];
+        NMF_HALF_VECTOR rest = (NMF_HALF_VECTOR){0};
+        NMF_UNROLL for (int v = 0; v < wide; v++) row[v] =
+            into ? *(const NMF_NAME(full) *)(f + v * NMF_FULL) : (NMF_NAME(full)){0};
+        if (into && tail)
+            rest = *(const NMF_HALF_VECTOR *)(f + wide * NMF_FULL);
+        for (ptrdiff_t p = begin[r]; p < stop; p++) {
+            const NMF_REAL x = data[p];
+            NMF_REAL *g = G + (ptrdiff_t)indices[p] * ldg;
+            if (ask) {
+                const ptrdiff_t next = ask == NMF_STRAIGHT ? p + far : at.entry;
+                const char *soon = (const char *)(G + (ptrdiff_t)indices[next] * ldg);
+                NMF_UNROLL for (ptrdiff_t i = 0; i < bytes; i += 64) NMF_PREFETCH(soon + i);
+                if (ask == NMF_WALK && ++at.entry == at.stop)
+                    NMF_NAME(enter)(&at, rows, begin, end);
+            }
+            NMF_UNROLL for (int v = 0; v < wide; v++)
+            {
+                NMF_NAME(full) *some = (NMF_NAME(full) *)(g + v * NMF_FULL);
+                if (into)
+                    *some += x * row[v];
+                else
+                    row[v] += x * *some;
+            }
+            if (tail) {
+                NMF_HALF_VECTOR *some = (NMF_HALF_VECTOR *)(g + wide * NMF_FULL);
+                if (into)
+                    *some += x * rest;
+                else
+                    rest += x * *some;
+            }
+        }
+        if (!into)
+            NMF_UNROLL for (int v = 0; v < wide; v++) *(NMF_NAME(full) *)(f + v * NMF_FULL) = row[v];
+        if (!into && tail)
+            *(NMF_HALF_VECTOR *)(f + wide * NMF_FULL) = rest;
+    }
+    if (ask == NMF_WALK)
+        *ahead = at;
+}
+
+/* All rows of X at once if those of G are narrow, else one by one: a row of G is used up while it is near. */
+static NMF_TARGET NMF_INLINE void NMF_NAME(sparse)(
+    const int into, const int ask, ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data, const int32_t *indices,
+    const int64_t *begin, const int64_t *end, NMF_REAL *G, ptrdiff_t ldg, NMF_REAL *R, ptrdiff_t ldr)
+{
+    const ptrdiff_t panel = 8 * NMF_FULL, whole = width / NMF_FULL;
+    const int tail = width - whole * NMF_FULL >= NMF_HALF_LANES;
+    const ptrdiff_t done = whole * NMF_FULL + tail * NMF_HALF_LANES;
+    const ptrdiff_t lead = NMF_LINES / ((width * NMF_SIZE + 63) / 64);
+    nmf_place at = {0, 0, 0};
+    if (rows == 0)
+        return;
+    if (ask == NMF_WALK)
+        at = NMF_NAME(ahead)(lead, rows, begin, end);
+    if (done <= panel)
+        NMF_BY_WIDTH(NMF_NAME(sparse_panel), into, whole, tail, ask, &at, lead, 0, 0, rows, rows, data,
+                     indices, begin, end, G, ldg, R, ldr)
+    else
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            NMF_NAME(sparse_panel)(into, 8, 0, ask, &at, lead, (done - panel) * NMF_SIZE, r, r + 1, rows,
+                                         data, indices, begin, end, G, ldg, R, ldr);
+            for (ptrdiff_t w = panel; w < done; w += panel) {
+                const ptrdiff_t left = (done - w) / NMF_FULL;
+                NMF_BY_WIDTH(NMF_NAME(sparse_panel), into, left < 8 ? left : 8, left < 8 && tail, 0, &at, 0,
+                             0, r, r + 1, rows, data, indices, begin, end, G + w, ldg, R + w, ldr)
+            }
+        }
+    for (ptrdiff_t r = 0; r < rows && done < width; r++)
+        for (ptrdiff_t w = done; w < width; w++) {
+            NMF_REAL sum = 0;
+            for (ptrdiff_t p = begin[r]; p < end[r]; p++)
+                if (into)
+                    G[(ptrdiff_t)indices[p] * ldg + w] += data[p] * R[r * ldr + w];
+                else
+                    sum += data[p] * G[(ptrdiff_t)indices[p] * ldg + w];
+            if (!into)
+                R[r * ldr + w] = sum;
+        }
+}
+
+/* C (rows x width) = X B, of whole rows of X. */
+static NMF_TARGET void NMF_NAME(gather)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,
+                                              const int32_t *indices, const int64_t *indptr, const NMF_REAL *B,
+                                              ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)
+{
+    NMF_NAME(sparse)(0, NMF_STRAIGHT, rows, width, data, indices, indptr, indptr + 1, (NMF_REAL *)B, ldb, C,
+                           ldc);
+}
+
+/* S (columns x width) += X.T F. */
+static NMF_TARGET void NMF_NAME(scatter)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,
+                                               const int32_t *indices, const int64_t *begin, const int64_t *end,
+                                               const NMF_REAL *F, ptrdiff_t ldf, NMF_REAL *S, ptrdiff_t lds)
+{
+    if (end == begin + 1)
+        NMF_NAME(sparse)(1, NMF_STRAIGHT, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F,
+                               ldf);
+    else
+        NMF_NAME(sparse)(1, NMF_WALK, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F, ldf);
+}
 
 /* y[0:count] = f . B[index] for entries of one row, in double and in four chains; `last` entries follow the first. */
-#define NMF_DOUBLE_DOTS(name, index)                                                                                   \
-    static NMF_TARGET void NMF_NAME(name)(ptrdiff_t count, ptrdiff_t last, ptrdiff_t k, const index *indices,          \
-                                          const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ldb, double *y)              \
-    {                                                                                                                  \
-        for (ptrdiff_t p = 0; p < count; p++) {                                                                        \
-            const NMF_REAL *b = B + (ptrdiff_t)indices[p] * ldb;                                                       \
-            double sum[4] = {0, 0, 0, 0};                                                                              \
-            ptrdiff_t c = 0;                                                                                           \
-            if (p + NMF_AHEAD < last) {                                                                                \
-                const char *soon = (const char *)(B + (ptrdiff_t)indices[p + NMF_AHEAD] * ldb);                        \
-                NMF_PREFETCH(soon);                                                                                    \
-                NMF_PREFETCH(soon + 64);                                                                               \
-            }                                                                                                          \
-            for (; c + 4 <= k; c += 4)                                                                                 \
-                NMF_UNROLL for (int i = 0; i < 4; i++) sum[i] += (double)f[c + i] * (double)b[c + i];                  \
-            for (; c < k; c++)                                                                                         \
-                sum[0] += (double)f[c] * (double)b[c];                                                                 \
-            y[p] = (sum[0] + sum[1]) + (sum[2] + sum[3]);                                                              \
-        }                                                                                                              \
+static NMF_TARGET void NMF_NAME(double_dots)(ptrdiff_t count, ptrdiff_t last, ptrdiff_t k, const int32_t *indices,
+                                      const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ldb, double *y)
+{
+    for (ptrdiff_t p = 0; p < count; p++) {
+        const NMF_REAL *b = B + (ptrdiff_t)indices[p] * ldb;
+        double sum[4] = {0, 0, 0, 0};
+        ptrdiff_t c = 0;
+        if (p + NMF_AHEAD < last) {
+            const char *soon = (const char *)(B + (ptrdiff_t)indices[p + NMF_AHEAD] * ldb);
+            NMF_PREFETCH(soon);
+            NMF_PREFETCH(soon + 64);
+        }
+        for (; c + 4 <= k; c += 4)
+            NMF_UNROLL for (int i = 0; i < 4; i++) sum[i] += (double)f[c + i] * (double)b[c + i];
+        for (; c < k; c++)
+            sum[0] += (double)f[c] * (double)b[c];
+        y[p] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     }
-
-NMF_DOUBLE_DOTS(double_dots_i, int32_t)
-NMF_DOUBLE_DOTS(double_dots_l, int64_t)
-NMF_SPARSE(i, int32_t)
-NMF_SPARSE(l, int64_t)
+}
 
 /* Coordinates order[0:count] of a tile of WIDE vectors of rows (P, Q, V, active: k x tile and tile numbers):
  *
@@ -453,163 +451,6 @@ static NMF_TARGET void NMF_NAME(descend)(ptrdiff_t n_order, ptrdiff_t k, const i
     }
 }
 
-/* Interleave the low or the high halves of two vectors. */
-#if NMF_BYTES / NMF_SIZE == 16
-#define NMF_LOW(a, b) NMF_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define NMF_HIGH(a, b) NMF_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#elif NMF_BYTES / NMF_SIZE == 8
-#define NMF_LOW(a, b) NMF_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define NMF_HIGH(a, b) NMF_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#elif NMF_BYTES / NMF_SIZE == 4
-#define NMF_LOW(a, b) NMF_SHUFFLE(a, b, 0, 4, 1, 5)
-#define NMF_HIGH(a, b) NMF_SHUFFLE(a, b, 2, 6, 3, 7)
-#elif NMF_BYTES / NMF_SIZE == 2
-#define NMF_LOW(a, b) NMF_SHUFFLE(a, b, 0, 2)
-#define NMF_HIGH(a, b) NMF_SHUFFLE(a, b, 1, 3)
-#endif
-/* The same for every four lanes by themselves. */
-#if NMF_BYTES / NMF_SIZE == 16
-#define NMF_LOW4(a, b) NMF_SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define NMF_HIGH4(a, b) NMF_SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#elif NMF_BYTES / NMF_SIZE == 8
-#define NMF_LOW4(a, b) NMF_SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
-#define NMF_HIGH4(a, b) NMF_SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
-#endif
-#if NMF_BYTES / NMF_SIZE > 4
-/* Strips of FULL x 4 numbers: vector i holds rows i, i + 4, ... of four numbers each, so four rows transpose lane by lane
- * in two interleavings and come out as columns. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(interleave)(NMF_NAME(full) rows[4])
-{
-    const NMF_NAME(full) a = NMF_LOW4(rows[0], rows[2]), b = NMF_LOW4(rows[1], rows[3]);
-    const NMF_NAME(full) c = NMF_HIGH4(rows[0], rows[2]), d = NMF_HIGH4(rows[1], rows[3]);
-    rows[0] = NMF_LOW4(a, b);
-    rows[1] = NMF_HIGH4(a, b);
-    rows[2] = NMF_LOW4(c, d);
-    rows[3] = NMF_HIGH4(c, d);
-}
-
-/* to (4 x FULL) = from (FULL x 4) transposed. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_down)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to, ptrdiff_t ldt)
-{
-    NMF_NAME(full) rows[4];
-    NMF_UNROLL for (int i = 0; i < 4; i++) NMF_UNROLL for (int j = 0; j < NMF_FULL / 4; j++)
-        memcpy((NMF_REAL *)&rows[i] + 4 * j, from + (i + 4 * j) * ldf, 4 * sizeof(NMF_REAL));
-    NMF_NAME(interleave)(rows);
-    NMF_UNROLL for (int i = 0; i < 4; i++) *(NMF_NAME(full) *)(to + i * ldt) = rows[i];
-}
-
-/* to (FULL x 4) = from (4 x FULL) transposed. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_up)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to, ptrdiff_t ldt)
-{
-    NMF_NAME(full) rows[4];
-    NMF_UNROLL for (int i = 0; i < 4; i++) rows[i] = *(const NMF_NAME(full) *)(from + i * ldf);
-    NMF_NAME(interleave)(rows);
-    NMF_UNROLL for (int i = 0; i < 4; i++) NMF_UNROLL for (int j = 0; j < NMF_FULL / 4; j++)
-        memcpy(to + (i + 4 * j) * ldt, (const NMF_REAL *)&rows[i] + 4 * j, 4 * sizeof(NMF_REAL));
-}
-#endif
-/* A square of FULL x FULL numbers is transposed in registers: log2(FULL) perfect shuffles. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_registers)(NMF_NAME(full) rows[NMF_FULL])
-{
-    NMF_NAME(full) next[NMF_FULL];
-    NMF_UNROLL16 for (int stage = 1; stage < NMF_FULL; stage *= 2)
-    {
-        NMF_UNROLL16 for (int i = 0; i < NMF_FULL / 2; i++)
-        {
-            next[2 * i] = NMF_LOW(rows[i], rows[i + NMF_FULL / 2]);
-            next[2 * i + 1] = NMF_HIGH(rows[i], rows[i + NMF_FULL / 2]);
-        }
-        NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = next[i];
-    }
-}
-
-static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_square)(const NMF_REAL *from, ptrdiff_t ldf, NMF_REAL *to,
-                                                             ptrdiff_t ldt)
-{
-    NMF_NAME(full) rows[NMF_FULL];
-    NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = *(const NMF_NAME(full) *)(from + i * ldf);
-    NMF_NAME(transpose_registers)(rows);
-    NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) *(NMF_NAME(full) *)(to + i * ldt) = rows[i];
-}
-
-/* to (columns x FULL) = the transpose of FULL rows of so many numbers, wherever they lie. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(transpose_rows)(ptrdiff_t columns, const NMF_REAL *const *from, NMF_REAL *to,
-                                                           ptrdiff_t ldt)
-{
-    ptrdiff_t c = 0;
-    for (; c + NMF_FULL <= columns; c += NMF_FULL) {
-        NMF_NAME(full) rows[NMF_FULL];
-        NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) rows[i] = *(const NMF_NAME(full) *)(from[i] + c);
-        NMF_NAME(transpose_registers)(rows);
-        NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) *(NMF_NAME(full) *)(to + (c + i) * ldt) = rows[i];
-    }
-#if NMF_BYTES / NMF_SIZE > 4
-    for (; c + 4 <= columns; c += 4) {
-        NMF_NAME(full) rows[4];
-        NMF_UNROLL for (int i = 0; i < 4; i++) NMF_UNROLL for (int j = 0; j < NMF_FULL / 4; j++)
-            memcpy((NMF_REAL *)&rows[i] + 4 * j, from[i + 4 * j] + c, 4 * sizeof(NMF_REAL));
-        NMF_NAME(interleave)(rows);
-        NMF_UNROLL for (int i = 0; i < 4; i++) *(NMF_NAME(full) *)(to + (c + i) * ldt) = rows[i];
-    }
-#endif
-    for (; c < columns; c++)
-        NMF_UNROLL16 for (int i = 0; i < NMF_FULL; i++) to[c * ldt + i] = from[i][c];
-}
-
-/* to (columns x rows) = from (rows x columns) transposed: squares, then strips of four, then smaller squares of the level
- * below. */
-static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, const NMF_REAL *from, ptrdiff_t ldf,
-                                           NMF_REAL *to, ptrdiff_t ldt)
-{
-    ptrdiff_t down = rows / NMF_FULL * NMF_FULL, across = columns / NMF_FULL * NMF_FULL;
-    for (ptrdiff_t i = 0; i < down; i += NMF_FULL)
-        for (ptrdiff_t j = 0; j < across; j += NMF_FULL)
-            NMF_NAME(transpose_square)(from + i * ldf + j, ldf, to + j * ldt + i, ldt);
-#if NMF_BYTES / NMF_SIZE > 4
-    const ptrdiff_t full_down = down, full_across = across;
-    if (full_down > 0)
-        for (; across + 4 <= columns; across += 4)
-            for (ptrdiff_t i = 0; i < full_down; i += NMF_FULL)
-                NMF_NAME(transpose_down)(from + i * ldf + across, ldf, to + across * ldt + i, ldt);
-    if (full_across == columns)
-        for (; down + 4 <= rows; down += 4)
-            for (ptrdiff_t j = 0; j < full_across; j += NMF_FULL)
-                NMF_NAME(transpose_up)(from + down * ldf + j, ldf, to + j * ldt + down, ldt);
-#endif
-#if NMF_LEVEL > 0
-    if (down > 0 && across < columns)
-        NMF_BELOW(transpose)(down, columns - across, from + across, ldf, to + across * ldt, ldt);
-    if (down < rows)
-        NMF_BELOW(transpose)(rows - down, columns, from + down * ldf, ldf, to + down, ldt);
-#else
-    for (ptrdiff_t i = 0; i < rows; i++)
-        for (ptrdiff_t j = i < down ? across : 0; j < columns; j++)
-            to[j * ldt + i] = from[i * ldf + j];
-#endif
-}
-
-/* N = F, F = max(least F, F + beta (F - before * scale)) for rows of ld numbers; before may be N. */
-static NMF_TARGET void NMF_NAME(extrapolate)(ptrdiff_t rows, ptrdiff_t ld, NMF_REAL beta, NMF_REAL least,
-                                             const NMF_REAL *scale, const NMF_REAL *before, NMF_REAL *N, NMF_REAL *F)
-{
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        ptrdiff_t w = r * ld;
-        const ptrdiff_t end = w + ld;
-        for (; w + NMF_FULL <= end; w += NMF_FULL) {
-            const NMF_NAME(full) new = *(const NMF_NAME(full) *)(F + w);
-            const NMF_NAME(full) was = *(const NMF_NAME(full) *)(before + w) * *(const NMF_NAME(full) *)(scale + w - r * ld);
-            const NMF_NAME(full) ahead = new + beta * (new - was);
-            *(NMF_NAME(full) *)(N + w) = new;
-            *(NMF_NAME(full) *)(F + w) = least * new + NMF_POSITIVE(ahead - least * new, NMF_NAME(bits));
-        }
-        for (; w < end; w++) {
-            const NMF_REAL new = F[w], ahead = new + beta * (new - before[w] * scale[w - r * ld]);
-            N[w] = new;
-            F[w] = least * new + (ahead > least * new ? ahead - least * new : 0);
-        }
-    }
-}
-
 /* The inner product of two arrays: four chains of vectors, halved until they can be added in double. */
 static NMF_TARGET double NMF_NAME(dot)(ptrdiff_t n, const NMF_REAL *a, const NMF_REAL *b)
 {
@@ -629,12 +470,3 @@ static NMF_TARGET double NMF_NAME(dot)(ptrdiff_t n, const NMF_REAL *a, const NMF
         sum += (double)a[i] * b[i];
     return sum;
 }
-
-#undef NMF_HALF_VECTOR
-#undef NMF_HALF_LANES
-#undef NMF_TILE
-#undef NMF_LOW4
-#undef NMF_HIGH4
-#undef NMF_DOUBLE_DOTS
-#undef NMF_SPARSE
-#undef NMF_BY_WIDTH

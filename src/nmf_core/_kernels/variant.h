@@ -1,6 +1,16 @@
-/* All that is written once and compiled for every precision (NMF_REAL, NMF_SIZE, NMF_TAG) and instruction-set level
- * (NMF_LEVEL): the vectors and tile sizes of this variant, then the functions.
- */
+/* The precision and the instruction-set level of a unit, which is compiled with NMF_DOUBLE 0 or 1 and NMF_LEVEL 0, 1 or 2:
+ * its numbers, vectors and tile sizes. */
+#if NMF_DOUBLE
+#define NMF_REAL double
+#define NMF_SIZE 8
+#define NMF_INTEGER int64_t
+#define NMF_TAG d
+#else
+#define NMF_REAL float
+#define NMF_SIZE 4
+#define NMF_INTEGER int32_t
+#define NMF_TAG f
+#endif
 #if NMF_LEVEL == 2
 #define NMF_TARGET NMF_AVX512
 #define NMF_BYTES 64
@@ -22,11 +32,13 @@
 #define NMF_WIDE 2
 #define NMF_OBSERVED_TALL 12
 #endif
+#define NMF_JOIN2(a, b, c) a##_##b##c
+#define NMF_JOIN(a, b, c) NMF_JOIN2(a, b, c)
 #define NMF_NAME(f) NMF_JOIN(f, NMF_TAG, NMF_LEVEL)
 #if NMF_LEVEL == 2
-#define NMF_BELOW(f) NMF_JOIN(f, NMF_TAG, 1)
+#define NMF_BELOW NMF_JOIN(nmf_products, NMF_TAG, 1)
 #elif NMF_LEVEL == 1
-#define NMF_BELOW(f) NMF_JOIN(f, NMF_TAG, 0)
+#define NMF_BELOW NMF_JOIN(nmf_products, NMF_TAG, 0)
 #endif
 #define NMF_FULL NMF_LANES(NMF_BYTES, NMF_REAL)
 #define NMF_HALF NMF_LANES(NMF_BYTES / 2, NMF_REAL)
@@ -38,31 +50,3 @@ typedef NMF_VECTOR(NMF_INTEGER, NMF_BYTES) NMF_NAME(bits);
 #if NMF_LEVEL > 0
 typedef NMF_VECTOR(NMF_REAL, NMF_BYTES / 2) NMF_NAME(half);
 #endif
-
-#include "products_template.h"
-#include "elementary_template.h"
-#include "newton_template.h"
-#include "observed_template.h"
-#include "pivot_template.h"
-
-#undef NMF_TARGET
-#undef NMF_BYTES
-#undef NMF_TALL
-#undef NMF_WIDE
-#undef NMF_MIXED
-#undef NMF_OBSERVED_TALL
-#undef NMF_NAME
-#undef NMF_BELOW
-#undef NMF_FULL
-#undef NMF_HALF
-#undef NMF_VEC
-#undef NMF_LOW
-#undef NMF_HIGH
-#undef NMF_BITS
-#undef NMF_FROM_BITS
-#undef NMF_SELECT
-#undef NMF_LOAD
-#undef NMF_STORE
-#undef NMF_TINY
-#undef NMF_HUGE
-#undef NMF_LEVEL

@@ -172,7 +172,7 @@ def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
     else:
         return _without_ones(*_dense_entries(X, weights))
     if weights is None:
-        return Observed(_narrow(pattern))
+        return Observed(pattern)
     amounts, known = _values_at(weights, pattern)
     values, stored = _values_at(X, pattern)
     known &= amounts > 0
@@ -182,15 +182,8 @@ def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
     return _without_ones(A, amounts[known].astype(X.dtype, copy=False))
 
 
-def _narrow(A: Any) -> Any:
-    """A with indices of 32 bits if they do: they are read twice an iteration, and there will be two copies."""
-    if A.indices.dtype == np.int32 or max(*A.shape, A.nnz) >= 2**31:
-        return A
-    return sp.csr_array((A.data, A.indices.astype(np.int32), A.indptr.astype(np.int32)), shape=A.shape)
-
-
 def _without_ones(A: sp.csr_array, weights: np.ndarray | None) -> Observed:
-    return Observed(_narrow(A), None if weights is None or (weights == 1).all() else weights)
+    return Observed(A, None if weights is None or (weights == 1).all() else weights)
 
 
 def _canonical(A: Any) -> Any:
@@ -211,7 +204,6 @@ def _dense_entries(X: Any, weights: np.ndarray | None) -> tuple[sp.csr_array, np
         X = X.tocsr()
     step = max(1, _BLOCK_ENTRIES // m)
     data, indices, counts, amounts = [], [], [], []
-    index = np.int32 if n * m < 2**31 else np.int64
     for first in range(0, n, step):
         block = X[first : first + step]
         if sp.issparse(block):
@@ -221,9 +213,9 @@ def _dense_entries(X: Any, weights: np.ndarray | None) -> tuple[sp.csr_array, np
             known &= weights[first : first + step] > 0
             amounts.append(weights[first : first + step][known].astype(X.dtype, copy=False))
         data.append(block[known])
-        indices.append(np.broadcast_to(np.arange(m, dtype=index), known.shape)[known])
+        indices.append(np.broadcast_to(np.arange(m, dtype=np.int32), known.shape)[known])
         counts.append(known.sum(axis=1))
-    indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(index)
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
     A = sp.csr_array((np.concatenate(data), np.concatenate(indices), indptr), shape=(n, m))
     return A, None if weights is None else np.concatenate(amounts)
 

@@ -58,9 +58,9 @@ class Rows(Container):
         self.dtype = A.dtype
         self.n_stored = int(A.indptr[-1])  # the arrays may be longer
         self.data = np.ascontiguousarray(A.data[: self.n_stored])
-        index = np.int32 if A.indices.dtype == np.int32 and A.indptr.dtype == np.int32 else np.int64
-        self.indices = np.ascontiguousarray(A.indices[: self.n_stored], dtype=index)
-        self.indptr = np.ascontiguousarray(A.indptr, dtype=index)
+        # Whatever SciPy has: columns are read again and again, four bytes are enough for them.
+        self.indices = np.ascontiguousarray(A.indices[: self.n_stored], dtype=np.int32)
+        self.indptr = np.ascontiguousarray(A.indptr, dtype=np.int64)
         self._windows: tuple[np.ndarray, np.ndarray] | None = None
 
     def sum(self) -> float:
@@ -144,7 +144,7 @@ class Rows(Container):
             bounds = np.unique(np.concatenate([np.arange(0, n, _WINDOW_ROWS), entries, [n]]))
             window = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
             rows = np.lexsort((-np.diff(self.indptr), window))
-            self._windows = rows.astype(self.indices.dtype), bounds.astype(self.indices.dtype)
+            self._windows = rows.astype(np.int64, copy=False), bounds.astype(np.int64, copy=False)
         return self._windows
 
 
@@ -228,7 +228,7 @@ class Sparse(Rows, Complete):
             n_groups = 1 << max(0, int(most).bit_length() - 1) if self.grouped else 1
             wanted = self.n_stored * np.arange(1, n_groups) // n_groups
             inner = np.searchsorted(self.indptr, wanted) // _TILE * _TILE
-            self._bounds[G.shape[1]] = np.concatenate([[0], inner, [n]]).astype(self.indices.dtype)
+            self._bounds[G.shape[1]] = np.concatenate([[0], inner, [n]]).astype(np.int64)
         return self._bounds[G.shape[1]]
 
     def _stripes(self, team: Team) -> np.ndarray:
@@ -239,14 +239,14 @@ class Sparse(Rows, Complete):
         n_stripes = team.n_threads
         if n_stripes not in self._splits:
             n, m = self.shape
-            splits = np.empty((n_stripes - 1, n), dtype=self.indices.dtype)
+            splits = np.empty((n_stripes - 1, n), dtype=np.int64)
             if splits.size:
                 some = self.indices
                 if len(some) > _LOOKED_AT:
                     some = some[np.random.default_rng(0).integers(len(some), size=_LOOKED_AT)]
                 entries = np.cumsum(np.bincount(some, minlength=m))
                 wanted = len(some) * np.arange(1, n_stripes) / n_stripes
-                bounds = np.searchsorted(entries, wanted).astype(self.indices.dtype)
+                bounds = np.searchsorted(entries, wanted).astype(np.int64)
                 _core.csr_split(splits, self.indices, self.indptr, bounds, team)
             self._splits = {n_stripes: splits}
         return self._splits[n_stripes]
