@@ -192,6 +192,8 @@ def test_any_number_of_steps_may_be_allowed(solver):
     A, B = np.eye(3), np.ones((3, 2))
     for max_iter in (2**31, 10**30):
         np.testing.assert_allclose(nmf_core.nnls(A, B, solver=solver, max_iter=max_iter), B)
+
+
 # --- columns that are alike
 
 

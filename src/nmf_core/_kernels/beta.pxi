@@ -20,15 +20,15 @@ cdef extern from "dispatch.h" nogil:
                       const double* G, Py_ssize_t ldg, const double* P, Py_ssize_t ldp, Py_ssize_t items, double* to,
                       Py_ssize_t ldo, double* worth)
     void row_dots_f(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
-                      const float* f, const float* B, Py_ssize_t ld, float* y)
+                    const float* f, const float* B, Py_ssize_t ld, float* y)
     void split_row_f(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
-                       Py_ssize_t readable, const float* x, const int32_t* indices, const float* f, const float* B,
-                       Py_ssize_t ld, float* up, float* S, double* total)
+                     Py_ssize_t readable, const float* x, const int32_t* indices, const float* f, const float* B,
+                     Py_ssize_t ld, float* up, float* S, double* total)
     void row_dots_d(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
-                      const double* f, const double* B, Py_ssize_t ld, double* y)
+                    const double* f, const double* B, Py_ssize_t ld, double* y)
     void split_row_d(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
-                       Py_ssize_t readable, const double* x, const int32_t* indices, const double* f, const double* B,
-                       Py_ssize_t ld, double* up, double* S, double* total)
+                     Py_ssize_t readable, const double* x, const int32_t* indices, const double* f, const double* B,
+                     Py_ssize_t ld, double* up, double* S, double* total)
     double multiply_f(int level, Py_ssize_t k, float* f, float* grown, const float* numerator,
                       const float* denominator, const float* sums, const float* free, float l1, float l2,
                       float exponent, float bend, float guard, float share)

@@ -37,7 +37,8 @@ NMF_TABLE(nmf_losses, d)
                                      ptrdiff_t row_step, ptrdiff_t step, const real *B, ptrdiff_t ldb, real *C,        \
                                      ptrdiff_t ldc)                                                                    \
     {                                                                                                                  \
-        NMF_AT(nmf_products, tag, level, width * (int)sizeof(real))->product(mode, rows, width, n, A, row_step, step, B, ldb, C, ldc); \
+        NMF_AT(nmf_products, tag, level, width * (int)sizeof(real))                                                    \
+            ->product(mode, rows, width, n, A, row_step, step, B, ldb, C, ldc);                                        \
     }                                                                                                                  \
     static inline void descend_##tag(int level, ptrdiff_t n_order, ptrdiff_t k, const int *order, const real *gram,    \
                                      real *P, const real *Q, real l1, real *V, const real *active)                     \
@@ -52,47 +53,40 @@ NMF_TABLE(nmf_losses, d)
     static inline void extrapolate_##tag(int level, ptrdiff_t rows, ptrdiff_t ld, real beta, real least,               \
                                          const real *scale, const real *before, real *N, real *F)                      \
     {                                                                                                                  \
-        NMF_AT(nmf_products, tag, level, ld * (int)sizeof(real) % 64 ? 16 : 64)->extrapolate(rows, ld, beta, least, scale, before, N, F); \
+        NMF_AT(nmf_products, tag, level, ld * (int)sizeof(real) % 64 ? 16 : 64)                                        \
+            ->extrapolate(rows, ld, beta, least, scale, before, N, F);                                                 \
     }                                                                                                                  \
     static inline double dot_##tag(int level, ptrdiff_t n, const real *a, const real *b)                               \
     {                                                                                                                  \
         return NMF_AT(nmf_products, tag, level, 64)->dot(n, a, b);                                                     \
-    }
-
-#define NMF_DISPATCH_CSR(tag, real)                                                                                    \
+    }                                                                                                                  \
     static inline void gather_##tag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,                      \
-                                             const int32_t *indices, const int64_t *indptr, const real *B, ptrdiff_t ldb, \
-                                             real *C, ptrdiff_t ldc)                                                   \
+                                    const int32_t *indices, const int64_t *indptr, const real *B, ptrdiff_t ldb,       \
+                                    real *C, ptrdiff_t ldc)                                                            \
     {                                                                                                                  \
-        NMF_AT(nmf_products, tag, level, width * (int)sizeof(real))->gather(rows, width, data, indices, indptr, B, ldb, C, ldc); \
+        NMF_AT(nmf_products, tag, level, width * (int)sizeof(real))                                                    \
+            ->gather(rows, width, data, indices, indptr, B, ldb, C, ldc);                                              \
     }                                                                                                                  \
     static inline void scatter_##tag(int level, ptrdiff_t rows, ptrdiff_t width, const real *data,                     \
-                                              const int32_t *indices, const int64_t *begin, const int64_t *end,        \
-                                              const real *F, ptrdiff_t ldf, real *S, ptrdiff_t lds)                    \
+                                     const int32_t *indices, const int64_t *begin, const int64_t *end, const real *F,  \
+                                     ptrdiff_t ldf, real *S, ptrdiff_t lds)                                            \
     {                                                                                                                  \
-        NMF_AT(nmf_products, tag, level, width * (int)sizeof(real))->scatter(rows, width, data, indices, begin, end, F, ldf, S, lds); \
+        NMF_AT(nmf_products, tag, level, width * (int)sizeof(real))                                                    \
+            ->scatter(rows, width, data, indices, begin, end, F, ldf, S, lds);                                         \
     }                                                                                                                  \
     static inline void double_dots_##tag(int level, ptrdiff_t count, ptrdiff_t last, ptrdiff_t k,                      \
-                                                  const int32_t *indices, const real *f, const real *B, ptrdiff_t ldb, \
-                                                  double *y)                                                           \
+                                         const int32_t *indices, const real *f, const real *B, ptrdiff_t ldb,          \
+                                         double *y)                                                                    \
     {                                                                                                                  \
-        return NMF_AT(nmf_products, tag, level, 64)->double_dots(count, last, k, indices, f, B, ldb, y);               \
-    }
-
-static inline double losses_d(int level, int part, double beta, double floor, ptrdiff_t count, const double *x,
-                              const double *y, const double *weights)
-{
-    return NMF_AT(nmf_losses, d, level, 64)->losses(part, beta, floor, count, x, y, weights);
-}
-
-#define NMF_DISPATCH_PIVOT(tag, real)                                                                                  \
+        NMF_AT(nmf_products, tag, level, 64)                                                                           \
+            ->double_dots(count, last, k, indices, f, B, ldb, y);                                                      \
+    }                                                                                                                  \
     static inline int pivot_rows_##tag(int level, int rule, ptrdiff_t k, ptrdiff_t rows, const real *gram,             \
                                        const real *b, int max_steps, real *x, real *scratch)                           \
     {                                                                                                                  \
-        return NMF_AT(nmf_products, tag, level, 64)->pivot_rows(rule, k, rows, gram, b, max_steps, x, scratch);        \
-    }
-
-#define NMF_DISPATCH_LOSS(tag, real)                                                                                   \
+        return NMF_AT(nmf_products, tag, level, 64)                                                                    \
+            ->pivot_rows(rule, k, rows, gram, b, max_steps, x, scratch);                                               \
+    }                                                                                                                  \
     /* Numbers in a vector. */                                                                                         \
     static inline int lanes_##tag(int level)                                                                           \
     {                                                                                                                  \
@@ -103,62 +97,63 @@ static inline double losses_d(int level, int part, double beta, double floor, pt
     {                                                                                                                  \
         NMF_AT(nmf_losses, tag, level, 64)->split(part, beta, floor, count, x, y, T, sum);                             \
     }                                                                                                                  \
-    static inline void model_sums_##tag(int level, double beta, int by_partner, const real *floors, ptrdiff_t partners, \
-                                        ptrdiff_t k, const real *G, ptrdiff_t ldg, const real *P, ptrdiff_t ldp,       \
-                                        ptrdiff_t items, real *out, ptrdiff_t ldo, double *worth)                      \
+    static inline void model_sums_##tag(int level, double beta, int by_partner, const real *floors,                    \
+                                        ptrdiff_t partners, ptrdiff_t k, const real *G, ptrdiff_t ldg, const real *P,  \
+                                        ptrdiff_t ldp, ptrdiff_t items, real *out, ptrdiff_t ldo, double *worth)       \
     {                                                                                                                  \
-        NMF_AT(nmf_losses, tag, level, 64)->model_sums(beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, out, ldo, \
-                 worth);                                                                                               \
+        NMF_AT(nmf_losses, tag, level, 64)->model_sums(beta, by_partner, floors, partners, k, G, ldg, P, ldp, items,   \
+                                                       out, ldo, worth);                                               \
     }                                                                                                                  \
     static inline double multiply_##tag(int level, ptrdiff_t k, real *f, real *grown, const real *numerator,           \
                                         const real *denominator, const real *sums, const real *free, real l1, real l2, \
                                         real exponent, real bend, real guard, real share)                              \
     {                                                                                                                  \
-        return NMF_AT(nmf_losses, tag, level, 64)->multiply(k, f, grown, numerator, denominator, sums, free, l1, l2, exponent, bend, guard, \
-                   share);                                                                                             \
+        return NMF_AT(nmf_losses, tag, level, 64)->multiply(k, f, grown, numerator, denominator, sums, free, l1, l2,   \
+                                                            exponent, bend, guard, share);                             \
     }                                                                                                                  \
     static inline void newton_dense_##tag(int level, int across, const nmf_newton *job, const real *X,                 \
-                                          ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t m, const real *H, ptrdiff_t ldh, \
-                                          ptrdiff_t first, ptrdiff_t rows, real *scratch, double *report)              \
+                                          ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t m, const real *H,              \
+                                          ptrdiff_t ldh, ptrdiff_t first, ptrdiff_t rows, real *scratch,               \
+                                          double *report)                                                              \
     {                                                                                                                  \
-        NMF_AT(nmf_losses, tag, level, 64)->newton_dense(across, job, X, row_step, step, m, H, ldh, first, rows, scratch, report); \
-    }
-
-#define NMF_DISPATCH_LOSS_CSR(tag, real)                                                                               \
+        NMF_AT(nmf_losses, tag, level, 64)->newton_dense(across, job, X, row_step, step, m, H, ldh, first, rows,       \
+                                                         scratch, report);                                             \
+    }                                                                                                                  \
     static inline void row_dots_##tag(int level, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,                 \
-                                               const int32_t *indices, const real *f, const real *B, ptrdiff_t ld, real *y) \
+                                      const int32_t *indices, const real *f, const real *B, ptrdiff_t ld, real *y)     \
     {                                                                                                                  \
-        NMF_AT(nmf_losses, tag, level, width * (int)sizeof(real))->row_dots(width, count, readable, indices, f, B, ld, y); \
+        NMF_AT(nmf_losses, tag, level, width * (int)sizeof(real))                                                      \
+            ->row_dots(width, count, readable, indices, f, B, ld, y);                                                  \
     }                                                                                                                  \
     static inline void split_row_##tag(int level, double beta, double floor, ptrdiff_t width, ptrdiff_t count,         \
-                                                ptrdiff_t readable, const real *x, const int32_t *indices, const real *f, \
-                                                const real *B, ptrdiff_t ld, real *up, real *S, double *sum)           \
+                                       ptrdiff_t readable, const real *x, const int32_t *indices, const real *f,       \
+                                       const real *B, ptrdiff_t ld, real *up, real *S, double *sum)                    \
     {                                                                                                                  \
-        NMF_AT(nmf_losses, tag, level, width * (int)sizeof(real))->split_row(beta, floor, width, count, readable, x, indices, \
-                 f, B, ld, up, S, sum);                                                                                \
+        NMF_AT(nmf_losses, tag, level, width * (int)sizeof(real))                                                      \
+            ->split_row(beta, floor, width, count, readable, x, indices, f, B, ld, up, S, sum);                        \
     }                                                                                                                  \
     static inline void newton_csr_##tag(int level, int across, const nmf_newton *job, const real *data,                \
-                                                 const int32_t *indices, const int64_t *indptr, const int64_t *rows,   \
-                                                 ptrdiff_t count, real *scratch, double *report)                       \
+                                        const int32_t *indices, const int64_t *indptr, const int64_t *rows,            \
+                                        ptrdiff_t count, real *scratch, double *report)                                \
     {                                                                                                                  \
-        NMF_AT(nmf_losses, tag, level, 64)->newton_csr(across, job, data, indices, indptr, rows, count, scratch, report); \
+        NMF_AT(nmf_losses, tag, level, 64)->newton_csr(across, job, data, indices, indptr, rows, count, scratch,       \
+                                                       report);                                                        \
     }                                                                                                                  \
-    static inline void observed_hals_##tag(int level, const nmf_observed *job, const real *data,                       \
-                                                    const real *weights, const int32_t *indices, const int64_t *indptr, \
-                                                    ptrdiff_t first, ptrdiff_t end, real *scratch, double *report)     \
+    static inline void observed_hals_##tag(int level, const nmf_observed *job, const real *data, const real *weights,  \
+                                           const int32_t *indices, const int64_t *indptr, ptrdiff_t first,             \
+                                           ptrdiff_t end, real *scratch, double *report)                               \
     {                                                                                                                  \
-        NMF_AT(nmf_products, tag, level, 64)->observed_hals(job, data, weights, indices, indptr, first, end, scratch, report); \
+        NMF_AT(nmf_products, tag, level, 64)->observed_hals(job, data, weights, indices, indptr, first, end, scratch,  \
+                                                            report);                                                   \
     }
 
 NMF_DISPATCH(f, float)
 NMF_DISPATCH(d, double)
-NMF_DISPATCH_CSR(f, float)
-NMF_DISPATCH_CSR(d, double)
-NMF_DISPATCH_PIVOT(f, float)
-NMF_DISPATCH_PIVOT(d, double)
-NMF_DISPATCH_LOSS(f, float)
-NMF_DISPATCH_LOSS(d, double)
-NMF_DISPATCH_LOSS_CSR(f, float)
-NMF_DISPATCH_LOSS_CSR(d, double)
+
+static inline double losses_d(int level, int part, double beta, double floor, ptrdiff_t count, const double *x,
+                              const double *y, const double *weights)
+{
+    return NMF_AT(nmf_losses, d, level, 64)->losses(part, beta, floor, count, x, y, weights);
+}
 
 #endif

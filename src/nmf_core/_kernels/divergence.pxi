@@ -4,9 +4,9 @@ cdef extern from "dispatch.h" nogil:
     double losses_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, const double* y,
                     const double* weights)
     void double_dots_f(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int32_t* indices,
-                         const float* f, const float* B, Py_ssize_t ldb, double* y)
+                       const float* f, const float* B, Py_ssize_t ldb, double* y)
     void double_dots_d(int level, Py_ssize_t count, Py_ssize_t last, Py_ssize_t k, const int32_t* indices,
-                         const double* f, const double* B, Py_ssize_t ldb, double* y)
+                       const double* f, const double* B, Py_ssize_t ldb, double* y)
 
 cdef enum:
     WIDTH = 256  # columns of a tile, or stored entries that are looked at together

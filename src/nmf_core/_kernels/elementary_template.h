@@ -315,8 +315,8 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(add_row)(const int chunks, ptrdiff_t 
  * until one holds all sums. Lanes beyond the last entry hold what the first one has, or zero. */
 static NMF_TARGET NMF_INLINE NMF_NAME(full)
     NMF_NAME(dots)(const int chunks, const int halves, ptrdiff_t width, ptrdiff_t entries,
-                         ptrdiff_t readable, const int32_t *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest,
-                         const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)
+                   ptrdiff_t readable, const int32_t *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest,
+                   const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)
 {
     const ptrdiff_t whole = width / NMF_FULL, done = whole * NMF_FULL;
     NMF_NAME(full) sums[NMF_FULL / 2];
@@ -349,8 +349,8 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full)
 
 static NMF_TARGET NMF_INLINE NMF_NAME(full)
     NMF_NAME(some_dots)(const int chunks, ptrdiff_t width, ptrdiff_t entries, ptrdiff_t readable,
-                              const int32_t *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest,
-                              const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)
+                        const int32_t *indices, const NMF_NAME(full) *row, NMF_NAME(full) rest,
+                        const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld)
 {
     if (entries > NMF_FULL / 2)
         return NMF_NAME(dots)(chunks, 2, width, entries, readable, indices, row, rest, f, B, ld);
@@ -359,8 +359,8 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full)
 
 static NMF_TARGET NMF_INLINE void
     NMF_NAME(row_dots_chunks)(const int chunks, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,
-                                      const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,
-                                      NMF_REAL *y)
+                              const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,
+                              NMF_REAL *y)
 {
     const ptrdiff_t done = width / NMF_FULL * NMF_FULL;
     const NMF_NAME(full) rest = NMF_NAME(load_some)(f + done, width - done);
@@ -369,24 +369,24 @@ static NMF_TARGET NMF_INLINE void
     for (ptrdiff_t p = 0; p < count; p += NMF_FULL) {
         const ptrdiff_t entries = count - p < NMF_FULL ? count - p : NMF_FULL;
         const NMF_NAME(full) sums = NMF_NAME(some_dots)(chunks, width, entries, readable - p, indices + p,
-                                                              row, rest, f, B, ld);
+                                                        row, rest, f, B, ld);
         memcpy(y + p, &sums, entries * sizeof(NMF_REAL));
     }
 }
 
 /* y_p = f . B[indices[p]] for `count` entries. */
 static NMF_TARGET void NMF_NAME(row_dots)(ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,
-                                                const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B,
-                                                ptrdiff_t ld, NMF_REAL *y)
+                                          const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B,
+                                          ptrdiff_t ld, NMF_REAL *y)
 {
     NMF_BY_CHUNKS(NMF_NAME(row_dots_chunks), width, count, readable, indices, f, B, ld, y)
 }
 
 static NMF_TARGET NMF_INLINE void
     NMF_NAME(split_row_chunks)(const int chunks, NMF_REAL beta, NMF_REAL floor, ptrdiff_t width,
-                                       ptrdiff_t count, ptrdiff_t readable, const NMF_REAL *x,
-                                       const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,
-                                       NMF_REAL *up, NMF_REAL *S, double *sum)
+                               ptrdiff_t count, ptrdiff_t readable, const NMF_REAL *x,
+                               const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,
+                               NMF_REAL *up, NMF_REAL *S, double *sum)
 {
     const ptrdiff_t done = width / NMF_FULL * NMF_FULL;
     const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(floor);
@@ -405,7 +405,7 @@ static NMF_TARGET NMF_INLINE void
         }
         NMF_STORE(X, 0) = NMF_NAME(load_some)(x + p, entries);
         NMF_STORE(Y, 0) = NMF_NAME(some_dots)(chunks, width, entries, readable - p, indices + p, row, rest,
-                                                    f, B, ld);
+                                              f, B, ld);
         const NMF_NAME(full) more =
             NMF_NAME(split_vector)(NMF_EXCESS, sum != NULL, beta, least, X, Y, T);
         if (entries == NMF_FULL)
@@ -435,9 +435,9 @@ static NMF_TARGET NMF_INLINE void
  * through B into `up` or, where there is S, through f into its rows. `sum` gains what `split` tells of the
  * divergence. Long rows are taken piece by piece, so that sums do not become too long for their precision. */
 static NMF_TARGET void NMF_NAME(split_row)(double beta, double floor, ptrdiff_t width, ptrdiff_t count,
-                                                 ptrdiff_t readable, const NMF_REAL *x, const int32_t *indices,
-                                                 const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *up,
-                                                 NMF_REAL *S, double *sum)
+                                           ptrdiff_t readable, const NMF_REAL *x, const int32_t *indices,
+                                           const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *up,
+                                           NMF_REAL *S, double *sum)
 {
     for (ptrdiff_t p = 0; p < count; p += NMF_PIECE) {
         const ptrdiff_t some = count - p < NMF_PIECE ? count - p : NMF_PIECE;

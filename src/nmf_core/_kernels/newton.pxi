@@ -24,9 +24,9 @@ cdef extern from "dispatch.h" nogil:
                         Py_ssize_t step, Py_ssize_t m, const double* H, Py_ssize_t ldh, Py_ssize_t first,
                         Py_ssize_t rows, double* scratch, double* report)
     void newton_csr_f(int level, int across, const nmf_newton* job, const float* data, const int32_t* indices,
-                        const int64_t* indptr, const int64_t* rows, Py_ssize_t count, float* scratch, double* report)
+                      const int64_t* indptr, const int64_t* rows, Py_ssize_t count, float* scratch, double* report)
     void newton_csr_d(int level, int across, const nmf_newton* job, const double* data, const int32_t* indices,
-                        const int64_t* indptr, const int64_t* rows, Py_ssize_t count, double* scratch, double* report)
+                      const int64_t* indptr, const int64_t* rows, Py_ssize_t count, double* scratch, double* report)
 
 cdef enum:
     SHARED_BYTES = 1 << 15  # x and y of a tile of dense rows stay in the first cache level
@@ -162,9 +162,9 @@ def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::
         add_reports(&report[0], reports, tasks)
 
 
-cdef void newton_window(int level, const nmf_newton* job, const real* data, const int32_t* indices, const int64_t* indptr,
-                        const int64_t* rows, Py_ssize_t n, Py_ssize_t most, Py_ssize_t width, real* scratch,
-                        double* report) noexcept nogil:
+cdef void newton_window(int level, const nmf_newton* job, const real* data, const int32_t* indices,
+                        const int64_t* indptr, const int64_t* rows, Py_ssize_t n, Py_ssize_t most, Py_ssize_t width,
+                        real* scratch, double* report) noexcept nogil:
     cdef Py_ssize_t i = 0, count
     cdef bint across
     while i < n:

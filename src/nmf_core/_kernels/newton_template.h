@@ -237,8 +237,8 @@ static NMF_TARGET NMF_INLINE NMF_REAL *NMF_NAME(newton_memory)(const nmf_newton 
 
 /* Rows of CSR: rows[0:count], the longest first; one long row ACROSS, or several in LANES. */
 static NMF_TARGET void NMF_NAME(newton_csr)(int across, const nmf_newton *job, const NMF_REAL *data, const int32_t *indices,
-                                      const int64_t *indptr, const int64_t *rows, ptrdiff_t count, NMF_REAL *scratch,
-                                      double *report)
+                                            const int64_t *indptr, const int64_t *rows, ptrdiff_t count, NMF_REAL *scratch,
+                                            double *report)
 {
     const ptrdiff_t ld = job->ld, columns = (job->k + 3) / 4 * 4 < ld ? (job->k + 3) / 4 * 4 : ld;
     const ptrdiff_t by = across ? NMF_FULL : 1, longest = indptr[rows[0] + 1] - indptr[rows[0]];

@@ -21,11 +21,11 @@ cdef extern from "dispatch.h" nogil:
         OBSERVED_NARROW "NMF_OBSERVED_NARROW"
         OBSERVED_CHUNK "NMF_OBSERVED_CHUNK"
     void observed_hals_f(int level, const nmf_observed* job, const float* data, const float* weights,
-                           const int32_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
-                           float* scratch, double* report)
+                         const int32_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
+                         float* scratch, double* report)
     void observed_hals_d(int level, const nmf_observed* job, const double* data, const double* weights,
-                           const int32_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
-                           double* scratch, double* report)
+                         const int32_t* indices, const int64_t* indptr, Py_ssize_t first, Py_ssize_t end,
+                         double* scratch, double* report)
 
 
 # Rows f of F improved for F G.T ~ X from `start` on, up to max_sweeps sweeps of
@@ -36,10 +36,10 @@ cdef extern from "dispatch.h" nogil:
 # w (x - y)^2. A row's entries of G are gathered once, into the first cache level, and A and b summed there: k^2 / 2 + k
 # multiply-adds an entry. Bytes: the stored entries and a row of G for each, once.
 def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const real[::1] weights,
-                  const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds, const real[:, ::1] G,
-                  const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[::1] lower,
-                  const int[::1] order, double l1, double l2, const real[::1] amounts, double beta, int max_sweeps,
-                  double tol, Team team not None):
+                  const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds,
+                  const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
+                  const real[::1] lower, const int[::1] order, double l1, double l2, const real[::1] amounts,
+                  double beta, int max_sweeps, double tol, Team team not None):
     cdef Py_ssize_t k = scale.shape[0], ld = F.shape[1], tasks = bounds.shape[0] - 1, t, width, rows, size
     cdef nmf_observed job
     cdef double* reports

@@ -194,8 +194,8 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
 /* Rows of G, ld numbers, side by side in b, and behind the first k of each the entry; what follows is zero already.
  * Of the `known` indices those after the first n are looked at to have their rows ready. */
 static NMF_TARGET void NMF_NAME(observed_gather)(ptrdiff_t k, ptrdiff_t ld, ptrdiff_t ldb, ptrdiff_t n,
-                                               ptrdiff_t known, const NMF_REAL *data, const int32_t *indices,
-                                               const NMF_REAL *G, NMF_REAL *b)
+                                                 ptrdiff_t known, const NMF_REAL *data, const int32_t *indices,
+                                                 const NMF_REAL *G, NMF_REAL *b)
 {
     const ptrdiff_t full = ld / NMF_FULL * NMF_FULL;
     for (ptrdiff_t j = 0; j < n; j++, b += ldb) {
@@ -214,8 +214,8 @@ static NMF_TARGET void NMF_NAME(observed_gather)(ptrdiff_t k, ptrdiff_t ld, ptrd
 }
 
 static NMF_TARGET void NMF_NAME(observed_hals)(const nmf_observed *job, const NMF_REAL *data, const NMF_REAL *weights,
-                                      const int32_t *indices, const int64_t *indptr, ptrdiff_t first, ptrdiff_t end,
-                                      NMF_REAL *scratch, double *report)
+                                               const int32_t *indices, const int64_t *indptr, ptrdiff_t first, ptrdiff_t end,
+                                               NMF_REAL *scratch, double *report)
 {
     const ptrdiff_t k = job->k, ld = job->ld, ldb = job->ldb;
     const ptrdiff_t count = k <= NMF_OBSERVED_NARROW ? NMF_OBSERVED_ROWS : 1;

@@ -386,10 +386,10 @@ def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] repor
 # as threads X is read once; with fewer, rows are dealt out to improve them, then stripes of columns to add statistics.
 # Bytes: the stored entries once or twice, a row of G and a row of S (read and written) for each of them.
 def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[::1] data,
-             const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[:, ::1] splits, const int64_t[::1] groups,
-             const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
-             const real[:, ::1] gram, const real[:, ::1] matrix, const int[::1] order, int method, double l1,
-             double rate, double beta, int max_sweeps, double tol, Team team not None):
+             const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[:, ::1] splits,
+             const int64_t[::1] groups, const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before,
+             const real[::1] scale, const real[:, ::1] gram, const real[:, ::1] matrix, const int[::1] order,
+             int method, double l1, double rate, double beta, int max_sweeps, double tol, Team team not None):
     cdef Job job
     if F.shape[0] == 0:
         return
@@ -508,7 +508,7 @@ def gauge(real[::1] scale, const double[::1] then, const double[::1] now, const 
             scale[c] = <real>ratio
 
 
-# Whether, for some c in `order`, sizes_c and share * others_c differ by more than a factor of limit, neither being zero.
+# Whether, for some c in `order`, sizes_c and share * others_c, neither zero, differ by more than a factor of limit.
 def unbalanced(const double[::1] sizes, const double[::1] others, double share, double limit, const int[::1] order):
     cdef Py_ssize_t i, c
     cdef double a, b

@@ -34,15 +34,15 @@ cdef extern from "dispatch.h" nogil:
     double dot_f(int level, Py_ssize_t n, const float* a, const float* b)
     double dot_d(int level, Py_ssize_t n, const double* a, const double* b)
     void gather_f(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
-                    const int64_t* indptr, const float* B, Py_ssize_t ldb, float* C, Py_ssize_t ldc)
+                  const int64_t* indptr, const float* B, Py_ssize_t ldb, float* C, Py_ssize_t ldc)
     void gather_d(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
-                    const int64_t* indptr, const double* B, Py_ssize_t ldb, double* C, Py_ssize_t ldc)
+                  const int64_t* indptr, const double* B, Py_ssize_t ldb, double* C, Py_ssize_t ldc)
     void scatter_f(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
-                     const int64_t* begin, const int64_t* end, const float* F, Py_ssize_t ldf,
-                     float* S, Py_ssize_t lds)
+                   const int64_t* begin, const int64_t* end, const float* F, Py_ssize_t ldf,
+                   float* S, Py_ssize_t lds)
     void scatter_d(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
-                     const int64_t* begin, const int64_t* end, const double* F, Py_ssize_t ldf,
-                     double* S, Py_ssize_t lds)
+                   const int64_t* begin, const int64_t* end, const double* F, Py_ssize_t ldf,
+                   double* S, Py_ssize_t lds)
 
 
 ctypedef fused real:

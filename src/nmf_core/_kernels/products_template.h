@@ -215,7 +215,7 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
  * goes ahead (NMF_WALK), for what lies between the parts of two rows may belong to another thread. */
 /* To the next row that holds entries; after the last one the place stays where it was. */
 static NMF_TARGET NMF_INLINE void NMF_NAME(enter)(nmf_place *at, ptrdiff_t rows, const int64_t *begin,
-                                                        const int64_t *end)
+                                                  const int64_t *end)
 {
     do
         at->row++;
@@ -231,7 +231,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(enter)(nmf_place *at, ptrdiff_t rows,
 
 /* So many entries after the first one. */
 static NMF_TARGET NMF_INLINE nmf_place NMF_NAME(ahead)(ptrdiff_t left, ptrdiff_t rows, const int64_t *begin,
-                                                             const int64_t *end)
+                                                       const int64_t *end)
 {
     nmf_place at = {0, begin[0], end[0]};
     while (at.row < rows && left >= at.stop - at.entry) {
@@ -317,7 +317,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(sparse)(
     else
         for (ptrdiff_t r = 0; r < rows; r++) {
             NMF_NAME(sparse_panel)(into, 8, 0, ask, &at, lead, (done - panel) * NMF_SIZE, r, r + 1, rows,
-                                         data, indices, begin, end, G, ldg, R, ldr);
+                                   data, indices, begin, end, G, ldg, R, ldr);
             for (ptrdiff_t w = panel; w < done; w += panel) {
                 const ptrdiff_t left = (done - w) / NMF_FULL;
                 NMF_BY_WIDTH(NMF_NAME(sparse_panel), into, left < 8 ? left : 8, left < 8 && tail, 0, &at, 0,
@@ -339,28 +339,28 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(sparse)(
 
 /* C (rows x width) = X B, of whole rows of X. */
 static NMF_TARGET void NMF_NAME(gather)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,
-                                              const int32_t *indices, const int64_t *indptr, const NMF_REAL *B,
-                                              ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)
+                                        const int32_t *indices, const int64_t *indptr, const NMF_REAL *B,
+                                        ptrdiff_t ldb, NMF_REAL *C, ptrdiff_t ldc)
 {
     NMF_NAME(sparse)(0, NMF_STRAIGHT, rows, width, data, indices, indptr, indptr + 1, (NMF_REAL *)B, ldb, C,
-                           ldc);
+                     ldc);
 }
 
 /* S (columns x width) += X.T F. */
 static NMF_TARGET void NMF_NAME(scatter)(ptrdiff_t rows, ptrdiff_t width, const NMF_REAL *data,
-                                               const int32_t *indices, const int64_t *begin, const int64_t *end,
-                                               const NMF_REAL *F, ptrdiff_t ldf, NMF_REAL *S, ptrdiff_t lds)
+                                         const int32_t *indices, const int64_t *begin, const int64_t *end,
+                                         const NMF_REAL *F, ptrdiff_t ldf, NMF_REAL *S, ptrdiff_t lds)
 {
     if (end == begin + 1)
         NMF_NAME(sparse)(1, NMF_STRAIGHT, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F,
-                               ldf);
+                         ldf);
     else
         NMF_NAME(sparse)(1, NMF_WALK, rows, width, data, indices, begin, end, S, lds, (NMF_REAL *)F, ldf);
 }
 
 /* y[0:count] = f . B[index] for entries of one row, in double and in four chains; `last` entries follow the first. */
 static NMF_TARGET void NMF_NAME(double_dots)(ptrdiff_t count, ptrdiff_t last, ptrdiff_t k, const int32_t *indices,
-                                      const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ldb, double *y)
+                                             const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ldb, double *y)
 {
     for (ptrdiff_t p = 0; p < count; p++) {
         const NMF_REAL *b = B + (ptrdiff_t)indices[p] * ldb;

@@ -28,7 +28,7 @@ cdef struct Job:
     const void* data             # CSR rows, or NULL
     const int32_t* indices
     const int64_t* indptr
-    const int64_t* splits           # (n_stripes - 1) x n: where each row enters the later stripes of columns
+    const int64_t* splits        # (n_stripes - 1) x n: where each row enters the later stripes of columns
     Py_ssize_t stored, n_stripes
     Py_ssize_t n_groups, shared  # groups of rows with statistics of their own, but for the first rows of S
     Py_ssize_t[GROUPS + 1] groups    # where each begins

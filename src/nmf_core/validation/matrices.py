@@ -113,7 +113,9 @@ def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
 def _check_structure(X: Matrix, name: str) -> None:
     """CSR and CSC built by hand can point outside themselves; kernels trust them afterwards."""
     if max(X.shape) >= 2**31:
-        raise ValueError(f"{name} is {X.shape[0]} x {X.shape[1]}, but a sparse matrix may have {2**31 - 1} columns at most, or rows.")
+        raise ValueError(
+            f"{name} is {X.shape[0]} x {X.shape[1]}, but a sparse matrix has {2**31 - 1} rows and columns at most."
+        )
     n, m = X.shape if X.format == "csr" else X.shape[::-1]
     stored = min(len(X.data), len(X.indices))
     ascending = (X.indptr[1:] >= X.indptr[:-1]).all()
