@@ -119,8 +119,8 @@ class Both(Several):
 class SmallViolation(Rule):
     """The projected gradient steps have become short: they change W @ H by at most `tol`, relative to X.
 
-    A nearly exact factorization could gain much by such steps yet. So their square must also be at most ``25 * tol`` of
-    the squared residual, unless they are down to a twentieth of `tol`.
+    A nearly exact factorization could gain much by such steps yet: with a relative residual below 1/500, `tol` falls in
+    proportion to it, to a twentieth at least.
     """
 
     reason = "tol"
@@ -131,7 +131,7 @@ class SmallViolation(Rule):
 
     def done(self, state: State) -> bool:
         violation = state.violation
-        return violation <= self.tol and violation <= max(self.tol / 20, 5 * self.tol**0.5 * state.residual)
+        return violation <= self.tol and violation <= self.tol * max(0.05, 500 * state.residual)
 
 
 class SmallChange(Rule):
