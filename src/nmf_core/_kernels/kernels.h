@@ -1,7 +1,7 @@
 /* The kernels that C says better than Cython: products of matrices, elementary functions, coordinate steps.
  *
  * The functions proper are in templates, which products.c and losses.c compile for one precision at one instruction-set
- * level each. Such a unit offers a table of its functions; what Cython calls, at the end of this file, looks them up.
+ * level each. Such a unit offers a table of its functions; what Cython calls, in dispatch.h, looks them up.
  */
 #ifndef NMF_KERNELS_H
 #define NMF_KERNELS_H
