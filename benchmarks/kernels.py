@@ -31,7 +31,7 @@ class Sweep:
         order = np.arange(k, dtype=np.int32)
         self.gram, self.team, self.report = gram, _core.Team(threads), np.zeros(_core.REPORT_SIZE)
         recipe = {solver.method.name: solver.method for solver in SOLVERS.values()}[method]
-        matrix, rate = recipe.prepare(gram, order)
+        matrix, rate = recipe.prepared(gram, order)
         self.step = Step(self.F, self.F, gram[0], gram, matrix, order, _core.METHODS[method], rate=rate)
 
     def time_factor_pass(self, method, k, dtype, threads):

@@ -193,7 +193,7 @@ def _step(
     k = len(gram)
     F = padded(Z, Z.dtype)
     order = np.arange(k, dtype=np.int32)
-    matrix, rate = method.prepare(gram, order)
+    matrix, rate = method.prepared(gram, order)
     sweeps = min(max_iter, MOST_SWEEPS)
     step = Step(F, F, gram[0], gram, matrix, order, method.number, rate=rate, max_sweeps=sweeps, tol=tol)
     report = np.zeros(_core.REPORT_SIZE)

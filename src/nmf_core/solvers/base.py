@@ -190,9 +190,9 @@ def solve(
                 else:
                     fit.iterate()
                 # that of a start which is far too large may overflow once
-                if not fit.finite and (fit.silence() or not finite):
+                before, finite = finite, fit.finite
+                if not finite and (fit.silence() or not before):
                     return _outcome(fit, "overflow", False, False)
-                finite = fit.finite
                 if record is not None:
                     record.look(fit, rules, shuffle)
             for rule in rules:

@@ -56,17 +56,28 @@ class Method(NamedTuple):
         Which one of `_core.METHODS`.
     sweeps : int
         Steps a pass at most, fewer once they have fallen to `SWEEP_TOL` of the first.
-    prepare : callable
-        What it needs, made of the Gram matrix (k, k) and the order of the components: a matrix (k, k) and a rate.
+    prepare : callable, optional
+        What it needs, made of the Gram matrix (k, k) and the order of the components: a matrix (k, k) and a rate. By
+        default the Gram matrix itself.
     """
 
     name: str
     sweeps: int = 1
-    prepare: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, float]] = lambda gram, order: (gram, 0.0)
+    prepare: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, float]] | None = None
 
     @property
     def number(self) -> int:
         return _core.METHODS[self.name]
+
+    def prepared(self, gram: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, float]:
+        """What the step needs; nothing useful of a Gram matrix that has overflowed, which the loop finds."""
+        if self.prepare is None:
+            return gram, 0.0
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return self.prepare(gram, order)
+        except np.linalg.LinAlgError:
+            return np.zeros_like(gram), 0.0
 
 
 class Side:

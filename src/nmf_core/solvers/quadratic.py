@@ -151,7 +151,7 @@ class QuadraticFit(AlternatingFit):
             sizes = self.grams[partner].diagonal().astype(np.float64)
         scale = side.rescale(sizes, beta)
         shifted = side.penalty.shift(self.grams[partner])
-        matrix, rate = self.prepared(shifted, side.order)
+        matrix, rate = self.method.prepared(shifted, side.order)
         step = Step(
             side.F, side.F if before is None else before, scale, shifted, matrix, side.order, self.method.number,
             side.penalty.l1, rate, beta, max_sweeps, tol,
@@ -189,14 +189,6 @@ class QuadraticFit(AlternatingFit):
         # X @ H.T are sums over the short side of a tall X, rounded less than X.T @ W, of which only the change counts.
         return self.inner + improved - start if len(W.F) >= len(Ht.F) else improved
 
-    def prepared(self, gram: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, float]:
-        """What the method needs of the Gram matrix; nothing useful of one that has overflowed, which the loop finds."""
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):
-                return self.method.prepare(gram, order)
-        except np.linalg.LinAlgError:
-            return np.zeros_like(gram), 0.0
-
     def go_through(self, to: np.ndarray, plain: np.ndarray | None, G: np.ndarray, step: Step) -> None:
         """The pass over X, which adds statistics to S."""
         self.data.improve(to, plain, self.S, self.report, G, step, self.team)
@@ -218,7 +210,7 @@ class QuadraticFit(AlternatingFit):
             self.improve(other, other.F, max_sweeps=max_sweeps, tol=tol)
             return
         shifted = side.penalty.shift(self.grams[other])
-        matrix, rate = self.prepared(shifted, side.order)
+        matrix, rate = self.method.prepared(shifted, side.order)
         step = Step(
             side.F, side.F, shifted[0], shifted, matrix, side.order, self.method.number, side.penalty.l1, rate, 0.0,
             max_sweeps, tol,
