@@ -35,7 +35,7 @@ LAYERS = [
     {"problem"},
     {"data"},
     {"losses", "penalties"},
-    {"validation", "labels", "threads", "files", "warning"},
+    {"validation", "labels", "threads", "files", "memory", "warning"},
     {"_core"},
 ]
 

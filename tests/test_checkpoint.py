@@ -451,7 +451,7 @@ OTHER = {
     "solver": ({"solver": "hals"}, "solver"),
     "options of a solver": ({"solver": SOLVERS["sgd"]}, "solver"),
     "penalty": ({"alpha_W": 0.1}, "alpha_W"),
-    "penalty of H": ({"alpha_H": 0.1}, "alpha_H"),
+    "penalty of H": ({"alpha_W": 0.1, "alpha_H": 0.2}, "alpha_H"),
     "seed": ({"random_state": 1}, "random_state"),
     "init": ({"init": "random"}, "init"),
     "W": ({"W": W0 * 2}, "W"),

@@ -115,7 +115,7 @@ def test_columns_are_matched_by_labels_in_blocks(X, tiny, capsys):
     np.testing.assert_allclose(np.load("w.npy"), nmf_core.load("x.nmf.npz").transform(X), rtol=1e-10)
     Path("x.nmf.npz").rename("m.npz")
     other.rename(columns={"u": "q"}).to_parquet("other.parquet")
-    assert "X has no column 'u'" in failing(capsys, "transform", "m.npz", "other.parquet")
+    assert "lacking, the first 'u'" in failing(capsys, "transform", "m.npz", "other.parquet")
 
 
 # --- limits

@@ -228,8 +228,8 @@ def test_numbers_of_bytes_for_people(n_bytes, text):
 
 
 def test_memory_of_a_machine_that_tells_nothing(monkeypatch):
-    monkeypatch.setattr(memory, "os", types.SimpleNamespace())
-    assert 1 << 20 <= memory.physical_memory() <= 8 * 2**30
+    monkeypatch.setattr(nmf_core.memory, "os", types.SimpleNamespace())
+    assert 1 << 20 <= nmf_core.memory.physical_memory() <= 8 * 2**30
 
 
 # --- types

@@ -7,9 +7,8 @@ from nmf_core.losses import LOSSES, make_loss
 from nmf_core.problem import Problem, container_for, padded
 from nmf_core.threads import make_team
 from nmf_core.validation import (
-    check_factor,
-    check_factors,
     check_loss,
+    check_model,
     check_threads,
     check_zeros,
 )
@@ -62,9 +61,7 @@ def beta_divergence(
     labels, _ = accept(X, hint=False)
     X = labels.values
     loss = make_loss(check_loss(beta_loss, LOSSES, "beta_loss"))
-    W, H, k, _ = check_factors(W, H, None, labels.rows, labels.columns)
-    H = check_factor(H, "H", (k, X.shape[1]), X.dtype, zeros=True)
-    W = check_factor(W, "W", (X.shape[0], k), X.dtype, zeros=True)
+    W, H = check_model(W, H, X.shape, X.dtype, labels.rows, labels.columns)
     problem = Problem(container_for(X, loss, upright=False), loss)
     check_zeros(problem.data, loss.beta)
     dtype = problem.data.dtype

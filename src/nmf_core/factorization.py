@@ -14,7 +14,7 @@ import numpy as np
 
 from nmf_core import _core
 from nmf_core.files import written_whole
-from nmf_core.labels import Axis, frame, in_order, labelled, like, packed, unpacked
+from nmf_core.labels import Axis, component_names, frame, in_order, labelled, like, packed, unpacked
 from nmf_core.losses import make_loss
 from nmf_core.problem import Biases, History, padded
 from nmf_core.threads import make_team
@@ -168,9 +168,9 @@ class Factorization:
         """W, as a data frame of the library of X if that had labels."""
         return frame(self.W, self.row_labels, self._names, self.frame_library)
 
-    @cached_property
+    @property
     def _names(self) -> Axis:
-        return Axis(f"c{j + 1}" for j in range(self.n_components))
+        return Axis(component_names(self.n_components))
 
     def transform(
         self,
@@ -230,7 +230,7 @@ class Factorization:
         return Components(self.H, make_loss(self.loss), self.biases, self.column_labels)
 
     def predict(self, rows: Any, columns: Any) -> np.ndarray:
-        """What the model says at some places.
+        """What the model says at some places: of X with its `floor`, if the fit had one.
 
         Parameters
         ----------
@@ -248,19 +248,24 @@ class Factorization:
         TypeError, ValueError
             A place that is not there.
         """
-        i, j = np.broadcast_arrays(
-            check_places(rows, self.W.shape[0], self.row_labels, "row"),
-            check_places(columns, self.H.shape[1], self.column_labels, "column"),
+        return self._values_at(
+            *np.broadcast_arrays(
+                check_places(rows, self.W.shape[0], self.row_labels, "row"),
+                check_places(columns, self.H.shape[1], self.column_labels, "column"),
+            )
         )
+
+    def _values_at(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """What the model says in rows i and columns j, both numbers from 0, of one shape."""
         values = np.empty(i.shape, dtype=self.W.dtype)
         W, offsets, _ = self._samples()
-        flat, rows, columns = values.reshape(-1), i.reshape(-1), j.reshape(-1)
+        flat, i, j = values.reshape(-1), i.reshape(-1), j.reshape(-1)
         for first in range(0, len(flat), _BLOCK):
             here = slice(first, first + _BLOCK)
-            flat[here] = np.einsum("ij,ij->i", W[rows[here]], self.H[:, columns[here]].T)
+            flat[here] = np.einsum("ij,ij->i", W[i[here]], self.H[:, j[here]].T)
             if self.biases is not None:
-                flat[here] += self.biases.columns[columns[here]]
-                flat[here] += offsets[rows[here]]
+                flat[here] += self.biases.columns[j[here]]
+                flat[here] += offsets[i[here]]
         return values
 
     def _samples(self, new: Any = None, **how: Any) -> tuple[np.ndarray, np.ndarray, Axis | None]:
@@ -320,7 +325,7 @@ class Factorization:
         return Recommendations(columns, scores, self.column_labels)
 
     def impute(self, X: Any, *, new: bool = False) -> Any:
-        """X with the model's values where it is NaN.
+        """X with the model's values where it is NaN, less the `floor` of the fit.
 
         Parameters
         ----------
@@ -343,6 +348,7 @@ class Factorization:
         values = data.values.copy()
         W, offsets, _ = self._samples(X if new else None, missing="nan")
         H, added = self.H, None if self.biases is None else self.biases.columns
+        floor = self.parameters.get("floor")
         columns = in_order(data.columns, self.column_labels, "X", "column", "the fit")
         if columns is not None:
             back = np.argsort(columns)
@@ -358,6 +364,8 @@ class Factorization:
             model = W[first : first + step] @ H
             if added is not None:
                 model += offsets[first : first + step, np.newaxis] + added
+            if floor:
+                np.maximum(model - floor, 0, out=model)
             np.copyto(block, model, where=np.isnan(block), casting="same_kind")
         return values if data.columns is None else like(X, values, data.columns)
 
@@ -407,6 +415,11 @@ class Factorization:
         ----------
         path : str or path
             The file; ".npz" is not appended.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; one that was there before is unchanged.
         """
         scalars = {name: getattr(self, name) for name in _SCALARS}
         arrays: dict[str, Any] = {
@@ -436,6 +449,16 @@ _SCALARS = (
 
 def load(path: str | os.PathLike) -> Factorization:
     """Read a `Factorization` that was saved.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    Factorization
+        As it was saved.
 
     Raises
     ------

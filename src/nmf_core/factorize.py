@@ -141,7 +141,8 @@ def factorize(
     update_H : bool or ndarray of bool, shape (k,)
         Whether to improve H; an array says it for every component, False holds its row of H fixed. If nothing of H is
         to be improved, W starts at zero and every row of W is found by itself, exactly where components are so alike
-        that coordinate descent hardly tells them apart (``"anls-bpp"``; for the Frobenius loss and a complete X).
+        that coordinate descent hardly tells them apart (``"anls-bpp"``; for the Frobenius loss, without biases, where
+        rows are not on a cluster).
     alpha_W : float
         Strength of the penalty on W, >= 0.
     alpha_H : float or "same"

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
+
 from nmf_core.data import raised
 from nmf_core.losses import Beta
 from nmf_core.problem import container_for
-from nmf_core.validation import Matrix, check_floor
+from nmf_core.validation import Matrix, check_floor, check_matrix
 
 
 def apply_floor(X: Any, floor: Any, loss: Beta, missing: str | None, weights: Matrix | None) -> tuple[Any, float]:
@@ -21,9 +23,18 @@ def apply_floor(X: Any, floor: Any, loss: Beta, missing: str | None, weights: Ma
         The loss.
     missing, weights
         What is known, as in `nmf_core.factorize`.
+
+    Raises
+    ------
+    ValueError
+        X is not in memory, or with the number it leaves its dtype.
     """
     floor = check_floor(floor)
     if floor == "auto":
         data = container_for(X, loss, missing=missing, weights=weights)
         floor = data.small() if loss.beta <= 0 and data.has_zeros() else 0.0
-    return (raised(X, floor, missing), floor) if floor else (X, 0.0)
+    if not floor:
+        return X, 0.0
+    with np.errstate(over="ignore"):  # an infinity is reported
+        X = raised(X, floor, missing)
+    return check_matrix(X, "X with its floor", missing=missing).values, floor

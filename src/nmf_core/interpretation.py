@@ -1,12 +1,12 @@
 """What a factorization says, in numbers: for pictures, reports and tables."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from nmf_core.data import raised
 from nmf_core.factorization import Factorization
 from nmf_core.labels import Axis, labelled
 from nmf_core.validation import check_shape
@@ -44,11 +44,6 @@ def label_of(labels: Axis | None, i: int) -> str:
     return str(i) if labels is None else str(labels[i])
 
 
-def component_names(f: Factorization) -> tuple[str, ...]:
-    """Names of the components: c1, c2, ..."""
-    return tuple(f"c{j + 1}" for j in range(f.n_components))
-
-
 def all_parameters(f: Factorization) -> dict[str, Any]:
     """Everything that was chosen, by the user or for them."""
     return {"loss": f.loss, "solver": f.solver, "init": f.init, **f.parameters, "n_threads": f.n_threads}
@@ -62,6 +57,8 @@ def component_shares(f: Factorization) -> np.ndarray:
 
 def row_errors(f: Factorization, X: Any, weights: Any = None) -> np.ndarray:
     """||x_i - model_i|| / ||x_i|| for every row of X, over its known entries; NaN where these are zero, or none.
+
+    X is taken with the `floor` of the fit, if it had one.
 
     Parameters
     ----------
@@ -86,6 +83,8 @@ def row_errors(f: Factorization, X: Any, weights: Any = None) -> np.ndarray:
     """
     X, weights = (_of_the_fit(f, A, name) for A, name in ((X, "X"), (weights, "weights")))
     missing = f.parameters.get("missing")
+    if floor := f.parameters.get("floor"):
+        X = raised(X, floor, missing)
     if missing == "unstored":
         squares, norms = _stored_squares(f, X, weights)
     elif missing is None and weights is None and f.biases is None:
@@ -152,7 +151,7 @@ def _stored_squares(f: Factorization, X: Any, weights: Any) -> tuple[np.ndarray,
     n = X.shape[0]
     rows = np.repeat(np.arange(n), np.diff(X.indptr))
     values = X.data.astype(np.float64)
-    residuals = values - replace(f, row_labels=None, column_labels=None).predict(rows, X.indices)
+    residuals = values - f._values_at(rows, X.indices)
     known = np.ones(len(rows)) if weights is None else np.asarray(weights[rows, X.indices], dtype=np.float64).ravel()
     return np.bincount(rows, known * residuals**2, n), np.bincount(rows, known * values**2, n)
 

@@ -144,16 +144,15 @@ def nnls(
     gram = gram.astype(dtype) + dtype.type(l2) * np.eye(len(gram), dtype=dtype)
     with serial_blas():
         alike = condition(gram)
-        if rows_given and solver in EXACT and alike > LIMITS[dtype.name]:
+        by_rows = rows_given and solver in EXACT and alike > LIMITS[dtype.name]
+        if by_rows:
             Z, unsolved = solve_rows(*_triangle(A, B, l2), l1, team)
         else:
             Z, unsolved = _solve(gram, cross.T - dtype.type(l1), solver, tol, max_iter, team)
     if unsolved:
-        warn(
-            f"{unsolved} of {len(Z)} right-hand sides are not solved to tol={tol:g} in max_iter={max_iter} steps. "
-            f"Raise max_iter or tol.",
-            ConvergenceWarning,
-        )
+        way = f"tol={tol:g} in max_iter={max_iter} steps. Raise max_iter or tol."
+        reason = "all digits: columns of A are too much alike." if by_rows else way
+        warn(f"{unsolved} of {len(Z)} right-hand sides are not solved to {reason}", ConvergenceWarning)
     elif alike > UNSURE[dtype.name] and not rows_given:
         warn(
             f"gram has condition {alike:.0e}, more than its digits can tell: the answer may be far off. Give A and B, "

@@ -186,16 +186,13 @@ def cross_validate_rank(
     -----
     ConvergenceWarning
         Some of the fits have stopped at `max_iter`; there is one warning for all of them.
+    UserWarning
+        Errors have exploded; those of `RankSelection.exploded` are named.
 
     Raises
     ------
     TypeError, ValueError
         An argument is not what it must be; the message names it.
-
-    Warns
-    -----
-    UserWarning
-        Errors have exploded; those of `RankSelection.exploded` are named.
 
     References
     ----------

@@ -13,7 +13,7 @@ from nmf_core.problem import Problem, model_floors, padded, pose
 from nmf_core.solvers import component_sums, gram
 from nmf_core.solvers.quadratic import add_violation
 from nmf_core.threads import make_team, serial_blas
-from nmf_core.validation import check_factor, check_factors, check_loss, check_penalties, check_threads
+from nmf_core.validation import check_loss, check_model, check_penalties, check_threads
 
 Side = tuple[np.ndarray, Penalty]  # a factor array and its penalty
 
@@ -77,9 +77,8 @@ def kkt_residual(
     X = labels.values.astype(np.float64, copy=False)
     weights = None if weights is None else weights.astype(np.float64, copy=False)
     the_loss = make_loss(check_loss(loss, LOSSES))
-    W, H, k, _ = check_factors(W, H, None, labels.rows, labels.columns)
-    H = check_factor(H, "H", (k, X.shape[1]), X.dtype, zeros=True)
-    W = check_factor(W, "W", (X.shape[0], k), X.dtype, zeros=True)
+    W, H = check_model(W, H, X.shape, X.dtype, labels.rows, labels.columns)
+    k = len(H)
     check_penalties(alpha_W, alpha_H, l1_ratio, X.shape)
     team = make_team(check_threads(n_threads))
     with serial_blas():

@@ -14,13 +14,13 @@ from nmf_core.factorization import Factorization
 from nmf_core.files import written_whole
 from nmf_core.interpretation import (
     all_parameters,
-    component_names,
     component_shares,
     label_of,
     row_errors,
     strongest_components,
     strongest_features,
 )
+from nmf_core.labels import component_names
 
 try:
     import jinja2
@@ -141,7 +141,7 @@ def _pictures(f: Factorization, X: Any, weights: Any) -> list[tuple[str, str]]:
 
 
 def _components(f: Factorization, captions: Sequence[str] | None) -> list[dict[str, Any]]:
-    names, shares = component_names(f), component_shares(f)
+    names, shares = component_names(f.n_components), component_shares(f)
     return [
         {
             "name": names[j],
@@ -160,7 +160,7 @@ def _cut(label: str) -> str:
 def _extremes(f: Factorization, errors: np.ndarray, n: int = 8) -> dict[str, list[tuple[str, float, str]]]:
     """Rows described worst and best: label, error, strongest component."""
     order = np.argsort(errors, kind="stable")[: np.count_nonzero(np.isfinite(errors))]
-    names, strongest = component_names(f), strongest_components(f)
+    names, strongest = component_names(f.n_components), strongest_components(f)
 
     def rows(indices: np.ndarray) -> list[tuple[str, float, str]]:
         return [(_cut(label_of(f.row_labels, i)), errors[i], names[strongest[i]]) for i in indices]

@@ -9,7 +9,7 @@ import numpy as np
 from nmf_core.data import Complete, accept, is_dask, result_type
 from nmf_core.floor import apply_floor
 from nmf_core.initialization import for_fixed_components, with_biases
-from nmf_core.labels import Axis
+from nmf_core.labels import Axis, component_names
 from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.problem import Biases, padded, pose
 from nmf_core.solvers import choose_solver, component_sums, condition, for_rows, gram, solve
@@ -93,7 +93,7 @@ class Components:
         self.loss = loss
         self.biases = biases
         self.labels = labels
-        self.names = Axis(f"c{j + 1}" for j in range(len(self.H)))
+        self.names = Axis(component_names(len(self.H)))
         self.ready_for: dict[np.dtype, Ready] = {}
         self.ready_from: list[np.ndarray] = []
 
@@ -137,8 +137,8 @@ def transform(
 
     Every row is a problem of its own, solved in one pass over X: its answer does not depend, to the last bit, on the
     rows beside it. By coordinate descent for the Frobenius loss and Kullback-Leibler, for which it is convex, by
-    multiplicative updates for others. For the Frobenius loss of a complete X and components that are alike, which
-    coordinate descent hardly tells apart, exactly.
+    multiplicative updates for others. For the Frobenius loss and components that are alike, which coordinate
+    descent hardly tells apart, exactly.
 
     Parameters
     ----------

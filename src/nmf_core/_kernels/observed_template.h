@@ -189,8 +189,6 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
         b[c] = g[c];
 #endif
 
-/* Rows first to end of X in CSR. scratch: augmented Gram matrices and 3 ldb numbers for every row that is swept in step,
- * one or, with weights, two buffers of NMF_OBSERVED_CHUNK rows, and ldb^2 doubles. */
 /* Rows of G, ld numbers, side by side in b, and behind the first k of each the entry; what follows is zero already.
  * Of the `known` indices those after the first n are looked at to have their rows ready. */
 static NMF_TARGET void NMF_NAME(observed_gather)(ptrdiff_t k, ptrdiff_t ld, ptrdiff_t ldb, ptrdiff_t n,
@@ -213,6 +211,8 @@ static NMF_TARGET void NMF_NAME(observed_gather)(ptrdiff_t k, ptrdiff_t ld, ptrd
     }
 }
 
+/* Rows first to end of X in CSR. scratch: augmented Gram matrices and 3 ldb numbers for every row that is swept in step,
+ * one or, with weights, two buffers of NMF_OBSERVED_CHUNK rows, and ldb^2 doubles. */
 static NMF_TARGET void NMF_NAME(observed_hals)(const nmf_observed *job, const NMF_REAL *data, const NMF_REAL *weights,
                                                const int32_t *indices, const int64_t *indptr, ptrdiff_t first, ptrdiff_t end,
                                                NMF_REAL *scratch, double *report)

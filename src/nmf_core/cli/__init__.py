@@ -1,4 +1,4 @@
-"""The command ``nmf-core``: fit, transform, rank, recommend, demo."""
+"""The command ``nmf-core``: fit, transform, rank, compare, recommend, demo."""
 
 import argparse
 import logging

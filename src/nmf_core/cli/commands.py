@@ -17,11 +17,10 @@ import scipy.sparse as sp
 
 from nmf_core import __version__
 from nmf_core.comparison import compare_solvers
-from nmf_core.data import RowBlocks
 from nmf_core.factorization import Factorization, Summary, load
 from nmf_core.factorize import factorize
 from nmf_core.files import check_destination, written_whole
-from nmf_core.interpretation import all_parameters, component_names, label_of
+from nmf_core.interpretation import all_parameters, label_of
 from nmf_core.io import (
     WRITABLE,
     Budget,
@@ -32,7 +31,7 @@ from nmf_core.io import (
     stem,
     write_matrix,
 )
-from nmf_core.labels import Axis
+from nmf_core.labels import Axis, Labelled, component_names
 from nmf_core.model_selection import RankSelection, cross_validate_rank
 from nmf_core.validation import Labels
 
@@ -55,7 +54,7 @@ def fit(options: argparse.Namespace) -> int:
     _check_outputs(written, options.file)
     if options.report:
         from nmf_core import report  # what it lacks should be known before the work
-    wholly = [flag for flag in ("report", "missing", "biases") if getattr(options, flag)]
+    wholly = [flag for flag in ("report", "missing", "biases", "floor") if getattr(options, flag)]
     table = _read(options, f"--{wholly[0]}" if wholly else "", options.components)
     parameters = {name: getattr(options, name) for name in DEFAULTS if name in vars(options)}
     f = factorize(table.X, options.components, progress=_shows_progress(options), **parameters)
@@ -64,8 +63,8 @@ def fit(options: argparse.Namespace) -> int:
         note(f"interrupted after {f.n_iter} iterations; keeping the factors so far")
     f.save(model)
     if factors:
-        write_matrix(factors[0], f.W, table.row_labels, component_names(f))
-        write_matrix(factors[1], f.H, component_names(f), table.column_labels)
+        write_matrix(factors[0], f.W, table.row_labels, component_names(f.n_components))
+        write_matrix(factors[1], f.H, component_names(f.n_components), table.column_labels)
     if options.report:
         report.write_report(
             options.report, f, table.X, title="standard input" if options.file == "-" else Path(options.file).name
@@ -85,10 +84,11 @@ def transform(options: argparse.Namespace) -> int:
     if options.missing:
         f = replace(f, parameters={**f.parameters, "missing": options.missing})
     wholly = "a model of data with missing entries" if f.parameters.get("missing") or f.biases is not None else ""
+    wholly = wholly or ("a model with a floor" if f.parameters.get("floor") else "")
     table = _read(options, wholly, f.n_components)
     X = _widened(table, f) if options.triplets else _in_order(table, f)
     W = f.transform(X, n_threads=options.threads)
-    write_matrix(path, W, table.row_labels, component_names(f))
+    write_matrix(path, W, table.row_labels, component_names(f.n_components))
     summary = Summary(n_samples=W.shape[0], n_features=f.H.shape[1], n_components=f.n_components)
     _tell(options, summary, {"file": options.file, "model": options.model, "written": [str(path)]})
     return 0
@@ -241,14 +241,8 @@ def _shows_progress(options: argparse.Namespace) -> bool:
 
 def _in_order(table: LabelledMatrix, f: Factorization) -> Any:
     """X with its columns in the order of the model's, where both have labels."""
-    if table.column_labels is None or f.column_labels is None or table.column_labels == f.column_labels:
-        return table.X
-    known = f.column_labels.text
-    columns = _places(known, table.column_labels, len(table.column_labels))
-    if (columns < 0).any():
-        raise ValueError(f"X has no column {known[int(columns.argmin())]!r}, which the model needs.")
-    _places(table.column_labels, known, len(known), strict=True)
-    return table.X.take_columns(columns) if isinstance(table.X, RowBlocks) else table.X[:, columns]
+    X = Labelled(table.X, None, Axis.of(table.column_labels))
+    return X.aligned("X", columns=f.column_labels, of="the model").values
 
 
 def _widened(table: LabelledMatrix, f: Factorization) -> Any:
@@ -269,7 +263,7 @@ def _widened(table: LabelledMatrix, f: Factorization) -> Any:
     return sp.csr_array((X.data[known], (X.row[known], columns[X.col[known]])), shape=shape)
 
 
-def _places(labels: Labels, known: Labels, n: int, *, strict: bool = False) -> np.ndarray:
+def _places(labels: Labels, known: Labels, n: int) -> np.ndarray:
     """Where labels are among those of a model, which are numbers from 0 to n - 1 if it has none; -1 where not."""
     place = {label: i for i, label in enumerate(map(str, range(n)) if known is None else known)}
     if len(place) < n:
@@ -278,11 +272,7 @@ def _places(labels: Labels, known: Labels, n: int, *, strict: bool = False) -> n
             raise ValueError(
                 f"{times[repeated]} rows or columns are labelled {repeated!r}: which one is meant is not said"
             )
-    places = np.array([place.get(label, -1) for label in labels or ()], dtype=np.int64)
-    if strict and (places < 0).any():
-        unknown = (labels or ())[int(places.argmin())]
-        raise ValueError(f"X has a column {unknown!r}, which the model does not know.")
-    return places
+    return np.array([place.get(label, -1) for label in labels or ()], dtype=np.int64)
 
 
 def _text(labels: Axis | None) -> Labels:

@@ -31,9 +31,9 @@ _NAMES = (
 )
 _PARAMETERS = (*inspect.signature(factorize).parameters, *_OPTIONS)
 _VALUE = r"'(?P<text>[^']*)'|(?P<number>[-+\w]+(?:\.\d+)?)"
-# Not in the name of a file, nor that of a column.
+# Not in the name of a file or of a folder, nor in that of a column.
 _BARE = rf"(?<![-\w'/\\.])(?P<bare>{'|'.join(_NAMES)})(?![-\w'/\\=:]|\.\w)"
-_MENTION = re.compile(rf"{_BARE}|\b(?P<name>[A-Za-z]\w*)=(?:{_VALUE})")
+_MENTION = re.compile(rf"{_BARE}|(?<![-\w'/\\.])(?P<name>[A-Za-z]\w*)=(?>{_VALUE})(?![/\\\w]|\.\w)")
 
 
 def in_options(message: str, options: argparse.Namespace) -> str:

@@ -51,9 +51,7 @@ def accept(
     columns : Axis, optional
         Labels of the features of a fit, in whose order those of X are wanted.
     hint : bool
-        Whether the function that was called has a parameter `missing`.
-
-    `hint` is what messages about NaN advise.
+        Whether the function that was called has a parameter `missing`, which messages about NaN advise then.
 
     Raises
     ------
@@ -101,8 +99,8 @@ def row_blocks(X: Any, block_bytes: int | None = None) -> Any:
     ----------
     X : RowBlocks, memory map, or object of another library
         A C- or Fortran-ordered `numpy.memmap` of numbers and more than 64 MB; a 2-D dataset of h5py; a 2-D
-        array of zarr; the X of an `AnnData` that is backed by a file, dense, CSR or CSC; a `ParquetFile` or `Dataset`
-        of pyarrow, whose columns are features; a dask array.
+        array of zarr; an `AnnData` or its X where it is backed by a file, dense, CSR or CSC; a `ParquetFile` or
+        `Dataset` of pyarrow, whose columns are features; a dask array.
     block_bytes : int, optional
         How large a block should be; 32 MB by default. With it, small memory maps come in blocks, too.
     """
@@ -198,6 +196,14 @@ def _from_chunks(X: Any, block_bytes: int | None) -> RowBlocks | None:
         return block
 
     return _sliced(read_zarr, X.shape, dtype, multiple, block_bytes)
+
+
+def _from_anndata(X: Any, block_bytes: int | None) -> Any:
+    """X of AnnData, if it is not in memory, with the names of cells and genes."""
+    blocks = row_blocks(X.X, block_bytes)
+    if isinstance(blocks, RowBlocks):
+        blocks.row_labels, blocks.column_labels = tuple(map(str, X.obs_names)), tuple(map(str, X.var_names))
+    return blocks
 
 
 def _from_compressed(X: Any, block_bytes: int | None) -> RowBlocks:
@@ -361,6 +367,7 @@ SOURCES: dict[tuple[str, str], Callable[[Any, int | None], RowBlocks | None]] = 
     ("numpy", "memmap"): _from_memmap,
     ("h5py", "Dataset"): _from_chunks,
     ("zarr", "Array"): _from_chunks,
+    ("anndata", "AnnData"): _from_anndata,
     ("anndata", "CSRDataset"): _from_compressed,
     ("anndata", "CSCDataset"): _from_compressed,
     ("pyarrow", "ParquetFile"): _from_parquet_file,

@@ -37,7 +37,7 @@ class LabelledMatrix(NamedTuple):
     X : ndarray, sparse matrix or RowBlocks of shape (n_samples, n_features)
         In the dtype of the file; text becomes float64. `RowBlocks` if it is not in memory.
     row_labels, column_labels : tuple of str or None
-        Names, without repetition.
+        Names; with ``duplicates="keep"`` some may occur more than once.
     """
 
     X: Any

@@ -1,6 +1,5 @@
 """Whether a matrix is read whole or block by block."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ import numpy as np
 from nmf_core.data import RowBlocks, factor_array
 from nmf_core.data.blocks import BLOCK_BYTES
 from nmf_core.io.base import LabelledMatrix, naming
+from nmf_core.memory import physical_memory
 
 # What Python, NumPy, SciPy and this package take, and what kernels need besides.
 BASE = 100 * 10**6
@@ -164,21 +164,6 @@ def _named(path: Path, table: LabelledMatrix) -> LabelledMatrix:
 def _reading(path: Path, blocks: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     with naming(path):
         yield from blocks()
-
-
-def physical_memory() -> int:
-    """Bytes of memory that this process may fill: those of the machine, or of its control group if they are fewer."""
-    sizes = []
-    try:
-        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        sizes.append(8 * 2**30)  # a usual one, where nobody tells
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            sizes.append(int(Path(file).read_text()))
-        except (OSError, ValueError):
-            continue
-    return min(sizes)
 
 
 def in_units(n_bytes: int) -> str:

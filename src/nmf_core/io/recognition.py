@@ -177,7 +177,7 @@ def recognise(path: Path, form: TextFormat) -> Text:
     if not sample:
         raise ValueError("it is empty")
     decimal = form.decimal or _decimal(sample, separator)
-    if form.separator and max(map(len, sample)) == 1:
+    if form.separator and max(map(len, sample)) == 1 and _separator(below, by_name(path), form.decimal) != separator:
         raise ValueError(f"no cells are separated by {separator!r}")
     if top and not named and _heads(header := _cells(top[-1:], separator)[0], sample[0], decimal):
         # Such as "#OTU ID": the last of the lines with # has the labels.

@@ -111,13 +111,23 @@ class Axis(Sequence):
         Dates may also be given as text, or in the types of NumPy.
         """
         wanted: Any = labels if isinstance(labels, np.ndarray) else list(labels)
-        kind = getattr(getattr(self.original, "dtype", None), "kind", "")
-        if kind in "iuf" and isinstance(wanted, np.ndarray) and wanted.dtype.kind in "iuf" and self.original.is_unique:
+        kinds = [getattr(getattr(some, "dtype", None), "kind", "O") for some in (self.original, wanted)]
+        if all(kind in "iuf" for kind in kinds) and self.original.is_unique:
             return np.asarray(self.original.get_indexer(wanted), dtype=np.int64)
-        if hasattr(self.original, "asi8") and not all(label in self._places for label in wanted):
-            with suppress(TypeError, ValueError):  # for those that are no dates
-                wanted = type(self.original)(wanted, dtype=self.original.dtype)
+        if hasattr(self.original, "asi8"):
+            wanted = [label if label in self._places else self._date(label) for label in wanted]
         return np.array([self._places.get(label, -1) for label in wanted], dtype=np.int64)
+
+    def _date(self, label: Any) -> Any:
+        """What a label means among dates or times, or itself."""
+        with suppress(TypeError, ValueError):
+            return type(self.original)([label], dtype=self.original.dtype)[0]
+        return label
+
+
+def component_names(k: int) -> tuple[str, ...]:
+    """Names of k components: c1, c2, ..."""
+    return tuple(f"c{j + 1}" for j in range(k))
 
 
 def in_order(given: Axis | None, wanted: Axis | None, name: str, what: str, of: str) -> np.ndarray | None:

@@ -28,10 +28,7 @@ _BLOCK = 1 << 20  # numbers of the matrices that are factorized together
 
 def condition(gram: np.ndarray) -> float:
     """The condition of a Gram matrix (k, k) in the scale in which its diagonal is one; zero components do not count."""
-    sizes = np.sqrt(gram.diagonal(), dtype=np.float64)
-    scale = np.divide(1, sizes, out=np.zeros_like(sizes), where=sizes > 0)
-    unit = gram * scale * scale[:, np.newaxis]
-    np.fill_diagonal(unit, 1)
+    unit, _ = unit_diagonal(gram.astype(np.float64), np.arange(len(gram)))
     values = np.linalg.eigvalsh(unit)
     return float(values[-1] / values[0]) if values[0] > 0 else np.inf
 
@@ -108,7 +105,7 @@ class ExactObservedFit(ObservedFit):
                 A = np.column_stack([G[places], x]) * np.sqrt(weights)[:, np.newaxis]
                 more = np.eye(k, k + 1) * np.sqrt(W.penalty.l2 * amounts[row])
                 S = np.asarray(np.linalg.qr(np.vstack([A, more]), mode="r"))[:k]
-                R[i, : len(S)], C[i, : len(S)] = S[:, :k], S[:, k]
+                R[i], C[i] = S[:, :k], S[:, k]
             Z = W.F[rows.start : rows.stop, :k].astype(np.float64)
             unsolved += refine(R, C, W.penalty.l1 * amounts[rows.start : rows.stop], Z)
             W.F[rows.start : rows.stop, :k] = Z

@@ -3,7 +3,6 @@
 import difflib
 import math
 import numbers
-import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from nmf_core.labels import Axis, Labelled, labelled
+from nmf_core.memory import physical_memory
 from nmf_core.validation.matrices import (
     MISSING,
     Matrix,
+    check_factor,
     check_matrix,
     check_weighted,
     is_sparse,
@@ -112,20 +113,13 @@ def check_n_components(n_components: Any, shape: tuple[int, int], itemsize: int)
     if k > max(n * m, 1000):
         raise ValueError(f"n_components={k} is more than X has entries ({n} x {m}).")
     wanted = (n + m) * k * itemsize
-    memory = _physical_memory()
+    memory = physical_memory()
     if wanted > memory:
         raise ValueError(
             f"n_components={k} is too large: the factors alone would take {wanted / 2**30:.0f} GiB of this machine's "
             f"{memory / 2**30:.0f} GiB of memory."
         )
     return k
-
-
-def _physical_memory() -> float:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
 
 
 def check_given_factors(init: str, W: Any, H: Any, k: int, shape: tuple[int, int], mask: np.ndarray) -> None:
@@ -154,13 +148,24 @@ def check_factors(
     components = None
     if H is not None:
         H, components, *_ = check_matrix(H, "H", factor=True, columns=columns)
+        H = H.toarray() if is_sparse(H) else H
     if W is not None:
         W = check_matrix(W, "W", factor=True, rows=rows, columns=components).values
+        W = W.toarray() if is_sparse(W) else W
     if n_components is None:
         if W is None and H is None:
             raise TypeError("n_components must be an integer unless W or H is given, got None.")
         n_components = W.shape[1] if H is None else H.shape[0]
     return W, H, n_components, components
+
+
+def check_model(
+    W: Any, H: Any, shape: tuple[int, int], dtype: np.dtype, rows: Axis | None, columns: Axis | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both factors of an X of this shape and dtype, in the order of its rows and columns."""
+    W, H, k, _ = check_factors(W, H, None, rows, columns)
+    H = check_factor(H, "H", (k, shape[1]), dtype, zeros=True)
+    return check_factor(W, "W", (shape[0], k), dtype, zeros=True), H
 
 
 def check_update_H(update_H: Any, k: int, components: Axis | None = None) -> np.ndarray:
@@ -293,7 +298,7 @@ def check_list(places: np.ndarray, name: str) -> None:
 
 def check_room(shape: tuple[int, int], itemsize: int, hint: str) -> None:
     """Whether all entries of a sparse matrix can be held one by one, in less than the memory of this machine."""
-    wanted, memory = 6 * shape[0] * shape[1] * (itemsize + 4), _physical_memory()
+    wanted, memory = 6 * shape[0] * shape[1] * (itemsize + 4), physical_memory()
     if wanted > memory:
         raise ValueError(
             f"zeros of a sparse X of {shape[0]} x {shape[1]} are known entries, too: to hold all of them would take "
@@ -303,7 +308,7 @@ def check_room(shape: tuple[int, int], itemsize: int, hint: str) -> None:
 
 def check_dense(shape: tuple[int, int], itemsize: int) -> None:
     """Whether a sparse X, whose zeros get a floor, fits into half of the memory of this machine as an array."""
-    wanted, memory = shape[0] * shape[1] * itemsize, _physical_memory()
+    wanted, memory = shape[0] * shape[1] * itemsize, physical_memory()
     if wanted > memory / 2:
         raise ValueError(
             f"floor makes an array of a sparse X of {shape[0]} x {shape[1]}, which would take {wanted / 2**30:.0f} GiB "
