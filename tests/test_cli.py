@@ -547,7 +547,8 @@ def test_warnings_are_one_line(X):
     np.save("x.npy", X)
     done = command("fit", "x.npy", "-k", 5, "--missing", "nan", "--max-iter", 2)
     assert done.returncode == 0
-    few, unfinished = done.stderr.splitlines()
+    read, few, unfinished = done.stderr.splitlines()
+    assert read == "nmf-core: x.npy: 12 rows x 7 columns; no labels of columns, no labels of rows"
     assert few.startswith("nmf-core: warning: --components 5, but no row")
     assert unfinished.startswith("nmf-core: warning: The fit has stopped at --max-iter 2")
     assert command("fit", "x.npy", "-k", 5, "--missing", "nan", "--max-iter", 2, "-q").stderr == ""
@@ -879,3 +880,17 @@ def test_transposed_files_are_read_whole(X, capsys):
 )  # fmt: skip
 def test_messages_name_options(line, message, said):
     assert in_options(message, make_parser().parse_args(line.split())) == said
+
+
+def test_a_floor_for_what_fits_into_memory(X, capsys):
+    np.save("x.npy", X)
+    assert run("fit x.npy -k 2 --loss itakura-saito --floor auto -q --memory-limit 1GB") == 0
+    assert run("transform x.nmf.npz x.npy -o w.npy -q --memory-limit 1GB") == 0
+    assert np.isfinite(np.load("w.npy")).all()
+    assert "this is none" in failing(capsys, "fit", "x.npy", "-k", 2, "--labels", "rows")
+
+
+def test_names_of_folders_stay_what_they_are(capsys):
+    Path("max_iter=3").mkdir()
+    Path("max_iter=3/x.csv").write_text("")
+    assert "max_iter=3/x.csv: it is empty" in failing(capsys, "fit", "max_iter=3/x.csv", "-k", 1)

@@ -83,7 +83,7 @@ OBSERVED = [name for name in KERNELS if name.startswith("observed")]
 
 # What makes their matrix and their rate.
 OTHER_METHODS = {
-    solver.method.number: solver.method.prepare
+    solver.method.number: solver.method.prepared
     for solver in SOLVERS.values()
     if solver.handles(2) and solver.method.name not in ("hals", "mu")
 }

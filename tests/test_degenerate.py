@@ -68,6 +68,7 @@ def test_more_components_than_there_are(X, rank, dtype):
         assert ((X - W @ H) ** 2).sum() / 2 <= 1.01 * reference + rounding
 
 
+@pytest.mark.filterwarnings("ignore:These factors fit X worse")
 @pytest.mark.parametrize("acceleration", [True, False])
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "newton"])
@@ -177,6 +178,7 @@ class Overflowing(QuadraticSolver):
         return (matrix if self.calls < 8 else np.full_like(matrix, np.inf)), rate
 
 
+@pytest.mark.filterwarnings("ignore:These factors fit X worse")
 @pytest.mark.parametrize("accelerated", [True, False])
 def test_a_fit_that_overflows_ends_with_finite_factors_and_says_so(accelerated):
     f = factorize(low_rank(0.1), 3, solver=Overflowing(accelerated), random_state=0)
@@ -265,3 +267,27 @@ def test_batches_of_zeros_do_not_end_a_stream(solver, loss, make):
         usual = learned(*batches)
         assert learned(zeros, zeros, *batches) < 1.5 * usual
         assert learned(batches[0], *[zeros] * 20, *batches) < 1.5 * usual
+
+
+FAR = [(size, dtype) for dtype in PRECISIONS for size in (1e-15, 1e5, 1e15)]
+
+
+@pytest.mark.parametrize(("size", "dtype"), [*FAR, (1e-150, np.float64), (1e-90, np.float64), (1e100, np.float64)])
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if SOLVERS[name].handles(2) and name != "sgd"])
+def test_solvers_of_numbers_far_from_one(solver, size, dtype):
+    X = np.random.default_rng(1).random((60, 40))
+    f = factorize((X * size).astype(dtype), 3, solver=solver, random_state=0, max_iter=100, tol=0)
+    residual = f.W.astype(float) @ f.H.astype(float) / size - X
+    assert np.linalg.norm(residual) < 0.6 * np.linalg.norm(X)
+
+
+def test_factors_that_are_worse_than_none_are_told():
+    X = np.exp(-3 * np.subtract.outer(np.linspace(0, 1, 40), np.linspace(0, 1, 30)) ** 2)
+    with pytest.warns(UserWarning, match="worse than zeros would: solver 'als'"):
+        factorize(X, 14, solver="als", random_state=0)
+
+
+def test_a_stream_of_which_a_penalty_leaves_nothing():
+    X = np.random.default_rng(1).random((60, 40))
+    with pytest.warns(UserWarning, match="all zero: alpha_W=10 is too much"):
+        assert not MiniBatchNMF(3, random_state=0, alpha_W=10, l1_ratio=1).partial_fit(X).components_.any()

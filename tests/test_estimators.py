@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
-from nmf_core import NMF, beta_divergence, factorize, non_negative_factorization
+from nmf_core import NMF, MiniBatchNMF, beta_divergence, factorize, non_negative_factorization
 from nmf_core.stopping import SmallChange
 
 SOLVERS = ("cd", "mu", "hals", "auto", "mue")
@@ -499,3 +499,39 @@ def test_the_function_takes_missing_entries_too():
     W_new, _, _ = non_negative_factorization(X, H=H, update_H=False, missing="nan", alpha_W=1e-3, n_components=3)
     np.testing.assert_array_equal(W_new, model.transform(X))
     assert W.shape == W_new.shape
+
+
+@pytest.mark.parametrize(("fitted", "given"), [("float32", "float64"), ("float64", "float32")])
+def test_new_samples_of_another_precision(fitted, given):
+    X = np.random.default_rng(0).random((30, 12))
+    model = NMF(3, random_state=0, max_iter=1000).fit(X.astype(fitted))
+    W = model.transform(X.astype(given))
+    assert W.dtype == given
+    np.testing.assert_allclose(W, model.transform(X.astype(fitted)), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "meant"),
+    [
+        ({"beta_loss": "kl", "solver": "mu"}, "kullback-leibler"),
+        ({"solver": "hasl"}, "hals"),
+        ({"init": "nndvsd"}, "nndsvd"),
+    ],
+)
+def test_the_nearest_name_of_a_parameter(parameters, meant):
+    X = np.ones((4, 3))
+    for call in (NMF(1, **parameters).fit, lambda X: non_negative_factorization(X, n_components=1, **parameters)):
+        with pytest.raises(ValueError, match=f"Did you mean '{meant}'"):
+            call(X)
+    with pytest.raises(ValueError, match="Did you mean 'kullback-leibler'"):
+        MiniBatchNMF(1, beta_loss="kl").fit(X)
+
+
+@pytest.mark.parametrize("Estimator", [NMF, MiniBatchNMF])
+def test_names_of_anndata_that_occur_twice(Estimator):
+    anndata = pytest.importorskip("anndata")
+    X = np.random.default_rng(0).random((30, 6))
+    cells = anndata.AnnData(X)
+    cells.var_names = list("aabcde")
+    model = Estimator(2, random_state=0, max_iter=1000).fit(cells)
+    np.testing.assert_allclose(model.transform(cells), model.transform(X), rtol=1e-9)

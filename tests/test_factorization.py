@@ -20,6 +20,7 @@ from problems import noisy, uniform
 from scipy.optimize import nnls
 
 from nmf_core import Factorization, beta_divergence, factorize, load
+from nmf_core.interpretation import row_errors
 from nmf_core.transform import transform
 
 K = 3
@@ -442,3 +443,55 @@ def test_empty_rows_stay_empty():
     assert not W[4].any()
     assert W[3].any()
     assert not MODEL.transform(np.zeros((2, 25))).any()
+
+
+def test_arrays_may_be_changed_in_place_and_nothing_else():
+    f = factorize(np.random.default_rng(0).random((20, 10)), 2, random_state=0)
+    W, H = f.W.copy(), f.H.copy()
+    f.H *= 2
+    f.W /= 2
+    np.testing.assert_array_equal(f.W, W / 2)
+    np.testing.assert_array_equal(f.H, H * 2)
+    for name in ("H", "W", "loss", "something"):
+        with pytest.raises(AttributeError, match=f"cannot assign to field '{name}'"):
+            setattr(f, name, H)
+
+
+def test_integers_in_a_tuple_are_labels():
+    f = factorize(np.random.default_rng(0).random((4, 3)), 2, random_state=0)
+    f = replace(f, row_labels=(10, 11, 12, 13))
+    assert f.predict(11, 0) == pytest.approx(f.W[1] @ f.H[:, 0])
+    assert f.recommend([11, 12], n=1).columns.shape == (2, 1)
+    with pytest.raises(ValueError, match="no row 1"):
+        f.predict(1, 0)
+
+
+def test_one_unknown_date_does_not_hide_the_others():
+    X = pd.DataFrame(np.random.default_rng(0).random((4, 3)), index=pd.date_range("2024-05-01", periods=4))
+    f = factorize(X, 2, random_state=0)
+    assert f.predict("2024-05-02", 0) == pytest.approx(f.W[1] @ f.H[:, 0])
+    with pytest.raises(ValueError, match="no row 'foo'"):
+        f.predict(["2024-05-01", "foo"], 0)
+
+
+def test_what_is_filled_in_is_without_the_floor():
+    X = np.full((12, 9), 5.0)
+    holes = X.copy()
+    holes[3, 4] = np.nan
+    f = factorize(holes, 1, floor=1.0, missing="nan", random_state=0, tol=1e-9, max_iter=1000)
+    np.testing.assert_allclose(f.impute(holes), X, rtol=1e-3)
+    np.testing.assert_allclose(f.predict(3, 4), 6, rtol=1e-3)
+    assert row_errors(f, holes).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("floor", "dtype", "message"),
+    [
+        (1e39, "float32", "X with its floor contains infinity"),
+        (1e200, "float64", "X with its floor is too large"),
+        (1e-60, "float32", "floor=1e-60 is zero in float32"),
+    ],
+)
+def test_a_floor_that_is_no_good(floor, dtype, message):
+    with pytest.raises(ValueError, match=message):
+        factorize(np.ones((4, 3), dtype=dtype), 1, loss="itakura-saito", floor=floor)

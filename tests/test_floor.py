@@ -155,7 +155,11 @@ def test_what_to_do_about_holes_in_X():
     assert "missing" not in advice(lambda: nmf_core.beta_divergence(HOLES, W, H))
     assert "missing" not in advice(lambda: factorize(X, 3).transform(HOLES))
     sparse = sp.csr_array(HOLES)
-    assert advice(lambda: factorize(sparse, 3)).endswith("Leave out what is missing, with missing='unstored'.")
+    assert advice(lambda: factorize(sparse, 3)).endswith("leave NaN out, with missing='unstored'.")
+    assert ".toarray() makes an array" in advice(lambda: factorize(sparse, 3, missing="nan"))
+    assert advice(lambda: factorize(sparse, 3, missing="unstored")).endswith(
+        "Leave it out: what is not stored is missing."
+    )
 
 
 def test_what_to_do_about_holes_in_weights():

@@ -148,6 +148,7 @@ def test_degenerate_data(solver, A):
 # --- promises of some
 
 
+@pytest.mark.filterwarnings("ignore:These factors fit X worse")
 def test_als_solves_without_bounds_then_projects():
     W = np.maximum(0, np.linalg.solve(H0 @ H0.T, H0 @ X.T).T)
     H = np.maximum(0, np.linalg.solve(W.T @ W, W.T @ X))

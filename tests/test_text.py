@@ -248,7 +248,8 @@ def test_numbers_that_look_like_labels_in_a_data_frame(tmp_path, caplog):
     assert read_matrix(tmp_path / "x.parquet", "both").row_labels == ("17850", "13047", "12583")
     frame.set_index("CustomerID").to_parquet(tmp_path / "x.parquet")
     read_matrix(tmp_path / "x.parquet")
-    assert len(caplog.records) == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "INFO"]
+    assert caplog.messages[-1].endswith("x.parquet: 3 rows x 2 columns; labels of columns, labels of rows")
 
 
 def test_a_first_sample_is_not_lost_without_a_word(tmp_path, caplog):
@@ -286,3 +287,28 @@ def test_standard_input_is_text(monkeypatch, caplog, compress):
     give("")
     with pytest.raises(ValueError, match=r"^standard input: it is empty"):
         read_matrix("-")
+
+
+@pytest.mark.parametrize(
+    ("text", "suspect"),
+    [
+        ("a,b,c\n-,2,3\n0.4,3,4\n0.5,6,8\n", "the first column (-, 0.4, 0.5) may be data"),
+        ('a,b\n"1,234",2\n"2,345",3\n"3,456",5\n', "the first column (1,234, 2,345, 3,456) may be data"),
+        ("1,2,3x\n4,5,6\n7,8,9\n", "the first line (1, 2, 3x) may be data"),
+        ("id,a,b\nx1,2,3\n2,2,4\n3,3,4\n", ""),
+        ("gene,400,410\ng1,2,3\ng2,2,4\ng3,3,4\n", ""),
+    ],
+)
+def test_one_broken_number_makes_labels_of_data(tmp_path, caplog, text, suspect):
+    read_matrix(written(tmp_path / "x.csv", text))
+    level, said = told(caplog)
+    assert (level == "WARNING") == bool(suspect)
+    assert suspect in said
+
+
+def test_a_column_that_is_said_to_be_separated(tmp_path):
+    path = written(tmp_path / "x.csv", "v\n1\n2\n3\n")
+    np.testing.assert_array_equal(read_matrix(path, text=TextFormat(separator=",")).X, [[1], [2], [3]])
+    path = written(tmp_path / "y.csv", "a;b\n1;2\n3;4\n")
+    with pytest.raises(ValueError, match="no cells are separated by ','"):
+        read_matrix(path, text=TextFormat(separator=","))

@@ -5,7 +5,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def _plain(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Factorization:
     """X ~ W @ H with nothing negative.
 
@@ -151,6 +151,12 @@ class Factorization:
     def __post_init__(self) -> None:
         for name in ("row_labels", "column_labels"):
             object.__setattr__(self, name, Axis.of(getattr(self, name)))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # ``f.H *= 2`` changes H in place, which is allowed, and then assigns it to what it is
+        if name not in self.__dataclass_fields__ or vars(self).get(name, value) is not value:
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        object.__setattr__(self, name, value)
 
     @property
     def n_components(self) -> int:

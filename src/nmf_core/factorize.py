@@ -318,7 +318,12 @@ def factorize(
             warn_of_nothing(problem, outcome.W, outcome.Ht, k, alpha_W, alpha_H if free.any() else None, team)
     if len(outcome.history):
         outcome.history.objective[-1] = objective
-    if outcome.stop_reason == "max_iter" and stop is None and tol > 0:
+    if quadratic and not biases and not the_solver.monotone and squared_error > problem.X_squared_norm():
+        warn(
+            f"These factors fit X worse than zeros would: solver {the_solver.name!r} may go astray, most of all where "
+            f"components are alike. Use 'hals', which cannot, fewer components or alpha_W."
+        )
+    elif outcome.stop_reason == "max_iter" and stop is None and tol > 0:
         warn(
             f"The fit has stopped at max_iter={max_iter} before it converged to tol={tol:g}. Raise max_iter or tol.",
             ConvergenceWarning,

@@ -35,6 +35,8 @@ def apply_floor(X: Any, floor: Any, loss: Beta, missing: str | None, weights: Ma
         floor = data.small() if loss.beta <= 0 and data.has_zeros() else 0.0
     if not floor:
         return X, 0.0
-    with np.errstate(over="ignore"):  # an infinity is reported
+    with np.errstate(over="ignore", under="ignore"):  # an infinity is reported
+        if not X.dtype.type(floor):
+            raise ValueError(f"floor={floor:g} is zero in {X.dtype}, the type of X.")
         X = raised(X, floor, missing)
     return check_matrix(X, "X with its floor", missing=missing).values, floor

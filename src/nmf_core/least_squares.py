@@ -133,9 +133,10 @@ def nnls(
         A, B = (M.astype(np.result_type(A, B), copy=False) for M in (A, B))
         gram, cross = A.T @ A, A.T @ B
     else:
-        left = check_matrix(gram, "gram", signed=True)
+        left = check_matrix(gram, "gram", signed=True, squared=False)
         left = left.aligned("gram", rows=left.columns, of="its columns")
-        given = check_matrix(given, "cross", signed=True).aligned("cross", rows=left.columns, of="gram")
+        given = check_matrix(given, "cross", signed=True, squared=False)
+        given = given.aligned("cross", rows=left.columns, of="gram")
         gram, cross = left.values, given.values
     gram, cross = _dense(gram), _dense(cross)
     check_gram(gram, cross)

@@ -60,7 +60,8 @@ cdef inlined pg_step(const int NB, int level, bint longest, real* P, const real*
         for i in range(n_order):
             c = order[i]
             for s in range(NB):
-                D[c * NB + s] = R[c * NB + s] if P[c * NB + s] > 0 or R[c * NB + s] < 0 else 0
+                # of the size of P, so that its square stays in float
+                D[c * NB + s] = rate * R[c * NB + s] if P[c * NB + s] > 0 or R[c * NB + s] < 0 else 0
         product(level, SET, k, NB, k, gram, k, 1, D, NB, T, NB)
         for i in range(n_order):
             c = order[i]

@@ -1,6 +1,7 @@
 """What estimators share: scikit-learn's own checks, and what stands around a fit."""
 
 import importlib.util
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -11,6 +12,7 @@ import numpy as np
 from nmf_core import warning
 from nmf_core.data import is_dask, row_blocks
 from nmf_core.labels import Axis, Labelled, labelled
+from nmf_core.validation import nearest
 
 try:
     from sklearn.base import _fit_context
@@ -33,6 +35,7 @@ except ImportError as error:
 __all__ = [
     "ConvergenceWarning",
     "Interval",
+    "NearestNames",
     "StrOptions",
     "_fit_context",
     "as_factors",
@@ -51,6 +54,23 @@ __all__ = [
 
 class ConvergenceWarning(warning.ConvergenceWarning, TheirConvergenceWarning):  # type: ignore[misc]
     """An estimator has stopped before it converged."""
+
+
+class NearestNames:
+    """An estimator of which the message about an unknown name of a parameter has the nearest one."""
+
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()  # type: ignore[misc]
+        except ValueError as error:
+            found = re.match(r"The '(\w+)' parameter", str(error))
+            name = found[1] if found else ""
+            constraints = self._parameter_constraints.get(name, [])  # type: ignore[attr-defined]
+            choices = [choice for some in constraints if isinstance(some, StrOptions) for choice in some.options]
+            meant = nearest(getattr(self, name, None), choices)
+            if meant is None:
+                raise
+            raise type(error)(f"{error} Did you mean {meant!r}?") from None
 
 
 def as_factors(W: Any, H: Any, data: Labelled) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -130,8 +150,11 @@ def validated(
 
 
 def _with_names(X: Any, columns: Axis | None) -> Any:
-    """A data frame without rows: scikit-learn does not know of everything that it has names of features."""
-    if columns is None or importlib.util.find_spec("pandas") is None:
+    """A data frame without rows: scikit-learn does not know of everything that it has names of features.
+
+    Nor of names that occur twice, which it takes for a fault of data frames.
+    """
+    if columns is None or columns.twice or importlib.util.find_spec("pandas") is None:
         return X
     return import_module("pandas").DataFrame(columns=columns.original)
 

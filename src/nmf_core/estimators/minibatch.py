@@ -9,6 +9,7 @@ import numpy as np
 from nmf_core.divergence import beta_divergence
 from nmf_core.estimators.base import (
     Interval,
+    NearestNames,
     StrOptions,
     _fit_context,
     as_factors,
@@ -39,7 +40,7 @@ EXTRA_PARAMETERS = {"solver": "auto", "n_threads": None}
 CHECKED = "MiniBatchNMF (input X)"
 
 
-class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
+class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
     """Non-negative Matrix Factorization by mini-batches, a drop-in for :class:`sklearn.decomposition.MiniBatchNMF`.
 
     Minimises what :class:`NMF` does, but improves H after every batch of rows. `partial_fit` learns from a stream of
@@ -289,6 +290,8 @@ class MiniBatchNMF(scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             self._publish(H if self.init == "custom" else None, X.dtype if first else self.components_.dtype)
             self.reconstruction_err_ = np.sqrt(2 * online.divergence)
             self.n_steps_ += 1
+        if not self.components_.any():
+            self._warn_of_nothing(X, np.zeros((X.shape[0], online.k), dtype=X.dtype), online.loss)
         return self
 
     def transform(self, X: Any) -> np.ndarray:

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import is_dask, row_blocks
+from nmf_core.data import is_dask, result_type, row_blocks
 from nmf_core.estimators.base import (
     Interval,
+    NearestNames,
     StrOptions,
     _fit_context,
     as_factors,
@@ -59,7 +60,7 @@ class Solution(NamedTuple):
     interrupted: bool = False
 
 
-class NMF(scikit_learn.NMF):  # type: ignore[misc]
+class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
     """Non-negative Matrix Factorization, a drop-in for :class:`sklearn.decomposition.NMF`.
 
     Finds non-negative W and H such that ``W @ H`` approximates X. With the Frobenius loss they minimise ::
@@ -249,7 +250,9 @@ class NMF(scikit_learn.NMF):  # type: ignore[misc]
         """
         check_is_fitted(self)
         X = validated(X, self.missing, estimator=self, reset=False).values
-        W, *_ = self._fit_transform(X, H=self.components_, update_H=False)
+        with np.errstate(over="ignore"):  # what overflows is an infinity, which is found
+            H = np.asarray(self.components_).astype(result_type(X.dtype), copy=False)
+        W, *_ = self._fit_transform(X, H=H, update_H=False)
         return W
 
     def __setstate__(self, state: dict[str, Any]) -> None:

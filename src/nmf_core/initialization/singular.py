@@ -100,7 +100,7 @@ def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.R
         Q = placed(data, Q)
     # If these are all directions there are, none is unwanted, and must not lie where the polynomial has a root.
     unwanted = OVERSAMPLING // 2 if size < min(n, m) else 0
-    shift, share = 0.0, 0.5
+    shift, share, unit = 0.0, 0.5, _unit(data)
     last: np.ndarray | None = None
     for iteration in range(power_iterations):
         used = data if iteration == power_iterations - 1 else rough
@@ -108,6 +108,8 @@ def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.R
             Q = padded(Q[:, :size], used.dtype)
             last = None if last is None else padded(last[:, :size], used.dtype)
         product = round_trip(used, Q, team, tall)
+        if unit != 1:  # whose fourth powers may leave float64
+            over_rows(product, _scale, unit**-2, team=team)
         if shift:
             over_rows(product, _subtract, shift, Q, team=team)
         if last is not None:  # of the three-term recurrence
@@ -128,6 +130,11 @@ def _subtract(Y: np.ndarray, factor: float, Q: np.ndarray, team: Team) -> None:
     for first in range(0, len(Y), ROWS):
         rows = slice(first, first + ROWS)
         Y[rows] -= Y.dtype.type(factor) * Q[rows]
+
+
+def _scale(Y: np.ndarray, factor: float, team: Team) -> None:
+    """Y *= factor, in place."""
+    Y *= Y.dtype.type(factor)
 
 
 def _multiply(Y: np.ndarray, T: np.ndarray, team: Team) -> None:
@@ -177,7 +184,7 @@ def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team, fill:
 def _unit(data: Complete) -> float:
     """The mean of X, or 1 where it is common."""
     mean = data.mean()
-    return 1.0 if mean == 0 or COMMON[0] <= mean <= COMMON[1] else mean
+    return 1.0 if mean <= 0 or COMMON[0] <= mean <= COMMON[1] else mean
 
 
 def _part_squares(F: np.ndarray, k: int, team: Team) -> np.ndarray:

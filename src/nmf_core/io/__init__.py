@@ -1,12 +1,16 @@
 """Matrices from files, and factors into files. A new format is a function in this folder and a line in `READERS`."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from nmf_core.io.arrays import read_mtx, read_npy, read_npz
-from nmf_core.io.base import LABELS, STDIN, LabelledMatrix, locate, naming, split
+from nmf_core.io.base import LABELS, STDIN, LabelledMatrix, locate, naming, source_name, split
 from nmf_core.io.chunks import read_h5ad, read_hdf5, read_zarr
+from nmf_core.io.doubts import doubts
 from nmf_core.io.duplicates import DUPLICATES, ONE_OF_SEVERAL, merged
 from nmf_core.io.memory import UNITS, Budget, Stored, check_fits, place
 from nmf_core.io.parquet import read_parquet
@@ -31,6 +35,8 @@ __all__ = [
     "stem",
     "write_matrix",
 ]
+
+_log = logging.getLogger(__name__)
 
 READERS: dict[str, Callable[[Path, str, str, TextFormat], LabelledMatrix | Stored]] = {
     ".npy": read_npy,
@@ -117,6 +123,8 @@ def read_matrix(
     with naming(path):
         if text != RECOGNISED and READERS[ending] is not read_text:
             raise ValueError("separator, decimal, encoding and comment say how text is written, which this is not")
+        if labels != "auto" and READERS[ending] not in (read_text, read_parquet):
+            raise ValueError("labels says what is read from a table as labels, but this is none")
         table = READERS[ending](path, key, labels, text)
         if isinstance(table, Stored):
             merges = duplicates in ONE_OF_SEVERAL
@@ -124,8 +132,20 @@ def read_matrix(
             table = place(table, path, budget and budget._replace(needs_whole=budget.needs_whole or needs_whole))
         else:
             check_fits(table, budget)
+        if READERS[ending] is not read_text:  # which says more
+            _tell(path, table, READERS[ending] is read_parquet and labels == "auto")
         table = merged(table, duplicates, path)
     return table.transposed() if transpose else table
+
+
+def _tell(path: Path, table: LabelledMatrix, doubtful: bool) -> None:
+    """Say how large a matrix is and which labels it has, and what may have been taken wrongly if anything can be."""
+    axes = ("columns", table.column_labels), ("rows", table.row_labels)
+    said = ", ".join(f"{'no ' * (labels is None)}labels of {name}" for name, labels in axes)
+    size = " x ".join(f"{n} {name}" for n, name in zip(table.X.shape, ("rows", "columns"), strict=False))
+    doubt = doubts(table) if doubtful and isinstance(table.X, np.ndarray) else ""
+    level = logging.WARNING if doubt else logging.INFO
+    _log.log(level, "%s: %s", source_name(path), "; ".join(filter(None, [size, said, doubt])))
 
 
 def stem(file: str | os.PathLike) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nmf_core.io.base import LabelledMatrix
+from nmf_core.io.recognition import DIGITS, is_number
 
 # The argument `labels` that says which there are: of columns, of rows.
 LABELS_OF = {(False, False): "none", (True, False): "columns", (False, True): "rows", (True, True): "both"}
@@ -24,6 +25,17 @@ def doubts(table: LabelledMatrix, first: Sequence[str] = (), header: np.ndarray 
     X, rows, columns = table
     if 0 in X.shape:
         return ""
+    corner = first[0] if columns and first and len(first) > len(columns) else ""
+    for labels, what, others in (
+        (rows if not _heads_labels(corner) else None, "column", "columns" if columns else "none"),
+        (columns, "line", "rows" if rows else "none"),
+    ):
+        if labels and _are_broken_numbers(labels):
+            kept = LABELS_OF[columns is not None, rows is not None]
+            return (
+                f"the first {what} ({_beginning(labels)}) may be data, most of which are numbers: labels={others!r} "
+                f"reads it as data, labels={kept!r} as labels"
+            )
     if rows and columns:
         if header is None or len(header) < 3 or (_is_monotone(header) and not _is_like(header, X)):
             return ""
@@ -48,6 +60,18 @@ def _beginning(cells: Sequence[str]) -> str:
     return ", ".join(cells[:3]) + ", ..." * (len(cells) > 3)
 
 
+def _are_broken_numbers(labels: Sequence[str]) -> bool:
+    """Whether most labels are what somebody takes for a number, but not all of them are one."""
+    numbers = sum(is_number(label) for label in labels)
+    meant = sum(is_number(label) or DIGITS.fullmatch(label) is not None for label in labels)
+    return numbers < len(labels) < 2 * meant
+
+
+def _heads_labels(heading: str) -> bool:
+    """Whether a heading says that below it are labels."""
+    return _HEADS_LABELS.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", heading).lower()) is not None
+
+
 def _looks_like_labels(values: np.ndarray, others: np.ndarray, heading: str = "") -> bool:
     """Whether a line or column is like ids, times or wavelengths, and not like the others, which are data.
 
@@ -56,7 +80,7 @@ def _looks_like_labels(values: np.ndarray, others: np.ndarray, heading: str = ""
     """
     if len(values) < 3 or len(others) == 0 or not np.isfinite(values).all() or len(np.unique(values)) < len(values):
         return False
-    if _HEADS_LABELS.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", heading).lower()):
+    if _heads_labels(heading):
         return True
     if not _is_monotone(values):
         return bool(len(values) > 4 and (values == np.rint(values)).all() and values.min() > 10 * _range(others)[1])

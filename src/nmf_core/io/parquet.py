@@ -1,6 +1,5 @@
 """Parquet: one file, or all those in a folder, one after the other."""
 
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +9,10 @@ import numpy as np
 
 from nmf_core.data.sources import parquet_blocks
 from nmf_core.io.base import LabelledMatrix, library, listed
-from nmf_core.io.doubts import doubts
 from nmf_core.io.memory import LABEL, LARGE_LIBRARY, Stored
 from nmf_core.io.tables import import_pandas, numbers, read_frame
 from nmf_core.labels import index_columns
 from nmf_core.validation import Labels
-
-_log = logging.getLogger(__name__)
 
 
 def read_parquet(path: Path, _: str, labels: str, *__: Any) -> Stored:
@@ -59,10 +55,7 @@ def read_parquet(path: Path, _: str, labels: str, *__: Any) -> Stored:
 
     def whole() -> LabelledMatrix:
         if not path.is_dir():
-            table = _from_frame(read_frame(path), labels)
-            if labels == "auto" and (doubt := doubts(table)):
-                _log.warning("%s: %s", path, doubt)
-            return table
+            return _from_frame(read_frame(path), labels)
         table = blocks(None)
         return table._replace(X=table.X.read())
 

@@ -25,7 +25,7 @@ _MARKS = {  # that of UTF-16 is how that of UTF-32 begins
 }  # fmt: skip
 _SAYS_SEPARATOR = re.compile(r"sep=(.)\s*")  # as Excel writes it
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
-_DIGITS = re.compile(r"[+-]?\d[\d ,.'\u2019\u00a0\u202f]*")  # what somebody takes for a number
+DIGITS = re.compile(r"[+-]?\d[\d ,.'\u2019\u00a0\u202f]*")  # what somebody takes for a number
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 100, 1 << 20
 
 
@@ -261,7 +261,7 @@ def _evenness(lines: list[str], separator: str) -> float:
     header = {width: 1.0, width - 1: 0.5}.get(len(rows[0]), 0.0)  # which may lack the heading of labels
     even = (header + sum(len(row) == width for row in below)) / (1 + len(below))
     inner = [cell for row in below for cell in row[1:]]
-    known = sum(cell in NOTHING or is_number(cell) or _DIGITS.fullmatch(cell) is not None for cell in inner)
+    known = sum(cell in NOTHING or is_number(cell) or DIGITS.fullmatch(cell) is not None for cell in inner)
     if separator == " " and not (header and known == len(inner) and all(len(row) == width for row in below)):
         return 0.0
     return even * (1 + known / len(inner))

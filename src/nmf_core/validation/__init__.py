@@ -44,6 +44,7 @@ from nmf_core.validation.arguments import (
     check_threads,
     check_update_H,
     check_workers,
+    nearest,
 )
 from nmf_core.validation.blocks import (
     check_all_read,
@@ -137,5 +138,6 @@ __all__ = [
     "check_workers",
     "check_zeros",
     "is_sparse",
+    "nearest",
     "stored_values",
 ]

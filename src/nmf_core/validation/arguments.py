@@ -150,7 +150,7 @@ def check_factors(
         H, components, *_ = check_matrix(H, "H", factor=True, columns=columns)
         H = H.toarray() if is_sparse(H) else H
     if W is not None:
-        W = check_matrix(W, "W", factor=True, rows=rows, columns=components).values
+        W = check_matrix(W, "W", factor=True, rows=rows).aligned("W", columns=components, of="H").values
         W = W.toarray() if is_sparse(W) else W
     if n_components is None:
         if W is None and H is None:
@@ -320,14 +320,16 @@ def check_dense(shape: tuple[int, int], itemsize: int) -> None:
 def check_choice(value: Any, name: str, choices: Collection[str]) -> str:
     """One of the given strings; the message about another one has the nearest."""
     if not isinstance(value, str) or value not in choices:
-        nearest = _nearest(value, choices) if isinstance(value, str) else None
-        hint = "." if nearest is None else f"; did you mean {nearest!r}?"
+        meant = nearest(value, choices)
+        hint = "." if meant is None else f"; did you mean {meant!r}?"
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
     return value
 
 
-def _nearest(name: str, choices: Collection[str]) -> str | None:
+def nearest(name: Any, choices: Collection[str]) -> str | None:
     """The choice that somebody may have meant."""
+    if not isinstance(name, str):
+        return None
     name = name.strip().lower()
     if NICKNAMES.get(name) in choices:
         return NICKNAMES[name]

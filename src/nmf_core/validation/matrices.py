@@ -91,8 +91,8 @@ def check_matrix(
         _check_structure(X, name)
     if missing == "nan" and is_sparse(X):
         raise ValueError(
-            f"missing='nan' is for arrays, but {name} is sparse: missing='unstored' takes what it does not store for "
-            f"missing."
+            f"missing='nan' is for arrays, but {name} is sparse: .toarray() makes an array of it, missing='unstored' "
+            f"takes what it does not store for missing."
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
@@ -140,18 +140,16 @@ def _check_values(
     )
     if missing == "nan" and np.isnan(low):
         return
-    if (signed and -np.inf < low and high < np.inf) or (not squared and low >= 0 and high < np.inf):
-        return
-    if low >= 0 and high < np.inf:
+    if (low >= 0 or (signed and low > -np.inf)) and high < np.inf:
         limits = np.finfo(values.dtype)
-        square = float(high) * float(high)
-        if square * values.size > float(limits.max):
+        largest = max(float(high), -float(low))
+        if squared and largest * largest * values.size > float(limits.max):
             raise ValueError(
-                f"{name} is too large for {values.dtype}: squares of entries up to {high:g} overflow. Scale it down."
+                f"{name} is too large for {values.dtype}: squares of entries up to {largest:g} overflow. Scale it down."
             )
-        if not factor and high > 0 and square < float(limits.tiny):
+        if squared and not factor and largest > 0 and largest * largest < float(limits.tiny):
             raise ValueError(
-                f"{name} is too small for {values.dtype}: squares of entries up to {high:g} vanish. Scale it up."
+                f"{name} is too small for {values.dtype}: squares of entries up to {largest:g} vanish. Scale it up."
             )
         return
     bad: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -164,8 +162,10 @@ def _check_values(
     value = "" if what == "NaN" else f" ({X[row, column]:g})" if what.startswith("a neg") else ""
     advice = ""
     if what == "NaN" and hint:
-        unstored = " Leave out what is missing, with missing='unstored'."
-        advice = unstored if is_sparse(X) else " missing='nan' takes NaN for missing entries."
+        nan = " missing='nan' takes NaN for missing entries."
+        unstored = f" In an array{nan} If what is not stored is missing, too, leave NaN out, with missing='unstored'."
+        known = " Leave it out: what is not stored is missing."
+        advice = known if missing == "unstored" else unstored if is_sparse(X) else nan
     raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{advice}")
 
 
