@@ -826,3 +826,14 @@ def test_an_axis_is_a_sequence():
     assert repr(axis) == "Axis(['a', 'b', 'c'], length 3)"
     assert Axis.of(axis) is axis
     assert Axis.of(None) is None
+
+
+def test_labels_of_any_kind_are_found():
+    A = np.random.default_rng(0).random((4, 3))
+    order = [2, 0, 3, 1]
+    for index in (pd.Index([1, np.nan, 3, 4]), pd.interval_range(0, 4), pd.Index([b"a", b"b", b"c", b"d"])):
+        f = factorize(pd.DataFrame(A, index=index), 2, random_state=0)
+        assert f.predict(index[2], 0) == pytest.approx(f.W[2] @ f.H[:, 0])
+        ones = pd.DataFrame(np.ones((4, 3)), index=index)
+        weighted = factorize(pd.DataFrame(A, index=index), 2, random_state=0, weights=ones.iloc[order])
+        assert weighted.row_labels == f.row_labels

@@ -33,7 +33,10 @@ _PARAMETERS = (*inspect.signature(factorize).parameters, *_OPTIONS)
 _VALUE = r"'(?P<text>[^']*)'|(?P<number>[-+\w]+(?:\.\d+)?)"
 # Not in the name of a file or of a folder, nor in that of a column.
 _BARE = rf"(?<![-\w'/\\.])(?P<bare>{'|'.join(_NAMES)})(?![-\w'/\\=:]|\.\w)"
-_MENTION = re.compile(rf"{_BARE}|(?<![-\w'/\\.])(?P<name>[A-Za-z]\w*)=(?>{_VALUE})(?![/\\\w]|\.\w)")
+# What a message says first that something must be is a parameter, too.
+_FIRST = r"^(?P<first>[a-z]\w*)(?= must be )"
+_GIVEN = rf"(?<![-\w'/\\.])(?P<name>[A-Za-z]\w*)=(?>{_VALUE})(?![/\\\w]|\.\w)"
+_MENTION = re.compile(f"{_BARE}|{_FIRST}|{_GIVEN}")
 
 
 def in_options(message: str, options: argparse.Namespace) -> str:
@@ -42,7 +45,7 @@ def in_options(message: str, options: argparse.Namespace) -> str:
 
     def option(found: re.Match[str]) -> str:
         nonlocal advises_others
-        name = found["bare"] or found["name"]
+        name = found["bare"] or found["first"] or found["name"]
         known = [option for option in _OPTIONS.get(name, (name,)) if {option, name} & vars(options).keys()]
         if not known:
             advises_others |= name in _PARAMETERS

@@ -1,5 +1,6 @@
 """The labels of an axis, and the one rule by which two axes are brought into the same order."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -44,8 +45,8 @@ class Axis(Sequence):
 
     @cached_property
     def labels(self) -> tuple[Any, ...]:
-        """The labels as a tuple of Python objects."""
-        return tuple(self.original)
+        """The labels as a tuple of Python objects, of which every NaN is the same one, so that it can be found."""
+        return tuple(math.nan if isinstance(label, float) and math.isnan(label) else label for label in self.original)
 
     @cached_property
     def text(self) -> tuple[str, ...]:
