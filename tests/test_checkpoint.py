@@ -451,7 +451,7 @@ OTHER = {
     "solver": ({"solver": "hals"}, "solver"),
     "options of a solver": ({"solver": SOLVERS["sgd"]}, "solver"),
     "penalty": ({"alpha_W": 0.1}, "alpha_W"),
-    "penalty of H": ({"alpha_W": 0.1, "alpha_H": 0.2}, "alpha_H"),
+    "penalty of H": ({"alpha_H": 0.1}, "alpha_H"),
     "seed": ({"random_state": 1}, "random_state"),
     "init": ({"init": "random"}, "init"),
     "W": ({"W": W0 * 2}, "W"),
@@ -464,6 +464,7 @@ OTHER = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:alpha_H=0.1 without alpha_W")
 @pytest.mark.parametrize("name", OTHER)
 def test_another_problem_is_refused(name, tmp_path):
     path = tmp_path / "state"

@@ -561,7 +561,7 @@ def kill(client, address):
     ],
 )
 def test_worker_is_killed(processes, loss, at, max_iter):
-    processes.wait_for_workers(3, timeout=30)
+    processes.wait_for_workers(3, timeout=60)
     # the same as on the workers: see above
     undisturbed = fit(X, loss, max_iter=max_iter, solver="hals" if loss == "frobenius" else "mue")
     done = []
@@ -592,7 +592,7 @@ if __name__ == "__main__":
     command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--no-nanny",
                "--nthreads", "1", "--no-dashboard"]
     workers = [subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(2)]
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=60)
     X = da.from_array(np.random.default_rng(0).random((200, 20)), chunks=(50, 20))
 
     def callback(state):

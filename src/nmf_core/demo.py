@@ -28,7 +28,6 @@ import scipy.sparse as sp
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.interpretation import strongest_components, strongest_features
-from nmf_core.io import read_matrix
 from nmf_core.labels import Axis, component_names
 
 
@@ -56,11 +55,11 @@ class Corpus(NamedTuple):
 def load_corpus() -> Corpus:
     """The embedded corpus of package descriptions."""
     with as_file(files("nmf_core") / "corpus" / "debian_packages.npz") as path:
-        table = read_matrix(path)
-        names, sections = read_matrix(f"{path}::section_names").X, read_matrix(f"{path}::section").X
-    assert table.row_labels is not None
-    assert table.column_labels is not None
-    return Corpus(table.X, table.row_labels, table.column_labels, names.astype(str)[sections])
+        counts = sp.load_npz(path)
+        with np.load(path) as arrays:
+            names, sections = arrays["section_names"].astype(str), arrays["section"]
+            rows, columns = (tuple(map(str, arrays[name].astype(str))) for name in ("row_labels", "column_labels"))
+    return Corpus(counts, rows, columns, names[sections])
 
 
 def tf_idf(counts: sp.csr_matrix) -> sp.csr_matrix:

@@ -7,7 +7,7 @@ import numpy as np
 from nmf_core.data import raised
 from nmf_core.losses import Beta
 from nmf_core.problem import container_for
-from nmf_core.validation import Matrix, check_floor, check_matrix
+from nmf_core.validation import Matrix, check_floor, check_matrix, check_representable
 
 
 def apply_floor(X: Any, floor: Any, loss: Beta, missing: str | None, weights: Matrix | None) -> tuple[Any, float]:
@@ -35,8 +35,7 @@ def apply_floor(X: Any, floor: Any, loss: Beta, missing: str | None, weights: Ma
         floor = data.small() if loss.beta <= 0 and data.has_zeros() else 0.0
     if not floor:
         return X, 0.0
-    with np.errstate(over="ignore", under="ignore"):  # an infinity is reported
-        if not X.dtype.type(floor):
-            raise ValueError(f"floor={floor:g} is zero in {X.dtype}, the type of X.")
+    check_representable(floor, "floor", X.dtype)
+    with np.errstate(over="ignore"):  # an infinity is reported
         X = raised(X, floor, missing)
     return check_matrix(X, "X with its floor", missing=missing).values, floor

@@ -204,6 +204,13 @@ def check_floor(floor: Any) -> float | str:
     return check_choice(floor, "floor", ["auto"]) if isinstance(floor, str) else check_number(floor, "floor")
 
 
+def check_representable(value: float, name: str, dtype: np.dtype) -> None:
+    """Whether a positive number is one in the dtype of X, too."""
+    with np.errstate(over="ignore", under="ignore"):
+        if not dtype.type(value):
+            raise ValueError(f"{name}={value:g} is zero in {dtype}, the type of X.")
+
+
 def check_balance(alpha_W: float, alpha_H: float | str) -> None:
     """Warn if a penalty on one of two factors that are both found is in vain, since scale moves to the other one."""
     if isinstance(alpha_H, str) or bool(alpha_W) == bool(alpha_H):
