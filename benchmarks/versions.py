@@ -92,9 +92,7 @@ def main():
         return
     if args.new is None:
         parser.error("two folders that hold nmf_core/ are needed")
-    print(
-        f"{'problem':<21}{'dtype':<9}{'k':>3} {'loss':<17}{'new/old':>8}{'old, ms':>10}  {'iterations':<12} objective"
-    )
+    print(f"{'problem':<21}{'dtype':<9}{'k':>3} {'job':<16}{'new/old':>8}{'old, ms':>10}  {'iterations':<12}objective")
     ratios = []
     for case in PANEL:
         if args.problems and case[0] not in args.problems:

@@ -492,3 +492,13 @@ def test_large_arrays_are_zero_aligned_and_may_be_written():
 def test_no_room_is_a_memory_error():
     with pytest.raises(MemoryError):
         aligned_zeros((1 << 50, 8), np.dtype(np.float64))
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+def test_a_part_has_sums_of_its_own(make):
+    X = np.arange(12.0).reshape(4, 3)
+    whole = as_container(make(X))
+    assert (whole.sum(), whole.squared_norm()) == (X.sum(), (X**2).sum())
+    part = whole.part(1, 3)
+    assert (part.sum(), part.squared_norm()) == (X[1:3].sum(), (X[1:3] ** 2).sum())
+    assert part.mean() == X[1:3].mean()

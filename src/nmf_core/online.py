@@ -133,7 +133,7 @@ class Online(ABC):
         n = data.shape[0]
         rest = self.forget_factor ** min(1.0, n / self.n_samples)
         fresh = W is None
-        if data.sum() == 0:  # which says nothing about the components
+        if data.squared_norm() == 0:  # which says nothing about the components
             if W is not None:
                 W[:] = 0
             self.divergence = 0.0

@@ -61,10 +61,13 @@ class Rows(Container):
         # Whatever SciPy has: columns are read again and again, four bytes are enough for them.
         self.indices = np.ascontiguousarray(A.indices[: self.n_stored], dtype=np.int32)
         self.indptr = np.ascontiguousarray(A.indptr, dtype=np.int64)
+        self._sum: float | None = None
         self._windows: tuple[np.ndarray, np.ndarray] | None = None
 
     def sum(self) -> float:
-        return float(self.data.sum(dtype=np.float64))
+        if self._sum is None:
+            self._sum = float(self.data.sum(dtype=np.float64))
+        return self._sum
 
     def sums(self, *, columns: bool = False) -> np.ndarray:
         values = self.weighted()
@@ -188,7 +191,7 @@ class Sparse(Rows, Complete):
         rows.indptr = self.indptr[first : end + 1] - begin
         rows.n_stored = len(rows.data)
         rows._splits, rows._bounds = {}, {}
-        rows._windows = rows._transpose = rows._squared_norm = None
+        rows._windows = rows._transpose = rows._squared_norm = rows._sum = None
         return rows
 
     def product(self, G: np.ndarray, team: Team) -> np.ndarray:

@@ -31,7 +31,7 @@ from nmf_core.solvers import SOLVERS
 from nmf_core.start import STARTS, initialize
 from nmf_core.threads import make_team, serial_blas
 from nmf_core.transform import transform
-from nmf_core.validation import check_balance, check_features, check_loss, check_matrix
+from nmf_core.validation import check_balance, check_features, check_loss, check_matrix, stored_values
 from nmf_core.vanishing import warn_of_nothing
 from nmf_core.warning import held_back
 
@@ -371,7 +371,8 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
         """What learns, from these components on, in float64 if powers of what X holds leave float32."""
         check_balance(self.alpha_W, self.alpha_H)
         loss = make_loss(float(self._beta_loss))
-        H = H if loss.fits_single(float(X.mean(dtype=np.float64))) else H.astype(np.float64)
+        if not loss.quadratic and not loss.fits_single(stored_values(X).sum(dtype=np.float64) / math.prod(X.shape)):
+            H = H.astype(np.float64)
         return make_online(
             H, loss, method_for(self.solver, loss, self.forget_factor), n_samples=X.shape[0],
             forget_factor=self.forget_factor, alpha_W=self.alpha_W, alpha_H=self.alpha_H, l1_ratio=self.l1_ratio,
