@@ -20,7 +20,7 @@ cdef inline int pivot_rows(int level, int rule, Py_ssize_t k, Py_ssize_t rows, c
 
 # Numbers that pivot_step needs for a tile of up to TILE rows in vectors of `width`.
 cdef inline Py_ssize_t pivot_size(Py_ssize_t k, Py_ssize_t width) noexcept nogil:
-    return 2 * k * width + k * (k + 3) * width
+    return 2 * k * width + k * (k + 4) * width
 
 
 # f <- the minimiser over f_c >= 0, for c in `order`, from the guess that what is positive stays so. `unit` is gram in

@@ -25,76 +25,91 @@
 #define NMF_PIVOT_TOL 1e-13
 #endif
 
-/* x of the masked systems, from M = L D L.T; M, x, b, m: a row in each lane. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(pivot_solve)(ptrdiff_t k, const NMF_REAL *gram, const NMF_REAL *b,
-                                                      const NMF_REAL *m, NMF_REAL *M, NMF_REAL *x)
+/* x of the masked systems, from M = L D L.T; M, x, b, m, v: a row in each lane. Only coordinates that are in the guess of
+ * some row take part: on holds them, and their number is returned. v is overwritten. */
+static NMF_TARGET NMF_INLINE ptrdiff_t NMF_NAME(pivot_solve)(ptrdiff_t k, const NMF_REAL *gram, const NMF_REAL *b,
+                                                           const NMF_REAL *m, NMF_REAL *M, NMF_REAL *v, ptrdiff_t *on,
+                                                           NMF_REAL *x)
 {
+    ptrdiff_t u = 0;
     for (ptrdiff_t i = 0; i < k; i++) {
-        const NMF_NAME(full) mi = NMF_LOAD(m, i);
+        int some = 0;
+        for (int s = 0; s < NMF_FULL; s++)
+            some |= m[i * NMF_FULL + s] > 0;
+        if (some)
+            on[u++] = i;
+        NMF_STORE(x, i) = (NMF_NAME(full)){0};
+    }
+    for (ptrdiff_t i = 0; i < u; i++) {
+        const NMF_REAL *row = gram + on[i] * k;
+        const NMF_NAME(full) mi = NMF_LOAD(m, on[i]);
         for (ptrdiff_t j = 0; j < i; j++)
-            NMF_STORE(M, i * k + j) = gram[i * k + j] * mi * NMF_LOAD(m, j);
-        NMF_STORE(M, i * k + i) = gram[i * k + i] * mi + (1 - mi);
-        NMF_STORE(x, i) = NMF_LOAD(b, i) * mi;
+            NMF_STORE(M, i * u + j) = row[on[j]] * mi * NMF_LOAD(m, on[j]);
+        NMF_STORE(M, i * u + i) = row[on[i]] * mi + (1 - mi);
+        NMF_STORE(v, i) = NMF_LOAD(b, on[i]) * mi;
     }
     /* Four columns at a time: below the diagonal M holds L D, on it 1 / D. */
-    for (ptrdiff_t first = 0; first < k; first += 4) {
-        const ptrdiff_t end = first + 4 < k ? first + 4 : k;
+    for (ptrdiff_t first = 0; first < u; first += 4) {
+        const ptrdiff_t end = first + 4 < u ? first + 4 : u;
         for (ptrdiff_t j = first; j < end; j++) {
-            NMF_NAME(full) pivot = NMF_LOAD(M, j * k + j);
+            NMF_NAME(full) pivot = NMF_LOAD(M, j * u + j);
             /* of a column that depends on those before it nothing is left but rounding */
-            pivot = NMF_SELECT(pivot > NMF_PIVOT_RANK * gram[j * k + j], pivot, NMF_NAME(splat)(NMF_HUGE));
-            const NMF_NAME(full) inverse = 1 / pivot, xj = NMF_LOAD(x, j);
-            NMF_STORE(M, j * k + j) = inverse;
-            for (ptrdiff_t i = j + 1; i < k; i++) {
-                const NMF_NAME(full) l = NMF_LOAD(M, i * k + j) * inverse;
+            pivot = NMF_SELECT(pivot > NMF_PIVOT_RANK * gram[on[j] * (k + 1)], pivot, NMF_NAME(splat)(NMF_HUGE));
+            const NMF_NAME(full) inverse = 1 / pivot, xj = NMF_LOAD(v, j);
+            NMF_STORE(M, j * u + j) = inverse;
+            for (ptrdiff_t i = j + 1; i < u; i++) {
+                const NMF_NAME(full) l = NMF_LOAD(M, i * u + j) * inverse;
                 for (ptrdiff_t p = j + 1; p < end && p <= i; p++)
-                    NMF_STORE(M, i * k + p) -= l * NMF_LOAD(M, p * k + j);
-                NMF_STORE(x, i) -= l * xj;
+                    NMF_STORE(M, i * u + p) -= l * NMF_LOAD(M, p * u + j);
+                NMF_STORE(v, i) -= l * xj;
             }
         }
         /* what these columns take from the rest, two rows at a time: each number of it is read and written once */
-        for (ptrdiff_t i = end; i < k; i += 2) {
-            const ptrdiff_t other = i + 1 < k ? i + 1 : i;
+        for (ptrdiff_t i = end; i < u; i += 2) {
+            const ptrdiff_t other = i + 1 < u ? i + 1 : i;
             NMF_NAME(full) l[4], o[4];
             NMF_UNROLL for (int q = 0; q < 4; q++) {
-                l[q] = NMF_LOAD(M, i * k + first + q) * NMF_LOAD(M, (first + q) * k + first + q);
-                o[q] = NMF_LOAD(M, other * k + first + q) * NMF_LOAD(M, (first + q) * k + first + q);
+                l[q] = NMF_LOAD(M, i * u + first + q) * NMF_LOAD(M, (first + q) * u + first + q);
+                o[q] = NMF_LOAD(M, other * u + first + q) * NMF_LOAD(M, (first + q) * u + first + q);
             }
             for (ptrdiff_t p = end; p <= i; p++) {
-                NMF_NAME(full) one = NMF_LOAD(M, i * k + p), two = NMF_LOAD(M, other * k + p);
+                NMF_NAME(full) one = NMF_LOAD(M, i * u + p), two = NMF_LOAD(M, other * u + p);
                 NMF_UNROLL for (int q = 0; q < 4; q++) {
-                    const NMF_NAME(full) v = NMF_LOAD(M, p * k + first + q);
-                    one -= l[q] * v;
-                    two -= o[q] * v;
+                    const NMF_NAME(full) c = NMF_LOAD(M, p * u + first + q);
+                    one -= l[q] * c;
+                    two -= o[q] * c;
                 }
-                NMF_STORE(M, other * k + p) = two;
-                NMF_STORE(M, i * k + p) = one;
+                NMF_STORE(M, other * u + p) = two;
+                NMF_STORE(M, i * u + p) = one;
             }
             if (other > i) {
-                NMF_NAME(full) two = NMF_LOAD(M, other * k + other);
-                NMF_UNROLL for (int q = 0; q < 4; q++) two -= o[q] * NMF_LOAD(M, other * k + first + q);
-                NMF_STORE(M, other * k + other) = two;
+                NMF_NAME(full) two = NMF_LOAD(M, other * u + other);
+                NMF_UNROLL for (int q = 0; q < 4; q++) two -= o[q] * NMF_LOAD(M, other * u + first + q);
+                NMF_STORE(M, other * u + other) = two;
             }
         }
     }
-    for (ptrdiff_t j = k - 1; j >= 0; j--) {
-        const NMF_NAME(full) xj = NMF_LOAD(x, j) * NMF_LOAD(M, j * k + j);
-        NMF_STORE(x, j) = xj;
+    for (ptrdiff_t j = u - 1; j >= 0; j--) {
+        const NMF_NAME(full) xj = NMF_LOAD(v, j) * NMF_LOAD(M, j * u + j);
+        NMF_STORE(x, on[j]) = xj;
         for (ptrdiff_t p = 0; p < j; p++)
-            NMF_STORE(x, p) -= NMF_LOAD(M, j * k + p) * xj;
+            NMF_STORE(v, p) -= NMF_LOAD(M, j * u + p) * xj;
     }
+    return u;
 }
 
-/* What differs from zero by rounding only is zero: for every row minus the least that counts, given its solution x and its
- * gradient y, which is found here. The Gram matrix has ones on its diagonal. */
+/* What differs from zero by rounding only is zero: for every row minus the least that counts, given its solution x, which
+ * is zero but for u coordinates, those in on, and its gradient y, which is found here. The Gram matrix has ones on its
+ * diagonal. */
 static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(pivot_gradient)(ptrdiff_t k, const NMF_REAL *gram, const NMF_REAL *b,
-                                                                    const NMF_REAL *x, NMF_REAL *y)
+                                                                    const NMF_REAL *x, ptrdiff_t u,
+                                                                    const ptrdiff_t *on, NMF_REAL *y)
 {
     NMF_NAME(full) most = {0}, pull = {0};
     for (ptrdiff_t i = 0; i < k; i++) {
         NMF_NAME(full) sum = -NMF_LOAD(b, i);
-        for (ptrdiff_t j = 0; j < k; j++)
-            sum += gram[i * k + j] * NMF_LOAD(x, j);
+        for (ptrdiff_t j = 0; j < u; j++)
+            sum += gram[i * k + on[j]] * NMF_LOAD(x, on[j]);
         NMF_STORE(y, i) = sum;
         most = NMF_NAME(larger)(most, NMF_NAME(larger)(NMF_LOAD(x, i), -NMF_LOAD(x, i)));
         pull = NMF_NAME(larger)(pull, NMF_NAME(larger)(NMF_LOAD(b, i), -NMF_LOAD(b, i)));
@@ -157,12 +172,13 @@ static NMF_INLINE int NMF_NAME(pivot_advance)(ptrdiff_t k, ptrdiff_t s, NMF_REAL
     return share < 1 || chosen >= 0;
 }
 
-/* Up to a vector of rows: b in, x in and out; what is positive at first is the guess. scratch: k (k + 3) vectors. Returns
+/* Up to a vector of rows: b in, x in and out; what is positive at first is the guess. scratch: k (k + 4) vectors. Returns
  * how many rows have not ended after max_steps steps. */
 static NMF_TARGET int NMF_NAME(pivot_rows)(int rule, ptrdiff_t k, ptrdiff_t rows, const NMF_REAL *gram,
                                            const NMF_REAL *b, int max_steps, NMF_REAL *x, NMF_REAL *scratch)
 {
     NMF_REAL *M = scratch, *y = M + k * k * NMF_FULL, *m = y + k * NMF_FULL, *z = m + k * NMF_FULL;
+    ptrdiff_t *on = (ptrdiff_t *)(z + k * NMF_FULL);
     int left[NMF_FULL], fewest[NMF_FULL], running = 0;
     NMF_REAL least[NMF_FULL];
     for (int s = 0; s < NMF_FULL; s++) {
@@ -174,8 +190,8 @@ static NMF_TARGET int NMF_NAME(pivot_rows)(int rule, ptrdiff_t k, ptrdiff_t rows
         NMF_STORE(m, i) = NMF_SELECT(NMF_LOAD(x, i) > 0, NMF_NAME(splat)(1), NMF_NAME(splat)(0));
     }
     for (int step = 0; step < max_steps; step++) {
-        NMF_NAME(pivot_solve)(k, gram, b, m, M, x);
-        *(NMF_NAME(full) *)least = NMF_NAME(pivot_gradient)(k, gram, b, x, y);
+        const ptrdiff_t u = NMF_NAME(pivot_solve)(k, gram, b, m, M, y, on, x);
+        *(NMF_NAME(full) *)least = NMF_NAME(pivot_gradient)(k, gram, b, x, u, on, y);
         running = 0;
         for (int s = 0; s < rows; s++) {
             if (left[s] < 0)
