@@ -10,6 +10,7 @@ from nmf_core.comparison import compare_solvers
 from nmf_core.divergence import beta_divergence
 from nmf_core.factorization import Factorization, load
 from nmf_core.factorize import factorize
+from nmf_core.factors import Factor
 from nmf_core.least_squares import nnls
 from nmf_core.optimality import kkt_residual
 from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
@@ -26,6 +27,7 @@ __all__ = [
     "NMF",
     "Checkpoint",
     "ConvergenceWarning",
+    "Factor",
     "Factorization",
     "MiniBatchNMF",
     "__version__",
@@ -45,7 +47,18 @@ __all__ = [
 
 # Names that need scikit-learn, and modules that need other libraries: imported when one of them is first used.
 _NEED_SCIKIT_LEARN = ("NMF", "MiniBatchNMF", "non_negative_factorization")
-_MODULES = ("data", "interpretation", "io", "model_selection", "plotting", "report", "solvers", "stopping")
+_MODULES = (
+    "data",
+    "factors",
+    "interpretation",
+    "io",
+    "losses",
+    "model_selection",
+    "plotting",
+    "report",
+    "solvers",
+    "stopping",
+)
 
 
 def __getattr__(name: str) -> Any:

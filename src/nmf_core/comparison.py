@@ -145,15 +145,14 @@ def compare_solvers(
     ['hals', 'mu']
     """
     the_loss = make_loss(check_loss(loss, LOSSES))
-    beta = the_loss.beta
     if solvers is None:
         partial = any(parameters.get(name) for name in ("missing", "biases")) or parameters.get("weights") is not None
-        solvers = those_that_handle(beta, Partial if partial else Complete)
+        solvers = those_that_handle(the_loss, Partial if partial else Complete)
     chosen: dict[str, Solver] = {}
     for solver in check_solvers(solvers):
         if not isinstance(solver, Solver):
             check_choice(solver, "a solver", ["auto", *SOLVERS, *ALIASES])
-        one = choose_solver(solver, beta)
+        one = choose_solver(solver, the_loss)
         twins = sum(name.split(" ")[0] == one.name for name in chosen)
         if solver != "auto" or one not in chosen.values():
             chosen[f"{one.name} ({twins + 1})" if twins else one.name] = one

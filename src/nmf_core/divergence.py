@@ -3,9 +3,9 @@
 from typing import Any
 
 from nmf_core.data import accept
+from nmf_core.engine import Engine, padded
 from nmf_core.losses import LOSSES, make_loss
-from nmf_core.problem import Problem, container_for, padded
-from nmf_core.threads import make_team
+from nmf_core.problem import Problem, container_for
 from nmf_core.validation import (
     check_loss,
     check_model,
@@ -62,7 +62,8 @@ def beta_divergence(
     X = labels.values
     loss = make_loss(check_loss(beta_loss, LOSSES, "beta_loss"))
     W, H = check_model(W, H, X.shape, X.dtype, labels.rows, labels.columns)
-    problem = Problem(container_for(X, loss, upright=False), loss)
-    check_zeros(problem.data, loss.beta)
+    data = container_for(X, loss, engine=Engine(check_threads(n_threads)))
+    problem = Problem(data, loss, len(H))
+    check_zeros(data, loss.positive)
     dtype = problem.data.dtype
-    return problem.divergence(padded(W, dtype), padded(H.T, dtype), make_team(check_threads(n_threads)))
+    return problem.divergence(padded(W, dtype), padded(H.T, dtype))

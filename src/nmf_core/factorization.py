@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core import _core
+from nmf_core.engine import Engine, padded
 from nmf_core.files import written_whole
 from nmf_core.labels import Axis, component_names, frame, in_order, labelled, like, packed, unpacked
 from nmf_core.losses import make_loss
-from nmf_core.problem import Biases, History, padded
-from nmf_core.threads import make_team
+from nmf_core.problem import Biases, History
 from nmf_core.transform import Components, Transformed, transform
 from nmf_core.validation import (
     check_excluded,
@@ -322,10 +321,8 @@ class Factorization:
         if self.biases is not None:  # of the features they are one component more
             W = np.column_stack([W, np.ones(len(W), dtype=W.dtype)])
             Ht = np.column_stack([Ht, self.biases.columns])
-        columns = np.full((len(which), n), -1, dtype=np.int64)
-        scores = np.full((len(which), n), -np.inf, dtype=W.dtype)
-        team = make_team(check_threads(n_threads))
-        _core.top_columns(columns, scores, padded(W, W.dtype), padded(Ht, W.dtype), W.shape[1], indices, indptr, team)
+        F, G = padded(W, W.dtype), padded(Ht, W.dtype)
+        columns, scores = Engine(check_threads(n_threads)).top_columns(F, G, W.shape[1], (indices, indptr), n)
         scores += offsets[which, np.newaxis]
         scores[columns < 0] = np.nan
         return Recommendations(columns, scores, self.column_labels)

@@ -5,21 +5,19 @@ import time
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nmf_core.data import Complete, Partial, accept, container_class
+from nmf_core.engine import Engine
 from nmf_core.factorization import Factorization
+from nmf_core.factors import ALPHA_SCALINGS, Factor
 from nmf_core.floor import apply_floor
-from nmf_core.initialization import (
-    make_random_state,
-    silence_unknown,
-    with_biases,
-)
-from nmf_core.losses import LOSSES, make_loss
-from nmf_core.penalties import ALPHA_SCALINGS
-from nmf_core.problem import Biases, Problem, empty_arrays, pose, transposed
+from nmf_core.initialization import make_random_state, silence_unknown
+from nmf_core.losses import LOSSES, Loss, make_loss
+from nmf_core.problem import Biases, History, Problem, Terms, empty_arrays, make_problem, transposed
 from nmf_core.progress import progress_bar
 from nmf_core.solvers import (
     ALIASES,
@@ -27,20 +25,23 @@ from nmf_core.solvers import (
     Checkpoint,
     Record,
     Solver,
+    State,
+    accelerated,
     choose_solver,
     condition,
-    for_rows,
-    gram,
     solve,
+    solve_rows,
+    solver_for_rows,
     those_that_handle,
 )
 from nmf_core.solvers.checkpoint import OPTIONS
-from nmf_core.start import resolve_init, start
-from nmf_core.stopping import Callback, Rule, TimeLimit
-from nmf_core.threads import make_team, serial_blas
+from nmf_core.start import resolve_init, start, state_at
+from nmf_core.stopping import Callback, MaxIter, Rule, TimeLimit
+from nmf_core.threads import serial_blas
 from nmf_core.validation import (
     check_balance,
     check_biases,
+    check_bounded,
     check_callback,
     check_choice,
     check_enough,
@@ -219,184 +220,258 @@ def factorize(
     >>> np.abs(X - result.W @ result.H).max() < 0.01
     True
     """
-    data, weights = accept(X, missing, weights, biases=biases)
-    X, row_labels, column_labels, library = data
-    W, H, n_components, components = check_factors(W, H, n_components, row_labels, column_labels)
-    k = check_n_components(n_components, X.shape, X.dtype.itemsize)
-    the_loss = make_loss(check_loss(loss, LOSSES))
-    X, raised_by = apply_floor(X, floor, the_loss, missing, weights)
-    if not isinstance(solver, Solver):
-        check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES])
-    beta = the_loss.beta
-    data_class = container_class(X)
-    the_solver = choose_solver(solver, beta, data_class)
-    called = the_solver.name if isinstance(solver, Solver) else solver
-    check_handles(the_solver.handles(beta), called, loss, those_that_handle(beta))
-    check_kind(stop, "stop", Rule, "a rule of nmf_core.stopping")
-    mask = check_update_H(update_H, k, components)
-    if not mask.any():
-        the_solver = choose_solver("auto", beta, Complete if data_class.local else data_class)
-    check_biases(check_flag(biases, "biases"), the_solver.name, loss, bool(mask.all()))
-    init = resolve_init(
-        init, W, H, k, X.shape, mask, missing is None and weights is None and not biases, the_solver.init
-    )
-    check_penalties(alpha_W, alpha_H, l1_ratio, X.shape)
-    if mask.any():
-        check_balance(alpha_W, alpha_H)
-    check_callback(callback)
-    parameters = {
-        "alpha_W": float(alpha_W),
-        "alpha_H": "same" if isinstance(alpha_H, str) else float(alpha_H),
-        "l1_ratio": float(l1_ratio),
-        "alpha_scaling": check_choice(alpha_scaling, "alpha_scaling", ALPHA_SCALINGS),
-        "missing": missing,
-        "weighted": weights is not None,
-        "floor": raised_by,
-        "tol": check_number(tol, "tol") if stop is None else None,
-        "max_iter": check_integer(max_iter, "max_iter", 1),
-        "time_limit": None if time_limit is None else check_number(time_limit, "time_limit"),
-        "random_state": check_random_state(random_state) if isinstance(random_state, numbers.Integral) else None,
-        "shuffle": check_flag(shuffle, "shuffle"),
-        "acceleration": check_flag(acceleration, "acceleration"),
-    }
-    check_flag(progress, "progress")
-    folder = check_out(out_W, (X.shape[0], k), X.dtype)
-    random = make_random_state(check_random_state(random_state))
-    team = make_team(check_threads(n_threads))
-    began = time.perf_counter()
+    request = read({**locals()})
     with ExitStack() as stack:
         stack.enter_context(serial_blas())
-        problem = pose(
-            X, the_loss, k, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio,
-            alpha_scaling=alpha_scaling, biases=biases, one_by_one=biases,
-            upright=the_solver.upright(beta), folder=folder, advice=" floor='auto' does so.",
-        )  # fmt: skip
-        data_class = type(problem.data)
-        others = those_that_handle(beta, data_class)
-        check_handles_data(the_solver.handles(beta, data_class) or not mask.any(), called, data_class.resident, others)
-        _check_enough(problem, k)
-        record = None
-        if checkpoint is not None and mask.any():
-            if not isinstance(checkpoint, Checkpoint):
-                checkpoint = Checkpoint(checkpoint)
-            identity = _identity(problem, k, the_loss.name, the_solver, init, W, H, mask, biases, parameters)
-            record = Record(checkpoint, identity, the_solver.default_options)
-        if record is not None and record.saved is not None:
-            start_W, start_Ht = empty_arrays(problem.data, k)
-        else:
-            start_W, start_Ht = start(problem, k, init, W, H, mask, random, the_solver, team)
-        silence_unknown(problem.data, start_W, start_Ht, mask)
-        within = tol
-        if not mask.any():
-            HHt = gram(start_Ht, k, team)
-            the_solver, within = for_rows(the_solver, problem, HHt, condition(HHt), tol)
-        free = mask
-        update_W = None
-        if biases:
-            start_W, start_Ht, update_W, mask = with_biases(start_W, start_Ht, k)
-        rules: list[Rule] = []
-        if time_limit is not None:
-            rules.append(TimeLimit(time_limit))
-        if callback is not None:
-            rules.append(Callback(callback))
-        if progress:
-            rules.append(Callback(stack.enter_context(progress_bar(max_iter))))
-        outcome = solve(
-            problem, start_W, start_Ht, k + problem.n_extra, solver=the_solver, tol=within, max_iter=max_iter,
-            stop=stop, rules=rules,
-            update_W=update_W, update_H=mask, acceleration=acceleration,
-            shuffle=random if shuffle else None, record=record, team=team, start=began,
-        )  # fmt: skip
-        silence_unknown(problem.data, outcome.W, outcome.Ht, free, team)
-        divergence = outcome.divergence
-        if divergence is None:
-            divergence = problem.divergence(outcome.W, outcome.Ht, team)
-        objective = divergence + problem.penalties(outcome.W, outcome.Ht)
-        quadratic = the_loss.quadratic
-        squared_error = 2 * divergence if quadratic else problem.squared_error(outcome.W, outcome.Ht, team)
-        if alpha_W or not isinstance(alpha_H, str):
-            warn_of_nothing(problem, outcome.W, outcome.Ht, k, alpha_W, alpha_H if free.any() else None, team)
-    if len(outcome.history):
-        outcome.history.objective[-1] = objective
-    if quadratic and not biases and not the_solver.monotone and squared_error > problem.X_squared_norm():
+        fit = assemble(request, stack)
+        run(request, fit)
+        return package(request, fit)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `factorize` is asked for, validated."""
+
+    X: Any
+    k: int
+    loss: Loss
+    solver: Solver
+    called: str
+    init: str
+    given: tuple[Any, Any]
+    mask: np.ndarray
+    terms: Terms
+    tol: float
+    stop: Rule | None
+    max_iter: int
+    time_limit: float | None
+    callback: Any
+    progress: bool
+    random: np.random.RandomState
+    engine: Engine
+    checkpoint: Any
+    out_W: np.ndarray | None
+    folder: Any
+    parameters: dict[str, Any]
+    row_labels: Any
+    column_labels: Any
+    library: Any
+
+
+@dataclass
+class Fit:
+    """A request on its way: what is minimised, by which solver, from which state, until which rule holds."""
+
+    problem: Problem
+    solver: Solver
+    state: State
+    rules: list[Rule]
+    tol: float
+    record: Record | None
+    began: float
+
+
+def read(a: dict[str, Any]) -> Request:
+    """Validate the arguments of `factorize`, by name."""
+    data, weights = accept(a["X"], a["missing"], a["weights"], biases=a["biases"])
+    X, row_labels, column_labels, library = data
+    of_W, of_H = (F if isinstance(F, Factor) else Factor(F) for F in (a["W"], a["H"]))
+    W, H, n_components, components = check_factors(
+        of_W.initial, of_H.initial, a["n_components"], row_labels, column_labels
+    )
+    k = check_n_components(n_components, X.shape, X.dtype.itemsize)
+    loss = make_loss(check_loss(a["loss"], LOSSES))
+    X, raised_by = apply_floor(X, a["floor"], loss, a["missing"], weights)
+    if not isinstance(a["solver"], Solver):
+        check_choice(a["solver"], "solver", ["auto", *SOLVERS, *ALIASES])
+    data_class = container_class(X)
+    solver = choose_solver(a["solver"], loss, data_class)
+    called = solver.name if isinstance(a["solver"], Solver) else a["solver"]
+    check_handles(solver.handles(loss), called, a["loss"], those_that_handle(loss))
+    check_kind(a["stop"], "stop", Rule, "a rule of nmf_core.stopping")
+    mask = check_update_H(a["update_H"] if of_H.free is None else of_H.free, k, components)
+    if not mask.any():
+        solver = choose_solver("auto", loss, Complete if data_class.local else data_class)
+    biases = check_flag(a["biases"], "biases")
+    check_biases(biases, solver.name, a["loss"], bool(mask.all()))
+    whole = a["missing"] is None and weights is None and not biases
+    factors = [F.checked(name, k) for F, name in ((of_W, "W"), (of_H, "H"))]
+    if not (factors[0].plain and factors[1].plain and factors[0].lower is None and factors[1].lower is None):
+        check_bounded(solver.bounded and loss.quadratic and whole, called, a["loss"])
+    init = resolve_init(a["init"], W, H, k, X.shape, mask, whole, solver.init)
+    alphas = a["alpha_W"], a["alpha_H"], a["l1_ratio"]
+    check_penalties(*alphas, X.shape)
+    if mask.any():
+        check_balance(a["alpha_W"], a["alpha_H"])
+    check_callback(a["callback"])
+    stop, seed = a["stop"], a["random_state"]
+    parameters = {
+        "alpha_W": float(a["alpha_W"]),
+        "alpha_H": "same" if isinstance(a["alpha_H"], str) else float(a["alpha_H"]),
+        "l1_ratio": float(a["l1_ratio"]),
+        "alpha_scaling": check_choice(a["alpha_scaling"], "alpha_scaling", ALPHA_SCALINGS),
+        "missing": a["missing"],
+        "weighted": weights is not None,
+        "floor": raised_by,
+        "tol": check_number(a["tol"], "tol") if stop is None else None,
+        "max_iter": check_integer(a["max_iter"], "max_iter", 1),
+        "time_limit": None if a["time_limit"] is None else check_number(a["time_limit"], "time_limit"),
+        "random_state": check_random_state(seed) if isinstance(seed, numbers.Integral) else None,
+        "shuffle": check_flag(a["shuffle"], "shuffle"),
+        "acceleration": check_flag(a["acceleration"], "acceleration"),
+    }
+    free_H = None if biases or mask.all() else mask
+    factor_W, factor_H = (replace(F, initial=None, free=free) for F, free in zip(factors, (None, free_H), strict=True))
+    if biases and not mask.any():
+        factor_H = replace(factor_H, free=mask)
+    return Request(
+        X=X, k=k, loss=loss, solver=solver, called=called, init=init, given=(W, H), mask=mask,
+        terms=Terms(a["missing"], weights, alphas, a["alpha_scaling"], factor_W, factor_H, biases),
+        tol=a["tol"], stop=stop, max_iter=a["max_iter"], time_limit=a["time_limit"], callback=a["callback"],
+        progress=check_flag(a["progress"], "progress"), folder=check_out(a["out_W"], (X.shape[0], k), X.dtype),
+        random=make_random_state(check_random_state(seed)), engine=Engine(check_threads(a["n_threads"])),
+        checkpoint=a["checkpoint"], out_W=a["out_W"], parameters=parameters, row_labels=row_labels,
+        column_labels=column_labels, library=library,
+    )  # fmt: skip
+
+
+def assemble(request: Request, stack: ExitStack) -> Fit:
+    """Make the problem, find the start, choose how to step and when to stop."""
+    r, began = request, time.perf_counter()
+    problem = make_problem(
+        r.X, r.loss, r.k, r.terms, advice=" floor='auto' does so.", one_by_one=r.terms.biases,
+        upright=r.solver.by_rows(r.loss), folder=r.folder, engine=r.engine,
+    )  # fmt: skip
+    data_class, rows_only = type(problem.data), not r.mask.any()
+    others = those_that_handle(r.loss, data_class)
+    check_handles_data(r.solver.handles(r.loss, data_class) or rows_only, r.called, data_class.resident, others)
+    _check_enough(problem, r.k)
+    record = None
+    if r.checkpoint is not None and not rows_only:
+        checkpoint = r.checkpoint if isinstance(r.checkpoint, Checkpoint) else Checkpoint(r.checkpoint)
+        record = Record(checkpoint, _identity(problem, r), r.solver.default_options)
+    if record is not None and record.saved is not None:
+        W, Ht = empty_arrays(problem.data, r.k)
+    else:
+        W, Ht = start(problem, r.solver, r.init, r.given, r.mask, r.random)
+    silence_unknown(problem.data, W, Ht, r.mask)
+    solver, tol = r.solver, r.tol
+    if rows_only:
+        HHt = r.engine.gram(Ht, r.k)
+        solver, tol = solver_for_rows(solver, problem, HHt, condition(HHt), tol)
+    rules = [] if rows_only else solver.rules(tol, data_class) if r.stop is None else solver.obey(r.stop)
+    if r.time_limit is not None:
+        rules.append(TimeLimit(r.time_limit))
+    if r.callback is not None:
+        rules.append(Callback(r.callback))
+    if r.progress:
+        rules.append(Callback(stack.enter_context(progress_bar(r.max_iter))))
+    stepper = solver.suited(r.loss, data_class)
+    if not rows_only:
+        stepper = accelerated(stepper, r.parameters["acceleration"])
+    state = state_at(problem, stepper, W, Ht, began)
+    return Fit(problem, stepper, state, [*rules, MaxIter(r.max_iter)], tol, record, began)
+
+
+def run(request: Request, fit: Fit) -> None:
+    """Step until a rule holds; with all of H fixed, find every row of W by itself."""
+    r = request
+    if r.mask.any():
+        shuffle = r.random if r.parameters["shuffle"] else None
+        solve(fit.problem, fit.solver, fit.state, fit.rules, shuffle, fit.record)
+    else:
+        solve_rows(fit.problem, fit.solver, fit.state, fit.tol, r.max_iter, fit.rules)
+    silence_unknown(fit.problem.data, *fit.state.current, r.mask, fitted=True)
+
+
+def package(request: Request, fit: Fit) -> Factorization:
+    """What the fit has found, and what is to be said of it."""
+    r, problem, s = request, fit.problem, fit.state
+    W, Ht = s.current
+    divergence = s.divergence if s.exact else problem.divergence(W, Ht)
+    objective = divergence + problem.penalties(W, Ht)
+    squared_error = 2 * divergence if r.loss.quadratic else problem.squared_error(W, Ht)
+    alpha_W, alpha_H, _ = r.terms.alphas
+    if alpha_W or not isinstance(alpha_H, str):
+        warn_of_nothing(problem, W, Ht, r.k, alpha_W, alpha_H if r.mask.any() else None)
+    history = History(np.array(s.times), np.array(s.objectives), np.array(s.violations))
+    if len(history):
+        history.objective[-1] = objective
+    X_squared_norm = problem.X_squared_norm()
+    name = fit.solver.name
+    if r.loss.quadratic and not r.terms.biases and not fit.solver.monotone and squared_error > X_squared_norm:
         warn(
-            f"These factors fit X worse than zeros would: solver {the_solver.name!r} may go astray, most of all where "
+            f"These factors fit X worse than zeros would: solver {name!r} may go astray, most of all where "
             f"components are alike. Use 'hals', which cannot, fewer components or alpha_W."
         )
-    elif outcome.stop_reason == "max_iter" and stop is None and tol > 0:
+    elif s.stop_reason == "max_iter" and r.stop is None and r.tol > 0:
         warn(
-            f"The fit has stopped at max_iter={max_iter} before it converged to tol={tol:g}. Raise max_iter or tol.",
+            f"The fit has stopped at max_iter={r.max_iter} before it converged to tol={r.tol:g}. "
+            f"Raise max_iter or tol.",
             ConvergenceWarning,
         )
     return Factorization(
-        W=_result_W(problem, outcome.W, k, out_W).astype(X.dtype, copy=False),
-        H=transposed(outcome.Ht, k).astype(X.dtype, copy=False),
+        W=_result_W(problem, W, r.k, r.out_W).astype(r.X.dtype, copy=False),
+        H=transposed(Ht, r.k).astype(r.X.dtype, copy=False),
         objective=objective,
         divergence=divergence,
         squared_error=squared_error,
-        n_iter=outcome.n_iter,
-        converged=outcome.converged,
-        stop_reason=outcome.stop_reason,
-        history=outcome.history,
-        loss=the_loss.name,
-        solver=the_solver.name,
-        init=init,
-        n_threads=team.n_threads,
-        seconds=time.perf_counter() - began,
+        n_iter=s.iteration,
+        converged=s.converged,
+        stop_reason=s.stop_reason,
+        history=history,
+        loss=r.loss.name,
+        solver=name,
+        init=r.init,
+        n_threads=r.engine.n_threads,
+        seconds=time.perf_counter() - fit.began,
         n_stored=problem.data.n_stored,
-        X_squared_norm=problem.X_squared_norm(),
-        parameters=parameters,
-        row_labels=row_labels,
-        column_labels=column_labels,
-        frame_library=library,
-        biases=Biases(problem.mean, outcome.W[:, k].copy(), outcome.Ht[:, k + 1].copy()) if biases else None,
+        X_squared_norm=X_squared_norm,
+        parameters=r.parameters,
+        row_labels=r.row_labels,
+        column_labels=r.column_labels,
+        frame_library=r.library,
+        biases=Biases(problem.mean, W[:, r.k].copy(), Ht[:, r.k + 1].copy()) if r.terms.biases else None,
     )
 
 
 def _result_W(problem: Problem, W: Any, k: int, out_W: np.ndarray | None) -> Any:
     """W as it is returned: of its own, or in the array that is there for it."""
     if out_W is None:
-        return W[:, :k].copy() if problem.data.transposed else problem.data.output(W, k)
+        return W[:, :k].copy() if problem.data.transposed else problem.data.to_user(W, k)
     for first in range(0, len(W), ROWS):
         out_W[first : first + ROWS] = W[first : first + ROWS, :k]
     return out_W
 
 
-def _identity(
-    problem: Problem,
-    k: int,
-    loss: Any,
-    solver: Solver,
-    init: str,
-    W: Any,
-    H: Any,
-    mask: np.ndarray,
-    biases: bool,
-    parameters: dict,
-) -> dict[str, Any]:
+def _identity(problem: Problem, request: Request) -> dict[str, Any]:
     """What makes a fit what it is, but for when it stops: plain values."""
-    data = problem.data
+    data, r = problem.data, request
     named = ("alpha_W", "alpha_H", "l1_ratio", "alpha_scaling", "missing", "weighted", "random_state", "shuffle",
              "acceleration")  # fmt: skip
-    return {
+    identity = {
         "shape of X": list(data.shape),
         "dtype of X": data.dtype.name,
-        "n_components": k,
-        "loss": loss,
-        "solver": solver.name,
-        OPTIONS: repr(solver.options or None),
-        "init": init,
-        "checksum of W": _checksum(W),
-        "checksum of H": _checksum(H),
-        "update_H": mask.tolist(),
-        "biases": biases,
-        **{name: parameters[name] for name in named},
+        "n_components": r.k,
+        "loss": r.loss.name,
+        "solver": r.solver.name,
+        OPTIONS: repr(r.solver.options or None),
+        "init": r.init,
+        "checksum of W": _checksum(r.given[0]),
+        "checksum of H": _checksum(r.given[1]),
+        "update_H": r.mask.tolist(),
+        "biases": r.terms.biases,
+        **{name: r.parameters[name] for name in named},
         "sum of X": data.sum(),
         "squared norm of X": data.squared_norm(),
         # which the order of features and, where no data have to be fetched for it, of samples changes
         "weighted sum of columns of X": _weighted(data.sums(columns=not data.transposed)),
         "weighted sum of rows of X": _weighted(data.sums(columns=data.transposed)) if data.local else None,
     }
+    for name, factor in zip(("W", "H"), (r.terms.W, r.terms.H), strict=True):
+        if not factor.plain or factor.lower is not None:
+            identity[f"what {name} may be"] = repr((factor.lower, factor.upper, factor.penalty))
+    return identity
 
 
 def _weighted(sums: np.ndarray) -> float:
@@ -411,5 +486,5 @@ def _checksum(A: Any) -> int | None:
 def _check_enough(problem: Problem, k: int) -> None:
     """Warn if no row, or no column, of X has as many known entries as it has numbers to find, and no penalty helps."""
     data = problem.data
-    if isinstance(data, Partial) and not all(p.l1 or p.l2 for p in (problem.penalty_W, problem.penalty_H)):
+    if isinstance(data, Partial) and not all(factor.is_penalized for factor in problem.factors):
         check_enough(int(min(data.counts().max(), data.counts(columns=True).max())), k)

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from nmf_core.data import raised
-from nmf_core.losses import Beta
+from nmf_core.losses import Loss
 from nmf_core.problem import container_for
 from nmf_core.validation import Matrix, check_floor, check_matrix, check_representable
 
 
-def apply_floor(X: Any, floor: Any, loss: Beta, missing: str | None, weights: Matrix | None) -> tuple[Any, float]:
+def apply_floor(X: Any, floor: Any, loss: Loss, missing: str | None, weights: Matrix | None) -> tuple[Any, float]:
     """Validated X with a small number added to what is known, and that number.
 
     Parameters
@@ -19,7 +19,7 @@ def apply_floor(X: Any, floor: Any, loss: Beta, missing: str | None, weights: Ma
         Validated. Not modified.
     floor : float, "auto" or None
         The number; "auto" finds one if the loss needs it, None adds nothing.
-    loss : Beta
+    loss : Loss
         The loss.
     missing, weights
         What is known, as in `nmf_core.factorize`.
@@ -32,7 +32,7 @@ def apply_floor(X: Any, floor: Any, loss: Beta, missing: str | None, weights: Ma
     floor = check_floor(floor)
     if floor == "auto":
         data = container_for(X, loss, missing=missing, weights=weights)
-        floor = data.small() if loss.beta <= 0 and data.has_zeros() else 0.0
+        floor = data.small() if loss.positive and data.has_zeros() else 0.0
     if not floor:
         return X, 0.0
     check_representable(floor, "floor", X.dtype)

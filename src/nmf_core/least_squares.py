@@ -4,15 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core import _core
-from nmf_core.data import Step
+from nmf_core.engine import Engine, Update, padded
 from nmf_core.labels import frame, labelled
-from nmf_core.problem import padded
-from nmf_core.solvers import HALS, PG, Nesterov
+from nmf_core.solvers import HALS, PG, Method, Nesterov
 from nmf_core.solvers.anls import unit_diagonal
+from nmf_core.solvers.base import MOST_SWEEPS
 from nmf_core.solvers.exact import ALIKE, DOUBTFUL, condition, solve_rows
-from nmf_core.solvers.fit import MOST_SWEEPS, Method
-from nmf_core.threads import make_team, serial_blas
+from nmf_core.threads import serial_blas
 from nmf_core.validation import (
     check_choice,
     check_given,
@@ -118,7 +116,7 @@ def nnls(
     check_choice(solver, "solver", SOLVERS)
     alpha, l1_ratio = check_number(alpha, "alpha"), check_number(l1_ratio, "l1_ratio", high=1.0)
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
-    team = make_team(check_threads(n_threads))
+    engine = Engine(check_threads(n_threads))
     check_given({"A": A, "B": B}, {"gram": gram, "cross": cross})
     given = labelled(B, "B") if gram is None else labelled(cross, "cross")
     vector = np.ndim(given.values) == 1
@@ -147,9 +145,9 @@ def nnls(
         alike = condition(gram)
         by_rows = rows_given and solver in EXACT and alike > LIMITS[dtype.name]
         if by_rows:
-            Z, unsolved = solve_rows(*_triangle(A, B, l2), l1, team)
+            Z, unsolved = solve_rows(*_triangle(A, B, l2), l1, engine)
         else:
-            Z, unsolved = _solve(gram, cross.T - dtype.type(l1), solver, tol, max_iter, team)
+            Z, unsolved = _solve(gram, cross.T - dtype.type(l1), solver, tol, max_iter, engine)
     if unsolved:
         way = f"tol={tol:g} in max_iter={max_iter} steps. Raise max_iter or tol."
         reason = "all digits: columns of A are too much alike." if by_rows else way
@@ -170,7 +168,7 @@ def _dense(M: Any) -> np.ndarray:
 
 
 def _solve(
-    gram: np.ndarray, right: np.ndarray, solver: str, tol: float, max_iter: int, team: _core.Team
+    gram: np.ndarray, right: np.ndarray, solver: str, tol: float, max_iter: int, engine: Engine
 ) -> tuple[np.ndarray, int]:
     """Solutions (p, k) of normal equations with right-hand sides (p, k), and how many of them are not solved."""
     # All unknowns of one size. One that no column asks for stays zero.
@@ -178,16 +176,16 @@ def _solve(
     right = np.ascontiguousarray(right * scale)
     Z, unsolved = np.zeros_like(right), len(right)
     if solver in EXACT:
-        unsolved = _core.nnls_pivot(Z, right, unit, _core.PIVOT_RULES[EXACT[solver]], 3 * len(gram) + 50, team)
+        unsolved = engine.pivot(Z, right, unit, EXACT[solver])
     if unsolved:
         tol = max(tol, 8 * float(np.finfo(right.dtype).eps))  # steps of rounding are none
-        unsolved = _step(Z, right, unit, ITERATIVE.get(solver, HALS.method), tol, max_iter, team)
+        unsolved = _step(Z, right, unit, ITERATIVE.get(solver, HALS.method), tol, max_iter, engine)
     Z *= scale
     return Z, unsolved
 
 
 def _step(
-    Z: np.ndarray, cross: np.ndarray, gram: np.ndarray, method: Method, tol: float, max_iter: int, team: _core.Team
+    Z: np.ndarray, cross: np.ndarray, gram: np.ndarray, method: Method, tol: float, max_iter: int, engine: Engine
 ) -> int:
     """Improve the rows of Z step by step, in place; returns how many have not met `tol`."""
     k = len(gram)
@@ -195,11 +193,12 @@ def _step(
     order = np.arange(k, dtype=np.int32)
     matrix, rate = method.prepared(gram, order)
     sweeps = min(max_iter, MOST_SWEEPS)
-    step = Step(F, F, gram[0], gram, matrix, order, method.number, rate=rate, max_sweeps=sweeps, tol=tol)
-    report = np.zeros(_core.REPORT_SIZE)
-    _core.factor_pass(F, None, None, report, padded(cross, Z.dtype), *step, team)
+    update = Update(
+        F, order, gram[0], max_sweeps=sweeps, tol=tol, method=method.name, gram=gram, matrix=matrix, rate=rate
+    )
+    report = engine.improve_rows(F, padded(cross, Z.dtype), update)
     Z[:] = F[:, :k]
-    return int(report[2])
+    return report.unfinished
 
 
 def _triangle(A: Any, B: Any, l2: float) -> tuple[np.ndarray, np.ndarray]:

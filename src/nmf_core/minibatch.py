@@ -6,20 +6,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmf_core import _core
 from nmf_core.data import Complete, as_container
-from nmf_core.losses import Beta
+from nmf_core.engine import Engine
+from nmf_core.losses import Loss
 from nmf_core.online import Online
 from nmf_core.validation import Matrix, check_zeros
 
 
-def batches(X: Matrix, loss: Beta, size: int) -> list[Complete]:
+def batches(X: Matrix, loss: Loss, size: int, engine: Engine) -> list[Complete]:
     """A validated X (n_samples, n_features) as containers of `size` rows; the last one may have fewer.
 
     They share the memory of X, as long as it stores its rows one after the other.
     """
-    data = as_container(X, zeros_matter=loss.beta != 1, upright=True)
-    check_zeros(data, loss.beta)
+    data = as_container(X, zeros_matter=not loss.linear, upright=True, engine=engine)
+    check_zeros(data, loss.positive)
     assert isinstance(data, Complete)
     n = data.shape[0]
     return [data.part(first, min(first + size, n)) for first in range(0, n, size)]
@@ -112,7 +112,6 @@ def fit_batches(
     *,
     fresh: bool,
     max_iter: int,
-    team: _core.Team,
     report: Callable[[int, float, float | None, str | None], object] | None = None,
 ) -> Course:
     """Go through X again and again, batch by batch, until it has converged.
@@ -131,8 +130,6 @@ def fit_batches(
         Whether W is solved for from scratch every time.
     max_iter : int
         Times to go through X at most.
-    team : Team
-        Who works.
     report : callable, optional
         Called after every batch with its number from 1, its cost, the smoothed cost and the reason to stop.
 
@@ -146,7 +143,7 @@ def fit_batches(
         while n_steps < max_iter * len(parts):
             i = n_steps % len(parts)
             rows = None if fresh else W[bounds[i] : bounds[i + 1]]
-            cost = online.step(parts[i], team, rows)
+            cost = online.step(parts[i], rows)
             n_steps += 1
             reason = convergence.reason(cost, parts[i].shape[0])
             if report is not None:

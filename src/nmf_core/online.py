@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core import _core
-from nmf_core.data import BetaStep, Complete, NewtonStep, Step, factor_array
+from nmf_core.data import Complete
+from nmf_core.engine import Engine, Update, factor_array, padded
+from nmf_core.factors import Factor, with_penalties
 from nmf_core.initialization import for_fixed_components
-from nmf_core.losses import Beta
-from nmf_core.penalties import Penalty, make_penalties
-from nmf_core.problem import model_floors, padded, transposed
-from nmf_core.solvers import SOLVERS, component_sums, gram
-from nmf_core.solvers.fit import MOST_SWEEPS, SWEEP_TOL
-from nmf_core.threads import make_team
+from nmf_core.losses import Loss
+from nmf_core.problem import model_floors, transposed
+from nmf_core.solvers import SOLVERS, SWEEP_TOL
+from nmf_core.solvers.base import MOST_SWEEPS
 
 # How factors can be improved, the first choice first, and how many sweeps at most for one that is about right.
 SWEEPS = {"hals": 2, "newton": 2, "mu": 1}
@@ -37,7 +36,7 @@ class Online(ABC):
     ----------
     H : ndarray of shape (n_components, n_features), float32 or float64
         Where the components start. Never modified.
-    loss : Beta
+    loss : Loss
         The loss.
     solver : str
         How factors are improved: one of `SWEEPS`. Newton's method improves W only, H as "mu" does.
@@ -73,7 +72,7 @@ class Online(ABC):
     def __init__(
         self,
         H: np.ndarray,
-        loss: Beta,
+        loss: Loss,
         solver: str,
         *,
         n_samples: int,
@@ -111,15 +110,13 @@ class Online(ABC):
         """A copy of the components (n_components, n_features)."""
         return transposed(self.Ht, self.k)
 
-    def step(self, data: Complete, team: _core.Team, W: np.ndarray | None = None) -> float:
+    def step(self, data: Complete, W: np.ndarray | None = None) -> float:
         """Go through a batch.
 
         Parameters
         ----------
         data : Complete
             The batch, visited by rows, in the precision of the components.
-        team : Team
-            Who works.
         W : ndarray of shape (n_rows, ld), optional
             Factor array of the batch, improved by a few sweeps. Modified in place. By default every row is solved for
             from scratch.
@@ -137,20 +134,20 @@ class Online(ABC):
             if W is not None:
                 W[:] = 0
             self.divergence = 0.0
-            return self.penalties_of(n)[1].value(self.Ht) / n
+            return self.factors_beside(n)[1].value(self.Ht, self.k) / n
         if W is None:
-            masses = component_sums(self.Ht, self.k, team).sum(keepdims=True)
+            masses = data.engine.sums(self.Ht, self.k).sum(keepdims=True)
             W = for_fixed_components(data, self.loss, self.k, masses)
-        divergence, learned = self.go_through(data, W, fresh, rest, team)
-        penalty_W, penalty_H = self.penalties_of(n)
-        cost = (divergence + penalty_W.value(W) + penalty_H.value(self.Ht)) / n
+        divergence, learned = self.go_through(data, W, fresh, rest)
+        of_W, of_H = self.factors_beside(n)
+        cost = (divergence + of_W.value(W, self.k) + of_H.value(self.Ht, self.k)) / n
         # all at once, or not at all
         vars(self).update(learned, Ht=self.spare, spare=self.Ht, n_steps=self.n_steps + 1, divergence=divergence)
         return cost
 
-    def penalties_of(self, n_rows: float) -> tuple[Penalty, Penalty]:
-        """Penalties of W and H beside so many rows."""
-        return make_penalties((n_rows, len(self.Ht)), *self.penalties)
+    def factors_beside(self, n_rows: float) -> tuple[Factor, Factor]:
+        """W and H with their penalties beside so many rows."""
+        return with_penalties((Factor(), Factor()), (n_rows, len(self.Ht)), self.penalties)
 
     def keep_alive(self) -> None:
         """Let no entry of `spare` be zero: by multiplicative updates it could never grow again, whatever comes."""
@@ -158,9 +155,7 @@ class Online(ABC):
         self.spare[:, self.k :] = 0
 
     @abstractmethod
-    def go_through(
-        self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
-    ) -> tuple[float, dict[str, Any]]:
+    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
         """Improve W, and write the next Ht to `spare`.
 
         Returns the divergence of the batch for the new W and Ht, and the attributes that are others after the step:
@@ -189,7 +184,7 @@ class QuadraticOnline(Online):
     def __init__(self, *args: Any, **how: Any) -> None:
         super().__init__(*args, **how)
         self.S = factor_array(len(self.Ht) + self.k, self.k, self.Ht.dtype)
-        self.HHt = gram(self.Ht, self.k, make_team(1))
+        self.HHt = Engine.default.gram(self.Ht, self.k)
         self.weight = 0.0
 
     @cached_property
@@ -197,44 +192,41 @@ class QuadraticOnline(Online):
         """Room for the next statistics."""
         return padded(self.S, self.S.dtype)
 
-    def go_through(
-        self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
-    ) -> tuple[float, dict[str, Any]]:
-        penalty_W, _ = self.penalties_of(len(W))
+    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
+        of_W, _ = self.factors_beside(len(W))
         weight = rest * self.weight + len(W)
-        _, penalty_H = self.penalties_of(weight)
-        m, k, report = data.shape[1], self.k, np.zeros(_core.REPORT_SIZE)
+        _, of_H = self.factors_beside(weight)
+        m, k = data.shape[1], self.k
         XtW, WtW = self.spare_S[:m], self.spare_S[m:]
         np.multiply(self.S[:m], rest, out=XtW)
         WtW[:] = 0
-        solver = "hals" if fresh else self.solver
-        sweeps, tol = (self.max_sweeps, self.tol) if fresh else (SWEEPS[solver], SWEEP_TOL)
-        step = self.step_from(W, self.HHt, penalty_W, solver, sweeps, tol)
-        data.improve(W, None, self.spare_S, report, self.Ht, step, team)
+        update = self.update(W, self.HHt, of_W, "hals" if fresh else self.solver)
+        if fresh:
+            update = update._replace(max_sweeps=self.max_sweeps, tol=self.tol)
+        report = data.pass_quadratic(W, self.Ht, update, S=self.spare_S)
         model = float(np.einsum("ij,ij->", WtW[:, :k], self.HHt, dtype=np.float64))
-        divergence = max(0.0, (data.squared_norm() - 2 * report[3] + model) / 2)
+        divergence = max(0.0, (data.squared_norm() - 2 * report.inner_improved + model) / 2)
         WtW += rest * self.S[m:]
         if self.n_steps == 0:
             start = rest * START * np.trace(WtW) / k
             XtW += start * self.Ht
             WtW[self.order, self.order] += start
         HHt = factor_array(k, k, self.Ht.dtype)
-        step = self.step_from(self.Ht, WtW[:, :k], penalty_H, self.solver, SWEEPS[self.solver], SWEEP_TOL)
-        _core.factor_pass(self.spare, None, HHt, report, XtW, *step, team)
+        update = self.update(self.Ht, WtW[:, :k], of_H, self.solver)
+        data.engine.improve_rows(self.spare, XtW, update, grams=HHt)
         if self.solver == "mu":
             self.keep_alive()
         return divergence, {"S": self.spare_S, "spare_S": self.S, "HHt": HHt[:, :k], "weight": weight}
 
-    def step_from(
-        self, F: np.ndarray, other: np.ndarray, penalty: Penalty, solver: str, sweeps: int, tol: float
-    ) -> Step:
+    def update(self, F: np.ndarray, other: np.ndarray, factor: Factor, method: str) -> Update:
         """How a factor is improved from F on, given the Gram matrix of the other one."""
-        shifted = penalty.shift(other)
-        number = _core.METHODS[solver]
-        return Step(F, F, shifted[0], shifted, shifted, self.order, number, penalty.l1, 0.0, 0.0, sweeps, tol)
+        gram = factor.shift(other)
+        return Update(
+            F, self.order, gram[0], l1=factor.l1, max_sweeps=SWEEPS[method], tol=SWEEP_TOL, method=method, gram=gram
+        )
 
 
-class BetaOnline(Online):
+class GradientOnline(Online):
     """Other losses: H takes the multiplicative update of the batch, held back by what is remembered.
 
     A batch bounds its divergence from above by a function of H that touches it at the present H and has its minimum
@@ -255,53 +247,50 @@ class BetaOnline(Online):
 
     def __init__(self, *args: Any, **how: Any) -> None:
         super().__init__(*args, **how)
-        alike = self.loss.beta == 1 and not self.penalties_of(1)[1].l2
+        alike = self.loss.linear and not self.factors_beside(1)[1].l2
         self.hold = np.zeros((1 if alike else len(self.Ht), self.Ht.shape[1]), dtype=self.Ht.dtype)
 
     @cached_property
     def spare_S(self) -> np.ndarray:
         """Room for both halves of the gradient of H: numerators above, denominators below."""
         m = len(self.Ht)
-        return factor_array(m + (1 if self.loss.beta == 1 else m), self.k, self.Ht.dtype)
+        return factor_array(m + (1 if self.loss.linear else m), self.k, self.Ht.dtype)
 
-    def go_through(
-        self, data: Complete, W: np.ndarray, fresh: bool, rest: float, team: _core.Team
-    ) -> tuple[float, dict[str, Any]]:
-        beta, dtype, report, k = self.loss.beta, W.dtype, np.zeros(_core.REPORT_SIZE), self.k
-        penalty_W, penalty_H = self.penalties_of(len(W))
+    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
+        loss, k, dtype = self.loss, self.k, W.dtype
+        of_W, of_H = self.factors_beside(len(W))
         m = len(self.Ht)
-        up, down = self.spare_S[:m], self.spare_S[m:]
-        sums, floors, scale = component_sums(self.Ht, k, team), model_floors(data, beta, by_itself=fresh), self.ones
-        newton = beta == 1 and (fresh or self.solver == "newton")
+        numerator, denominator = self.spare_S[:m], self.spare_S[m:]
+        sums, floors = data.engine.sums(self.Ht, k), model_floors(data, loss, by_itself=fresh)
+        newton = loss.kernel == 1 and (fresh or self.solver == "newton")
         sweeps, tol = (self.max_sweeps, self.tol) if fresh else (SWEEPS["newton" if newton else "mu"], SWEEP_TOL)
+        update = Update(
+            W, self.order, self.ones, l1=of_W.l1, l2=of_W.l2, max_sweeps=sweeps, tol=tol, loss=loss,
+            sums=sums.astype(dtype), floors=floors, exponent=loss.exponent,
+        )  # fmt: skip
         if newton:
-            costs = (sums + penalty_W.l1).astype(dtype)[np.newaxis]
-            l2 = np.full(len(W), penalty_W.l2, dtype=dtype)
-            newton_step = NewtonStep(W, W, scale, costs, self.order, l2, 0.0, sweeps, tol, floors, False, True)
-            data.newton(W, None, report, self.Ht, newton_step, team)
-            sweeps = 0
+            costs = (sums + of_W.l1).astype(dtype)[np.newaxis]
+            l2 = np.full(len(W), of_W.l2, dtype=dtype)
+            report = data.pass_newton(W, self.Ht, update._replace(sums=costs, l2=l2, measure=True))
+            update = update._replace(max_sweeps=0)
         held = rest * self.hold
         self.spare_S[:] = 0
-        step = BetaStep(
-            W, W, scale, sums.astype(dtype), self.order, penalty_W.l1, penalty_W.l2, 0.0, sweeps, tol, beta,
-            self.loss.exponent, floors,
-        )  # fmt: skip
-        data.improve_beta(W, None, self.spare_S, report, self.Ht, step, team)
+        data.pass_gradients(W, self.Ht, update, S=self.spare_S)
         if newton:
-            divergence = max(0.0, report[3] + float(sums @ down[0, :k]))
+            divergence = max(0.0, report.loss_sum + float(sums @ denominator[0, :k]))
         else:
-            divergence = data.divergence(W, self.Ht, beta, floors.astype(np.float64), team)
+            divergence = data.divergence(W, self.Ht, loss, floors.astype(np.float64))
         if self.n_steps == 0:
-            held += rest * START * np.mean(down[:, :k])
-        hold = held + down + penalty_H.l1
-        if penalty_H.l2:
-            hold = hold + penalty_H.l2 * self.Ht
-        tiny = float(np.finfo(dtype).tiny)
-        _core.held_update(self.spare, self.Ht, up, held, hold, k, self.loss.exponent, tiny, tiny * ALIVE, team)
+            held += rest * START * np.mean(denominator[:, :k])
+        hold = held + denominator + of_H.l1
+        if of_H.l2:
+            hold = hold + of_H.l2 * self.Ht
+        least = float(np.finfo(dtype).tiny) * ALIVE
+        data.engine.held_update(self.spare, self.Ht, (numerator, held, hold), k, loss.exponent, least)
         return divergence, {"hold": hold}
 
 
-def method_for(solver: str, loss: Beta, forget_factor: float) -> str:
+def method_for(solver: str, loss: Loss, forget_factor: float) -> str:
     """The method of a solver's name in `SWEEPS` or "auto": the first of these that minimises the loss.
 
     But with nothing remembered, multiplicative updates: these go a part of the way to what suits the batch at hand, and
@@ -309,9 +298,9 @@ def method_for(solver: str, loss: Beta, forget_factor: float) -> str:
     """
     if solver != "auto":
         return solver
-    return "mu" if forget_factor == 0 else next(name for name in SWEEPS if SOLVERS[name].handles(loss.beta))
+    return "mu" if forget_factor == 0 else next(name for name in SWEEPS if SOLVERS[name].handles(loss))
 
 
-def make_online(H: np.ndarray, loss: Beta, solver: str, **how: Any) -> Online:
+def make_online(H: np.ndarray, loss: Loss, solver: str, **how: Any) -> Online:
     """An `Online` for the loss; arguments as there."""
-    return (QuadraticOnline if loss.quadratic else BetaOnline)(H, loss, solver, **how)
+    return (QuadraticOnline if loss.quadratic else GradientOnline)(H, loss, solver, **how)

@@ -5,17 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core import _core
-from nmf_core.data import BetaStep, Complete, accept, factor_array
+from nmf_core.data import Complete, accept
+from nmf_core.engine import Engine, Update, factor_array, padded
+from nmf_core.factors import Factor
 from nmf_core.losses import LOSSES, make_loss
-from nmf_core.penalties import Penalty
-from nmf_core.problem import Problem, model_floors, padded, pose
-from nmf_core.solvers import component_sums, gram
-from nmf_core.solvers.quadratic import add_violation
-from nmf_core.threads import make_team, serial_blas
+from nmf_core.problem import Problem, Terms, make_problem, model_floors
+from nmf_core.solvers.violation import scaled_steps
+from nmf_core.threads import serial_blas
 from nmf_core.validation import check_loss, check_model, check_penalties, check_threads
 
-Side = tuple[np.ndarray, Penalty]  # a factor array and its penalty
+Side = tuple[np.ndarray, Factor]  # a factor array and what is said of it
 
 
 def kkt_residual(
@@ -80,20 +79,18 @@ def kkt_residual(
     W, H = check_model(W, H, X.shape, X.dtype, labels.rows, labels.columns)
     k = len(H)
     check_penalties(alpha_W, alpha_H, l1_ratio, X.shape)
-    team = make_team(check_threads(n_threads))
     with serial_blas():
-        problem = pose(
-            X, the_loss, k, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio,
-            alpha_scaling=alpha_scaling, upright=not the_loss.quadratic,
-        )  # fmt: skip
-        sides = (padded(W, X.dtype), problem.penalty_W), (padded(H.T, X.dtype), problem.penalty_H)
+        terms = Terms(missing, weights, (alpha_W, alpha_H, l1_ratio), alpha_scaling)
+        engine = Engine(check_threads(n_threads))
+        problem = make_problem(X, the_loss, k, terms, upright=not the_loss.quadratic, engine=engine)
+        sides = (padded(W, X.dtype), problem.factor_W), (padded(H.T, X.dtype), problem.factor_H)
         blocked, other = sides[::-1] if problem.data.transposed else sides
         if not isinstance(problem.data, Complete):
-            squares = _of_known_entries(problem, blocked, other, k, team)
+            squares = _of_known_entries(problem, blocked, other)
         elif the_loss.quadratic:
-            squares = _of_products(problem.data, blocked, other, k, team)
+            squares = _of_products(problem.data, blocked, other, k)
         else:
-            squares = _of_halves(problem, blocked, other, k, team)
+            squares = _of_parts(problem, blocked, other, k)
         mass = the_loss.mass(problem.data)
     return math.sqrt(squares / mass) if mass else 0.0
 
@@ -101,55 +98,50 @@ def kkt_residual(
 # Multiplicative updates tell, on the way, what steps coordinate descent would take from where they start.
 
 
-def _of_products(data: Complete, blocked: Side, other: Side, k: int, team: _core.Team) -> float:
+def _of_products(data: Complete, blocked: Side, other: Side, k: int) -> float:
     """The sum of squared scaled steps for a quadratic loss."""
     (F, _), (G, _) = blocked, other
-    crosses = data.product(G, team), data.transposed_product(F, team)
-    grams = gram(G, k, team), gram(F, k, team)
-    report = np.zeros(_core.REPORT_SIZE)
-    for (own, penalty), cross, fixed in zip((blocked, other), crosses, grams, strict=True):
-        add_violation(report, own, cross, fixed, penalty, _all(k), team)
-    return float(report[0])
+    crosses = data.product(G), data.transposed_product(F)
+    grams = data.engine.gram(G, k), data.engine.gram(F, k)
+    return sum(
+        scaled_steps(data.engine, own, cross, fixed, factor, _all(k))
+        for (own, factor), cross, fixed in zip((blocked, other), crosses, grams, strict=True)
+    )
 
 
-def _of_halves(problem: Problem, blocked: Side, other: Side, k: int, team: _core.Team) -> float:
+def _of_parts(problem: Problem, blocked: Side, other: Side, k: int) -> float:
     """The same for another loss of a complete X."""
     data: Any = problem.data
     F, G = blocked[0], other[0]
-    m, beta = data.shape[1], problem.loss.beta
-    floors = model_floors(data, beta)
-    report = np.zeros(_core.REPORT_SIZE)
-    S = factor_array(m + (1 if beta == 1 else m), k, data.dtype)
-    step = _update(problem, blocked, component_sums(G, k, team), floors)
-    data.improve_beta(F.copy(), None, None, report, G, step, team)
-    data.improve_beta(F, None, S, np.zeros(_core.REPORT_SIZE), G, step._replace(max_sweeps=0), team)
-    s = _update(problem, other, component_sums(F, k, team), floors)
-    _core.factor_beta_pass(
-        G.copy(), None, report, S[:m], S[m:], s.start, s.before, s.scale, s.sums, s.order, s.l1, s.l2, s.beta,
-        s.loss_beta, s.exponent, 0.0, team,
-    )  # fmt: skip
-    return float(report[0])
+    m = data.shape[1]
+    floors = model_floors(data, problem.loss)
+    S = factor_array(m + (1 if problem.loss.linear else m), k, data.dtype)
+    update = _update(problem, blocked, data.engine.sums(G, k), floors)
+    squares = data.pass_gradients(F.copy(), G, update).squared_step
+    data.pass_gradients(F, G, update._replace(max_sweeps=0), S=S)
+    update = _update(problem, other, data.engine.sums(F, k), floors)
+    return squares + data.engine.multiply_rows(G.copy(), S[:m], S[m:], update).squared_step
 
 
-def _of_known_entries(problem: Problem, blocked: Side, other: Side, k: int, team: _core.Team) -> float:
+def _of_known_entries(problem: Problem, blocked: Side, other: Side) -> float:
     """The same for any loss where only some entries are known, or count more than others."""
     data: Any = problem.data
-    report = np.zeros(_core.REPORT_SIZE)
+    squares = 0.0
     for own, (G, _), columns in ((blocked, other, False), (other, blocked, True)):
-        F, penalty = own
-        floors = model_floors(data, problem.loss.beta, columns=columns)
-        step = _update(problem, own, component_sums(G, k, team), floors)
-        data.mu(F.copy(), None, report, G, step, penalty.amounts_of(len(F), F.dtype), team, columns=columns)
-    return float(report[0])
+        F, factor = own
+        floors = model_floors(data, problem.loss, columns=columns)
+        update = _update(problem, own, data.engine.sums(G, problem.k), floors)
+        update = update._replace(row_weights=factor.weights_of(len(F), F.dtype))
+        squares += data.pass_gradients(F.copy(), G, update, columns=columns).squared_step
+    return squares
 
 
-def _update(problem: Problem, side: Side, sums: np.ndarray, floors: np.ndarray) -> BetaStep:
+def _update(problem: Problem, side: Side, sums: np.ndarray, floors: np.ndarray) -> Update:
     """One multiplicative update of a factor."""
-    F, penalty = side
-    loss = problem.loss
-    return BetaStep(
-        F, F, np.ones_like(sums), sums, _all(len(sums)), penalty.l1, penalty.l2, 0.0, 1, 0.0, loss.beta, loss.exponent,
-        floors,
+    (F, factor), loss = side, problem.loss
+    return Update(
+        F, _all(len(sums)), np.ones(len(sums), F.dtype), l1=factor.l1, l2=factor.l2, loss=loss, exponent=loss.exponent,
+        sums=sums.astype(F.dtype), floors=floors,
     )  # fmt: skip
 
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core._core import Team
-from nmf_core.data import Container, Partial, as_container, factor_array, over_rows
-from nmf_core.losses import Beta
-from nmf_core.penalties import Penalty, make_penalties
+from nmf_core.data import Container, Partial, as_container
+from nmf_core.engine import factor_array, reduce_rows
+from nmf_core.factors import Factor, with_penalties
+from nmf_core.losses import LOSSES, Loss
 from nmf_core.validation import Matrix, check_known, check_zeros
 
 ROWS = 1024  # of a factor that are copied together
@@ -17,16 +17,18 @@ ROWS = 1024  # of a factor that are copied together
 
 @dataclass(frozen=True)
 class Problem:
-    """min over W, H >= 0 of divergence(X, W @ H) + penalty_W(W) + penalty_H(H).
+    """min over W, H of divergence(X, W @ H) + penalties, with W and H as their factors say, non-negative by default.
 
     Parameters
     ----------
     data : Container
         X, visited by rows or by columns.
-    loss : Beta
+    loss : Loss
         The scalar loss.
-    penalty_W, penalty_H : Penalty
-        Penalties of the factors.
+    k : int
+        Components, with those of biases.
+    factor_W, factor_H : Factor
+        What the factors may be, and what they prefer; of H its transpose is meant.
     biases : pair of int, optional
         Two components whose free halves may have any sign: of the first that of W, H's being ones, of the second that
         of H, W's being ones. Their l2 penalty is that of their factor, without an l1 penalty.
@@ -35,11 +37,17 @@ class Problem:
     """
 
     data: Container
-    loss: Beta
-    penalty_W: Penalty = field(default_factory=Penalty)
-    penalty_H: Penalty = field(default_factory=Penalty)
+    loss: Loss
+    k: int
+    factor_W: Factor = field(default_factory=Factor)
+    factor_H: Factor = field(default_factory=Factor)
     biases: tuple[int, int] | None = None
     mean: float = 0.0
+
+    @property
+    def factors(self) -> tuple[Factor, Factor]:
+        """Both factors."""
+        return self.factor_W, self.factor_H
 
     @property
     def n_extra(self) -> int:
@@ -51,78 +59,93 @@ class Problem:
         shift = self.mean**2 * float(self.data.amounts().sum()) if self.mean else 0.0
         return self.data.squared_norm() + shift
 
-    def divergence(self, W: np.ndarray, Ht: np.ndarray, team: Team) -> float:
+    def divergence(self, W: np.ndarray, Ht: np.ndarray) -> float:
         """The loss summed over X, computed in double from the factor arrays W and Ht alone."""
         F, G = (Ht, W) if self.data.transposed else (W, Ht)
         # that of an exact fit may come out below zero by rounding; NaN stays NaN
-        return max(self.data.divergence(F, G, self.loss.beta, self.floors(), team), 0.0)
+        return max(self.data.divergence(F, G, self.loss, self.floors()), 0.0)
 
-    def squared_error(self, W: np.ndarray, Ht: np.ndarray, team: Team) -> float:
+    def squared_error(self, W: np.ndarray, Ht: np.ndarray) -> float:
         """||X - W @ H||_F^2, whatever the loss."""
         F, G = (Ht, W) if self.data.transposed else (W, Ht)
-        return max(2 * self.data.divergence(F, G, 2.0, self.floors(), team), 0.0)
+        return max(2 * self.data.divergence(F, G, LOSSES["frobenius"], self.floors()), 0.0)
 
     def floors(self) -> np.ndarray:
         """What entries of the model count as at least in a divergence, for every row of the blocked matrix."""
         if self.biases is not None:
             return np.full(self.data.shape[0], -np.inf)
-        return model_floors(self.data, self.loss.beta, double=True)
+        return model_floors(self.data, self.loss, double=True)
 
-    def objective(self, W: np.ndarray, Ht: np.ndarray, team: Team) -> float:
+    def objective(self, W: np.ndarray, Ht: np.ndarray) -> float:
         """The divergence plus the penalties: what every reported objective means."""
-        return self.divergence(W, Ht, team) + self.penalties(W, Ht)
+        return self.divergence(W, Ht) + self.penalties(W, Ht)
 
-    def penalties(self, W: np.ndarray, Ht: np.ndarray) -> float:
+    def penalties(self, W: Any, Ht: Any) -> float:
         """The penalties of both factors."""
-        if self.biases is None:
-            return sum(
-                over_rows(F, _value, penalty)
-                for F, penalty in ((W, self.penalty_W), (Ht, self.penalty_H))
-                if penalty.l1 or penalty.l2
-            )
-        k = min(self.biases)
         return sum(
-            penalty.value(F[:, :k]) + replace(penalty, l1=0.0).value(F[:, free : free + 1])
-            for penalty, F, free in zip((self.penalty_W, self.penalty_H), (W, Ht), self.biases, strict=True)
+            reduce_rows(F, _value, factor, self.k)
+            for F, factor in zip((W, Ht), self.factors, strict=True)
+            if factor.is_penalized
         )
 
 
-def container_for(X: Matrix, loss: Beta, **needs: Any) -> Container:
+class Terms(NamedTuple):
+    """What is said of an objective besides X and the loss, as in `nmf_core.factorize`.
+
+    Attributes
+    ----------
+    missing, weights
+        What is missing or counts more.
+    alphas : tuple of alpha_W, alpha_H and l1_ratio
+        Strengths of penalties.
+    alpha_scaling : str
+        How they grow.
+    W, H : Factor
+        What else is said of the factors.
+    biases : bool
+        Whether the model has biases.
+    mean : float, optional
+        Its mean, if it is known: then H is fixed, too.
+    """
+
+    missing: str | None = None
+    weights: Matrix | None = None
+    alphas: tuple[float, float | str, float] = (0.0, 0.0, 0.0)
+    alpha_scaling: str = "size"
+    W: Factor = Factor()
+    H: Factor = Factor()
+    biases: bool = False
+    mean: float | None = None
+
+
+def container_for(X: Matrix, loss: Loss, **needs: Any) -> Container:
     """The container of a validated X that suits the loss; `needs` as in `as_container`.
 
     It is in float64 if powers of what X holds leave float32.
     """
-    data = as_container(X, zeros_matter=loss.beta != 1, **needs)
+    data = as_container(X, zeros_matter=not loss.linear, **needs)
     if data.dtype == np.float64 or loss.quadratic or data.n_stored == 0 or loss.fits_single(data.mean()):
         return data
     if needs.get("weights") is not None:
         needs["weights"] = needs["weights"].astype(np.float64)
-    return as_container(X.astype(np.float64), zeros_matter=loss.beta != 1, **needs)
+    return as_container(X.astype(np.float64), zeros_matter=not loss.linear, **needs)
 
 
-def pose(
-    X: Matrix,
-    loss: Beta,
-    k: int,
-    *,
-    missing: str | None,
-    weights: Matrix | None,
-    alpha_W: float,
-    alpha_H: float | str,
-    l1_ratio: float,
-    alpha_scaling: str,
-    biases: bool = False,
-    mean: float | None = None,
-    nothing_known: bool = False,
-    advice: str = "",
-    **needs: Any,
+def make_problem(
+    X: Matrix, loss: Loss, k: int, terms: Terms, *, nothing_known: bool = False, advice: str = "", **needs: Any
 ) -> Problem:
-    """The problem of a validated X, k components and the arguments of `nmf_core.factorize`.
+    """The problem of a validated X and k components.
 
     Parameters
     ----------
-    mean : float, optional
-        The mean of a model with biases, if it is known: then H is fixed, too.
+    X : ndarray, sparse array or matrix, or blocks of rows
+        Validated.
+    loss : Loss
+        The loss.
+    k : int
+        Components.
+    terms : Terms
+        What else the objective holds.
     nothing_known : bool
         Whether X may be missing altogether.
     advice : str
@@ -135,42 +158,56 @@ def pose(
     ValueError
         Nothing is known of X, or it is zero somewhere, which the loss does not allow.
     """
-    data = container_for(X, loss, missing=missing, weights=weights, **needs)
-    if isinstance(data, Partial) and not nothing_known:
+    data = (
+        X if isinstance(X, Container) else container_for(X, loss, missing=terms.missing, weights=terms.weights, **needs)
+    )
+    partial_ = isinstance(data, Partial)
+    if partial_ and not nothing_known:
         check_known(data.n_stored)
-    check_zeros(data, loss.beta, advice)
-    shift = 0.0
-    if biases and isinstance(data, Partial):
-        shift = data.mean() if mean is None else mean
+    check_zeros(data, loss.positive, advice)
+    alpha_H, row_weights, shift = terms.alphas[1], None, 0.0
+    if terms.alpha_scaling == "observed" and partial_:
+        row_weights = data.amounts(), data.amounts(columns=True) if alpha_H else None
+    shape = X.shape
+    W, H = with_penalties((terms.W, terms.H), shape, terms.alphas, row_weights)
+    if terms.biases and partial_:
+        shift = data.mean() if terms.mean is None else terms.mean
         data = data.shifted(shift)
-    amounts = None
-    if alpha_scaling == "observed" and isinstance(data, Partial):
-        amounts = data.amounts(), data.amounts(columns=True) if alpha_H else None
-    penalties = make_penalties(X.shape, alpha_W, alpha_H, l1_ratio, amounts)
-    return Problem(data, loss, *penalties, biases=(k, k + 1) if biases else None, mean=shift)
+        W, H = (_with_biases(factor, k, fixed) for factor, fixed in ((W, k + 1), (H, k)))
+    return Problem(data, loss, k + 2 * terms.biases, W, H, biases=(k, k + 1) if terms.biases else None, mean=shift)
+
+
+def _with_biases(factor: Factor, k: int, fixed: int) -> Factor:
+    """A factor with two components more: one of ones that is fixed, and a free one of any sign."""
+    components = np.arange(k + 2)
+    mine = components != fixed
+    return replace(
+        factor,
+        lower=np.where((components >= k) & mine, -np.inf, 0.0),
+        free=mine if factor.free is None else np.zeros(k + 2, dtype=bool),  # all are, or none
+        penalized=mine,
+    )
 
 
 def model_floors(
-    data: Container, beta: float, *, columns: bool = False, by_itself: bool = False, double: bool = False
+    data: Container, loss: Loss, *, columns: bool = False, by_itself: bool = False, double: bool = False
 ) -> Any:
     """For every row, or column, of the blocked matrix, the least that an entry of the model counts as.
 
-    Far below what matters, but so large that its powers in the kernels for this beta are finite in the precision of X.
-    The row's own mean decides, but for Kullback-Leibler that of X, unless rows must be answered `by_itself`: there H is
+    Far below what matters, but so large that its powers in the kernels for this loss are finite in the precision of X.
+    The row's own mean decides, but for a linear loss that of X, unless rows must be answered `by_itself`: there H is
     improved column by column, and both must agree on what the divergence is. In the precision of X, or the same numbers
     in `double`.
     """
-    power = 2.0 if beta == 1 else max(1.0, 2 - beta)
-    digits = min(18.0, (24 if data.dtype == np.float32 else 200) / power)
-    least = 10.0 ** -((36 if data.dtype == np.float32 else 300) / power)
-    mean = None
-    if beta == 2:  # squared errors are finite everywhere
-        mean = least = 0.0
-    elif beta == 1 and not by_itself:
-        mean = data.mean()
-    return data.per_row(
-        partial(_floors, share=10**-digits, least=least, dtype=data.dtype, double=double), mean, columns
-    )
+    power = loss.steepness
+    if power == 0:  # everything is finite everywhere
+        mean: float | None = 0.0
+        share = least = 0.0
+    else:
+        digits = min(18.0, (24 if data.dtype == np.float32 else 200) / power)
+        share, least = 10**-digits, 10.0 ** -((36 if data.dtype == np.float32 else 300) / power)
+        mean = data.mean() if loss.linear and not by_itself else None
+    return data.map_rows(partial(_floors, share=share, least=least, dtype=data.dtype, double=double), mean, columns)
 
 
 def _floors(means: np.ndarray, share: float, least: float, dtype: np.dtype, double: bool) -> np.ndarray:
@@ -178,15 +215,8 @@ def _floors(means: np.ndarray, share: float, least: float, dtype: np.dtype, doub
     return floors.astype(np.float64) if double else floors
 
 
-def _value(F: np.ndarray, penalty: Penalty, team: Any) -> float:
-    return penalty.value(F)
-
-
-def padded(F: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A factor array that holds a copy of F (n, k)."""
-    array = factor_array(F.shape[0], F.shape[1], dtype)
-    array[:, : F.shape[1]] = F
-    return array
+def _value(F: np.ndarray, factor: Factor, k: int, engine: Any) -> float:
+    return factor.value(F, k)
 
 
 def transposed(F: np.ndarray, k: int) -> np.ndarray:
@@ -199,7 +229,7 @@ def transposed(F: np.ndarray, k: int) -> np.ndarray:
 
 def empty_arrays(data: Container, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Factor arrays of zeros for W and Ht, where those of X live."""
-    blocked, other = data.room(k), factor_array(data.shape[1], k, data.dtype)
+    blocked, other = data.empty_factor(k), factor_array(data.shape[1], k, data.dtype)
     return (other, blocked) if data.transposed else (blocked, other)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from nmf_core.data import accept, container_class
+from nmf_core.engine import Engine, padded
 from nmf_core.initialization import (
     ANYWHERE,
     FOR_INCOMPLETE,
@@ -15,9 +16,10 @@ from nmf_core.initialization import (
     with_biases,
 )
 from nmf_core.losses import LOSSES, make_loss
-from nmf_core.problem import Problem, padded, pose, start_arrays, transposed
-from nmf_core.solvers import Solver, choose_solver, solve
-from nmf_core.threads import make_team, serial_blas
+from nmf_core.problem import Problem, Terms, make_problem, start_arrays, transposed
+from nmf_core.solvers import FactorState, Solver, State, accelerated, choose_solver, solve
+from nmf_core.stopping import MaxIter
+from nmf_core.threads import serial_blas
 from nmf_core.validation import (
     check_choice,
     check_factor,
@@ -94,14 +96,12 @@ def initialize(
     init = resolve_init(init, None, None, k, X.shape, everything, missing is None and weights is None)
     the_loss = make_loss(check_loss(loss, LOSSES))
     random = make_random_state(check_random_state(random_state))
-    solver = choose_solver("auto", the_loss.beta, container_class(X))
-    team = make_team(check_threads(n_threads))
+    solver = choose_solver("auto", the_loss, container_class(X))
+    engine = Engine(check_threads(n_threads))
     with serial_blas():
-        problem = pose(
-            X, the_loss, k, missing=missing, weights=weights, alpha_W=0.0, alpha_H=0.0, l1_ratio=0.0,
-            alpha_scaling="size", upright=solver.upright(the_loss.beta),
-        )  # fmt: skip
-        W, Ht = start(problem, k, init, None, None, everything, random, solver, team)
+        terms = Terms(missing, weights)
+        problem = make_problem(X, the_loss, k, terms, upright=solver.by_rows(the_loss), engine=engine)
+        W, Ht = start(problem, solver, init, (None, None), everything, random)
     return W[:, :k].astype(X.dtype), transposed(Ht, k).astype(X.dtype, copy=False)
 
 
@@ -128,52 +128,76 @@ def resolve_init(
 
 def start(
     problem: Problem,
-    k: int,
+    solver: Solver,
     init: str,
-    W: Any,
-    H: Any,
+    given: tuple[Any, Any],
     mask: np.ndarray,
     random: np.random.RandomState,
-    solver: Solver,
-    team: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Factor arrays (n_samples, ld) and (n_features, ld) with the initial factors, sharing nothing with the caller."""
-    data, loss = problem.data, problem.loss
+    """Factor arrays (n_samples, ld) and (n_features, ld) with the initial factors, sharing nothing with the caller.
+
+    Without the components of biases. `given` are W and H where they are given, `mask` (k,) the components of H to
+    update.
+    """
+    data, loss, k = problem.data, problem.loss, len(mask)
     n_samples, n_features = data.shape[::-1] if data.transposed else data.shape
     check_start(init, data.local, [*ANYWHERE, BEST_OF, "custom"])
     if init == BEST_OF:
-        return best_of(problem, k, random, solver, team)
+        return best_of(problem, solver, k, random)
     if init != "custom":
-        return start_arrays(data, k, *initial_factors(data, k, init, random, team))
+        return within_bounds(problem, *start_arrays(data, k, *initial_factors(data, k, init, random)))
+    W, H = given
     if not mask.any():
         H = check_factor(H, "H", (k, n_features), data.dtype)
         Ht = padded(H.T, data.dtype)
-        masses = data.model_sums(Ht, k, team, columns=data.transposed).sum(axis=1)
+        masses = data.model_sums(Ht, k, columns=data.transposed).sum(axis=1)
         return for_fixed_components(data, loss, k, masses), Ht
     if W is None or H is None:
-        W_start, Ht_start = initial_factors(data, k, "random", random, team)
+        W_start, Ht_start = initial_factors(data, k, "random", random)
     if W is not None:
         W_start = check_factor(W, "W", (n_samples, k), data.dtype)
     if H is not None:
         Ht_start = check_factor(H, "H", (k, n_features), data.dtype).T
-    return start_arrays(data, k, W_start, Ht_start)
+    return within_bounds(problem, *start_arrays(data, k, W_start, Ht_start))
 
 
-def best_of(
-    problem: Problem, k: int, random: np.random.RandomState, solver: Solver, team: Any
-) -> tuple[np.ndarray, np.ndarray]:
+def within_bounds(problem: Problem, W: np.ndarray, Ht: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same factor arrays, moved to where their bounds allow."""
+    for F, factor in zip((W, Ht), problem.factors, strict=True):
+        if problem.biases is None and not (factor.upper is None and factor.lower is None):
+            lower, upper = factor.bounds(problem.k, F.dtype)
+            F[:, : problem.k] = np.clip(F[:, : problem.k], lower, upper)
+    return W, Ht
+
+
+def state_at(
+    problem: Problem,
+    solver: Solver,
+    W: np.ndarray,
+    Ht: np.ndarray,
+    began: float = 0.0,
+    known: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+) -> State:
+    """The state of a solver at these factor arrays; biases, if the model has some, start at zero.
+
+    `known` are the Gram matrix and the sums of the components of H, where it is fixed and these are there.
+    """
+    if problem.biases is not None and W.shape != (0,):
+        W, Ht = with_biases(W, Ht, min(problem.biases))
+    w = FactorState(W, problem.k, problem.factor_W)
+    h = FactorState(Ht, problem.k, problem.factor_H, *known)
+    return solver.start(problem, w, h, began)
+
+
+def best_of(problem: Problem, solver: Solver, k: int, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     """The factor arrays with the lowest objective after a few iterations from several random starts."""
     data, best, lowest = problem.data, None, np.inf
+    stepper = accelerated(solver.suited(problem.loss, type(data)))
+    rules = [*solver.rules(0.0, type(data)), MaxIter(ITERATIONS)]
     for _ in range(RUNS):
-        W, Ht = start_arrays(data, k, *initial_factors(data, k, "random", random, team))
-        update_W = update_H = None
-        if problem.biases is not None:
-            W, Ht, update_W, update_H = with_biases(W, Ht, k)
-        outcome = solve(
-            problem, W, Ht, k + problem.n_extra, solver=solver, tol=0.0, max_iter=ITERATIONS, update_W=update_W,
-            update_H=update_H, team=team, start=0.0,
-        )  # fmt: skip
-        if best is None or outcome.history.objective[-1] < lowest:
-            best, lowest = (outcome.W, outcome.Ht), outcome.history.objective[-1]
+        W, Ht = start_arrays(data, k, *initial_factors(data, k, "random", random))
+        s = solve(problem, stepper, state_at(problem, stepper, *within_bounds(problem, W, Ht)), rules)
+        if best is None or s.objectives[-1] < lowest:
+            best, lowest = s.current, s.objectives[-1]
     assert best is not None
     return best if problem.biases is None else (padded(best[0][:, :k], data.dtype), padded(best[1][:, :k], data.dtype))

@@ -1,19 +1,20 @@
 """W of new samples for given components."""
 
-import time
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nmf_core.data import Complete, accept, is_dask, result_type
+from nmf_core.engine import Engine, padded
+from nmf_core.factors import Factor
 from nmf_core.floor import apply_floor
 from nmf_core.initialization import for_fixed_components, with_biases
 from nmf_core.labels import Axis, component_names
-from nmf_core.losses import LOSSES, Beta, make_loss
-from nmf_core.problem import Biases, padded, pose
-from nmf_core.solvers import choose_solver, component_sums, condition, for_rows, gram, solve
-from nmf_core.threads import make_team, serial_blas
+from nmf_core.losses import LOSSES, Loss, make_loss
+from nmf_core.problem import Biases, Terms, make_problem
+from nmf_core.solvers import FactorState, choose_solver, condition, solve_rows, solver_for_rows
+from nmf_core.threads import serial_blas
 from nmf_core.validation import (
     check_chunks,
     check_factor,
@@ -50,8 +51,8 @@ class Transformed(NamedTuple):
     biases: np.ndarray | None
 
 
-class Ready(NamedTuple):
-    """H as the kernels want it.
+class PreparedH(NamedTuple):
+    """H in the layout of the kernels.
 
     Attributes
     ----------
@@ -80,7 +81,7 @@ class Components:
     ----------
     H : array-like of shape (n_components, n_features)
         Components.
-    loss : Beta
+    loss : Loss
         The loss.
     biases : Biases, optional
         Biases of the features, and the mean, of a model that has some: two more components are ready then.
@@ -88,16 +89,16 @@ class Components:
         Labels of the features.
     """
 
-    def __init__(self, H: Any, loss: Beta, biases: Biases | None = None, labels: Axis | None = None) -> None:
+    def __init__(self, H: Any, loss: Loss, biases: Biases | None = None, labels: Axis | None = None) -> None:
         self.H = check_matrix(H, "H", factor=True).values
         self.loss = loss
         self.biases = biases
         self.labels = labels
         self.names = Axis(component_names(len(self.H)))
-        self.ready_for: dict[np.dtype, Ready] = {}
+        self.ready_for: dict[np.dtype, PreparedH] = {}
         self.ready_from: list[np.ndarray] = []
 
-    def ready(self, dtype: np.dtype) -> Ready:
+    def ready(self, dtype: np.dtype) -> PreparedH:
         """The components in this precision."""
         now = [self.H] if self.biases is None else [self.H, self.biases.columns]
         ready_for = self.ready_for
@@ -108,12 +109,12 @@ class Components:
             k = self.H.shape[0]
             Ht = padded(check_factor(self.H, "H", self.H.shape, dtype, zeros=True).T, dtype)
             if self.biases is not None:
-                _, Ht, _, _ = with_biases(Ht, Ht, k)
+                _, Ht = with_biases(Ht, Ht, k)
                 Ht[:, k + 1] = self.biases.columns
                 k += 2
-            team = make_team(None)
-            HHt = gram(Ht, k, team)
-            ready_for[dtype] = Ready(Ht, HHt, condition(HHt), component_sums(Ht, k, team))
+            engine = Engine()
+            HHt = engine.gram(Ht, k)
+            ready_for[dtype] = PreparedH(Ht, HHt, condition(HHt), engine.sums(Ht, k))
         return ready_for[dtype]
 
 
@@ -176,7 +177,6 @@ def transform(
             "floor": floor, "tol": tol, "max_iter": max_iter, "n_threads": n_threads,
         }  # fmt: skip
         return _lazily(X, H, W, weights, how)
-    start = time.perf_counter()
     the_loss = make_loss(check_loss(loss, LOSSES))
     components = H if isinstance(H, Components) else Components(H, the_loss)
     labels, weights = accept(X, missing, weights, columns=components.labels, hint=False)
@@ -191,37 +191,38 @@ def transform(
         )  # fmt: skip
     check_penalties(alpha_W, 0.0, l1_ratio, X.shape)
     tol, max_iter = check_number(tol, "tol"), check_integer(max_iter, "max_iter", 1)
-    team = make_team(check_threads(n_threads))
-    solver = choose_solver("auto", the_loss.beta)
+    solver = choose_solver("auto", the_loss)
+    terms = Terms(
+        missing, weights, (alpha_W, 0.0, l1_ratio), alpha_scaling, H=Factor(free=np.zeros(own, dtype=bool)),
+        biases=biases is not None, mean=None if biases is None else biases.mean,
+    )  # fmt: skip
     with serial_blas():
-        problem = pose(
-            X, the_loss, own, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=0.0, l1_ratio=l1_ratio,
-            alpha_scaling=alpha_scaling, biases=biases is not None, mean=None if biases is None else biases.mean,
+        problem = make_problem(
+            X, the_loss, own, terms,
             # whether a row is taken for complete must not depend on the rows beside it
             nothing_known=True, one_by_one=missing is not None or weights is not None or biases is not None,
-            upright=solver.upright(the_loss.beta), by_rows=the_loss.quadratic,
+            upright=solver.by_rows(the_loss), by_rows=the_loss.quadratic, engine=Engine(check_threads(n_threads)),
         )  # fmt: skip
         data = problem.data
         Ht, gram_H, alike, sums_H = components.ready(data.dtype)
-        solver, tol = for_rows(solver, problem, gram_H, alike, tol)
+        solver, tol = solver_for_rows(solver, problem, gram_H, alike, tol)
+        solver = solver.suited(the_loss, type(data))
         complete = isinstance(data, Complete)
         if W is None:
-            masses = np.array([sums_H.sum()]) if complete else data.model_sums(Ht, own, team).sum(axis=1)
+            masses = np.array([sums_H.sum()]) if complete else data.model_sums(Ht, own).sum(axis=1)
             start_W = for_fixed_components(data, the_loss, own, masses)
         else:
             start_W = padded(W, data.dtype)
-        update_W = None
         if biases is not None:
-            start_W, _, update_W, _ = with_biases(start_W, start_W[:0], own)
-        outcome = solve(
-            problem, start_W, Ht, k, solver=solver, tol=tol, max_iter=max_iter, update_W=update_W,
-            update_H=np.zeros(k, dtype=bool), team=team, start=start, gram_H=gram_H,
-            sums_H=sums_H if complete else None, measure=False,
-        )  # fmt: skip
+            start_W, _ = with_biases(start_W, start_W[:0], own)
+        w = FactorState(start_W, k, problem.factor_W)
+        h = FactorState(Ht, k, problem.factor_H, gram_H, sums_H if complete else None)
+        s = solve_rows(problem, solver, solver.start(problem, w, h, 0.0), tol, max_iter, measure=False)
+        found_W = s.w.F
         if alpha_W or not sums_H.any():
-            warn_of_nothing(problem, outcome.W, Ht, own, alpha_W, None, team)
-    found = None if biases is None else outcome.W[:, own].copy()
-    return Transformed(outcome.W[:, :own].astype(X.dtype), outcome.n_iter, outcome.converged, found)
+            warn_of_nothing(problem, found_W, Ht, own, alpha_W, None)
+    found = None if biases is None else found_W[:, own].copy()
+    return Transformed(found_W[:, :own].astype(X.dtype), s.iteration, s.converged, found)
 
 
 def _lazily(X: Any, H: Any, W: Any, weights: Any, how: dict[str, Any]) -> Transformed:

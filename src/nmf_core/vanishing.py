@@ -5,17 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core._core import Team
 from nmf_core.data import Complete, Partial
 from nmf_core.problem import Problem
-from nmf_core.solvers import component_sums
 from nmf_core.warning import warn
 
 _NOTHING = 1e-10  # of the sum of X: multiplicative updates come close to zero before they reach it
 
 
 def warn_of_nothing(
-    problem: Problem, W: Any, Ht: np.ndarray, k: int, alpha_W: float, alpha_H: float | str | None, team: Team
+    problem: Problem, W: Any, Ht: np.ndarray, k: int, alpha_W: float, alpha_H: float | str | None
 ) -> None:
     """Warn if W @ H is zero, but X is not, because of penalties or of an H that is zero.
 
@@ -29,22 +27,20 @@ def warn_of_nothing(
         Number of components.
     alpha_W, alpha_H : float
         The strengths of the penalties; "same" is `alpha_W`, None that H was given.
-    team : Team
-        Who works.
     """
     if problem.biases is not None:  # which may be all that there is
         return
     fixed = alpha_H is None
     alphas = {"alpha_W": alpha_W} if fixed or isinstance(alpha_H, str) else {"alpha_W": alpha_W, "alpha_H": alpha_H}
     named = " and ".join(f"{name}={alpha:g}" for name, alpha in alphas.items() if alpha)
-    sums_W, sums_H = (component_sums(F, k, team) for F in (W, Ht))
+    sums_W, sums_H = (problem.data.engine.sums(F, k) for F in (W, Ht))
     total = float(sums_W @ sums_H)
     if (total and (fixed or total > _NOTHING * problem.data.sum())) or not problem.data.sum() > 0:
         return
     if fixed and not sums_H.any():
         warn("All components are zero, and so is W.")
         return
-    share = _share_for_rows(problem, Ht, k, team) if fixed else _share_for_both(problem)
+    share = _share_for_rows(problem, Ht, k) if fixed else _share_for_both(problem)
     if named and share != 0:
         less = "" if share is None else " and ".join(_at_most(share * alpha / 2) for alpha in alphas.values() if alpha)
         advice = f"about {less} or less leaves something." if less else "use much less."
@@ -58,22 +54,22 @@ def _at_most(value: float) -> str:
     return f"{math.floor(value / unit) * unit:g}"
 
 
-def _share_for_rows(problem: Problem, Ht: np.ndarray, k: int, team: Team) -> float:
+def _share_for_rows(problem: Problem, Ht: np.ndarray, k: int) -> float:
     """The share of the penalty beyond which every row of W is zero; zero if it is not the penalty that makes it so.
 
     A row x stays zero if no component gains by a first step: where H x <= l1.
     """
-    data, penalty = problem.data, problem.penalty_W
-    if not problem.loss.quadratic or not penalty.l1:
+    data, factor = problem.data, problem.factor_W
+    if not problem.loss.quadratic or not factor.l1:
         return 0.0
     if isinstance(data, Complete):
-        gain = float((data.transposed_product if data.transposed else data.product)(Ht, team).max())
+        gain = float((data.transposed_product if data.transposed else data.product)(Ht).max())
     else:
         assert isinstance(data, Partial)
-        rows, amounts = map(data.row, range(data.shape[0])), penalty.amounts_of(data.shape[0], np.dtype(np.float64))
+        rows, amounts = map(data.row, range(data.shape[0])), factor.weights_of(data.shape[0], np.dtype(np.float64))
         gains = [float((values * weights @ Ht[places, :k]).max()) for places, values, weights in rows]
         gain = max(gain / amount for gain, amount in zip(gains, amounts, strict=True) if amount > 0)
-    return gain / penalty.l1
+    return gain / factor.l1
 
 
 def _share_for_both(problem: Problem) -> float | None:
@@ -88,10 +84,11 @@ def _share_for_both(problem: Problem) -> float | None:
     rows, columns = problem.data.sums(), problem.data.sums(columns=True)
     total, norms = float(rows.sum()), [float(np.linalg.norm(sums)) for sums in (rows, columns)]
     size = norms[0] * norms[1] / total
-    penalties = problem.penalty_W, problem.penalty_H
-    per_row = [1.0 if p.amounts is None else float(np.mean(p.amounts)) for p in penalties]
-    l1 = math.sqrt(math.prod(p.l1 * n for p, n in zip(penalties, per_row, strict=True)) * total**2 / math.prod(norms))
-    l2 = math.sqrt(math.prod(p.l2 * n for p, n in zip(penalties, per_row, strict=True)))
+    per_row = [1.0 if f.row_weights is None else float(np.mean(f.row_weights)) for f in problem.factors]
+    l1 = math.sqrt(
+        math.prod(f.l1 * n for f, n in zip(problem.factors, per_row, strict=True)) * total**2 / math.prod(norms)
+    )
+    l2 = math.sqrt(math.prod(f.l2 * n for f, n in zip(problem.factors, per_row, strict=True)))
     low, high = 0.0, 1.0
     for _ in range(60):
         share = (low + high) / 2

@@ -4,41 +4,23 @@ from pathlib import Path
 
 import numpy as np
 
-from nmf_core.data.base import (
-    BetaStep,
-    Complete,
-    Container,
-    NewtonStep,
-    ObservedStep,
-    Partial,
-    Step,
-    factor_array,
-    gram_in_double,
-    over_rows,
-    single_holds,
-)
+from nmf_core.data.base import Complete, Container, Partial, single_holds
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
 from nmf_core.data.sources import DaskRows, accept, is_dask, raised, result_type, row_blocks
+from nmf_core.engine import Engine
 from nmf_core.validation import Matrix, check_matrix, check_resident, is_sparse
 
 __all__ = [
-    "BetaStep",
     "Complete",
     "Container",
     "DaskRows",
-    "NewtonStep",
-    "ObservedStep",
     "Partial",
     "RowBlocks",
-    "Step",
     "accept",
     "as_container",
     "container_class",
-    "factor_array",
-    "gram_in_double",
     "is_dask",
-    "over_rows",
     "raised",
     "result_type",
     "row_blocks",
@@ -73,6 +55,7 @@ def as_container(
     upright: bool = False,
     zeros_matter: bool = True,
     folder: Path | None = None,
+    engine: Engine = Engine.default,
 ) -> Container:
     """The container of a validated X; nothing is copied if the memory allows to read it row by row or column by column.
 
@@ -98,22 +81,24 @@ def as_container(
         others becomes sparse then, a small copy.
     folder : path, optional
         Where factors of the rows of `RowBlocks` live in files, instead of in memory.
+    engine : Engine, optional
+        What it computes with; by default one thread.
     """
     if isinstance(X, DaskRows):
         from nmf_core.data.distributed import Distributed
 
-        return Distributed(X.X, X.client, X.dtype)
+        return Distributed(X.X, X.client, X.dtype, engine=engine)
     if isinstance(X, RowBlocks) and upright and X.transposed:
         check_resident(X.array is not None, "This loss, of data that are stored by columns,")
         X = check_matrix(X.array)[0]
     if isinstance(X, RowBlocks):
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 
-        return Chunked(X, folder)
+        return Chunked(X, folder, engine=engine)
     if weights is not None or missing == "unstored" or one_by_one or (missing == "nan" and np.isnan(X.min())):
         from nmf_core.data.observed import observe  # imports scipy.sparse
 
-        known = observe(X, missing, weights)
+        known = observe(X, missing, weights, engine)
         if one_by_one or missing == "unstored" or known.weights is not None or known.n_stored < X.shape[0] * X.shape[1]:
             return known
     if not zeros_matter and not is_sparse(X) and np.count_nonzero(X) <= FEW * X.size:
@@ -124,12 +109,12 @@ def as_container(
         from nmf_core.data.sparse import Sparse  # imports scipy.sparse
 
         if X.format == "csc" and not upright:
-            return Sparse(X.T, transposed=True, grouped=not by_rows)
-        return Sparse(X if X.format == "csr" else X.tocsr())
+            return Sparse(X.T, transposed=True, grouped=not by_rows, engine=engine)
+        return Sparse(X if X.format == "csr" else X.tocsr(), engine=engine)
     if upright:
-        return Dense(X, by_columns=True)
+        return Dense(X, by_columns=True, engine=engine)
     if by_rows:
-        return Dense(np.ascontiguousarray(X))
+        return Dense(np.ascontiguousarray(X), engine=engine)
     if X.strides[1] != X.itemsize and X.strides[0] == X.itemsize:
-        return Dense(X.T, transposed=True)
-    return Dense(X)
+        return Dense(X.T, transposed=True, engine=engine)
+    return Dense(X, engine=engine)

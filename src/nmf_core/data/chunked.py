@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core._core import Team
-from nmf_core.data.base import BetaStep, Complete, NewtonStep, Step, aligned_zeros, factor_array
+from nmf_core.data.base import Complete
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
 from nmf_core.data.sparse import Sparse
+from nmf_core.engine import Engine, Report, Update, aligned_zeros, factor_array
+from nmf_core.losses import Loss
 from nmf_core.validation import check_resident, is_sparse
 
 
@@ -34,11 +35,14 @@ class Chunked(Complete):
         The blocks.
     folder : path, optional
         Where files are made for factors of A's rows, which are mapped into memory then; they vanish with the process.
+    engine : Engine, optional
+        What it computes with.
     """
 
     resident = False
 
-    def __init__(self, source: RowBlocks, folder: Path | None = None) -> None:
+    def __init__(self, source: RowBlocks, folder: Path | None = None, *, engine: Engine = Engine.default) -> None:
+        self.engine = engine
         self.source = source
         self.folder = folder
         self.shape = source.shape[::-1] if source.transposed else source.shape
@@ -51,7 +55,7 @@ class Chunked(Complete):
         first = 0
         for block in self.source:
             rows = slice(first, first + block.shape[0])
-            yield rows, Sparse(block) if is_sparse(block) else Dense(block)
+            yield rows, Sparse(block, engine=self.engine) if is_sparse(block) else Dense(block, engine=self.engine)
             first = rows.stop
 
     @cached_property
@@ -103,77 +107,69 @@ class Chunked(Complete):
         A = np.empty(self.shape)
         for rows, part in self.parts():
             A[rows] = part.array if isinstance(part, Dense) else part.csr().toarray()
-        return Dense(A, transposed=self.transposed)
+        return Dense(A, transposed=self.transposed, engine=self.engine)
 
     def part(self, first: int, end: int) -> Complete:
         check_resident(False, "Visiting rows in any order")
         raise AssertionError
 
-    def room(self, k: int) -> np.ndarray:
+    def empty_factor(self, k: int) -> np.ndarray:
         if self.folder is None:
-            return super().room(k)
+            return super().empty_factor(k)
         shape = self.shape[0], factor_array(1, k, self.dtype).shape[1]
         with tempfile.TemporaryFile(dir=self.folder) as file:
             return np.asarray(np.memmap(file, self.dtype, "w+", shape=shape))
 
-    def output(self, F: np.ndarray, k: int) -> Any:
-        return self.source.wrap(super().output(F, k))
+    def to_user(self, F: Any, k: int) -> Any:
+        return self.source.wrap(super().to_user(F, k))
 
-    def product(self, G: np.ndarray, team: Team) -> np.ndarray:
-        C = self.room(G.shape[1])
+    def product(self, G: np.ndarray) -> np.ndarray:
+        C = self.empty_factor(G.shape[1])
         for rows, part in self.parts():
-            C[rows] = part.product(G, team)
+            C[rows] = part.product(G)
         return C
 
-    def normal_product(self, G: np.ndarray, team: Team) -> np.ndarray:
+    def normal_product(self, G: np.ndarray) -> np.ndarray:
         S = aligned_zeros(G.shape, self.dtype)
         for _, part in self.parts():
-            part.add_product(part.product(G, team), S, team)
+            part.add_product(part.product(G), S)
         return S
 
-    def improve(
+    def pass_quadratic(
         self,
         F: np.ndarray,
-        N: np.ndarray | None,
-        S: np.ndarray | None,
-        report: np.ndarray,
         G: np.ndarray,
-        step: Step,
-        team: Team,
-    ) -> None:
-        self._go_through("improve", F, N, S, report, G, step, team)
+        update: Update,
+        F_new: np.ndarray | None = None,
+        S: np.ndarray | None = None,
+    ) -> Report:
+        return self._go_through("pass_quadratic", F, G, update, F_new, S=S)
 
-    def improve_beta(
+    def pass_gradients(
         self,
         F: np.ndarray,
-        N: np.ndarray | None,
-        S: np.ndarray | None,
-        report: np.ndarray,
         G: np.ndarray,
-        step: BetaStep,
-        team: Team,
-    ) -> None:
-        self._go_through("improve_beta", F, N, S, report, G, step, team)
+        update: Update,
+        F_new: np.ndarray | None = None,
+        S: np.ndarray | None = None,
+    ) -> Report:
+        return self._go_through("pass_gradients", F, G, update, F_new, S=S)
 
-    def _go_through(self, method: str, F: np.ndarray, N: np.ndarray | None, *more: Any) -> None:
-        """Improve the rows of every block by the same method of its container."""
-        *shared, step, team = more
-        for rows, part in self.parts():
-            getattr(part, method)(F[rows], None if N is None else N[rows], *shared, step.of_rows(rows), team)
-
-    def newton(
-        self,
-        F: np.ndarray,
-        N: np.ndarray | None,
-        report: np.ndarray,
-        G: np.ndarray,
-        step: NewtonStep,
-        team: Team,
-        *,
-        columns: bool = False,
-    ) -> None:
+    def pass_newton(
+        self, F: np.ndarray, G: np.ndarray, update: Update, F_new: np.ndarray | None = None, *, columns: bool = False
+    ) -> Report:
         check_resident(not columns, "Coordinate descent for the columns of X")
-        self._go_through("newton", F, N, report, G, step, team)
+        return self._go_through("pass_newton", F, G, update, F_new)
 
-    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
-        return float(sum(part.divergence(F[rows], G, beta, floors[rows], team) for rows, part in self.parts()))
+    def _go_through(
+        self, verb: str, F: np.ndarray, G: np.ndarray, update: Update, F_new: np.ndarray | None, **more: Any
+    ) -> Report:
+        """Improve the rows of every block by the same verb of its container."""
+        report = Report()
+        for rows, part in self.parts():
+            into = None if F_new is None else F_new[rows]
+            report += getattr(part, verb)(F[rows], G, update.of_rows(rows), into, **more)
+        return report
+
+    def divergence(self, F: np.ndarray, G: np.ndarray, loss: Loss, floors: np.ndarray) -> float:
+        return float(sum(part.divergence(F[rows], G, loss, floors[rows]) for rows, part in self.parts()))

@@ -5,9 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from nmf_core import _core
-from nmf_core._core import Team
-from nmf_core.data.base import BetaStep, Complete, NewtonStep, Step, aligned_zeros
+from nmf_core.data.base import Complete
+from nmf_core.engine import Engine, Report, Update
+from nmf_core.losses import Loss
 
 _BLOCK_BYTES = 1 << 22
 
@@ -23,9 +23,19 @@ class Dense(Complete):
         Whether A is X.T.
     by_columns : bool
         Whether contiguous columns do as well: kernels for beta-divergences take both.
+    engine : Engine, optional
+        What it computes with.
     """
 
-    def __init__(self, A: np.ndarray, *, transposed: bool = False, by_columns: bool = False) -> None:
+    def __init__(
+        self,
+        A: np.ndarray,
+        *,
+        transposed: bool = False,
+        by_columns: bool = False,
+        engine: Engine = Engine.default,
+    ) -> None:
+        self.engine = engine
         rows, columns = A.strides[::-1] if by_columns and A.strides[0] == A.itemsize else A.strides
         readable = columns == A.itemsize and rows % A.itemsize == 0 and rows >= 0
         self.array = np.asarray(A) if readable and A.flags.aligned else np.ascontiguousarray(A)
@@ -36,16 +46,15 @@ class Dense(Complete):
 
     def _blocks(self) -> Iterator[np.ndarray]:
         """Blocks of rows in double, small enough for the cache."""
-        n, m = self.shape
-        step = max(1, _BLOCK_BYTES // (8 * m))
-        for first in range(0, n, step):
-            yield self.array[first : first + step].astype(np.float64, copy=False)
+        for _, block in self.blocks():
+            yield block.astype(np.float64, copy=False)
 
     @cached_property
     def _moments(self) -> np.ndarray:
         """The sums of the entries and of their squares, in double."""
         moments = np.zeros(2)
-        _core.dense_moments(moments, self.array, Team(1))
+        serial = Engine.default
+        serial.kernels.dense_moments(moments, self.array, serial.workspace)
         return moments
 
     def sum(self) -> float:
@@ -75,55 +84,53 @@ class Dense(Complete):
         return not self.array.all()
 
     def in_double(self) -> "Dense":
-        return Dense(self.array.astype(np.float64), transposed=self.transposed)
+        return Dense(self.array.astype(np.float64), transposed=self.transposed, engine=self.engine)
 
     def least(self) -> float:
         return min(float(block.min(where=block > 0, initial=np.inf)) for block in self._blocks())
 
     def part(self, first: int, end: int) -> "Dense":
-        return Dense(self.array[first:end], transposed=self.transposed)
+        return Dense(self.array[first:end], transposed=self.transposed, engine=self.engine)
 
-    def product(self, G: np.ndarray, team: Team) -> np.ndarray:
-        C = aligned_zeros((self.shape[0], G.shape[1]), self.dtype)
-        _core.dense_product(C, self.array, G, team)
-        return C
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        n, m = self.shape
+        step = max(1, _BLOCK_BYTES // (8 * m))
+        for first in range(0, n, step):
+            yield slice(first, first + step), self.array[first : first + step]
 
-    def improve(
+    def product(self, G: np.ndarray) -> np.ndarray:
+        return self.engine.product("dense", (self.array,), self.shape[0], G)
+
+    def pass_quadratic(
         self,
         F: np.ndarray,
-        N: np.ndarray | None,
-        S: np.ndarray | None,
-        report: np.ndarray,
         G: np.ndarray,
-        step: Step,
-        team: Team,
-    ) -> None:
-        _core.dense_pass(F, N, S, report, self.array, G, *step, team)
+        update: Update,
+        F_new: np.ndarray | None = None,
+        S: np.ndarray | None = None,
+    ) -> Report:
+        if not update.in_kernels:
+            return super().pass_quadratic(F, G, update, F_new, S)
+        return self.engine.pass_quadratic("dense", (self.array,), F, G, update, F_new, S)
 
-    def improve_beta(
+    def pass_gradients(
         self,
         F: np.ndarray,
-        N: np.ndarray | None,
-        S: np.ndarray | None,
-        report: np.ndarray,
         G: np.ndarray,
-        step: BetaStep,
-        team: Team,
-    ) -> None:
-        _core.dense_beta_pass(F, N, S, report, self.array, G, *step, team)
+        update: Update,
+        F_new: np.ndarray | None = None,
+        S: np.ndarray | None = None,
+    ) -> Report:
+        if not update.in_kernels:
+            return super().pass_gradients(F, G, update, F_new, S)
+        return self.engine.pass_gradients("dense", (self.array,), F, G, update, F_new, S)
 
-    def newton(
-        self,
-        F: np.ndarray,
-        N: np.ndarray | None,
-        report: np.ndarray,
-        G: np.ndarray,
-        step: NewtonStep,
-        team: Team,
-        *,
-        columns: bool = False,
-    ) -> None:
-        _core.dense_newton(F, N, report, self.array.T if columns else self.array, G, *step, team)
+    def pass_newton(
+        self, F: np.ndarray, G: np.ndarray, update: Update, F_new: np.ndarray | None = None, *, columns: bool = False
+    ) -> Report:
+        return self.engine.pass_newton("dense", (self.array.T if columns else self.array,), F, G, update, F_new)
 
-    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
-        return float(_core.dense_divergence(self.array, F, G, beta, floors, team))
+    def divergence(self, F: np.ndarray, G: np.ndarray, loss: Loss, floors: np.ndarray) -> float:
+        if loss.kernel is None:
+            return super().divergence(F, G, loss, floors)
+        return self.engine.divergence("dense", (self.array,), F, G, loss, floors)

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core._core import Team
 from nmf_core.data import shards
-from nmf_core.data.base import BetaStep, Step, factor_array
 from nmf_core.data.chunked import Chunked, Summary
+from nmf_core.engine import Engine, Report, Update, factor_array
+from nmf_core.losses import Loss
 from nmf_core.validation import check_any_workers, check_resident, check_workers
 
 _PATIENCE = 1.0  # seconds to wait for a result before asking whether its worker is still there
@@ -71,7 +71,7 @@ class Remote:
         return self.shape[0]
 
     def over(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The sum of a function of the pieces, further arguments, of which others may be like this one, and a team."""
+        """The sum of a function of the pieces, of further arguments, which may be like this one, and of an engine."""
         named = [each.name if isinstance(each, Remote) else each for each in (self, *arguments)]
         return self.data.run(shards.apply, function, *named)
 
@@ -97,7 +97,7 @@ class Remote:
         return self
 
 
-def _multiply(F: np.ndarray, number: Any, team: Team) -> None:
+def _multiply(F: np.ndarray, number: Any, engine: Engine) -> None:
     F *= number
 
 
@@ -114,11 +114,16 @@ class Distributed(Chunked):
         float32 or float64.
     n_threads : int, optional
         Threads of a worker; by default what it has.
+    engine : Engine, optional
+        What the factor of the columns, which is here, is computed with.
     """
 
     local = False
 
-    def __init__(self, X: Any, client: Any, dtype: np.dtype, n_threads: int | None = None) -> None:
+    def __init__(
+        self, X: Any, client: Any, dtype: np.dtype, n_threads: int | None = None, *, engine: Engine = Engine.default
+    ) -> None:
+        self.engine = engine
         distributed: Any = import_module("distributed")
         self.client = client
         self.shape = X.shape
@@ -219,7 +224,7 @@ class Distributed(Chunked):
         needed = set() if self.last is None else {value for value in self.last[1] if isinstance(value, str)}
         for name in dropped:
             # numbers of every row are few, and the step from which rows can be found anew may name them
-            if name in self.recipes and not (self.recipes[name][0] == "per_row" and name in needed):
+            if name in self.recipes and not (self.recipes[name][0] == "map_rows" and name in needed):
                 del self.recipes[name]
         self.dropped.clear()
         for attempt in itertools.count():
@@ -286,8 +291,8 @@ class Distributed(Chunked):
         kept = [piece for piece in self.pieces if piece not in lost]
         self._wait_for_workers()
         new, _ = self._settle([i for piece in lost for i in piece.blocks])
-        factors = [name for name, (kind, *_) in self.recipes.items() if kind == "room"]
-        vectors = [name for name, (kind, *_) in self.recipes.items() if kind == "per_row"]
+        factors = [name for name, (kind, *_) in self.recipes.items() if kind == "empty_factor"]
+        vectors = [name for name, (kind, *_) in self.recipes.items() if kind == "map_rows"]
         fixed = self._send(G)
         for piece in new:
             calls: list[tuple[Any, ...]] = []
@@ -302,15 +307,15 @@ class Distributed(Chunked):
 
     # --- arrays of the size of a factor
 
-    def room(self, k: int) -> Any:
-        return self._array("room", k, ld=factor_array(1, k, self.dtype).shape[1])
+    def empty_factor(self, k: int) -> Any:
+        return self._array("empty_factor", k, ld=factor_array(1, k, self.dtype).shape[1])
 
-    def per_row(
+    def map_rows(
         self, function: Callable[[np.ndarray], np.ndarray], mean: float | None = None, columns: bool = False
     ) -> Any:
         if columns:
-            return super().per_row(function, mean, columns)
-        return self._array("per_row", "means", mean, function, ld=1)
+            return super().map_rows(function, mean, columns)
+        return self._array("map_rows", "means", mean, function, ld=1)
 
     def _array(self, kind: str, *more: Any, ld: int) -> Remote:
         name = f"array-{next(self.numbers)}"
@@ -357,7 +362,7 @@ class Distributed(Chunked):
         check_any_workers(False)
         raise AssertionError
 
-    def output(self, F: Any, k: int) -> Any:
+    def to_user(self, F: Any, k: int) -> Any:
         dask: Any = import_module("dask")
         da: Any = import_module("dask.array")
         arrays = [
@@ -390,7 +395,7 @@ class Distributed(Chunked):
             if columns:
                 self._sums[method, columns] = self.run(shards.call, "total", method, columns=True)
             else:
-                sums = self._array("per_row", method, None, np.asarray, ld=1)
+                sums = self._array("map_rows", method, None, np.asarray, ld=1)
                 self._sums[method, columns] = np.concatenate(self.take(sums, 1))
         return self._sums[method, columns]
 
@@ -399,40 +404,31 @@ class Distributed(Chunked):
             ((_, part),) = shards.Shard([future.result()], self.dtype).parts
             yield slice(self.bounds[i], self.bounds[i + 1]), part
 
-    def newton(self, *arguments: Any, **options: Any) -> None:
+    def pass_newton(self, *arguments: Any, **options: Any) -> Report:
         check_resident(False, "Coordinate descent for Kullback-Leibler")
+        raise AssertionError
 
-    def product(self, G: np.ndarray, team: Team) -> Any:
-        C = self.room(G.shape[1])
+    def product(self, G: np.ndarray) -> Any:
+        C = self.empty_factor(G.shape[1])
         self.run(shards.call, "product", C.name, _Sent(G))
         return C
 
-    def normal_product(self, G: np.ndarray, team: Team) -> np.ndarray:
+    def normal_product(self, G: np.ndarray) -> np.ndarray:
         return self.run(shards.call, "normal_product", _Sent(G))
 
-    def _pass(self, method: str, F: Any, N: Any, S: Any, report: np.ndarray, G: np.ndarray, step: Any) -> None:
-        names = {name: value.name for name, value in step._asdict().items() if isinstance(value, Remote)}
-        step = step._replace(**names)
-        if step.max_sweeps:
-            self.last = G.copy(), step
-        height = 0 if S is None else len(S)
-        more, told = self.run(
-            shards.call, "improve", method, F.name, None if N is None else N.name, height, _Sent(G), step
-        )
+    def _go_through(self, verb: str, F: Any, G: np.ndarray, update: Update, F_new: Any, **more: Any) -> Report:
+        names = {name: value.name for name, value in update._asdict().items() if isinstance(value, Remote)}
+        update, S = update._replace(**names), more["S"]
+        if update.max_sweeps:
+            self.last = G.copy(), update
+        into, height = None if F_new is None else F_new.name, 0 if S is None else len(S)
+        added, report = self.run(shards.call, "go_through", verb, F.name, _Sent(G), update, into, height)
         if S is not None:
-            S += more
-        report[:] = shards.add_reports(report, told)
+            S += added
+        return report
 
-    def improve(self, F: Any, N: Any, S: Any, report: np.ndarray, G: np.ndarray, step: Step, team: Team) -> None:
-        self._pass("improve", F, N, S, report, G, step)
-
-    def improve_beta(
-        self, F: Any, N: Any, S: Any, report: np.ndarray, G: np.ndarray, step: BetaStep, team: Team
-    ) -> None:
-        self._pass("improve_beta", F, N, S, report, G, step)
-
-    def divergence(self, F: Any, G: np.ndarray, beta: float, floors: Any, team: Team) -> float:
-        return float(self.run(shards.call, "divergence", F.name, _Sent(G), beta, floors.name))
+    def divergence(self, F: Any, G: np.ndarray, loss: Loss, floors: Any) -> float:
+        return float(self.run(shards.call, "divergence", F.name, _Sent(G), loss, floors.name))
 
 
 def _forget(client: Any, pieces: list[_Piece]) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core import _core
-from nmf_core._core import Team
-from nmf_core.data.base import BetaStep, ObservedStep, Partial, aligned_zeros
+from nmf_core import rows
+from nmf_core.data.base import Partial
 from nmf_core.data.sparse import Rows
+from nmf_core.engine import Engine, Report, Update
+from nmf_core.losses import Loss
 
 _BLOCK_ENTRIES = 1 << 18  # entries that are looked at together
 _LONG = 1 << 12  # entries of a row that are added up in the precision of the data
@@ -27,14 +28,21 @@ class Observed(Rows, Partial):
         once.
     transposed : bool
         Whether A is X.T.
+    engine : Engine, optional
+        What it computes with.
     """
 
     offset = 0.0  # what has been taken from every entry
 
     def __init__(
-        self, A: sp.csr_array | sp.csr_matrix, weights: np.ndarray | None = None, *, transposed: bool = False
+        self,
+        A: sp.csr_array | sp.csr_matrix,
+        weights: np.ndarray | None = None,
+        *,
+        transposed: bool = False,
+        engine: Engine = Engine.default,
     ) -> None:
-        super().__init__(A, transposed=transposed)
+        super().__init__(A, transposed=transposed, engine=engine)
         self.weights = None if weights is None else np.ascontiguousarray(weights, dtype=A.dtype)
         self._transpose: Observed | None = None
         self._weighted: np.ndarray | None = None
@@ -70,7 +78,7 @@ class Observed(Rows, Partial):
 
     def shifted(self, offset: float) -> "Observed":
         A = sp.csr_array((self.data - self.dtype.type(offset), self.indices, self.indptr), shape=self.shape)
-        shifted = Observed(A, self.weights, transposed=self.transposed)
+        shifted = Observed(A, self.weights, transposed=self.transposed, engine=self.engine)
         shifted.offset = offset
         return shifted
 
@@ -90,69 +98,85 @@ class Observed(Rows, Partial):
             weights = None
             if self.weights is not None:
                 weights = sp.csr_array((self.weights, self.indices, self.indptr), shape=self.shape).T.tocsr().data
-            self._transpose = Observed(columns, weights, transposed=not self.transposed)
+            self._transpose = Observed(columns, weights, transposed=not self.transposed, engine=self.engine)
         return self._transpose
 
-    def hals(
-        self,
-        F: np.ndarray,
-        N: np.ndarray | None,
-        report: np.ndarray,
-        G: np.ndarray,
-        step: ObservedStep,
-        team: Team,
-        *,
-        columns: bool = False,
-    ) -> None:
-        A = self.by_columns() if columns else self
-        _, bounds = A._sorted_rows()
-        _core.observed_hals(F, N, report, A.data, A.weights, A.indices, A.indptr, bounds, G, *step, team)
+    @property
+    def stored(self) -> tuple[Any, ...]:
+        """The arrays of the known entries."""
+        return self.data, self.weights, self.indices, self.indptr
 
-    def mu(
-        self,
-        F: np.ndarray,
-        N: np.ndarray | None,
-        report: np.ndarray,
-        G: np.ndarray,
-        step: BetaStep,
-        amounts: np.ndarray,
-        team: Team,
-        *,
-        columns: bool = False,
-    ) -> None:
+    def pass_quadratic(
+        self, F: np.ndarray, G: np.ndarray, update: Update, F_new: np.ndarray | None = None, *, columns: bool = False
+    ) -> Report:
         A = self.by_columns() if columns else self
-        _, bounds = A._sorted_rows()
-        s = step
-        _core.observed_mu(
-            F, N, report, A.data, A.weights, A.indices, A.indptr, bounds, G, s.start, s.before, s.scale, s.sums,
-            s.order, s.l1, s.l2, s.beta, s.max_sweeps, s.tol, s.loss_beta, s.exponent, s.floors, amounts, team,
-        )  # fmt: skip
+        return self.engine.pass_quadratic("observed", (*A.stored, A._sorted_rows()[1]), F, G, update, F_new)
 
-    def model_sums(self, G: np.ndarray, k: int, team: Team, *, columns: bool = False) -> np.ndarray:
+    def pass_gradients(
+        self, F: np.ndarray, G: np.ndarray, update: Update, F_new: np.ndarray | None = None, *, columns: bool = False
+    ) -> Report:
+        A = self.by_columns() if columns else self
+        if not update.in_kernels:
+            return A._multiply(F, G, update, F_new)
+        return self.engine.pass_gradients("observed", (*A.stored, A._sorted_rows()[1]), F, G, update, F_new)
+
+    def _multiply(self, F: np.ndarray, G: np.ndarray, u: Update, F_new: np.ndarray | None) -> Report:
+        """A multiplicative update in NumPy, for a loss that is given by its functions."""
+        k = len(u.scale)
+        assert u.loss is not None
+        f, wide, report = u.start[:, :k].astype(np.float64), G[:, :k].astype(np.float64), Report()
+        for sweep in range(u.max_sweeps):
+            parts = u.loss.gradient_parts(self.data.astype(np.float64), self._model(f, wide, u.floors))
+            crosses = [self._with(part if self.weights is None else part * self.weights) @ wide for part in parts]
+            f, length = rows.multiply(f, *crosses, u)
+            if sweep == 0:
+                report.numbers[0] = length
+            report.numbers[1] = sweep + 1
+            report.numbers[2] = 0.0 if length <= u.tol**2 * report.squared_step else len(f)
+            if report.unfinished == 0:
+                break
+        rows.extrapolate(F, F_new, f, u)
+        return report
+
+    def _model(self, F: np.ndarray, G: np.ndarray, floors: np.ndarray) -> np.ndarray:
+        """The model's entries (n_stored,) where something is known, in double."""
+        model = np.empty(self.n_stored)
+        row = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        for first in range(0, self.n_stored, _BLOCK_ENTRIES):
+            here = slice(first, first + _BLOCK_ENTRIES)
+            model[here] = np.einsum("ij,ij->i", F[row[here]], G[self.indices[here]])
+        return np.maximum(model, np.asarray(floors, dtype=np.float64)[row])
+
+    def _with(self, values: np.ndarray) -> sp.csr_array:
+        """Other values at the same places."""
+        return sp.csr_array((values, self.indices, self.indptr), shape=self.shape)
+
+    def model_sums(self, G: np.ndarray, k: int, *, columns: bool = False) -> np.ndarray:
         A = self.by_columns() if columns else self
         sums = np.zeros((A.shape[0], k))
         # By blocks of entries: ones for all at a time would be half as large as the data. Long rows are cut, and their
         # parts added up in double.
         for first in range(0, A.n_stored, _BLOCK_ENTRIES):
             end = min(A.n_stored, first + _BLOCK_ENTRIES)
-            rows = slice(*(np.searchsorted(A.indptr, [first, end - 1], side="right") - [1, 0]))
-            ends = A.indptr[rows.start : rows.stop + 1].clip(first, end)
+            low, high = np.searchsorted(A.indptr, [first, end - 1], side="right") - [1, 0]
+            ends = A.indptr[low : high + 1].clip(first, end)
             cuts = np.union1d(ends, np.arange(first, end, _LONG, dtype=ends.dtype))
             weights = np.ones(end - first, dtype=self.dtype) if A.weights is None else A.weights[first:end]
-            C = aligned_zeros((len(cuts) - 1, G.shape[1]), self.dtype)
-            _core.csr_product(C, weights, A.indices[first:end], cuts - cuts[0], G, team)
+            stored = weights, A.indices[first:end], cuts - cuts[0]
+            C = self.engine.product("csr", stored, len(cuts) - 1, G)
             owner = np.searchsorted(A.indptr, cuts[:-1], side="right") - 1
             starts = np.flatnonzero(np.diff(owner, prepend=-1))
             sums[owner[starts]] += np.add.reduceat(C[:, :k], starts, axis=0, dtype=np.float64)
         return sums
 
-    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
-        return float(
-            _core.observed_divergence(self.data, self.weights, self.indices, self.indptr, F, G, beta, floors, team)
-        )
+    def divergence(self, F: np.ndarray, G: np.ndarray, loss: Loss, floors: np.ndarray) -> float:
+        if loss.kernel is None:
+            values = loss.value(self.data.astype(np.float64), self._model(F.astype(np.float64), G, floors))
+            return float(values.sum() if self.weights is None else values @ self.weights.astype(np.float64))
+        return self.engine.divergence("observed", self.stored, F, G, loss, floors)
 
 
-def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
+def observe(X: Any, missing: str | None, weights: Any = None, engine: Engine = Engine.default) -> Observed:
     """The known entries of a validated X, and how much they count.
 
     Parameters
@@ -163,6 +187,8 @@ def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
         What is missing besides what has weight zero.
     weights : ndarray, or CSR or CSC array or matrix, of the shape of X, optional
         Those of ones are left out.
+    engine : Engine, optional
+        What it computes with.
     """
     sparse = sp.issparse(X)
     if sp.issparse(weights):
@@ -170,20 +196,20 @@ def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
     elif sparse and missing == "unstored":
         pattern = _canonical(X)
     else:
-        return _without_ones(*_dense_entries(X, weights))
+        return _without_ones(*_dense_entries(X, weights), engine)
     if weights is None:
-        return Observed(pattern)
+        return Observed(pattern, engine=engine)
     amounts, known = _values_at(weights, pattern)
     values, stored = _values_at(X, pattern)
     known &= amounts > 0
     known &= stored if missing == "unstored" else ~np.isnan(values)
     ends = np.concatenate([[0], np.cumsum(known)])[pattern.indptr]
     A = sp.csr_array((values[known], pattern.indices[known], ends.astype(pattern.indices.dtype)), shape=X.shape)
-    return _without_ones(A, amounts[known].astype(X.dtype, copy=False))
+    return _without_ones(A, amounts[known].astype(X.dtype, copy=False), engine)
 
 
-def _without_ones(A: sp.csr_array, weights: np.ndarray | None) -> Observed:
-    return Observed(A, None if weights is None or (weights == 1).all() else weights)
+def _without_ones(A: sp.csr_array, weights: np.ndarray | None, engine: Engine) -> Observed:
+    return Observed(A, None if weights is None or (weights == 1).all() else weights, engine=engine)
 
 
 def _canonical(A: Any) -> Any:

@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core._core import REPORT_SIZE, Team
-from nmf_core.data.base import BetaStep, factor_array
 from nmf_core.data.dense import Dense
 from nmf_core.data.sparse import Sparse
-from nmf_core.threads import make_team
+from nmf_core.engine import Engine, Report, Update, factor_array
+from nmf_core.losses import Loss
 from nmf_core.validation import check_row_block, is_sparse
 
 # Of rows that are found anew: until their steps have fallen to this share of the first.
 _FOUND, _MOST_SWEEPS = 1e-4, 1000
-
-_WITH_A_TEAM = {"improve", "product", "normal_product", "divergence", "find"}
 
 _shards: dict[str, "Shard"] = {}  # of this process, by name
 
@@ -62,72 +59,75 @@ class Shard:
                 self.done = number, function()
             return self.done[1]
 
-    def room(self, name: str, k: int) -> None:
+    def work_with(self, engine: Engine) -> None:
+        """Let all parts compute with this engine."""
+        for _, part in self.parts:
+            part.engine = engine
+
+    def empty_factor(self, name: str, k: int) -> None:
         """Make zeros for a factor of k components."""
         self.arrays[name] = factor_array(self.n, k, self.dtype)
 
-    def resolve(self, step: Any) -> Any:
-        """A step with arrays where it has names."""
-        names = {field: self.arrays[value] for field, value in step._asdict().items() if isinstance(value, str)}
-        return step._replace(**names)
+    def resolve(self, update: Update) -> Update:
+        """An update with arrays where it has names of arrays."""
+        fields = ("start", "previous", "floors")
+        names = {field: self.arrays[name] for field in fields if isinstance(name := getattr(update, field), str)}
+        return update._replace(**names)
 
-    def improve(
-        self, method: str, F: str, N: str | None, height: int, G: np.ndarray, step: Any, team: Team
-    ) -> tuple[np.ndarray | None, np.ndarray]:
-        """A pass over the shard: what it adds to the statistics, so many rows of them, and to the report."""
+    def go_through(
+        self, verb: str, F: str, G: np.ndarray, update: Update, F_new: str | None, height: int
+    ) -> tuple[np.ndarray | None, Report]:
+        """A pass over the shard: what it adds to the statistics, so many rows of them, and its report."""
         S = factor_array(height, G.shape[1], self.dtype) if height else None
-        report = np.zeros(REPORT_SIZE)
-        whole = self.resolve(step)
-        to, plain = self.arrays[F], None if N is None else self.arrays[N]
+        report, whole = Report(), self.resolve(update)
         for rows, part in self.parts:
-            plain_rows = None if plain is None else plain[rows]
-            getattr(part, method)(to[rows], plain_rows, S, report, G, whole.of_rows(rows), team)
+            into = None if F_new is None else self.arrays[F_new][rows]
+            report += getattr(part, verb)(self.arrays[F][rows], G, whole.of_rows(rows), into, S)
         return S, report
 
     def copy(self, to: str, source: str, k: int) -> None:
         """Overwrite the first k columns of an array by those of another one."""
         self.arrays[to][:, :k] = self.arrays[source][:, :k]
 
-    def product(self, to: str, G: np.ndarray, team: Team) -> None:
+    def product(self, to: str, G: np.ndarray) -> None:
         """A @ G."""
         for rows, part in self.parts:
-            self.arrays[to][rows] = part.product(G, team)
+            self.arrays[to][rows] = part.product(G)
 
-    def normal_product(self, G: np.ndarray, team: Team) -> np.ndarray:
+    def normal_product(self, G: np.ndarray) -> np.ndarray:
         """A.T @ (A @ G)."""
         S = factor_array(len(G), G.shape[1], self.dtype)
         for _, part in self.parts:
-            part.add_product(part.product(G, team), S, team)
+            part.add_product(part.product(G), S)
         return S
 
-    def divergence(self, F: str, G: np.ndarray, beta: float, floors: str, team: Team) -> float:
+    def divergence(self, F: str, G: np.ndarray, loss: Loss, floors: str) -> float:
         """The divergence of the shard and its model."""
         W, low = self.arrays[F], self.arrays[floors]
-        return float(sum(part.divergence(W[rows], G, beta, low[rows], team) for rows, part in self.parts))
+        return float(sum(part.divergence(W[rows], G, loss, low[rows]) for rows, part in self.parts))
 
     def total(self, method: str, *arguments: Any, **options: Any) -> Any:
         """The sum of what a method of containers returns for the parts."""
         return sum(getattr(part, method)(*arguments, **options) for _, part in self.parts)
 
-    def per_row(
+    def map_rows(
         self, name: str, method: str, value: float | None, function: Callable[[np.ndarray], np.ndarray]
     ) -> None:
         """A function of what a method of containers tells of every row, or of one value for all."""
         told = [getattr(part, method)() if value is None else np.full(part.shape[0], value) for _, part in self.parts]
         self.arrays[name] = function(np.concatenate(told))
 
-    def find(self, names: list[str], G: np.ndarray, step: Any, team: Team) -> None:
+    def find(self, names: list[str], G: np.ndarray, update: Update) -> None:
         """Put the best rows for the factor G into all of these arrays: nothing else is known of them."""
         first = names[0]
         F = self.arrays[first]
-        plain = step._replace(start=first, before=first, beta=0.0, max_sweeps=_MOST_SWEEPS, tol=_FOUND)
-        if isinstance(step, BetaStep):
-            mass = float(step.sums.sum(dtype=np.float64))
+        plain = update._replace(start=first, previous=None, momentum=0.0, max_sweeps=_MOST_SWEEPS, tol=_FOUND)
+        if plain.loss is not None:
+            assert plain.sums is not None
+            mass = float(plain.sums.sum(dtype=np.float64))
             sums = np.concatenate([part.sums() for _, part in self.parts])
-            F[:, : len(step.scale)] = (sums / mass if mass else sums)[:, np.newaxis]
-            self.improve("improve_beta", first, None, 0, G, plain, team)
-        else:
-            self.improve("improve", first, None, 0, G, plain, team)
+            F[:, : len(plain.scale)] = (sums / mass if mass else sums)[:, np.newaxis]
+        self.go_through("pass_quadratic" if plain.loss is None else "pass_gradients", first, G, plain, None, 0)
         for name in names[1:]:
             self.arrays[name][:] = F
 
@@ -154,20 +154,23 @@ def call(
 ) -> Any:
     """Call a method of a shard."""
     shard = _shards[name]
-    if method in _WITH_A_TEAM:
-        options["team"] = make_team(n_threads)
-    return shard.once(number, dropped, lambda: getattr(shard, method)(*arguments, **options))
+
+    def work() -> Any:
+        shard.work_with(Engine(n_threads))
+        return getattr(shard, method)(*arguments, **options)
+
+    return shard.once(number, dropped, work)
 
 
 def apply(
     name: str, number: int, dropped: list[str], n_threads: int, function: Callable[..., Any], *arguments: Any
 ) -> Any:
-    """A function of arguments, in which names stand for arrays of a shard, and a team."""
+    """A function of arguments, in which names stand for arrays of a shard, and an engine."""
     shard = _shards[name]
 
     def work() -> Any:
         resolved = [shard.arrays[each] if isinstance(each, str) else each for each in arguments]
-        return function(*resolved, make_team(n_threads))
+        return function(*resolved, Engine(n_threads))
 
     return shard.once(number, dropped, work)
 
@@ -196,14 +199,10 @@ def add(parts: list[Any]) -> Any:
     for part in parts[1:]:
         if isinstance(total, tuple):  # statistics and a report
             (S, report), (S_more, report_more) = total, part
-            total = (None if S is None else S + S_more), add_reports(report, report_more)
+            both = Report()  # what tasks have returned is not changed
+            both += report
+            both += report_more
+            total = (None if S is None else S + S_more), both
         else:
             total = total + part
-    return total
-
-
-def add_reports(report: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """What two passes report together: the second number is a maximum, the others are sums."""
-    total = report + more
-    total[1] = max(report[1], more[1])
     return total

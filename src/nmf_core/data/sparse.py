@@ -1,26 +1,17 @@
 """Sparse matrices in compressed rows."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core import _core
-from nmf_core._core import Team
-from nmf_core.data.base import (
-    BetaStep,
-    Complete,
-    Container,
-    NewtonStep,
-    Step,
-    aligned_zeros,
-    gram_in_double,
-    single_holds,
-)
+from nmf_core.data.base import Complete, Container, single_holds
 from nmf_core.data.dense import Dense
+from nmf_core.engine import Engine, Report, Update
+from nmf_core.losses import Loss
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
 _CANCELLED = 1e-9
@@ -35,6 +26,7 @@ _LOOKED_AT = 1 << 16  # entries, at most, that tell how they are spread over the
 _WINDOW_ROWS = 1024
 _WINDOW_ENTRIES = 1 << 16
 LARGE = 500_000  # stored entries from which on float32 saves time
+_BLOCK_BYTES = 1 << 22  # of rows as an array, in double
 _SUM_ENTRIES = 1 << 18  # entries, about, whose sums are taken together: they are copied in double
 
 
@@ -47,9 +39,14 @@ class Rows(Container):
         The blocked matrix. Explicit zeros are entries like any other.
     transposed : bool
         Whether A is X.T.
+    engine : Engine, optional
+        What it computes with.
     """
 
-    def __init__(self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False) -> None:
+    def __init__(
+        self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False, engine: Engine = Engine.default
+    ) -> None:
+        self.engine = engine
         if not A.has_canonical_format:
             A = A.copy()
             A.sum_duplicates()
@@ -119,21 +116,13 @@ class Rows(Container):
     def by_columns(self) -> Self:
         """The transposed matrix, as large as this one; made when first wanted."""
 
-    def newton(
-        self,
-        F: np.ndarray,
-        N: np.ndarray | None,
-        report: np.ndarray,
-        G: np.ndarray,
-        step: NewtonStep,
-        team: Team,
-        *,
-        columns: bool = False,
-    ) -> None:
+    def pass_newton(
+        self, F: np.ndarray, G: np.ndarray, update: Update, F_new: np.ndarray | None = None, *, columns: bool = False
+    ) -> Report:
         A = self.by_columns() if columns else self
-        rows, windows = A._sorted_rows()
-        # An entry x of weight w pulls like w x; what that is worth is another question, see `NewtonFit.measure`.
-        _core.csr_newton(F, N, report, A.weighted(), A.indices, A.indptr, rows, windows, G, *step, team)
+        # An entry x of weight w pulls like w x; what that is worth is another question, see `Newton.measure`.
+        stored = A.weighted(), A.indices, A.indptr, *A._sorted_rows()
+        return self.engine.pass_newton("csr", stored, F, G, update, F_new)
 
     def csr(self) -> sp.csr_array:
         """The same entries for SciPy, sharing memory."""
@@ -156,14 +145,21 @@ class Sparse(Rows, Complete):
 
     Parameters
     ----------
-    A, transposed
+    A, transposed, engine
         As in `Rows`.
     grouped : bool
         Whether the statistics of a pass may be summed in groups of rows, which depend on all of A.
     """
 
-    def __init__(self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False, grouped: bool = True) -> None:
-        super().__init__(A, transposed=transposed)
+    def __init__(
+        self,
+        A: sp.csr_array | sp.csr_matrix,
+        *,
+        transposed: bool = False,
+        grouped: bool = True,
+        engine: Engine = Engine.default,
+    ) -> None:
+        super().__init__(A, transposed=transposed, engine=engine)
         self.grouped = grouped
         self._splits: dict[int, np.ndarray] = {}
         self._bounds: dict[int, np.ndarray] = {}
@@ -173,7 +169,7 @@ class Sparse(Rows, Complete):
         return self.n_stored < self.shape[0] * self.shape[1] or super().has_zeros()
 
     def in_double(self) -> "Sparse":
-        return Sparse(self.csr().astype(np.float64), transposed=self.transposed)
+        return Sparse(self.csr().astype(np.float64), transposed=self.transposed, engine=self.engine)
 
     def in_single(self) -> "Sparse | None":
         if self.dtype == np.float32 or self.n_stored < LARGE or not single_holds(self.squared_norm()):
@@ -194,28 +190,50 @@ class Sparse(Rows, Complete):
         rows._windows = rows._transpose = rows._squared_norm = rows._sum = None
         return rows
 
-    def product(self, G: np.ndarray, team: Team) -> np.ndarray:
-        C = aligned_zeros((self.shape[0], G.shape[1]), self.dtype)
-        _core.csr_product(C, self.data, self.indices, self.indptr, G, team)
-        return C
+    @property
+    def stored(self) -> tuple[np.ndarray, ...]:
+        """The arrays of the stored entries."""
+        return self.data, self.indices, self.indptr
 
-    def improve(
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        A = self.csr()
+        step = max(1, _BLOCK_BYTES // (8 * self.shape[1]))
+        for first in range(0, self.shape[0], step):
+            yield slice(first, first + step), A[first : first + step].toarray()
+
+    def product(self, G: np.ndarray) -> np.ndarray:
+        return self.engine.product("csr", self.stored, self.shape[0], G)
+
+    def pass_quadratic(
         self,
         F: np.ndarray,
-        N: np.ndarray | None,
-        S: np.ndarray | None,
-        report: np.ndarray,
         G: np.ndarray,
-        step: Step,
-        team: Team,
-    ) -> None:
-        groups, splits = self._dealt(S is not None, G, team)
-        _core.csr_pass(F, N, S, report, self.data, self.indices, self.indptr, splits, groups, G, *step, team)
+        update: Update,
+        F_new: np.ndarray | None = None,
+        S: np.ndarray | None = None,
+    ) -> Report:
+        if not update.in_kernels:
+            return super().pass_quadratic(F, G, update, F_new, S)
+        return self.engine.pass_quadratic("csr", (*self.stored, *self._dealt(S is not None, G)), F, G, update, F_new, S)
 
-    def _dealt(self, statistics: bool, G: np.ndarray, team: Team) -> tuple[np.ndarray, np.ndarray]:
-        """Groups of rows and, unless there are as many as threads, stripes of columns: who adds which statistics."""
+    def pass_gradients(
+        self,
+        F: np.ndarray,
+        G: np.ndarray,
+        update: Update,
+        F_new: np.ndarray | None = None,
+        S: np.ndarray | None = None,
+    ) -> Report:
+        if not update.in_kernels:
+            return super().pass_gradients(F, G, update, F_new, S)
+        return self.engine.pass_gradients("csr", (*self.stored, *self._dealt(S is not None, G)), F, G, update, F_new, S)
+
+    def _dealt(self, statistics: bool, G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Stripes of columns, unless there are as many groups of rows as threads, and these: who adds what."""
         groups = self._groups(G)
-        return groups, self._stripes(team if statistics and team.n_threads >= len(groups) else Team(1))
+        return self._stripes(
+            self.engine.n_threads if statistics and self.engine.n_threads >= len(groups) else 1
+        ), groups
 
     def _groups(self, G: np.ndarray) -> np.ndarray:
         """Where groups of rows with statistics of their own begin, and the number of rows.
@@ -234,12 +252,11 @@ class Sparse(Rows, Complete):
             self._bounds[G.shape[1]] = np.concatenate([[0], inner, [n]]).astype(np.int64)
         return self._bounds[G.shape[1]]
 
-    def _stripes(self, team: Team) -> np.ndarray:
+    def _stripes(self, n_stripes: int) -> np.ndarray:
         """Where every row enters each thread's stripe of columns but the first; stripes hold about as many entries.
 
         The result of a pass does not depend on the stripes: a column is summed over the rows in their order.
         """
-        n_stripes = team.n_threads
         if n_stripes not in self._splits:
             n, m = self.shape
             splits = np.empty((n_stripes - 1, n), dtype=np.int64)
@@ -250,45 +267,30 @@ class Sparse(Rows, Complete):
                 entries = np.cumsum(np.bincount(some, minlength=m))
                 wanted = len(some) * np.arange(1, n_stripes) / n_stripes
                 bounds = np.searchsorted(entries, wanted).astype(np.int64)
-                _core.csr_split(splits, self.indices, self.indptr, bounds, team)
+                engine = self.engine
+                engine.kernels.csr_split(splits, self.indices, self.indptr, bounds, engine.workspace)
             self._splits = {n_stripes: splits}
         return self._splits[n_stripes]
 
-    def improve_beta(
-        self,
-        F: np.ndarray,
-        N: np.ndarray | None,
-        S: np.ndarray | None,
-        report: np.ndarray,
-        G: np.ndarray,
-        step: BetaStep,
-        team: Team,
-    ) -> None:
-        groups, splits = self._dealt(S is not None, G, team)
-        _core.csr_beta_pass(F, N, S, report, self.data, self.indices, self.indptr, splits, groups, G, *step, team)
-
     def by_columns(self) -> "Sparse":
         if self._transpose is None:
-            self._transpose = Sparse(self.csr().T.tocsr(), transposed=not self.transposed)
+            self._transpose = Sparse(self.csr().T.tocsr(), transposed=not self.transposed, engine=self.engine)
         return self._transpose
 
-    def divergence(self, F: np.ndarray, G: np.ndarray, beta: float, floors: np.ndarray, team: Team) -> float:
+    def divergence(self, F: np.ndarray, G: np.ndarray, loss: Loss, floors: np.ndarray) -> float:
+        if loss.kernel is None:
+            return super().divergence(F, G, loss, floors)
         # What the stored entries change of the divergence that the model alone has from zeros. An almost exact fit,
         # where this cancels, is computed entry by entry.
-        excess = float(_core.csr_divergence(self.data, self.indices, self.indptr, F, G, beta, floors, team))
-        if beta <= 0:
+        excess = self.engine.divergence("csr", self.stored, F, G, loss, floors)
+        if loss.positive:
             return excess
-        if beta == 1:
+        if loss.linear:
             model = float(F.sum(axis=0, dtype=np.float64) @ G.sum(axis=0, dtype=np.float64))
-        elif beta == 2:
-            model = float(np.sum(np.multiply(*(gram_in_double(A, A.shape[1], team) for A in (F, G))))) / 2
+        elif loss.quadratic:
+            model = float(np.sum(np.multiply(*(self.engine.gram_in_double(A, A.shape[1]) for A in (F, G))))) / 2
         else:
-            model = float(_core.model_divergence(F, G, beta, floors, team))
+            model = self.engine.divergence("model", (), F, G, loss, floors)
         if excess + model > _CANCELLED * model:
             return excess + model
-        A = self.csr()
-        step = max(1, (1 << 22) // (8 * self.shape[1]))
-        return sum(
-            Dense(A[rows].toarray()).divergence(F[rows], G, beta, floors[rows], team)
-            for rows in (slice(first, first + step) for first in range(0, self.shape[0], step))
-        )
+        return sum(Dense(A, engine=self.engine).divergence(F[rows], G, loss, floors[rows]) for rows, A in self.blocks())

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nmf_core.divergence import beta_divergence
+from nmf_core.engine import Engine, padded
 from nmf_core.estimators.base import (
     Interval,
     NearestNames,
@@ -23,13 +24,13 @@ from nmf_core.estimators.base import (
     warn_of_ignored,
     warn_of_limit,
 )
-from nmf_core.losses import LOSSES, Beta, make_loss
+from nmf_core.losses import LOSSES, Loss, make_loss
 from nmf_core.minibatch import Convergence, batches, fit_batches
 from nmf_core.online import SWEEPS, Online, make_online, method_for
-from nmf_core.problem import padded, pose
+from nmf_core.problem import Terms, make_problem
 from nmf_core.solvers import SOLVERS
 from nmf_core.start import STARTS, initialize
-from nmf_core.threads import make_team, serial_blas
+from nmf_core.threads import serial_blas
 from nmf_core.transform import transform
 from nmf_core.validation import check_balance, check_features, check_loss, check_matrix, stored_values
 from nmf_core.vanishing import warn_of_nothing
@@ -216,8 +217,8 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
             self._check_params(X)
             start_W, start_H = self._start(X, W, H)
             self._online = online = self._make_online(X, start_H)
-            team = make_team(self.n_threads)
-            parts = batches(X.astype(online.Ht.dtype, copy=False), online.loss, self._batch_size)
+            engine = Engine(self.n_threads)
+            parts = batches(X.astype(online.Ht.dtype, copy=False), online.loss, self._batch_size, engine)
             most = self.max_iter * len(parts)
             rows = padded(start_W, online.Ht.dtype)
             course = fit_batches(
@@ -227,7 +228,6 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
                 Convergence(online, X.shape[0], len(parts), self.tol, self.max_no_improvement),
                 fresh=self.fresh_restarts,
                 max_iter=self.max_iter,
-                team=team,
                 report=_printing(most) if self.verbose else None,
             )
             self._publish(H, X.dtype)
@@ -285,8 +285,9 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
                 start_H = self._start(X, W, H)[1] if empty else self._given_components(X)
                 self._online = online = self._make_online(X, start_H)
                 self.n_steps_, self.n_iter_ = vars(self).get("n_steps_", 0), 1
-            [batch] = batches(X.astype(online.Ht.dtype, copy=False), online.loss, X.shape[0])
-            online.step(batch, make_team(self.n_threads))
+            engine = Engine(self.n_threads)
+            [batch] = batches(X.astype(online.Ht.dtype, copy=False), online.loss, X.shape[0], engine)
+            online.step(batch)
             self._publish(H if self.init == "custom" else None, X.dtype if first else self.components_.dtype)
             self.reconstruction_err_ = np.sqrt(2 * online.divergence)
             self.n_steps_ += 1
@@ -387,15 +388,13 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
             given[:] = self.components_
             self.components_ = given
 
-    def _warn_of_nothing(self, X: Any, W: np.ndarray, loss: Beta) -> None:
+    def _warn_of_nothing(self, X: Any, W: np.ndarray, loss: Loss) -> None:
         """Warn if penalties have left nothing of W and of the components."""
         if self.alpha_W or self.alpha_H != "same":
-            problem = pose(
-                X, loss, W.shape[1], missing=None, weights=None, alpha_W=self.alpha_W, alpha_H=self.alpha_H,
-                l1_ratio=self.l1_ratio, alpha_scaling="size",
-            )  # fmt: skip
+            terms = Terms(alphas=(self.alpha_W, self.alpha_H, self.l1_ratio))
+            problem = make_problem(X, loss, W.shape[1], terms, engine=Engine(self.n_threads))
             F, G = (padded(array, problem.data.dtype) for array in (W, self.components_.T))
-            warn_of_nothing(problem, F, G, W.shape[1], self.alpha_W, self.alpha_H, make_team(self.n_threads))
+            warn_of_nothing(problem, F, G, W.shape[1], self.alpha_W, self.alpha_H)
 
     def _find(self, X: Any) -> tuple[np.ndarray, bool]:
         """W of validated X for the components, and whether it is found to the tolerance, if there is one."""

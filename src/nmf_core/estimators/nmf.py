@@ -27,7 +27,8 @@ from nmf_core.estimators.base import (
 )
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
-from nmf_core.penalties import ALPHA_SCALINGS
+from nmf_core.factors import ALPHA_SCALINGS
+from nmf_core.losses import make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
 from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
@@ -338,7 +339,8 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         if self.solver in scikit_learn.NMF._parameter_constraints["solver"][0].options:
             return super()._check_params(X)
         scikit_learn._BaseNMF._check_params(self, X)
-        if not choose_solver(self.solver, self._beta_loss).handles(self._beta_loss):
+        loss = make_loss(float(self._beta_loss))
+        if not choose_solver(self.solver, loss).handles(loss):
             raise ValueError(
                 f"Invalid beta_loss parameter: solver {self.solver!r} does not handle beta_loss = {self.beta_loss!r}"
             )

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core._core import Team
 from nmf_core.data import Container
 from nmf_core.initialization.base import Factors, make_random_state
 from nmf_core.initialization.given import for_fixed_components, silence_unknown, with_biases
@@ -13,7 +12,7 @@ from nmf_core.initialization.random import kmeans, random, random_vcol
 from nmf_core.initialization.separable import snpa, spa
 from nmf_core.initialization.singular import compress, nndsvd, nndsvda, nndsvdar, truncated_svd
 
-INITIALIZERS: dict[str, Callable[[Any, int, np.random.RandomState, Team], Factors]] = {
+INITIALIZERS: dict[str, Callable[[Any, int, np.random.RandomState], Factors]] = {
     "random": random,
     "random_vcol": random_vcol,
     "nndsvd": nndsvd,
@@ -27,7 +26,7 @@ FOR_INCOMPLETE = ("random",)  # what needs nothing of X but its mean
 ANYWHERE = ("random", "nndsvd", "nndsvda")  # what also makes factors that are not in this process
 
 
-def initial_factors(data: Container, k: int, init: str, rng: np.random.RandomState, team: Team) -> Factors:
+def initial_factors(data: Container, k: int, init: str, rng: np.random.RandomState) -> Factors:
     """Initial factors of X.
 
     Parameters
@@ -40,15 +39,13 @@ def initial_factors(data: Container, k: int, init: str, rng: np.random.RandomSta
         A name in `INITIALIZERS`.
     rng : RandomState
         Source of randomness.
-    team : Team
-        Who works.
 
     Returns
     -------
     W, Ht : array of shape (n_samples, at least k) and (n_features, at least k)
         Non-negative in the first k columns, in the dtype of X.
     """
-    factors = INITIALIZERS[init](data, k, rng, team)
+    factors = INITIALIZERS[init](data, k, rng)
     W, Ht = (F.astype(data.dtype, copy=False) if isinstance(F, np.ndarray) else F for F in factors)
     return W, Ht
 

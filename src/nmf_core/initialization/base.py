@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core._core import Team
 from nmf_core.data import Complete, Container
 
 Factors = tuple[np.ndarray, np.ndarray]
@@ -25,26 +24,26 @@ def sizes(data: Container) -> tuple[int, int]:
     return (m, n) if data.transposed else (n, m)
 
 
-def times(data: Complete, G: np.ndarray, team: Team, transpose: bool = False) -> np.ndarray:
+def times(data: Complete, G: np.ndarray, transpose: bool = False) -> np.ndarray:
     """X @ G, or X.T @ G, as a factor array, for a factor array G."""
     by_rows = transpose == data.transposed
-    return data.product(G, team) if by_rows else data.transposed_product(G, team)
+    return data.product(G) if by_rows else data.transposed_product(G)
 
 
 def placed(data: Complete, F: np.ndarray) -> Any:
     """A factor array of the rows of the blocked matrix, where such factors live."""
     if data.local:
         return F
-    room = data.room(F.shape[1])
+    room = data.empty_factor(F.shape[1])
     room[:] = F
     return room
 
 
-def round_trip(data: Complete, G: np.ndarray, team: Team, tall: bool) -> np.ndarray:
+def round_trip(data: Complete, G: np.ndarray, tall: bool) -> np.ndarray:
     """X.T @ (X @ G) if X is tall, else X @ (X.T @ G); arguments as for `times`."""
     if tall != data.transposed:  # row by row of what is visited
-        return data.normal_product(G, team)
-    return times(data, times(data, G, team, transpose=not tall), team, transpose=tall)
+        return data.normal_product(G)
+    return times(data, times(data, G, transpose=not tall), transpose=tall)
 
 
 def divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -2,33 +2,31 @@
 
 import numpy as np
 
-from nmf_core._core import Team
-from nmf_core.data import Container, Partial, factor_array
+from nmf_core.data import Container, Partial
+from nmf_core.engine import factor_array
 from nmf_core.initialization.base import divide, sizes
-from nmf_core.losses import Beta
+from nmf_core.losses import Loss
 
 
-def for_fixed_components(data: Container, loss: Beta, k: int, masses: np.ndarray) -> np.ndarray:
+def for_fixed_components(data: Container, loss: Loss, k: int, masses: np.ndarray) -> np.ndarray:
     """A factor array (n_samples, ld) to start from where H is fixed: no row of it depends on another row of X.
 
     Zeros for the Frobenius loss; for others, which may not start there, equal components that have the sum of the row.
     `masses` are the sums of H over what counts of every row, or one for all.
     """
-    W = factor_array(sizes(data)[0], k, data.dtype) if data.transposed else data.room(k)
+    W = factor_array(sizes(data)[0], k, data.dtype) if data.transposed else data.empty_factor(k)
     if not loss.quadratic:
         sums = data.sums(columns=data.transposed)
         W[:, :k] = divide(sums, np.broadcast_to(masses, sums.shape))[:, np.newaxis]
     return W
 
 
-def silence_unknown(
-    data: Container, W: np.ndarray, Ht: np.ndarray, update_H: np.ndarray, team: Team | None = None
-) -> None:
+def silence_unknown(data: Container, W: np.ndarray, Ht: np.ndarray, update_H: np.ndarray, fitted: bool = False) -> None:
     """Put zeros in W (n_samples, ld) and Ht (n_features, ld) for samples and features of which nothing is known.
 
-    With a team to find them, also in components of a sample or feature that the other factor has nowhere in what is
-    known of it: nothing known depends on them. Not before a fit, which may find use for them. Both are modified in
-    place, H only in the components to update.
+    After a fit also in components of a sample or feature that the other factor has nowhere in what is known of it:
+    nothing known depends on them, but the fit might have found use for them. Both are modified in place, H only in the
+    components to update.
     """
     if not isinstance(data, Partial):
         return
@@ -36,28 +34,19 @@ def silence_unknown(
     for F, G, free in ((W, Ht, np.ones(k, dtype=bool)), (Ht, W, update_H)):
         if free.any():
             columns = F is Ht
-            if team is None:
-                idle = (data.counts(columns=columns) == 0)[:, np.newaxis]
+            if fitted:
+                idle = data.model_sums(G, k, columns=columns) == 0
             else:
-                idle = data.model_sums(G, k, team, columns=columns) == 0
+                idle = (data.counts(columns=columns) == 0)[:, np.newaxis]
             F[:, :k][idle & free] = 0
 
 
-def with_biases(W: np.ndarray, Ht: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Two components more for biases that start at zero: component k has ones in H, component k + 1 ones in W.
-
-    Returns
-    -------
-    W, Ht : ndarray of shape (n_samples, ld) and (n_features, ld)
-        Factor arrays with k + 2 components.
-    update_W, update_H : ndarray of bool, shape (k + 2,)
-        Which of them are free.
-    """
+def with_biases(W: np.ndarray, Ht: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two components more for biases that start at zero: component k has ones in H, component k + 1 ones in W."""
     grown = []
     for F, fixed in ((W, k + 1), (Ht, k)):
         array = factor_array(len(F), k + 2, F.dtype)
         array[:, :k] = F[:, :k]
         array[:, fixed] = 1
         grown.append(array)
-    components = np.arange(k + 2)
-    return grown[0], grown[1], components != k + 1, components != k
+    return grown[0], grown[1]

@@ -2,17 +2,15 @@
 
 import numpy as np
 
-from nmf_core import _core
-from nmf_core._core import Team
-from nmf_core.data import Complete, Step
+from nmf_core.data import Complete
+from nmf_core.engine import Update, padded
 from nmf_core.initialization.base import Factors, divide, times
-from nmf_core.problem import padded
 
 BATCH = 256  # rows that are looked at together
 STEPS = 100  # of the projection onto what is chosen
 
 
-def spa(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
+def spa(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
     """H holds k rows of X, chosen by successive projection; W says how they mix.
 
     Rows are brought to the sum 1. The longest is chosen, then all are projected onto what is orthogonal to it, and so
@@ -24,7 +22,7 @@ def spa(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Facto
     multicomponent analysis", doi:10.1016/S0169-7439(01)00119-8. N. Gillis and S. A. Vavasis (2014), "Fast and robust
     recursive algorithms for separable nonnegative matrix factorization", doi:10.1109/TPAMI.2013.226.
     """
-    rows = Candidates(data, team)
+    rows = Candidates(data)
     residual = rows.squares.copy()
     basis: list[np.ndarray] = []
     for _ in range(k):
@@ -41,7 +39,7 @@ def spa(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Facto
     return rows.mixed()
 
 
-def snpa(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
+def snpa(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
     """The same, by successive non-negative projection: rows are projected onto the mixtures of those that are chosen.
 
     More robust, and it finds pure rows that depend on each other linearly; slower.
@@ -51,7 +49,7 @@ def snpa(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Fact
     N. Gillis (2014), "Successive nonnegative projection algorithm for robust nonnegative blind source separation",
     doi:10.1137/130946782.
     """
-    rows = Candidates(data, team)
+    rows = Candidates(data)
     # Mixtures only grow: a row's distance from them is at most what it was when it was last computed.
     distance = rows.squares.copy()
     gram, cross = np.zeros((0, 0)), np.zeros((len(distance), 0))
@@ -111,9 +109,8 @@ class Candidates:
         Those that are chosen, in their order.
     """
 
-    def __init__(self, data: Complete, team: Team) -> None:
+    def __init__(self, data: Complete) -> None:
         self.data = data
-        self.team = team
         sums = data.sums(columns=data.transposed)
         self.scale = divide(np.ones_like(sums), sums)
         self.squares = data.sums_of_squares(columns=data.transposed) * self.scale**2
@@ -129,23 +126,22 @@ class Candidates:
         self.chosen.append(best)
         indicator = np.zeros((len(merit), 1))
         indicator[best] = 1
-        row = times(self.data, padded(indicator, self.data.dtype), self.team, transpose=True)[:, 0]
+        row = times(self.data, padded(indicator, self.data.dtype), transpose=True)[:, 0]
         self.components.append(row)
         return row.astype(np.float64) * self.scale[best]
 
     def products(self, v: np.ndarray) -> np.ndarray:
         """The inner products (n_samples,) of all rows with a vector, in double as far as that tells."""
         G = padded(v[:, np.newaxis], self.data.dtype)
-        return times(self.data, G, self.team)[:, 0].astype(np.float64) * self.scale
+        return times(self.data, G)[:, 0].astype(np.float64) * self.scale
 
     def mixed(self) -> Factors:
         """W and the transpose of H, H being the chosen rows as they are in X."""
         k = len(self.chosen)
         Ht = padded(np.column_stack(self.components), self.data.dtype)
         gram = np.ascontiguousarray((Ht.T @ Ht)[:k, :k])
-        cross = times(self.data, Ht, self.team)
+        cross = times(self.data, Ht)
         W = np.zeros_like(cross)
         order = np.arange(k, dtype=np.int32)
-        step = Step(W, W, gram[0], gram, gram, order, _core.METHODS["hals"], max_sweeps=100, tol=1e-3)
-        _core.factor_pass(W, None, None, np.zeros(_core.REPORT_SIZE), cross, *step, self.team)
+        self.data.engine.improve_rows(W, cross, Update(W, order, gram[0], max_sweeps=100, tol=1e-3, gram=gram))
         return W[:, :k], Ht[:, :k]

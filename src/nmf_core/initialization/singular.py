@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from nmf_core import _core
-from nmf_core._core import Team
-from nmf_core.data import Complete, gram_in_double, over_rows
+from nmf_core.data import Complete
+from nmf_core.engine import Engine, padded, reduce_rows
 from nmf_core.initialization.base import Factors, divide, placed, round_trip, sizes, times
-from nmf_core.problem import padded
 
 ROWS = 4096  # of a block, so that what is made of it stays in the cache
 SMALL = 100_000  # so many entries are no trouble in double
@@ -18,7 +16,7 @@ LEAST = 1e-6  # smaller entries of a start by singular vectors are zeros
 COMMON = 1e-8, 1e6
 
 
-def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> tuple[np.ndarray, ...]:
+def truncated_svd(data: Complete, k: int, rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
     """The k largest singular triplets of X, by a randomised range finder with power iterations.
 
     Parameters
@@ -43,21 +41,21 @@ def truncated_svd(data: Complete, k: int, rng: np.random.RandomState, team: Team
     if n * m <= SMALL:
         data = data.in_double()
     tall = n >= m
-    Q = _dominant(data, size, POWER_ITERATIONS, rng, team)
-    Y = times(data, Q, team, transpose=not tall)
-    values, vectors = np.linalg.eigh(over_rows(Y, gram_in_double, size, team=team))
+    Q = _dominant(data, size, POWER_ITERATIONS, rng)
+    Y = times(data, Q, transpose=not tall)
+    values, vectors = np.linalg.eigh(data.engine.gram_in_double(Y, size))
     s = np.sqrt(np.maximum(values, 0))
     s[s < 1e-7 * s[-1]] = 0
     # the largest first
     s, vectors = s[::-1][:k], vectors[:, ::-1][:, :k]
     for F, T in ((Q, vectors * (s > 0)), (Y, vectors * divide(np.ones_like(s), s))):
-        over_rows(F, _multiply, T, team=team)
+        data.engine.multiply(F, T)
     U, V = (Y, Q) if tall else (Q, Y)
     return U, s, V
 
 
 def compress(
-    data: Complete, size: int, power_iterations: int, rng: np.random.RandomState, team: Team
+    data: Complete, size: int, power_iterations: int, rng: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
     """An orthonormal basis of about what the longer side of X spans, and X seen in it.
 
@@ -68,13 +66,13 @@ def compress(
     """
     n, m = sizes(data)
     tall = n >= m
-    Q = times(data, _dominant(data, size, power_iterations, rng, team), team, transpose=not tall)
-    _orthonormalize(Q, size, team)
-    _orthonormalize(Q, size, team)
-    return Q, times(data, Q, team, transpose=tall)
+    Q = times(data, _dominant(data, size, power_iterations, rng), transpose=not tall)
+    _orthonormalize(Q, size, data.engine)
+    _orthonormalize(Q, size, data.engine)
+    return Q, times(data, Q, transpose=tall)
 
 
-def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.RandomState, team: Team) -> np.ndarray:
+def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.RandomState) -> np.ndarray:
     """About the `size` strongest directions of the shorter side of X, where a basis costs less: a factor array.
 
     Orthonormal if there were power iterations. From the third on they are a Chebyshev polynomial of A, which is
@@ -107,17 +105,17 @@ def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.R
         if Q.dtype != used.dtype:
             Q = padded(Q[:, :size], used.dtype)
             last = None if last is None else padded(last[:, :size], used.dtype)
-        product = round_trip(used, Q, team, tall)
+        product = round_trip(used, Q, tall)
         if unit != 1:  # whose fourth powers may leave float64
-            over_rows(product, _scale, unit**-2, team=team)
+            reduce_rows(product, _scale, unit**-2, engine=data.engine)
         if shift:
-            over_rows(product, _subtract, shift, Q, team=team)
+            reduce_rows(product, _subtract, shift, Q, engine=data.engine)
         if last is not None:  # of the three-term recurrence
-            over_rows(product, _subtract, share * shift**2, last, team=team)
+            reduce_rows(product, _subtract, share * shift**2, last, engine=data.engine)
             share = 0.25
-        T, values = _orthonormalize(product, size, team)
+        T, values = _orthonormalize(product, size, data.engine)
         if shift:
-            over_rows(Q, _multiply, T, team=team)
+            data.engine.multiply(Q, T)
             last = Q
         Q = product
         if iteration > 0:  # what the start became tells nothing: it was not orthonormal
@@ -125,40 +123,33 @@ def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.R
     return Q
 
 
-def _subtract(Y: np.ndarray, factor: float, Q: np.ndarray, team: Team) -> None:
+def _subtract(Y: np.ndarray, factor: float, Q: np.ndarray, engine: Engine) -> None:
     """Y -= factor * Q, in place."""
     for first in range(0, len(Y), ROWS):
         rows = slice(first, first + ROWS)
         Y[rows] -= Y.dtype.type(factor) * Q[rows]
 
 
-def _scale(Y: np.ndarray, factor: float, team: Team) -> None:
+def _scale(Y: np.ndarray, factor: float, engine: Engine) -> None:
     """Y *= factor, in place."""
     Y *= Y.dtype.type(factor)
 
 
-def _multiply(Y: np.ndarray, T: np.ndarray, team: Team) -> None:
-    """The first columns of Y @ T, in place; the others become zeros. T may have fewer columns than rows."""
-    G = np.zeros((len(T), Y.shape[1]), dtype=Y.dtype)
-    G[:, : T.shape[1]] = T
-    _core.factor_product(Y, G, team)
-
-
-def _orthonormalize(Y: np.ndarray, columns: int, team: Team) -> tuple[np.ndarray, np.ndarray]:
+def _orthonormalize(Y: np.ndarray, columns: int, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
     """Replace the first columns of Y by an orthonormal basis; directions that are lost in rounding become zeros.
 
     From the eigenvectors of Y.T @ Y, a fraction of the cost of a QR decomposition. Orthonormal up to rounding times the
     squared condition of Y, so twice where that matters. Y is modified in place. Returns what it was multiplied by, and
     its singular values, the smallest first.
     """
-    squares, vectors = np.linalg.eigh(over_rows(Y, gram_in_double, columns, team=team))
+    squares, vectors = np.linalg.eigh(engine.gram_in_double(Y, columns))
     used = squares > 1e-14 * squares[-1]
     T = vectors * divide(used.astype(np.float64), np.sqrt(np.where(used, squares, 0)))
-    over_rows(Y, _multiply, T, team=team)
+    engine.multiply(Y, T)
     return T, np.sqrt(np.maximum(squares, 0))
 
 
-def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team, fill: float = 0.0) -> Factors:
+def nndsvd(data: Complete, k: int, rng: np.random.RandomState, fill: float = 0.0) -> Factors:
     """Non-negative double singular value decomposition: a start with zeros, or another number in place of them.
 
     Every singular triplet is replaced by the larger of its positive and its negative part.
@@ -168,16 +159,16 @@ def nndsvd(data: Complete, k: int, rng: np.random.RandomState, team: Team, fill:
     C. Boutsidis and E. Gallopoulos (2008), "SVD based initialization: a head start for nonnegative matrix
     factorization", doi:10.1016/j.patcog.2007.09.010.
     """
-    U, s, V = truncated_svd(data, k, rng, team)
+    U, s, V = truncated_svd(data, k, rng)
     root = np.sqrt(_unit(data))
-    parts = [np.sqrt(over_rows(F, _part_squares, k, team=team)) for F in (U, V)]
+    parts = [np.sqrt(data.engine.part_squares(F, k)) for F in (U, V)]
     # The larger of the two parts of each pair, by the product of their norms; its sign.
     positive, negative = parts[0] * parts[1]
     sign = np.where(positive >= negative, 1, -1)
     weight = np.sqrt(s * np.maximum(positive, negative))
     for F, norms in zip((U, V), parts, strict=True):
         factors = (sign * divide(weight, np.where(sign > 0, *norms))).astype(F.dtype)
-        over_rows(F, _keep_parts, factors, LEAST * root, fill / root, team=team)
+        data.engine.keep_parts(F, factors, LEAST * root, fill / root)
     return U, V
 
 
@@ -187,26 +178,14 @@ def _unit(data: Complete) -> float:
     return 1.0 if mean <= 0 or COMMON[0] <= mean <= COMMON[1] else mean
 
 
-def _part_squares(F: np.ndarray, k: int, team: Team) -> np.ndarray:
-    """The squared norms (2, k) of the positive and of the negative parts of the first k columns, in double."""
-    squares = np.zeros((2, k))
-    _core.part_squares(squares, F, team)
-    return squares
-
-
-def _keep_parts(F: np.ndarray, factors: np.ndarray, least: float, fill: float, team: Team) -> None:
-    """Multiply the first columns of F; what is small or negative then becomes `fill`. F is modified in place."""
-    _core.keep_parts(F, factors, least, fill, team)
-
-
-def nndsvda(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
+def nndsvda(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
     """`nndsvd` with its zeros replaced by the mean of X."""
-    return nndsvd(data, k, rng, team, data.mean())
+    return nndsvd(data, k, rng, data.mean())
 
 
-def nndsvdar(data: Complete, k: int, rng: np.random.RandomState, team: Team) -> Factors:
+def nndsvdar(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
     """`nndsvd` with its zeros replaced by small random numbers, around a hundredth of the mean of X."""
-    W, Ht = (F[:, :k] for F in nndsvd(data, k, rng, team))
+    W, Ht = (F[:, :k] for F in nndsvd(data, k, rng))
     mean = data.mean() / np.sqrt(_unit(data))
     W[W == 0] = np.abs(mean * rng.standard_normal(np.count_nonzero(W == 0)) / 100)
     Ht[Ht == 0] = np.abs(mean * rng.standard_normal(np.count_nonzero(Ht == 0)) / 100)

@@ -8,8 +8,10 @@ LOSSES: dict[str, Beta] = {
 }
 
 
-def make_loss(loss: str | float) -> Beta:
-    """The loss of a name in `LOSSES`, or the beta-divergence of a number."""
+def make_loss(loss: str | float | Loss) -> Loss:
+    """The loss of a name in `LOSSES`, the beta-divergence of a number, or the loss itself."""
+    if isinstance(loss, Loss):
+        return loss
     if isinstance(loss, str):
         return LOSSES[loss]
     return next((named for named in LOSSES.values() if named.beta == loss), Beta(loss))

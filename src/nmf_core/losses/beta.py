@@ -14,13 +14,12 @@ class Beta(Loss):
     beta = 2 is half the squared error, 1 the (generalised) Kullback-Leibler divergence x log(x / y) - x + y, 0 the
     divergence of Itakura and Saito, x / y - log(x / y) - 1, which needs x > 0.
 
-    Attributes
+    Parameters
     ----------
     beta : float
         Which one.
-    exponent : float
-        The power of the ratio of the gradient's two halves with which a multiplicative update never raises the
-        divergence, by majorisation and minimisation.
+    name : str, optional
+        What it is called, if not by its beta.
 
     References
     ----------
@@ -29,10 +28,17 @@ class Beta(Loss):
     """
 
     def __init__(self, beta: float, name: str | None = None) -> None:
-        self.beta = float(beta)
-        self.name = self.beta if name is None else name
-        self.quadratic = self.beta == 2
-        self.exponent = 1 / (2 - self.beta) if self.beta < 1 else 1 / (self.beta - 1) if self.beta > 2 else 1.0
+        self.beta = self.kernel = beta = float(beta)
+        self.name = beta if name is None else name
+        self.quadratic = beta == 2
+        self.linear = beta == 1
+        self.convex = 1 <= beta <= 2
+        self.positive = beta <= 0
+        # By majorisation and minimisation.
+        self.exponent = 1 / (2 - beta) if beta < 1 else 1 / (beta - 1) if beta > 2 else 1.0
+        self.bold = beta < 1
+        self.steepness = 0.0 if beta == 2 else 2.0 if beta == 1 else max(1.0, 2 - beta)
+        self.den_growth = beta - 1 if 1 < beta < 2 else None
 
     def value(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """d(x, y), without loss of digits where beta is near 0 or 1."""
@@ -49,6 +55,11 @@ class Beta(Loss):
                 return y**beta * (1 - ratio + change) / (beta - 1)
             # ratio log ratio and its likes are zero at zero
             return y**beta * (np.where(ratio > 0, ratio * change, 0.0) + 1 - ratio) / beta
+
+    def gradient_parts(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """X y^(beta - 2) and y^(beta - 1)."""
+        power = y ** (self.beta - 2)
+        return x * power, y * power
 
     def gradient(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The difference y^(beta - 1) - x y^(beta - 2)."""

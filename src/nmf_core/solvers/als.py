@@ -3,7 +3,7 @@
 import numpy as np
 
 from nmf_core.data import Container
-from nmf_core.solvers.fit import Method
+from nmf_core.solvers.base import Method
 from nmf_core.solvers.quadratic import QuadraticSolver
 from nmf_core.stopping import Rule, SmallStep, SmallViolation
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nmf_core.solvers.fit import Method
+from nmf_core.solvers.base import Method
 from nmf_core.solvers.quadratic import QuadraticSolver
 
 

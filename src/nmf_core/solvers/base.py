@@ -1,56 +1,117 @@
-"""The loop: the only one in the library."""
+"""The protocol of solvers, and the loop: the only one in the library."""
 
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from nmf_core import _core
 from nmf_core.data import Complete, Container
-from nmf_core.problem import History, Problem
+from nmf_core.engine import Report
+from nmf_core.losses import Loss
+from nmf_core.problem import Problem
 from nmf_core.solvers.checkpoint import Record
-from nmf_core.solvers.fit import Fit, Method, Momentum, NoMomentum, Side
-from nmf_core.stopping import MaxIter, Rule, SmallDecrease, SmallViolation, State
+from nmf_core.solvers.state import IMBALANCE, FactorState, State
+from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
+
+# What the objective may rise by without being called a failure, as a share of its largest part: its rounding.
+ROUNDING = {"float32": 3e-8, "float64": 1e-15}
+SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this share of its first
+MOST_SWEEPS = 2**31 - 1  # that a kernel can be asked for
+MAX_SWEEPS = 8
+SMALL = 100_000
+
+
+class Method(NamedTuple):
+    """A step of rows for a quadratic loss.
+
+    Attributes
+    ----------
+    name : str or callable
+        Which one of `_core.METHODS`, or a step in NumPy (see `nmf_core.engine.RowStep`).
+    sweeps : int
+        Steps a pass at most, fewer once they have fallen to `SWEEP_TOL` of the first.
+    prepare : callable, optional
+        What it needs, made of the Gram matrix (k, k) and the order of the components: a matrix (k, k) and a rate. By
+        default the Gram matrix itself.
+    """
+
+    name: Any
+    sweeps: int = 1
+    prepare: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, float]] | None = None
+
+    def prepared(self, gram: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, float]:
+        """What the step needs; nothing useful of a Gram matrix that has overflowed, which the loop finds."""
+        if self.prepare is None:
+            return gram, 0.0
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return self.prepare(gram, order)
+        except np.linalg.LinAlgError:
+            return np.zeros_like(gram), 0.0
 
 
 class Solver(ABC):
-    """How the rows of a factor are improved while the other factor is fixed; the same for W and for H.
+    """What an iteration does to a state. One's own defines `handles`, `start`, `iterate` and `measure`.
 
-    A solver keeps every parameter of its constructor as an attribute of that name: they are its `options`.
+    A solver keeps every parameter of its constructor as an attribute of that name: they are its `options`. What a fit
+    needs besides is in its `State`: a solver may serve many fits at once.
 
     Attributes
     ----------
     name : str
         The solver's name in the table and in every ``solver`` parameter.
-    method : Method
-        The step that it lets the kernels take where the loss is quadratic.
     accelerated : bool
         Whether it takes several sweeps a pass and extrapolates, unless told not to.
+    guarded : bool
+        Whether an iteration may have to be taken back even without acceleration.
     monotone : bool
         Whether it promises that the objective never rises.
     exact : bool
         Whether the objectives in its history are exact up to rounding; otherwise they are estimates, but for the last.
+    mixed : bool
+        Whether it may go through float32, see `MixedPrecision`.
+    bounded : bool
+        Whether it knows upper bounds and penalties of one's own.
     init : str or None
         The start that it wants, if not that of others.
+    fields : tuple of str
+        What a checkpoint holds of a state besides what all have: its attributes, or keys of `State.extra`.
     """
 
     name: str
-    method: Method = Method("hals")
     accelerated: bool = False
+    guarded: bool = False
     monotone: bool = True
     exact: bool = True
+    mixed: bool = False
+    bounded: bool = False
     init: str | None = None
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    # --- what it is for
 
     @abstractmethod
-    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
-        """Whether it minimises this beta-divergence, of data in this class of containers."""
+    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+        """Whether it minimises this loss, of data in this class of matrices."""
 
-    @abstractmethod
-    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        """What makes the fit for this beta-divergence, of data in this class of containers."""
+    def suited(self, loss: Loss, data: type[Container]) -> "Solver":
+        """The solver of the same name whose iterations are for this loss and class of matrices."""
+        return self
+
+    def by_rows(self, loss: Loss) -> bool:
+        """Whether a complete X must be visited by rows, however it is stored."""
+        return False
+
+    def rules(self, tol: float, data: type[Container]) -> list[Rule]:
+        """The rules that mean convergence for this solver, of data in this class of matrices."""
+        return [SmallViolation(tol), SmallDecrease(tol)]
+
+    def obey(self, stop: Rule) -> list[Rule]:
+        """The rules where the user has given one instead."""
+        return [stop]
 
     @property
     def options(self) -> dict[str, Any]:
@@ -62,165 +123,241 @@ class Solver(ABC):
         """The same with the values that they have by default."""
         return {name: option.default for name, option in inspect.signature(type(self)).parameters.items()}
 
-    def upright(self, beta: float) -> bool:
-        """Whether a complete X must be visited by rows, however it is stored."""
+    # --- what it does
+
+    def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
+        """The state before the first iteration, with all arrays that it needs."""
+        return State(problem, w, h, began)
+
+    def prepare(self, problem: Problem, s: State) -> None:  # noqa: B027
+        """Do what must be done before the first iteration, unless the fit goes on from a checkpoint."""
+
+    def step(self, problem: Problem, s: State) -> None:
+        """One iteration: improve W, then H, each once, and record what they are worth."""
+        s.squared_step = 0.0
+        self.iterate(problem, s)
+        s.record(self.measure(problem, s))
+
+    def iterate(self, problem: Problem, s: State) -> None:
+        """Improve both factors; with momentum extrapolate them."""
+        raise NotImplementedError
+
+    def measure(self, problem: Problem, s: State) -> float:
+        """The divergence after an iteration; sets `mass`, `noise` and `exact` of the state."""
+        raise NotImplementedError
+
+    def improve_rows(self, problem: Problem, s: State, max_sweeps: int, tol: float) -> Report:
+        """Improve W alone, every row until its step has fallen to `tol` of its first."""
+        raise NotImplementedError
+
+    def confirm(self, problem: Problem, s: State) -> bool:
+        """Whether the fit may end now that a rule says that it has converged."""
+        return True
+
+    def finish(self, problem: Problem, s: State) -> None:  # noqa: B027
+        """Do what must be done at the end."""
+
+    # --- what acceleration asks for
+
+    def make_room(self, problem: Problem, s: State) -> None:
+        """Make arrays for extrapolated factors."""
+        for one in s.factors:
+            one.F_new, one.spare = s.room(problem, one), s.room(problem, one)
+            one.F_new[:] = one.F
+
+    def may_increase(self, s: State) -> bool:
+        """Whether an iteration that is not damped may raise the objective even without extrapolation."""
         return False
 
-    def rules(self, tol: float, data: type[Container]) -> list[Rule]:
-        """The rules that mean convergence for this solver, of data in this class of containers."""
-        return [SmallViolation(tol), SmallDecrease(tol)]
+    def take_back(self, problem: Problem, s: State) -> None:
+        """Bring both factors, and what belongs to them, back to the last iteration."""
+        raise NotImplementedError
 
-    def obey(self, stop: Rule) -> list[Rule]:
-        """The rules where the user has given one instead."""
-        return [stop]
+    def cast(self, problem: Problem, s: State) -> None:
+        """Hold the state in the precision of the problem's data."""
+        for one in s.factors:
+            copies: dict[int, np.ndarray] = {}  # arrays that are one remain one
+            for name in ("F", "F_new", "spare"):
+                array = getattr(one, name)
+                if id(array) not in copies:
+                    copies[id(array)] = s.room(problem, one)
+                    copies[id(array)][:, : s.k] = array[:, : s.k]
+                setattr(one, name, copies[id(array)])
+
+    # --- checkpoints
+
+    def saved(self, s: State) -> dict[str, Any]:
+        """All that an iteration leaves to the next one, by name."""
+        return s.saved(self.fields)
+
+    def resume(self, problem: Problem, s: State, saved: dict[str, Any]) -> None:
+        """Go on from that instead of the start."""
+        s.resume(saved, self.fields)
+
+    # --- scales of components
+
+    def multiply(self, problem: Problem, s: State, scales: tuple[np.ndarray, np.ndarray]) -> None:
+        """Multiply the components of W and of H (k,), with all that belongs to them."""
+        for one, scale in zip(s.factors, scales, strict=True):
+            partner = s.partner(one)
+            with np.errstate(over="ignore", invalid="ignore"):  # they are a hint only
+                partner.partner_sizes = partner.partner_sizes * scale**2
+            row = np.ones(one.F.shape[1], dtype=one.F.dtype)
+            row[: s.k] = scale
+            for array in one.arrays():
+                array *= row
+
+    def balance(self, problem: Problem, s: State) -> bool:
+        """Move scale between the halves of components of which one is much larger than the other; whether some were.
+
+        By powers of two, so that W @ H stays what it is.
+        """
+        if len(s.movable) == 0:
+            return False
+        engine = problem.data.engine
+        with np.errstate(divide="ignore", invalid="ignore"):
+            W, H = (np.log2(engine.sums(one.F, s.k) / len(one.F)) for one in s.factors)
+            shift = np.rint((H - W) / 2)
+        moved = np.zeros(s.k, dtype=bool)
+        moved[s.movable] = True
+        moved &= np.isfinite(shift) & (2 * np.abs(shift) > IMBALANCE)
+        if not moved.any():
+            return False
+        scale = np.exp2(np.where(moved, shift, 0.0))
+        self.multiply(problem, s, (scale, 1 / scale))
+        return True
+
+    def balanced(self, problem: Problem, s: State, one: FactorState, sizes: np.ndarray, power: int = 2) -> bool:
+        """Balance the components before H is improved, if squared sizes (k,) of W are much larger or smaller than its.
+
+        Whatever has been computed from the factors is outdated if this returns True. Of W nothing is to be feared: what
+        H has become too large for is small. Sizes are sums of squares (`power` 1) or squared sums (2).
+        """
+        share = (len(s.w.F) / len(s.h.F)) ** power
+        limit = 2.0 ** (2 * IMBALANCE)
+        if one is not s.h or not _core.unbalanced(sizes, s.w.partner_sizes, share, limit, s.movable):
+            return False
+        return self.balance(problem, s)
 
 
-@dataclass
-class Outcome:
-    """How a fit ended: factor arrays W (n_samples, ld) and Ht (n_features, ld), and why.
+def sums(problem: Problem, one: FactorState) -> np.ndarray:
+    """The sums of a factor's components (k,), in double."""
+    return problem.data.engine.sums(one.F, len(one.partner_sizes)) if one.sums is None else one.sums
 
-    `divergence` is that of the factors where it is known to all digits of their precision.
-    """
 
-    W: np.ndarray
-    Ht: np.ndarray
-    n_iter: int
-    stop_reason: str
-    converged: bool
-    history: History
-    divergence: float | None
+def silence(problem: Problem, s: State) -> bool:
+    """Put zeros for the components that are not finite, in both factors; whether there were any."""
+    totals = [problem.data.engine.sums(F, s.k) for F in s.current]
+    lost = ~np.isfinite(totals).all(axis=0)
+    if lost.any():
+        for F in s.current:
+            F[:, : s.k] = np.where(lost, 0, F[:, : s.k])
+    return bool(lost.any())
 
 
 def solve(
     problem: Problem,
-    W: np.ndarray,
-    Ht: np.ndarray,
-    k: int,
-    *,
     solver: Solver,
-    tol: float,
-    max_iter: int,
-    stop: Rule | None = None,
-    rules: Sequence[Rule] = (),
-    update_W: np.ndarray | None = None,
-    update_H: np.ndarray | None = None,
-    acceleration: bool = True,
+    s: State,
+    rules: Sequence[Rule],
     shuffle: np.random.RandomState | None = None,
     record: Record | None = None,
-    team: _core.Team,
-    start: float,
-    gram_H: np.ndarray | None = None,
-    sums_H: np.ndarray | None = None,
-    measure: bool = True,
-) -> Outcome:
-    """Improve W and Ht until a rule says stop.
+) -> State:
+    """Let a solver step until a rule says stop.
 
     Parameters
     ----------
     problem : Problem
         What is minimised.
-    W, Ht : ndarray of shape (n_samples, ld) and (n_features, ld)
-        Factor arrays with the initial factors. Modified in place; the result may be other arrays.
-    k : int
-        Number of components.
     solver : Solver
-        How a factor is improved.
-    tol : float
-        Tolerance of the solver's rules.
-    max_iter : int
-        Iterations at most.
-    stop : Rule, optional
-        Instead of the solver's rules.
+        What a step is.
+    s : State
+        Where it starts. Modified in place.
     rules : sequence of Rule
-        Further reasons to stop, looked at after the solver's own and before `max_iter`.
-    update_W, update_H : ndarray of bool, shape (k,), optional
-        The components of W and of H to update; all by default. With none of H, W is found row by row to the tolerance.
-    acceleration : bool
-        Whether an accelerated solver may be.
+        Reasons to stop, the first that holds is given.
     shuffle : RandomState, optional
         Source of the order in which components are updated, a new one in every iteration.
     record : Record, optional
         Where the state of the fit is saved; it goes on from one that is there.
-    team : Team
-        Who works.
-    start : float
-        `time.perf_counter` at the start of the fit.
-    gram_H, sums_H : ndarray of shape (k, k) and (k,), optional
-        The Gram matrix and the sums of the components of H, where it is fixed and they are known.
-    measure : bool
-        Whether history is wanted where all of H is fixed.
 
     Returns
     -------
-    Outcome
-        An interrupt from the keyboard is an outcome too, with the factors as they are then.
+    State
+        The same. An interrupt from the keyboard is an end, too, with the factors as they are then.
     """
-    everything = np.arange(k, dtype=np.int32)
-    order_W = everything if update_W is None else everything[update_W]
-    order_H = everything if update_H is None else everything[update_H]
-    sides = (
-        Side(W, k, order_W, problem.penalty_W),
-        Side(Ht, k, order_H, problem.penalty_H, gram_H, sums_H),
-    )
-    data = type(problem.data)
-    fit = solver.kind(problem.loss.beta, data)(problem, *sides, k, solver.method, team, start)
-    rows_only = len(order_H) == 0
-    own = [_RowsDone(fit)] if rows_only else solver.rules(tol, data) if stop is None else solver.obey(stop)
-    rules = [*own, *rules, MaxIter(max_iter)]
+    finite = True
     try:
-        if solver.accelerated and not rows_only and (acceleration or fit.guarded):
-            fit.accelerate(Momentum() if acceleration else NoMomentum())
-        resumed, finite = False, True
-        if record is not None and record.saved is not None:
-            resumed = True
-            record.resume(fit, rules, shuffle)
-        elif not rows_only:
-            fit.prepare()
+        resumed = record is not None and record.saved is not None
+        if resumed:
+            record.resume(problem, solver, s, rules, shuffle)
+        else:
+            solver.prepare(problem, s)
         while True:
-            if resumed:  # what the rules say of the state that was saved comes first
-                resumed = False
-            elif rows_only:
-                fit.iterate_fixed(max_iter, tol, measure)
-            else:
+            if not resumed:  # else what the rules say of the state that was saved comes first
                 if shuffle is not None:
-                    for side in sides:
-                        side.order = shuffle.permutation(side.order)
-                if fit.momentum is not None:
-                    fit.iterate_accelerated()
-                else:
-                    fit.iterate()
+                    for one in s.factors:
+                        one.order = shuffle.permutation(one.order)
+                solver.step(problem, s)
                 # that of a start which is far too large may overflow once
-                before, finite = finite, fit.finite
-                if not finite and (fit.silence() or not before):
-                    return _outcome(fit, "overflow", False, False)
+                before, finite = finite, s.finite
+                if not finite and (silence(problem, s) or not before):
+                    return _ended(problem, solver, s, "overflow", False)
                 if record is not None:
-                    record.look(fit, rules, shuffle)
+                    record.look(solver, s, rules, shuffle)
+            resumed = False
             for rule in rules:
-                if rule.done(fit):
-                    if rule.converged and fit.restore_precision():
+                if rule.done(s):
+                    if rule.converged and not solver.confirm(problem, s):
                         break  # and see whether that holds
-                    if record is not None and record.iteration < fit.iteration and not rows_only:
-                        record.write(fit, shuffle)
-                    return _outcome(fit, rule.reason, rule.converged, fit.precise and solver.exact)
+                    if record is not None and record.iteration < s.iteration:
+                        record.write(solver, s, shuffle)
+                    return _ended(problem, solver, s, rule.reason, rule.converged)
     except KeyboardInterrupt:  # perhaps in the middle of an iteration
-        return _outcome(fit, "interrupted", False, False)
+        s.exact = False
+        return _ended(problem, solver, s, "interrupted", False)
 
 
-class _RowsDone(Rule):
-    """Every row of W has met its tolerance."""
+def solve_rows(
+    problem: Problem,
+    solver: Solver,
+    s: State,
+    tol: float,
+    max_iter: int,
+    rules: Sequence[Rule] = (),
+    measure: bool = True,
+) -> State:
+    """With H fixed every row of W is a problem of its own: sweep each until it is done, in one pass over X.
 
-    reason = "tol"
-    converged = True
+    Parameters
+    ----------
+    problem, solver, s
+        As for `solve`.
+    tol : float
+        A row is done when its step has fallen to this share of its first.
+    max_iter : int
+        Sweeps over a row at most.
+    rules : sequence of Rule
+        Reasons to stop that are given where rows have not ended.
+    measure : bool
+        Whether the result is recorded.
+    """
+    try:
+        report = solver.improve_rows(problem, s, min(max_iter, MOST_SWEEPS), tol)
+        if measure:
+            s.squared_step, s.loss_sum = report.squared_step, report.loss_sum
+            s.record(solver.measure(problem, s))
+        s.iteration = report.sweeps
+        ended = next((rule for rule in rules if report.unfinished and rule.done(s)), None)
+        reason = ended.reason if ended else "max_iter" if report.unfinished else "tol"
+        return _ended(problem, solver, s, reason, report.unfinished == 0 or (ended is not None and ended.converged))
+    except KeyboardInterrupt:
+        s.exact = False
+        return _ended(problem, solver, s, "interrupted", False)
 
-    def __init__(self, fit: Fit) -> None:
-        self.fit = fit
 
-    def done(self, state: State) -> bool:
-        return self.fit.report[2] == 0
-
-
-def _outcome(fit: Fit, reason: str, converged: bool, precise: bool) -> Outcome:
-    fit.balance()
-    known = fit.restore_precision() or precise  # who restores it looks at X
-    history = History(np.array(fit.times), np.array(fit.objectives), np.array(fit.violations))
-    return Outcome(*fit.current, fit.iteration, reason, converged, history, fit.divergence if known else None)
+def _ended(problem: Problem, solver: Solver, s: State, reason: str, converged: bool) -> State:
+    s.exact = s.exact and solver.exact and reason not in ("overflow", "interrupted")
+    solver.balance(problem, s)
+    solver.finish(problem, s)
+    s.stop_reason, s.converged = reason, converged
+    return s

@@ -6,13 +6,14 @@ import glob
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nmf_core.files import check_destination, written_whole
-from nmf_core.solvers.fit import Fit
+from nmf_core.solvers.state import State
 from nmf_core.stopping import Rule
 from nmf_core.validation import check_integer, check_number, check_saved
 
@@ -104,18 +105,18 @@ class Record:
         values = check_saved(self.checkpoint.path, header, _FORMAT, self.problem)
         return values | arrays
 
-    def look(self, fit: Fit, rules: list[Rule], random: np.random.RandomState | None) -> None:
+    def look(self, solver: Any, s: State, rules: Sequence[Rule], random: np.random.RandomState | None) -> None:
         """After an iteration, and before the rules see it: write the file if it is time."""
         self.remembered = _memories(rules)
         often, seconds = self.checkpoint.iterations, self.checkpoint.seconds
-        if (often is not None and fit.iteration - self.iteration >= often) or (
+        if (often is not None and s.iteration - self.iteration >= often) or (
             seconds is not None and time.perf_counter() - self.time >= seconds
         ):
-            self.write(fit, random)
+            self.write(solver, s, random)
 
-    def write(self, fit: Fit, random: np.random.RandomState | None) -> None:
+    def write(self, solver: Any, s: State, random: np.random.RandomState | None) -> None:
         """Write the file, with what rules knew before this iteration: they are asked about it again."""
-        state = fit.state() | self.remembered
+        state = solver.saved(s) | self.remembered
         if random is not None:
             _, keys, *rest = random.get_state(legacy=True)
             state |= {"random keys": keys, "random rest": rest}
@@ -125,13 +126,15 @@ class Record:
         header = json.dumps({"format": _FORMAT, "problem": self.problem, "values": values, "arrays": list(arrays)})
         with written_whole(self.checkpoint.path) as draft, draft.open("wb") as file:
             np.savez(file, allow_pickle=False, **{_HEADER: np.array(header)}, **arrays)
-        self.iteration, self.time = fit.iteration, time.perf_counter()
+        self.iteration, self.time = s.iteration, time.perf_counter()
 
-    def resume(self, fit: Fit, rules: list[Rule], random: np.random.RandomState | None) -> None:
-        """Bring a fit, its rules and its source of randomness to the state that was saved."""
+    def resume(
+        self, problem: Any, solver: Any, s: State, rules: Sequence[Rule], random: np.random.RandomState | None
+    ) -> None:
+        """Bring a state, its rules and its source of randomness to what was saved."""
         assert self.saved is not None
         state = self.saved
-        fit.resume(state)
+        solver.resume(problem, s, state)
         for i, rule in enumerate(rules):
             own = f"rule {i} {rule.kind} "
             remembered = {name.removeprefix(own): value for name, value in state.items() if name.startswith(own)}
@@ -140,9 +143,9 @@ class Record:
         self.remembered = _memories(rules)
         if random is not None and "random keys" in state:
             random.set_state(("MT19937", state["random keys"], *state["random rest"]))
-        self.iteration, self.time, self.saved = fit.iteration, time.perf_counter(), None
+        self.iteration, self.time, self.saved = s.iteration, time.perf_counter(), None
 
 
-def _memories(rules: list[Rule]) -> dict[str, Any]:
+def _memories(rules: Sequence[Rule]) -> dict[str, Any]:
     """What rules remember, by their place, kind and name."""
     return {f"rule {i} {r.kind} {name}": value for i, r in enumerate(rules) for name, value in r.state().items()}

@@ -4,20 +4,18 @@ Normal equations square the condition of a factor, and coordinate descent creeps
 hardly tell apart. With G = Q R, min ||x - G f|| over f >= 0 is min ||Q.T x - R f||, in which nothing is squared.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
-from nmf_core import _core
 from nmf_core.data import Complete, Container
 from nmf_core.data.dense import Dense
-from nmf_core.problem import Problem, padded
+from nmf_core.engine import Engine, Report, padded
+from nmf_core.losses import Loss
+from nmf_core.problem import Problem
 from nmf_core.solvers.anls import unit_diagonal
 from nmf_core.solvers.base import Solver
-from nmf_core.solvers.fit import Fit, gram
 from nmf_core.solvers.hals import HALS
-from nmf_core.solvers.observed import ObservedFit
-from nmf_core.solvers.quadratic import QuadraticFit
+from nmf_core.solvers.observed import ObservedHALS
+from nmf_core.solvers.state import State
 
 # The condition of a Gram matrix beyond which steps that have become short say little about what is left, and beyond
 # which an answer from it in double has fewer than nine digits.
@@ -33,7 +31,9 @@ def condition(gram: np.ndarray) -> float:
     return float(values[-1] / values[0]) if values[0] > 0 else np.inf
 
 
-def for_rows(solver: Solver, problem: Problem, gram_H: np.ndarray, alike: float, tol: float) -> tuple[Solver, float]:
+def solver_for_rows(
+    solver: Solver, problem: Problem, gram_H: np.ndarray, alike: float, tol: float
+) -> tuple[Solver, float]:
     """The solver of rows for a fixed H, and their tolerance.
 
     Parameters
@@ -49,71 +49,69 @@ def for_rows(solver: Solver, problem: Problem, gram_H: np.ndarray, alike: float,
     tol : float
         The tolerance asked for.
     """
-    data, l2 = problem.data, problem.penalty_W.l2
-    if alike > ALIKE and l2 and problem.penalty_W.amounts is None:
-        alike = condition(problem.penalty_W.shift(gram_H))
+    data, factor = problem.data, problem.factor_W
+    if alike > ALIKE and factor.l2 and factor.row_weights is None:
+        alike = condition(factor.shift(gram_H))
     if alike <= ALIKE:
         return solver, tol
-    if problem.loss.quadratic and problem.biases is None and data.local:
+    if problem.loss.quadratic and problem.biases is None and data.local and factor.plain:
         return Exact(), tol
     # What is left of the objective is up to the condition times what a step changes, squared.
     return solver, tol * float(np.sqrt(ALIKE / min(alike, 1 / _EPS)))
 
 
 class Exact(HALS):
-    """Every row of W is solved exactly, for a fixed H."""
+    """Every row of W is solved exactly, for a fixed H whose components are alike."""
 
     name = "anls-bpp"
 
-    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        return ExactFit if issubclass(data, Complete) else ExactObservedFit
+    def suited(self, loss: Loss, data: type[Container]) -> Solver:
+        return self if issubclass(data, Complete) else _ExactObserved()
 
-
-class ExactFit(QuadraticFit):
-    """W for a fixed H whose components are alike, and a complete X."""
-
-    def improve_rows(self, max_sweeps: int, tol: float) -> None:
-        W, Ht = self.sides
-        k, m = self.k, len(Ht.F)
-        Q, R = np.linalg.qr(np.vstack([Ht.F[:, :k].astype(np.float64), np.sqrt(W.penalty.l2) * np.eye(k)]))
-        basis = padded(Q[:m], self.data.dtype)
-        product = self.data.transposed_product if self.data.transposed else self.data.product
-        C = product(basis, self.team)[:, :k].astype(np.float64)
-        Z, unsolved = solve_rows(R, C, W.penalty.l1, self.team)
-        W.F[:, :k] = Z
-        self.grams[W] = gram(W.F, k, self.team)
-        self.inner = float(np.sum((C @ R) * Z))
+    def improve_rows(self, problem: Problem, s: State, max_sweeps: int, tol: float) -> Report:
+        w, k, data = s.w, s.k, problem.data
+        m = len(s.h.F)
+        Q, R = np.linalg.qr(np.vstack([s.h.F[:, :k].astype(np.float64), np.sqrt(w.factor.l2) * np.eye(k)]))
+        basis = padded(Q[:m], data.dtype)
+        product = data.transposed_product if data.transposed else data.product
+        C = product(basis)[:, :k].astype(np.float64)
+        Z, unsolved = solve_rows(R, C, w.factor.l1, data.engine)
+        w.F[:, :k] = Z
+        w.gram = data.engine.gram(w.F, k)
+        s.inner = float(np.sum((C @ R) * Z))
         # one step from zero to the solution, or all that are allowed
-        change = np.einsum("ij,ij->", self.grams[W], self.grams[Ht], dtype=np.float64)
-        self.report[:3] = float(change), max_sweeps if unsolved else 1, unsolved
+        change = np.einsum("ij,ij->", w.gram, s.h.gram, dtype=np.float64)
+        return Report.of(float(change), max_sweeps if unsolved else 1, unsolved)
 
 
-class ExactObservedFit(ObservedFit):
+class _ExactObserved(ObservedHALS):
     """The same where entries are missing or weighted: coordinate descent tells where to start from."""
 
-    def improve_rows(self, max_sweeps: int, tol: float) -> None:
-        super().improve_rows(max_sweeps, tol)
-        (W, Ht), data, k = self.sides, self.data, self.k
-        G = Ht.F[:, :k].astype(np.float64)
-        amounts = W.amounts.astype(np.float64)
+    name = "anls-bpp"
+
+    def improve_rows(self, problem: Problem, s: State, max_sweeps: int, tol: float) -> Report:
+        report = super().improve_rows(problem, s, max_sweeps, tol)
+        w, data, k = s.w, problem.data, s.k
+        G = s.h.F[:, :k].astype(np.float64)
+        weights = w.row_weights.astype(np.float64)
         unsolved, step = 0, max(1, _BLOCK // k**2)
-        for begin in range(0, len(W.F), step):
-            rows = range(begin, min(begin + step, len(W.F)))
+        for begin in range(0, len(w.F), step):
+            rows = range(begin, min(begin + step, len(w.F)))
             R, C = np.zeros((len(rows), k, k)), np.zeros((len(rows), k))
             for i, row in enumerate(rows):
-                places, x, weights = data.row(row)
-                A = np.column_stack([G[places], x]) * np.sqrt(weights)[:, np.newaxis]
-                more = np.eye(k, k + 1) * np.sqrt(W.penalty.l2 * amounts[row])
+                places, x, counts = data.row(row)
+                A = np.column_stack([G[places], x]) * np.sqrt(counts)[:, np.newaxis]
+                more = np.eye(k, k + 1) * np.sqrt(w.factor.l2 * weights[row])
                 S = np.asarray(np.linalg.qr(np.vstack([A, more]), mode="r"))[:k]
                 R[i], C[i] = S[:, :k], S[:, k]
-            Z = W.F[rows.start : rows.stop, :k].astype(np.float64)
-            unsolved += refine(R, C, W.penalty.l1 * amounts[rows.start : rows.stop], Z)
-            W.F[rows.start : rows.stop, :k] = Z
-        self.report[1:3] = max_sweeps if unsolved else self.report[1], unsolved
-        self.report[3] = 0  # which lets the divergence be summed
+            Z = w.F[rows.start : rows.stop, :k].astype(np.float64)
+            unsolved += refine(R, C, w.factor.l1 * weights[rows.start : rows.stop], Z)
+            w.F[rows.start : rows.stop, :k] = Z
+        # without a sum of errors, which lets the divergence be summed
+        return Report.of(report.squared_step, max_sweeps if unsolved else report.sweeps, unsolved)
 
 
-def solve_rows(R: np.ndarray, C: np.ndarray, l1: float, team: _core.Team) -> tuple[np.ndarray, int]:
+def solve_rows(R: np.ndarray, C: np.ndarray, l1: float, engine: Engine) -> tuple[np.ndarray, int]:
     """The minimisers of ||c - R z||^2 / 2 + l1 sum(z) over z >= 0, for every row c of C.
 
     Parameters
@@ -124,8 +122,8 @@ def solve_rows(R: np.ndarray, C: np.ndarray, l1: float, team: _core.Team) -> tup
         Right-hand sides. A row's answer depends, to the last bit, on that row alone.
     l1 : float
         Strength of the penalty.
-    team : Team
-        Who works.
+    engine : Engine
+        What it is computed with.
 
     Returns
     -------
@@ -138,9 +136,9 @@ def solve_rows(R: np.ndarray, C: np.ndarray, l1: float, team: _core.Team) -> tup
     R = _without_twins(R)
     # All unknowns of one size.
     unit, scale = unit_diagonal(R.T @ R, np.arange(k))
-    right = Dense(C).product(padded(R * scale, C.dtype), team)[:, :k] - l1 * scale
+    right = Dense(C, engine=engine).product(padded(R * scale, C.dtype))[:, :k] - l1 * scale
     Z = np.zeros_like(right)
-    unsolved = _core.nnls_pivot(Z, right, unit, _core.PIVOT_RULES["bpp"], 3 * k + 50, team)
+    unsolved = engine.pivot(Z, right, unit, "bpp")
     Z *= scale
     if unsolved or condition(unit) > DOUBTFUL:
         unsolved, step = 0, max(1, _BLOCK // k**2)

@@ -1,6 +1,6 @@
 """Greedy coordinate descent."""
 
-from nmf_core.solvers.fit import Method
+from nmf_core.solvers.base import Method
 from nmf_core.solvers.quadratic import QuadraticSolver
 from nmf_core.validation import check_integer
 

@@ -1,16 +1,14 @@
 """Hierarchical alternating least squares, that is cyclic coordinate descent."""
 
-from collections.abc import Callable
-
 from nmf_core.data import Complete, Container
-from nmf_core.solvers.base import Solver
-from nmf_core.solvers.fit import Fit, Method
-from nmf_core.solvers.observed import ObservedFit
-from nmf_core.solvers.quadratic import QuadraticFit
+from nmf_core.losses import Loss
+from nmf_core.solvers.base import Method, Solver
+from nmf_core.solvers.observed import ObservedHALS
+from nmf_core.solvers.quadratic import QuadraticSolver
 from nmf_core.stopping import Rule, SmallViolation
 
 
-class HALS(Solver):
+class HALS(QuadraticSolver):
     """One component after the other is set to its minimiser with everything else fixed.
 
     The objective never rises. Converges much faster than multiplicative updates for the same work.
@@ -25,12 +23,14 @@ class HALS(Solver):
     name = "hals"
     method = Method("hals")
     accelerated = True
+    mixed = True
+    bounded = True
 
-    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
-        return beta == 2
+    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+        return loss.quadratic
 
-    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        return QuadraticFit if issubclass(data, Complete) else ObservedFit
+    def suited(self, loss: Loss, data: type[Container]) -> Solver:
+        return self if issubclass(data, Complete) else ObservedHALS()
 
     def rules(self, tol: float, data: type[Container]) -> list[Rule]:
         # Where entries are missing there are directions in which the objective is all but flat.

@@ -1,19 +1,23 @@
 """Multiplicative updates."""
 
-from collections.abc import Callable
-
 from nmf_core.data import Complete, Container
-from nmf_core.solvers.base import Solver
-from nmf_core.solvers.beta import BetaFit
-from nmf_core.solvers.fit import Fit, Method
-from nmf_core.solvers.observed import ObservedFit
-from nmf_core.solvers.quadratic import QuadraticFit
+from nmf_core.losses import Loss
+from nmf_core.solvers.base import Method, Solver
+from nmf_core.solvers.gradients import GradientSolver
+from nmf_core.solvers.observed import ObservedSolver
+from nmf_core.solvers.quadratic import QuadraticSolver
+
+
+class _QuadraticMU(QuadraticSolver):
+    name = "mu"
+    method = Method("mu")
 
 
 class MU(Solver):
-    """Every entry of a factor is multiplied by a power of the ratio of the two halves of its gradient.
+    """Every entry of a factor is multiplied by a power of the ratio of the two parts of its gradient.
 
-    For every beta-divergence; the objective never rises. Zeros stay zeros, and progress becomes slow near a solution.
+    For every loss; for beta-divergences the objective never rises. Zeros stay zeros, and progress becomes slow near a
+    solution.
 
     References
     ----------
@@ -23,27 +27,26 @@ class MU(Solver):
     """
 
     name = "mu"
-    method = Method("mu")
 
-    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
+    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
         return True
 
-    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        if issubclass(data, Complete):
-            return QuadraticFit if beta == 2 else BetaFit
-        return ObservedFit
+    def suited(self, loss: Loss, data: type[Container]) -> Solver:
+        if not issubclass(data, Complete):
+            return ObservedSolver()
+        return _QuadraticMU() if loss.quadratic else GradientSolver()
 
-    def upright(self, beta: float) -> bool:
-        return self.kind(beta, Complete) is BetaFit
+    def by_rows(self, loss: Loss) -> bool:
+        return self.suited(loss, Complete).by_rows(loss)
 
 
 class ExtrapolatedMU(MU):
     """Multiplicative updates from an extrapolated pair, which is taken back where the objective has risen.
 
-    The first iterations of a complete X are plain, eighty of them where beta is above 2, or below 1 and X dense (forty
-    where it is sparse), after which an objective is reached in a fraction of the iterations. For beta below 1 the
-    exponent of extrapolated updates is 1 after a while. For beta between 1 and 2 each update of sparse data is
-    followed by others for which only the stored entries are looked at again (see `nmf_core.solvers.beta`).
+    The first iterations of a complete X are plain, eighty of them where the loss is not convex in the model (forty for
+    beta below 1 and a sparse X), after which an objective is reached in a fraction of the iterations. For beta below 1
+    the exponent of extrapolated updates is 1 after a while. For beta between 1 and 2 each update of sparse data is
+    followed by others for which only the stored entries are looked at again (see `nmf_core.solvers.gradients`).
 
     References
     ----------
@@ -54,5 +57,7 @@ class ExtrapolatedMU(MU):
     name = "mue"
     accelerated = True
 
-    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        return BetaFit if issubclass(data, Complete) else ObservedFit
+    def suited(self, loss: Loss, data: type[Container]) -> Solver:
+        solver = GradientSolver() if issubclass(data, Complete) else ObservedSolver()
+        solver.name, solver.accelerated = self.name, True
+        return solver

@@ -1,115 +1,23 @@
 """Coordinate descent for the Kullback-Leibler divergence, by Newton steps of single coordinates."""
 
-import math
-from collections.abc import Callable
-from functools import cached_property
-
 import numpy as np
 
-from nmf_core import _core
-from nmf_core.data import Complete, Container, NewtonStep, Partial
+from nmf_core.data import Complete, Container, Partial
+from nmf_core.engine import Report, Update
+from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.base import Solver
-from nmf_core.solvers.fit import ROUNDING, AlternatingFit, Fit, Method, Side, component_sums
+from nmf_core.solvers.alternating import AlternatingSolver
+from nmf_core.solvers.base import ROUNDING, sums
+from nmf_core.solvers.state import FactorState, State
 
 
-class NewtonFit(AlternatingFit):
-    """Rows of X say how to improve W, columns how to improve H: both are gone through in every iteration.
-
-    Attributes
-    ----------
-    last : (Side, ndarray of shape (1, k) or (n, k))
-        The side that was improved last, and what its components added to the model.
-    """
-
-    guarded = True
-    KEPT = (*Fit.KEPT, "careful")
-
-    def __init__(
-        self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
-    ) -> None:
-        super().__init__(problem, W, Ht, k, method, team, start)
-        self.last: tuple[Side, np.ndarray] | None = None
-        # Entries that nothing explains yet pull with finite force.
-        by_itself = len(Ht.order) == 0
-        self.floors = {
-            side: model_floors(self.data, 1.0, columns=side is not self.blocked, by_itself=by_itself)
-            for side in self.sides
-            if len(side.order)
-        }
-
-    @cached_property
-    def mass(self) -> float:
-        return self.data.sum()
-
-    @property
-    def daring(self) -> bool:
-        return True
-
-    @property
-    def noise(self) -> float:
-        return ROUNDING[self.data.dtype.name] * self.mass
-
-    def improve(
-        self,
-        side: Side,
-        to: np.ndarray,
-        plain: np.ndarray | None = None,
-        before: np.ndarray | None = None,
-        beta: float = 0.0,
-        max_sweeps: int = 1,
-        tol: float = 0.0,
-    ) -> None:
-        W, Ht = self.sides
-        partner = Ht if side is W else W
-        columns = side is not self.blocked
-        sums, sizes = self.costs(partner, columns)
-        if self.unbalanced(side, sizes):
-            sums, sizes = self.costs(partner, columns)
-        self.last = side, sums
-        scale = side.rescale(sizes, beta)
-        penalty, dtype = side.penalty, side.F.dtype
-        l1 = penalty.l1 if penalty.amounts is None else penalty.l1 * penalty.amounts[:, np.newaxis]
-        costs = (sums + l1).astype(dtype)
-        step = NewtonStep(
-            side.F, side.F if before is None else before, scale, costs, side.order,
-            dtype.type(penalty.l2) * side.amounts, beta, max_sweeps, tol, self.floors[side], self.careful, side is Ht,
-        )  # fmt: skip
-        self.data.newton(to, plain, self.report, partner.F, step, self.team, columns=columns)
-
-    def costs(self, partner: Side, columns: bool) -> tuple[np.ndarray, np.ndarray]:
-        """What a factor's components add to the model of every row, or all rows, and their squared sums (k,)."""
-        if partner.sums is None:
-            sums = self.data.model_sums(partner.F, self.k, self.team, columns=columns)
-        else:
-            sums = partner.sums[np.newaxis]
-        return sums, (sums[0] if len(sums) == 1 else self.sums(partner)) ** 2
-
-    def measure(self, extrapolated: bool) -> tuple[float, float]:
-        """The last pass has summed x (log(x / y) - 1); the sum of the model y is that of the factors' sums.
-
-        With weights, x has been multiplied by them: the sum would be that of something else.
-        """
-        if isinstance(self.data, Partial) and self.data.weights is not None:
-            divergence = self.problem.divergence(*self.current, self.team)
-            return divergence, math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0
-        assert self.last is not None
-        side, sums = self.last
-        F = self.current[self.sides.index(side)]
-        if len(sums) == 1:
-            model = float(sums[0] @ component_sums(F, self.k, self.team))
-        else:
-            model = float(np.einsum("ij,ij->", sums, F[:, : self.k], dtype=np.float64))
-        divergence = float(self.report[3]) + model
-        return divergence, math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0
-
-
-class Newton(Solver):
+class Newton(AlternatingSolver):
     """One coordinate after the other takes a Newton step, for the Kullback-Leibler divergence.
 
     Seen from one coordinate the divergence has the slope s - q(w), with a sum of hyperbolas q; Newton's method is
     applied to 1 / q = 1 / s, which never ends above the minimiser and needs no line search. Converges in a fraction of
-    the iterations of multiplicative updates. Needs X by rows and by columns.
+    the iterations of multiplicative updates. Rows of X say how to improve W, columns how to improve H: both are gone
+    through in every iteration.
 
     References
     ----------
@@ -120,9 +28,64 @@ class Newton(Solver):
 
     name = "newton"
     accelerated = True
+    guarded = True
 
-    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
-        return beta == 1 and data.resident
+    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+        return loss.kernel == 1 and data.resident
 
-    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        return NewtonFit
+    def may_increase(self, s: State) -> bool:
+        return True
+
+    def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
+        s = super().start(problem, w, h, began)
+        # Entries that nothing explains yet pull with finite force.
+        s.extra["floors"] = {
+            one: model_floors(problem.data, problem.loss, columns=one is not s.blocked, by_itself=s.rows_only)
+            for one in s.factors
+            if len(one.order)
+        }
+        return s
+
+    def improve(
+        self, problem: Problem, s: State, one: FactorState, max_sweeps: int, tol: float, extrapolate: bool = False
+    ) -> Report:
+        partner, columns = s.partner(one), one is not s.blocked
+        totals, sizes = self._costs(problem, s, partner, columns)
+        if self.balanced(problem, s, one, sizes):
+            totals, sizes = self._costs(problem, s, partner, columns)
+        s.extra["last"] = one, totals
+        momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0
+        F, F_new, previous = self.arrays(s, one, extrapolate)
+        factor, dtype = one.factor, one.F.dtype
+        l1 = factor.l1 if factor.row_weights is None else factor.l1 * factor.row_weights[:, np.newaxis]
+        update = Update(
+            one.F, one.order, one.rescale(sizes, momentum), previous, momentum,
+            l2=dtype.type(factor.l2) * one.row_weights, max_sweeps=max_sweeps, tol=tol, loss=problem.loss, sums=(totals + l1).astype(dtype),
+            floors=s.extra["floors"][one], damped=s.damped, measure=one is s.h,
+        )  # fmt: skip
+        return problem.data.pass_newton(F, partner.F, update, F_new, columns=columns)
+
+    def _costs(self, problem: Problem, s: State, partner: FactorState, columns: bool) -> tuple[np.ndarray, np.ndarray]:
+        """What a factor's components add to the model of every row, or all rows, and their squared sums (k,)."""
+        if partner.sums is None:
+            totals = problem.data.model_sums(partner.F, s.k, columns=columns)
+        else:
+            totals = partner.sums[np.newaxis]
+        return totals, (totals[0] if len(totals) == 1 else sums(problem, partner)) ** 2
+
+    def measure(self, problem: Problem, s: State) -> float:
+        """The last pass has summed x (log(x / y) - 1); the sum of the model y is that of the factors' sums.
+
+        With weights, x has been multiplied by them: the sum would be that of something else.
+        """
+        data = problem.data
+        if np.isnan(s.mass):
+            s.mass = data.sum()
+            s.noise = ROUNDING[data.dtype.name] * s.mass
+        if isinstance(data, Partial) and data.weights is not None:
+            return problem.divergence(*s.current)
+        one, totals = s.extra["last"]
+        F = s.current[s.factors.index(one)]
+        if len(totals) == 1:
+            return s.loss_sum + float(totals[0] @ data.engine.sums(F, s.k))
+        return s.loss_sum + float(np.einsum("ij,ij->", totals, F[:, : s.k], dtype=np.float64))

@@ -1,98 +1,112 @@
-"""Fits of data with missing entries or weights: every row has a subproblem of its own."""
+"""Data with missing entries or weights: every row has a subproblem of its own."""
 
 import math
-from functools import cached_property
 
 import numpy as np
 
-from nmf_core import _core
-from nmf_core.data import BetaStep, ObservedStep, Partial
+from nmf_core.data import Complete, Container, Partial
+from nmf_core.engine import Report, Update
+from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.fit import MAX_SWEEPS, ROUNDING, AlternatingFit, Method, Momentum, Side
+from nmf_core.solvers.alternating import AlternatingSolver
+from nmf_core.solvers.base import MAX_SWEEPS, ROUNDING, sums
+from nmf_core.solvers.state import FactorState, State
 
 # What coordinate descent tells of the divergence is trusted down to so many times its rounding.
 _DOUBTFUL = 1e4
 
 
-class ObservedFit(AlternatingFit):
-    """Rows of X say how to improve W, columns how to improve H, by coordinate descent or multiplicative updates.
+class ObservedSolver(AlternatingSolver):
+    """Rows of X say how to improve W, columns how to improve H, by multiplicative updates for any loss.
 
     Sums over rows serve one column only where columns know different rows: so X is gone through by rows and by columns
-    in every iteration, and a Gram matrix is added up for every row and every column.
+    in every iteration.
     """
 
-    data: Partial
+    name = "mu"
 
-    def __init__(
-        self, problem: Problem, W: Side, Ht: Side, k: int, method: Method, team: _core.Team, start: float
-    ) -> None:
-        super().__init__(problem, W, Ht, k, method, team, start)
-        self.lower = np.zeros(k, dtype=self.data.dtype)
-        if problem.biases is not None:
-            self.lower[list(problem.biases)] = -np.inf
-        self.floors = {
-            side: model_floors(self.data, problem.loss.beta, columns=side is Ht, by_itself=len(Ht.order) == 0)
-            for side in self.sides
-            if len(side.order)
+    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+        return issubclass(data, Partial)
+
+    def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
+        s = super().start(problem, w, h, began)
+        s.extra["floors"] = {
+            one: model_floors(problem.data, problem.loss, columns=one is h, by_itself=s.rows_only)
+            for one in s.factors
+            if len(one.order)
         }
+        return s
 
-    @property
-    def descends(self) -> bool:
-        """Whether by coordinate descent."""
-        return self.method.name == "hals"
-
-    @cached_property
-    def mass(self) -> float:
-        return self.data.squared_norm() if self.descends else self.problem.loss.mass(self.data)
-
-    @property
-    def noise(self) -> float:
-        return ROUNDING[self.data.dtype.name] * self.mass
-
-    def prepare(self) -> None:
-        if not self.descends:  # scikit-learn's rule for multiplicative updates looks at it
-            self.initial = self.problem.objective(*self.current, self.team)
-
-    def accelerate(self, momentum: Momentum) -> None:
-        super().accelerate(momentum)
-        if self.descends:  # a sweep costs k^2 a row, its Gram matrix k^2 / 2 an entry
-            self.sweeps = dict.fromkeys(self.sides, MAX_SWEEPS)
+    def prepare(self, problem: Problem, s: State) -> None:  # scikit-learn's rule for multiplicative updates looks at it
+        s.initial = problem.objective(*s.current)
 
     def improve(
-        self,
-        side: Side,
-        to: np.ndarray,
-        plain: np.ndarray | None = None,
-        before: np.ndarray | None = None,
-        beta: float = 0.0,
-        max_sweeps: int = 1,
-        tol: float = 0.0,
-    ) -> None:
-        W, Ht = self.sides
-        partner = Ht if side is W else W
-        sums = self.sums(partner)
-        if self.unbalanced(side, sums**2):
-            sums = self.sums(partner)
-        before = side.F if before is None else before
-        scale, penalty, columns = side.rescale(sums**2, beta), side.penalty, side is Ht
-        if self.descends:
-            step = ObservedStep(
-                side.F, before, scale, self.lower, side.order, penalty.l1, penalty.l2, side.amounts, beta, max_sweeps,
-                tol,
-            )  # fmt: skip
-            self.data.hals(to, plain, self.report, partner.F, step, self.team, columns=columns)
-        else:
-            loss = self.problem.loss
-            half = BetaStep(
-                side.F, before, scale, sums.astype(side.F.dtype), side.order, penalty.l1, penalty.l2, beta, max_sweeps,
-                tol, loss.beta, loss.exponent, self.floors[side],
-            )  # fmt: skip
-            self.data.mu(to, plain, self.report, partner.F, half, side.amounts, self.team, columns=columns)
+        self, problem: Problem, s: State, one: FactorState, max_sweeps: int, tol: float, extrapolate: bool = False
+    ) -> Report:
+        partner = s.partner(one)
+        totals = sums(problem, partner)
+        if self.balanced(problem, s, one, totals**2):
+            totals = sums(problem, partner)
+        momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0
+        F, F_new, previous = self.arrays(s, one, extrapolate)
+        update = Update(
+            one.F, one.order, one.rescale(totals**2, momentum), previous, momentum, one.factor.l1, one.factor.l2,
+            max_sweeps, tol, row_weights=one.row_weights,
+        )  # fmt: skip
+        return self.go_through(problem, s, one, F, self.completed(problem, s, one, update, totals), F_new)
 
-    def measure(self, extrapolated: bool) -> tuple[float, float]:
-        """Coordinate descent has told the errors of the last rows; those of multiplicative updates are summed."""
-        divergence = float(self.report[3]) / 2 if self.descends else 0.0
+    def completed(self, problem: Problem, s: State, one: FactorState, update: Update, totals: np.ndarray) -> Update:
+        """An update with what its kernel wants besides, given the sums of the other factor's components."""
+        loss, floors = problem.loss, s.extra["floors"][one]
+        return update._replace(loss=loss, exponent=loss.exponent, sums=totals.astype(one.F.dtype), floors=floors)
+
+    def go_through(
+        self, problem: Problem, s: State, one: FactorState, F: np.ndarray, update: Update, F_new: np.ndarray | None
+    ) -> Report:
+        """The pass over the rows or columns of X."""
+        return problem.data.pass_gradients(F, s.partner(one).F, update, F_new, columns=one is s.h)
+
+    def measure(self, problem: Problem, s: State) -> float:
+        """Errors of multiplicative updates are summed."""
+        return self.checked(problem, s, 0.0, problem.loss.mass)
+
+    def checked(self, problem: Problem, s: State, divergence: float, mass: object) -> float:
+        """A divergence, computed anew where it says little."""
+        data = problem.data
+        if np.isnan(s.mass):
+            s.mass = mass(data) if callable(mass) else math.nan
+            s.noise = ROUNDING[data.dtype.name] * s.mass
         # The errors are small differences of large numbers, and their roundings add up like random ones.
-        if divergence <= _DOUBTFUL * self.noise / math.sqrt(len(self.current[1])):
-            divergence = self.problem.divergence(*self.current, self.team)
-        return divergence, math.sqrt(float(self.report[0]) / self.mass) if self.mass else 0.0
+        if divergence <= _DOUBTFUL * s.noise / math.sqrt(len(s.current[1])):
+            divergence = problem.divergence(*s.current)
+        return divergence
+
+
+class ObservedHALS(ObservedSolver):
+    """The same by coordinate descent for the Frobenius loss: a Gram matrix is added up for every row and column."""
+
+    name = "hals"
+    accelerated = True
+
+    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+        return loss.quadratic and issubclass(data, Partial)
+
+    def prepare(self, problem: Problem, s: State) -> None:
+        pass
+
+    def make_room(self, problem: Problem, s: State) -> None:
+        super().make_room(problem, s)
+        for one in s.factors:  # a sweep costs k^2 a row, its Gram matrix k^2 / 2 an entry
+            one.max_sweeps = MAX_SWEEPS
+
+    def completed(self, problem: Problem, s: State, one: FactorState, update: Update, totals: np.ndarray) -> Update:
+        return update._replace(lower=np.zeros(s.k, one.F.dtype) if one.lower is None else one.lower)
+
+    def go_through(
+        self, problem: Problem, s: State, one: FactorState, F: np.ndarray, update: Update, F_new: np.ndarray | None
+    ) -> Report:
+        return problem.data.pass_quadratic(F, s.partner(one).F, update, F_new, columns=one is s.h)
+
+    def measure(self, problem: Problem, s: State) -> float:
+        """Coordinate descent has told the errors of the last rows."""
+        return self.checked(problem, s, s.loss_sum / 2, problem.loss.mass)

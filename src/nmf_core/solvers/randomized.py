@@ -1,47 +1,16 @@
 """Coordinate descent on a compressed X."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import numpy as np
 
-from nmf_core import _core
-from nmf_core.data import Complete, Container, Step
+from nmf_core.data import Complete, Container
 from nmf_core.data.dense import Dense
+from nmf_core.engine import Report, Update
 from nmf_core.initialization import compress
-from nmf_core.solvers.fit import Fit
-from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver
+from nmf_core.losses import Loss
+from nmf_core.problem import Problem
+from nmf_core.solvers.quadratic import QuadraticSolver
+from nmf_core.solvers.state import FactorState, State
 from nmf_core.validation import check_integer
-
-
-class CompressedFit(QuadraticFit):
-    """A pass goes through L @ R.T instead of X, two thin matrices that hold nearly all of it.
-
-    Attributes
-    ----------
-    left, right : Dense
-        L (n, size) and R (m, size).
-    """
-
-    def __init__(self, *arguments: Any, oversampling: int, power_iterations: int, seed: int) -> None:
-        super().__init__(*arguments)
-        n, m = self.data.shape
-        size = min(self.k + oversampling, n, m)
-        Q, B = (
-            Dense(F[:, :size])
-            for F in compress(self.data, size, power_iterations, np.random.RandomState(seed), self.team)
-        )
-        self.left, self.right = (Q, B) if Q.shape[0] == n else (B, Q)
-
-    def lower_precision(self) -> None:
-        """Do nothing: X is not read any more, only its compressed form."""
-
-    def go_through(self, to: np.ndarray, plain: np.ndarray | None, G: np.ndarray, step: Step) -> None:
-        cross = self.left.product(self.right.transposed_product(G, self.team), self.team)
-        m = len(G)
-        _core.factor_pass(to, plain, self.S[m:], self.report, cross, *step, self.team)
-        self.S[:m] += self.right.product(self.left.transposed_product(to, self.team), self.team)
 
 
 class Randomized(QuadraticSolver):
@@ -76,8 +45,24 @@ class Randomized(QuadraticSolver):
         self.power_iterations = check_integer(power_iterations, "power_iterations", 0)
         self.seed = check_integer(seed, "seed", 0, 2**32 - 1)
 
-    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
-        return super().handles(beta, data) and data.local
+    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+        return super().handles(loss, data) and data.local
 
-    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        return partial(CompressedFit, **self.options)
+    def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
+        s = super().start(problem, w, h, began)
+        data = problem.data
+        n, m = data.shape
+        size = min(s.k + self.oversampling, n, m)
+        pair = compress(data, size, self.power_iterations, np.random.RandomState(self.seed))
+        Q, B = (Dense(F[:, :size], engine=data.engine) for F in pair)
+        # L (n, size) and R (m, size), whose product holds nearly all of the blocked matrix
+        s.extra["compressed"] = (Q, B) if Q.shape[0] == n else (B, Q)
+        return s
+
+    def go_through(self, problem: Problem, s: State, F: np.ndarray, update: Update, F_new: np.ndarray | None) -> Report:
+        L, R = s.extra["compressed"]
+        cross = L.product(R.transposed_product(s.other.F))
+        m = len(s.other.F)
+        report = problem.data.engine.improve_rows(F, cross, update, F_new, s.S[m:])
+        s.S[:m] += R.product(L.transposed_product(F))
+        return report

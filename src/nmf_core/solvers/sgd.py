@@ -1,127 +1,31 @@
 """Stochastic projected gradient descent."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from nmf_core import _core
-from nmf_core.data import Complete, Container, Step
-from nmf_core.solvers.fit import Fit, Side, gram
+from nmf_core.data import Complete, Container
+from nmf_core.engine import Update
+from nmf_core.losses import Loss
+from nmf_core.problem import Problem
+from nmf_core.solvers.base import Method
 from nmf_core.solvers.gradient import largest_eigenvalue
-from nmf_core.solvers.quadratic import QuadraticFit, QuadraticSolver, add_violation
+from nmf_core.solvers.quadratic import QuadraticSolver
+from nmf_core.solvers.state import FactorState, State
+from nmf_core.solvers.violation import scaled_steps
 from nmf_core.validation import check_choice, check_integer, check_number
 
 SCHEDULES = ("bold", "inverse", "constant")
 REWARD, PUNISHMENT = 1.05, 0.5  # of the bold driver
 
 
-class SGDFit(QuadraticFit):
-    """An iteration, here an epoch, visits blocks of rows of A in random order, and both factors step after each.
-
-    Every row of the blocked factor moves once an epoch, so that the statistics of the blocks add up to those of the
-    factor at its end: the objective is exact, and costs nothing.
-
-    Attributes
-    ----------
-    rate : float
-        The length of steps, in units of the one that does not overshoot.
-    curvature : float
-        The largest eigenvalue of the blocked factor's Gram matrix at the beginning of the epoch.
-    """
-
-    def __init__(self, *arguments: Any, schedule: str, rate: float, rows: int, seed: int) -> None:
-        super().__init__(*arguments)
-        self.schedule = schedule
-        self.first_rate = self.rate = rate
-        n = self.data.shape[0]
-        bounds = [*range(0, n, rows), n]
-        self.parts = [(first, end, self.data.part(first, end)) for first, end in pairwise(bounds)]
-        self.random = np.random.RandomState(seed)
-        self.rescale()
-
-    KEPT = (*QuadraticFit.KEPT, "rate")
-
-    def state(self) -> dict[str, Any]:
-        _, keys, *rest = self.random.get_state(legacy=True)
-        return super().state() | {"order keys": keys, "order rest": rest}
-
-    def resume(self, state: dict[str, Any]) -> None:
-        super().resume(state)
-        self.random.set_state(("MT19937", state["order keys"], *state["order rest"]))
-
-    def rescale(self) -> None:
-        """Bring the start to the size of X: from far too large ones, whole components step to zero and stay there."""
-        self.take_statistics()
-        blocked, other = self.blocked, self.other
-        inner = float(np.einsum("ij,ij->", self.S[: -self.k], other.F, dtype=np.float64))
-        model = float(np.einsum("ij,ij->", *self.grams.values(), dtype=np.float64))
-        if len(blocked.order) == len(other.order) == self.k and inner > 0 and model > 0:
-            size = (inner / model) ** 0.5
-            for side in self.sides:
-                side.F *= side.F.dtype.type(size)
-                self.grams[side] = self.grams[side] * side.F.dtype.type(size**2)
-
-    def iterate(self) -> None:
-        kept = [side.F.copy() for side in self.sides] if self.schedule == "bold" else []
-        grams = self.grams
-        if self.schedule == "inverse":
-            self.rate = self.first_rate / (1 + self.iteration)
-        self.curvature = largest_eigenvalue(self.other.penalty.shift(self.grams[self.blocked]), self.other.order)
-        divergence, before = self.divergence, self.objectives[-1] if self.objectives else np.inf
-        self.report[:] = 0
-        self.S[:] = 0
-        for b in self.random.permutation(len(self.parts)):
-            self.visit(*self.parts[b])
-        self.finish()
-        self.record(False)
-        if not kept:
-            return
-        if self.objectives[-1] <= before:
-            self.rate = min(1.0, REWARD * self.rate)
-            return
-        # the bold driver turns round
-        self.rate *= PUNISHMENT
-        for side, F in zip(self.sides, kept, strict=True):
-            side.F[:] = F
-        self.objectives[-1], self.divergence, self.grams = before, divergence, grams
-
-    def visit(self, first: int, end: int, part: Any) -> None:
-        """One step of some rows of the blocked factor, and one of the other factor for what these rows say."""
-        blocked, other = self.blocked, self.other
-        F, S = blocked.F[first:end], np.zeros_like(self.S)
-        fixed = gram(other.F, self.k, self.team)
-        step = self.step(blocked, F, fixed, largest_eigenvalue(blocked.penalty.shift(fixed), blocked.order), 1.0)
-        part.improve(F, None, S, self.report, other.F, step, self.team)
-        self.S += S
-        # Steps of a length of its own for every block would let some blocks count more than others.
-        share = (end - first) / self.data.shape[0]
-        step = self.step(other, other.F, S[-self.k :, : self.k], self.curvature * share, share)
-        _core.factor_pass(other.F, None, None, np.zeros(_core.REPORT_SIZE), S[: -self.k], *step, self.team)
-
-    def step(self, side: Side, F: np.ndarray, fixed: np.ndarray, curvature: float, share: float) -> Step:
-        """A projected gradient step, with this share of the penalty."""
-        shifted = replace(side.penalty, l2=side.penalty.l2 * share).shift(fixed)
-        # the first step of Nesterov's method is a plain one
-        return Step(
-            F, F, shifted[0], shifted, shifted, side.order, _core.METHODS["nesterov"], side.penalty.l1 * share,
-            self.rate / curvature if curvature > 0 else self.rate,
-        )  # fmt: skip
-
-    def finish(self) -> None:
-        """What the epoch's end is worth: the inner product with X, Gram matrices, and what steps of H are left."""
-        blocked, other = self.blocked, self.other
-        self.grams = {blocked: self.S[-self.k :, : self.k].copy(), other: gram(other.F, self.k, self.team)}
-        cross = self.S[: -self.k]
-        add_violation(self.report, other.F, cross, self.grams[blocked], other.penalty, other.order, self.team)
-        self.inner = float(np.einsum("ij,ij->", cross, other.F, dtype=np.float64))
-
-
 class SGD(QuadraticSolver):
     """Steps along the gradient of a few rows of X at a time, in random order.
+
+    An iteration, here an epoch, visits blocks of rows of X in random order, and both factors step after each. Every row
+    of the blocked factor moves once an epoch, so that the statistics of the blocks add up to those of the factor at its
+    end: the objective is exact, and costs nothing.
 
     For data of which a part says nearly as much as the whole, when a rough answer will do. Step lengths are relative to
     one over the largest eigenvalue of the Gram matrix. With a schedule other than "bold" the objective may rise.
@@ -146,6 +50,8 @@ class SGD(QuadraticSolver):
     """
 
     name = "sgd"
+    method = Method("nesterov")  # whose first step is a plain one
+    fields = (*QuadraticSolver.fields, "rate")
 
     def __init__(self, schedule: str = "bold", rate: float = 0.5, rows: int = 256, seed: int = 0) -> None:
         self.schedule = check_choice(schedule, "schedule", SCHEDULES)
@@ -154,8 +60,87 @@ class SGD(QuadraticSolver):
         self.seed = check_integer(seed, "seed", 0, 2**32 - 1)
         self.monotone = schedule == "bold"
 
-    def handles(self, beta: float, data: type[Container] = Complete) -> bool:
-        return super().handles(beta, data) and data.resident
+    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+        return super().handles(loss, data) and data.resident
 
-    def kind(self, beta: float, data: type[Container]) -> Callable[..., Fit]:
-        return partial(SGDFit, **self.options)
+    def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
+        s = super().start(problem, w, h, began)
+        n = problem.data.shape[0]
+        s.extra["parts"] = [(a, b, problem.data.part(a, b)) for a, b in pairwise([*range(0, n, self.rows), n])]
+        s.extra["rate"] = self.rate
+        s.extra["random"] = np.random.RandomState(self.seed)
+        self._rescale_start(problem, s)
+        return s
+
+    def _rescale_start(self, problem: Problem, s: State) -> None:
+        """Bring the start to the size of X: from far too large ones, whole components step to zero and stay there."""
+        self.take_statistics(problem, s)
+        inner = float(np.einsum("ij,ij->", s.S[: -s.k], s.other.F, dtype=np.float64))
+        model = float(np.einsum("ij,ij->", s.w.gram, s.h.gram, dtype=np.float64))
+        if len(s.w.order) == len(s.h.order) == s.k and inner > 0 and model > 0:
+            size = (inner / model) ** 0.5
+            for one in s.factors:
+                one.F *= one.F.dtype.type(size)
+                one.gram = one.gram * one.F.dtype.type(size**2)
+
+    def step(self, problem: Problem, s: State) -> None:
+        bold = self.schedule == "bold"
+        kept = [(one.F.copy(), one.gram) for one in s.factors] if bold else []
+        divergence, before = s.divergence, s.objectives[-1] if s.objectives else np.inf
+        super().step(problem, s)
+        if not bold:
+            return
+        if s.objectives[-1] <= before:
+            s.extra["rate"] = min(1.0, REWARD * s.extra["rate"])
+            return
+        # the bold driver turns round
+        s.extra["rate"] *= PUNISHMENT
+        for one, (F, gram) in zip(s.factors, kept, strict=True):
+            one.F[:], one.gram = F, gram
+        s.objectives[-1], s.divergence = before, divergence
+
+    def iterate(self, problem: Problem, s: State) -> None:
+        if self.schedule == "inverse":
+            s.extra["rate"] = self.rate / (1 + s.iteration)
+        # Steps of a length of its own for every block would let some blocks count more than others.
+        curvature = largest_eigenvalue(s.other.factor.shift(s.blocked.gram), s.other.order)
+        s.S[:] = 0
+        for b in s.extra["random"].permutation(len(s.extra["parts"])):
+            self._visit(problem, s, *s.extra["parts"][b], curvature)
+        self._finish(problem, s)
+
+    def _visit(self, problem: Problem, s: State, first: int, end: int, part: Complete, curvature: float) -> None:
+        """One step of some rows of the blocked factor, and one of the other factor for what these rows say."""
+        blocked, other, engine = s.blocked, s.other, problem.data.engine
+        F, S = blocked.F[first:end], np.zeros_like(s.S)
+        fixed = engine.gram(other.F, s.k)
+        own = largest_eigenvalue(blocked.factor.shift(fixed), blocked.order)
+        s.note(part.pass_quadratic(F, other.F, self._short_step(s, blocked, F, fixed, own, 1.0), S=S))
+        s.S += S
+        share = (end - first) / problem.data.shape[0]
+        step = self._short_step(s, other, other.F, S[-s.k :, : s.k], curvature * share, share)
+        engine.improve_rows(other.F, S[: -s.k], step)
+
+    def _short_step(
+        self, s: State, one: FactorState, F: np.ndarray, fixed: np.ndarray, curvature: float, share: float
+    ) -> Update:
+        """A projected gradient step, with this share of the penalty."""
+        gram = replace(one.factor, l2=one.factor.l2 * share).shift(fixed)
+        rate = s.extra["rate"] / curvature if curvature > 0 else s.extra["rate"]
+        return Update(F, one.order, gram[0], l1=one.factor.l1 * share, method=self.method.name, gram=gram, rate=rate)
+
+    def _finish(self, problem: Problem, s: State) -> None:
+        """What the epoch's end is worth: the inner product with X, Gram matrices, and what steps of H are left."""
+        blocked, other = s.blocked, s.other
+        blocked.gram, other.gram = s.S[-s.k :, : s.k].copy(), problem.data.engine.gram(other.F, s.k)
+        cross = s.S[: -s.k]
+        s.squared_step += scaled_steps(problem.data.engine, other.F, cross, blocked.gram, other.factor, other.order)
+        s.inner = float(np.einsum("ij,ij->", cross, other.F, dtype=np.float64))
+
+    def saved(self, s: State) -> dict:
+        _, keys, *rest = s.extra["random"].get_state(legacy=True)
+        return super().saved(s) | {"order keys": keys, "order rest": rest}
+
+    def resume(self, problem: Problem, s: State, saved: dict) -> None:
+        super().resume(problem, s, saved)
+        s.extra["random"].set_state(("MT19937", saved["order keys"], *saved["order rest"]))

@@ -343,8 +343,10 @@ def nearest(name: Any, choices: Collection[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, choices, n=1)), None)
 
 
-def check_loss(loss: Any, names: Collection[str], name: str = "loss") -> str | float:
-    """The name of a loss, or the beta of a beta-divergence."""
+def check_loss(loss: Any, names: Collection[str], name: str = "loss") -> Any:
+    """The name of a loss, the beta of a beta-divergence, or a loss of one's own."""
+    if hasattr(loss, "gradient_parts") and hasattr(loss, "value"):
+        return loss
     if isinstance(loss, str):
         return check_choice(loss, name, names)
     number: Any = loss
@@ -359,6 +361,39 @@ def check_handles(handles: bool, solver: str, loss: Any, others: Collection[str]
     """Whether a solver minimises a loss; `others` do."""
     if not handles:
         raise ValueError(f"solver={solver!r} does not minimise loss={loss!r}; {_quoted(['auto', *others])} do.")
+
+
+def check_bounded(able: bool, solver: str, loss: Any) -> None:
+    """Whether bounds and penalties of one's own can be had."""
+    if not able:
+        raise ValueError(
+            f"Bounds and penalties of a Factor need solver='hals', loss='frobenius' and a complete X without biases; "
+            f"got solver={solver!r} and loss={loss!r}, or an X with missing entries, weights or biases."
+        )
+
+
+def check_bound(bound: Any, name: str, k: int) -> np.ndarray | None:
+    """A bound of all entries or of each of k components, as an array (k,); None stays."""
+    if bound is None:
+        return None
+    array = np.asarray(bound, dtype=np.float64)
+    if array.shape not in ((), (k,)) or np.isnan(array).any():
+        raise ValueError(f"{name} must be a number or one for each of {k} components, not NaN; got {bound!r}.")
+    return np.array(np.broadcast_to(array, k))
+
+
+def check_method(value: Any, name: str, method: str) -> None:
+    """Something must have a method of this name."""
+    if not callable(getattr(value, method, None)):
+        raise TypeError(f"{name} must have a method {method!r}; got {value!r}.")
+
+
+def check_below(lower: np.ndarray, upper: np.ndarray, name: str) -> None:
+    """A factor's lower bounds must not be above its upper ones."""
+    bad = np.flatnonzero(lower > upper)
+    if len(bad):
+        c = bad[0]
+        raise ValueError(f"{name}: lower={lower[c]:g} is above upper={upper[c]:g} for component {c}.")
 
 
 def check_handles_data(handles: bool, solver: str, resident: bool, others: Collection[str]) -> None:

@@ -219,9 +219,9 @@ def _without_weightless(X: Any, weights: Matrix) -> Any:
     return X if counts.all() else np.where(counts, X, np.zeros((), dtype=np.asarray(X).dtype))
 
 
-def check_zeros(data: Any, beta: float, advice: str = "") -> None:
-    """A beta-divergence with beta <= 0 is infinite where X is zero: `data`, a container, is asked for it."""
-    if beta <= 0 and data.has_zeros():
+def check_zeros(data: Any, positive: bool, advice: str = "") -> None:
+    """A loss that wants X positive, such as a beta-divergence with beta <= 0: `data`, a container, is asked for it."""
+    if positive and data.has_zeros():
         raise ValueError(
             f"X contains zeros, where a divergence with beta <= 0, such as Itakura-Saito, is infinite. "
             f"Add a small value to X, such as {data.small():g}.{advice}"
