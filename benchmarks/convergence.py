@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 import nmf_core
 from benchmarks.problems import objective, problem, start
+from nmf_core.losses import make_loss
 from nmf_core.solvers import SOLVERS
 
 PROBLEMS = ["planted", "planted_sparse", "digits", "words_tfidf", "pbmc3k_log1p", "audio_brahms"]
@@ -16,7 +17,12 @@ PROBLEMS = ["planted", "planted_sparse", "digits", "words_tfidf", "pbmc3k_log1p"
 class Fit:
     """A default fit of 20 components from a random start, by every solver for the squared error."""
 
-    params = (PROBLEMS, [name for name in sorted(SOLVERS) if SOLVERS[name].handles(2)], ["float32", "float64"], [1, 2])
+    params = (
+        PROBLEMS,
+        [name for name in sorted(SOLVERS) if SOLVERS[name].handles(make_loss(2))],
+        ["float32", "float64"],
+        [1, 2],
+    )
     param_names = ("problem", "solver", "dtype", "threads")
     timeout = 600
 

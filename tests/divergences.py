@@ -4,11 +4,14 @@ import numpy as np
 import reference
 import scipy.sparse as sp
 
+from nmf_core.losses import make_loss
 from nmf_core.solvers import SOLVERS
 
 # Every loss but the Frobenius one: names, and numbers on both sides of 0, 1 and 2.
 BETAS = {"itakura-saito": 0, "kullback-leibler": 1, -1: -1, 0.5: 0.5, 1.5: 1.5, 2.5: 2.5, 3: 3}
-PAIRS = [(loss, name) for loss, beta in BETAS.items() for name, solver in SOLVERS.items() if solver.handles(beta)]
+PAIRS = [
+    (loss, name) for loss, beta in BETAS.items() for name, solver in SOLVERS.items() if solver.handles(make_loss(loss))
+]
 # Losses that can do with zeros in the data.
 PAIRS_WITH_ZEROS = [(loss, name) for loss, name in PAIRS if BETAS[loss] > 0]
 

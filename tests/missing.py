@@ -6,11 +6,15 @@ import scipy.sparse as sp
 from divergences import dense
 
 from nmf_core.data import Partial
+from nmf_core.losses import make_loss
 from nmf_core.solvers import SOLVERS
 
 BETAS = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0, -0.5: -0.5, 0.5: 0.5, 1.5: 1.5, 3: 3}
 PAIRS = [
-    (loss, name) for loss, beta in BETAS.items() for name, solver in SOLVERS.items() if solver.handles(beta, Partial)
+    (loss, name)
+    for loss, beta in BETAS.items()
+    for name, solver in SOLVERS.items()
+    if solver.handles(make_loss(loss), Partial)
 ]
 # Solvers that descend to a point where the conditions of optimality hold.
 DESCENT = [("frobenius", "hals"), ("kullback-leibler", "newton")]

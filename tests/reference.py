@@ -11,6 +11,7 @@ from scipy.optimize import nnls
 from scipy.special import xlogy
 
 from nmf_core._core import METHODS, REPORT_SIZE
+from nmf_core.engine import Update
 
 
 def call(function, **values):
@@ -50,6 +51,18 @@ def pass_values(F, G, S, method, **others):
         "measure": True,
     }
     return {**values, **others}
+
+
+def update_of(values, loss=None):
+    """The same as an `Update`."""
+    names = ("start", "order", "scale", "l1", "l2", "max_sweeps", "tol", "gram", "matrix", "rate", "sums", "floors",
+             "exponent")  # fmt: skip
+    method = next(name for name, number in METHODS.items() if number == values["method"])
+    return Update(
+        **{name: values[name] for name in names}, previous=values["before"], momentum=values["beta"], method=method,
+        loss=loss, inner_updates=values["turns"], den_power=values["bend"], damped=values["careful"],
+        measure=values["measure"],
+    )  # fmt: skip
 
 
 def for_newton(values):

@@ -17,7 +17,7 @@ from sklearn.decomposition import non_negative_factorization
 from sklearn.decomposition._nmf import _beta_divergence
 
 from nmf_core import beta_divergence, factorize
-from nmf_core.solvers import beta as beta_solver
+from nmf_core.solvers import gradients
 
 ALL = {"frobenius": 2, **BETAS}
 K = 4
@@ -246,17 +246,17 @@ def test_extrapolation_is_ahead_of_plain_updates(loss):
 def test_longer_steps_save_iterations_and_never_raise_the_objective(loss, monkeypatch):
     A = DIGITS + 0.1
     W, H = start(A, 8)
-    name = "CONVEX" if BETAS.get(loss, loss) >= 1 else "BELOW"
-    course = getattr(beta_solver, name)
+    name = "CONVEX" if BETAS.get(loss, loss) >= 1 else "BOLD"
+    course = getattr(gradients, name)
 
     def fit():
         return factorize(A, 8, W=W, H=H, loss=loss, solver="mue", max_iter=150, tol=0)
 
     longer = fit()
-    monkeypatch.setattr(beta_solver, name, course._replace(bold=10**9))
+    monkeypatch.setattr(gradients, name, course._replace(bold_after=10**9))
     careful = fit()
     assert longer.objective < careful.objective
-    same = course.bold + 1
+    same = course.bold_after + 1
     np.testing.assert_array_equal(longer.history.objective[:same], careful.history.objective[:same])
     assert longer.history.objective[same + 5] != careful.history.objective[same + 5]
     assert np.diff(longer.history.objective).max() <= 0

@@ -8,9 +8,10 @@ from problems import start
 
 from nmf_core import Checkpoint, factorize
 from nmf_core.data import RowBlocks, as_container
+from nmf_core.losses import Beta
 from nmf_core.problem import Problem
-from nmf_core.solvers import beta as beta_solver
-from nmf_core.solvers.beta import BELOW, SPARSE, BetaFit, course_of
+from nmf_core.solvers import gradients
+from nmf_core.solvers.gradients import BOLD, SPARSE, GradientSolver, schedule_for
 
 K = 5
 BETAS = [1.2, 1.5, 1.8]
@@ -35,14 +36,16 @@ def fit(A, beta=1.5, **options):
 
 def failing(monkeypatch):
     """Updates so long that they fail now and then; returns whether each iteration was careful."""
-    step, seen = BetaFit.step, []
+    update, seen = GradientSolver.update, []
 
-    def too_long(self, *arguments, **options):
-        made = step(self, *arguments, **options)
-        return made if self.careful or not made.turns else made._replace(bend=0.0, exponent=1 / (2 - self.beta))
+    def too_long(self, problem, s, *arguments, **options):
+        made = update(self, problem, s, *arguments, **options)
+        if s.damped or not made.inner_updates:
+            return made
+        return made._replace(den_power=0.0, exponent=1 / (2 - problem.loss.beta))
 
-    monkeypatch.setattr(BetaFit, "step", too_long)
-    return seen, lambda state: seen.append(state.careful)
+    monkeypatch.setattr(GradientSolver, "update", too_long)
+    return seen, lambda state: seen.append(state.damped)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,7 @@ def failing(monkeypatch):
     ],
 )
 def test_what_pays(A, beta, turns):
-    assert course_of(beta, as_container(A, upright=True)).turns == turns
+    assert schedule_for(Beta(beta), as_container(A, upright=True)).inner_updates == turns
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=["", "penalty"])
@@ -69,7 +72,7 @@ def test_fewer_iterations_to_the_same_objective(beta, penalty, monkeypatch):
     """And no worse an end than extrapolated updates alone have."""
     A = sp.csr_array(X)
     quick = fit(A, beta, max_iter=200, **penalty).history.objective
-    monkeypatch.setattr(beta_solver, "SPARSE", SPARSE._replace(turns=0))
+    monkeypatch.setattr(gradients, "SPARSE", SPARSE._replace(inner_updates=0))
     slow = fit(A, beta, max_iter=200, **penalty).history.objective
     for n in (30, 60, 120):
         assert quick[4 * n // 5] <= slow[n]
@@ -83,7 +86,7 @@ def test_fewer_iterations_to_the_same_objective(beta, penalty, monkeypatch):
 def test_below_1_acceleration_sets_in_sooner_than_on_dense_data(beta, penalty, monkeypatch):
     A = sp.csr_array(X)
     quick = fit(A, beta, max_iter=300, **penalty).history.objective
-    monkeypatch.setattr(beta_solver, "SPARSE_BELOW", BELOW)
+    monkeypatch.setattr(gradients, "SPARSE_BOLD", BOLD)
     slow = fit(A, beta, max_iter=300, **penalty).history.objective
     for n in (60, 80, 100):
         assert quick[4 * n // 5] <= slow[n]

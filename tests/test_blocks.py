@@ -19,6 +19,7 @@ from nmf_core import NMF, beta_divergence, factorize, initialize, kkt_residual
 from nmf_core.data import RowBlocks, row_blocks
 from nmf_core.data.chunked import Chunked
 from nmf_core.initialization import INITIALIZERS
+from nmf_core.losses import make_loss
 from nmf_core.solvers import SOLVERS
 from nmf_core.transform import transform
 
@@ -26,12 +27,14 @@ pytestmark = pytest.mark.timeout(60)
 
 K, N, M = 3, 203, 22
 LOSSES = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0, 0.5: 0.5}
-PAIRS = [(loss, name) for loss, beta in LOSSES.items() for name, s in SOLVERS.items() if s.handles(beta, Chunked)]
+PAIRS = [
+    (loss, name) for loss, beta in LOSSES.items() for name, s in SOLVERS.items() if s.handles(make_loss(loss), Chunked)
+]
 REFUSED = [
     (loss, name)
     for loss, beta in LOSSES.items()
     for name, s in SOLVERS.items()
-    if s.handles(beta) and not s.handles(beta, Chunked)
+    if s.handles(make_loss(loss)) and not s.handles(make_loss(loss), Chunked)
 ]
 every_pair = pytest.mark.parametrize(("loss", "solver"), PAIRS)
 QUICK = ("hals", "mu", "mue", "anls-bpp")

@@ -19,6 +19,7 @@ from problems import noisy, start
 from nmf_core import Checkpoint, factorize
 from nmf_core.data import RowBlocks
 from nmf_core.data.chunked import Chunked
+from nmf_core.losses import make_loss
 from nmf_core.solvers import SOLVERS
 from nmf_core.stopping import MaxIter, Plateau, SmallStep
 
@@ -32,9 +33,11 @@ COUNTS[:, 0] += 1
 COUNTS[0] += 1
 HOLES = np.where(np.arange(X.size).reshape(X.shape) % 7 == 3, np.nan, X)
 LOSSES = {"frobenius": 2, "kullback-leibler": 1, "itakura-saito": 0, 0.5: 0.5}
-PAIRS = [(loss, name) for loss, beta in LOSSES.items() for name, solver in SOLVERS.items() if solver.handles(beta)]
+PAIRS = [
+    (loss, name) for loss, beta in LOSSES.items() for name, solver in SOLVERS.items() if solver.handles(make_loss(loss))
+]
 GOLDEN = Path(__file__).parent / "checkpoints"  # of fits that were stopped after three iterations
-CHUNKED = [(loss, name) for loss, name in PAIRS if SOLVERS[name].handles(LOSSES[loss], Chunked)]
+CHUNKED = [(loss, name) for loss, name in PAIRS if SOLVERS[name].handles(make_loss(loss), Chunked)]
 
 
 def in_blocks(A):

@@ -16,9 +16,10 @@ import reference
 from scipy.optimize import nnls
 
 from nmf_core import _core
-from nmf_core.data import as_container, factor_array
+from nmf_core.data import as_container
+from nmf_core.engine import factor_array
 from nmf_core.losses import Beta
-from nmf_core.solvers import SOLVERS
+from nmf_core.solvers import SOLVERS, QuadraticSolver
 
 KERNELS = sorted(
     name
@@ -83,9 +84,9 @@ OBSERVED = [name for name in KERNELS if name.startswith("observed")]
 
 # What makes their matrix and their rate.
 OTHER_METHODS = {
-    solver.method.number: solver.method.prepared
+    _core.METHODS[solver.method.name]: solver.method.prepared
     for solver in SOLVERS.values()
-    if solver.handles(2) and solver.method.name not in ("hals", "mu")
+    if isinstance(solver, QuadraticSolver) and solver.method.name != "hals"
 }
 
 # n, m, k, ld: around the widths of vectors, tiles and groups of coordinates; ld from no padding to a lot.
@@ -309,7 +310,9 @@ def test_every_kernel_has_a_twin_with_its_arguments(name):
 
 def test_every_method_has_a_twin_and_a_solver():
     assert set(reference.STEPS) == set(_core.METHODS)
-    assert {solver.method.name for solver in SOLVERS.values() if solver.handles(2)} == set(_core.METHODS)
+    assert {"mu", *(solver.method.name for solver in SOLVERS.values() if isinstance(solver, QuadraticSolver))} == set(
+        _core.METHODS
+    )
 
 
 def combined(calls, *others):

@@ -9,17 +9,17 @@ import reference
 import scipy.sparse as sp
 import zoo
 
-from nmf_core._core import METHODS, Team
-from nmf_core.data import BetaStep, NewtonStep, Step, as_container, factor_array
-from nmf_core.data.base import aligned_zeros
+from nmf_core._core import METHODS
+from nmf_core.data import as_container as make_container
 from nmf_core.data.sparse import Sparse
+from nmf_core.engine import Engine, aligned_zeros, factor_array, padded
 from nmf_core.losses import Beta
-from nmf_core.problem import Problem, container_for, model_floors, padded
+from nmf_core.problem import Problem, container_for, model_floors
 from nmf_core.validation import check_matrix
 
 X = zoo.matrix()
 K = 3
-TEAM = Team(2)
+ENGINE = Engine(2)
 FLOOR = 1e-18
 BETAS = (0.5, 1.0, 1.5, 2.0, 3.0)
 PRECISIONS = {np.float32: 2e-6, np.float64: 1e-14}
@@ -45,6 +45,10 @@ def dense(A):
     return A.to_numpy(dtype=np.float64) if isinstance(A, pd.DataFrame) else np.asarray(A, dtype=np.float64)
 
 
+def as_container(*arguments, **options):
+    return make_container(*arguments, **options, engine=ENGINE)
+
+
 def container(make, dtype=np.float64, **options):
     return as_container(check_matrix(make(X.astype(dtype)))[0], **options)
 
@@ -59,18 +63,14 @@ def close(actual, expected, dtype):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=PRECISIONS[dtype] * np.abs(expected).max())
 
 
-def newton_step(values):
-    return reference.call(NewtonStep, **reference.for_newton(values))
-
-
 def assert_products(data, A, dtype):
     F, G = factors(data)
-    close(data.product(G, TEAM), A @ G.astype(np.float64), dtype)
-    close(data.transposed_product(F, TEAM), A.T @ F.astype(np.float64), dtype)
+    close(data.product(G), A @ G.astype(np.float64), dtype)
+    close(data.transposed_product(F), A.T @ F.astype(np.float64), dtype)
 
 
 def divergence(data, F, G, beta):
-    return data.divergence(F, G, beta, np.full(len(F), FLOOR), TEAM)
+    return data.divergence(F, G, Beta(beta), np.full(len(F), FLOOR))
 
 
 def assert_divergences(data, A, betas=BETAS):
@@ -208,9 +208,9 @@ def test_nothing_that_a_fit_asks_of_an_array_copies_it(make, dtype):
     try:
         data.sum(), data.sums(), data.sums(columns=True), data.squared_norm(), data.sum_of(np.sqrt)
         divergence(data, F, G, 1.0)
-        data.improve_beta(F, None, S, values["report"], G, reference.call(BetaStep, **values), TEAM)
-        data.newton(F, None, values["report"], G, newton_step(values), TEAM)
-        data.newton(G, None, turned["report"], F, newton_step(turned), TEAM, columns=True)
+        data.pass_gradients(F, G, reference.update_of(values, Beta(1)), S=S)
+        data.pass_newton(F, G, reference.update_of(reference.for_newton(values), Beta(1)))
+        data.pass_newton(G, F, reference.update_of(reference.for_newton(turned), Beta(1)), columns=True)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -268,8 +268,8 @@ def test_nothing_stored(form, dtype):
     data = as_container(check_matrix(empty)[0])
     F, G = factors(data)
     assert data.n_stored == data.sum() == data.squared_norm() == data.sum_of(np.ones_like) == 0
-    assert not data.product(G, TEAM).any()
-    assert not data.transposed_product(F, TEAM).any()
+    assert not data.product(G).any()
+    assert not data.transposed_product(F).any()
     assert not data.sums().any()
     assert not data.sums(columns=True).any()
     for beta in BETAS:
@@ -282,9 +282,9 @@ def test_blocks_without_rows(make):
     data = as_container(make(np.empty((0, 5))))
     F, G = factors(data)
     assert data.shape == (0, 5)
-    assert data.product(G, TEAM).shape == F.shape
+    assert data.product(G).shape == F.shape
     assert data.sum() == data.squared_norm() == data.sum_of(np.ones_like) == 0
-    assert not data.transposed_product(F, TEAM).any()
+    assert not data.transposed_product(F).any()
     assert data.sums().shape == (0,)
     np.testing.assert_array_equal(data.sums(columns=True), np.zeros(5))
     for beta in BETAS:
@@ -328,11 +328,11 @@ def test_divergence_of_an_exact_fit_in_float32(make):
 @pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray, sp.csr_array, sp.csc_array])
 def test_divergence_of_zeros_is_that_of_the_model(make, size, beta):
     """Also where the mean of X, which says what is too small to count, is zero."""
-    problem = Problem(as_container(make(np.zeros((6, 4)))), Beta(beta))
+    problem = Problem(as_container(make(np.zeros((6, 4)))), Beta(beta), K)
     W, Ht = (padded(np.full((n, K), size), np.dtype(np.float64)) for n in (6, 4))
     expected = 24 * (K * size**2) ** beta / beta
-    assert problem.divergence(W, Ht, TEAM) == pytest.approx(expected, rel=1e-12, abs=1e-9)
-    assert problem.squared_error(W, Ht, TEAM) == pytest.approx(24 * (K * size**2) ** 2, rel=1e-12, abs=1e-9)
+    assert problem.divergence(W, Ht) == pytest.approx(expected, rel=1e-12, abs=1e-9)
+    assert problem.squared_error(W, Ht) == pytest.approx(24 * (K * size**2) ** 2, rel=1e-12, abs=1e-9)
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -346,7 +346,7 @@ def test_powers_of_floors_are_numbers(beta, unit, dtype):
     for make in (np.ascontiguousarray, sp.csr_array):
         data = as_container(make((unit * X).astype(dtype)))
         for columns in (False, True):
-            floors = model_floors(data, beta, columns=columns, by_itself=True)
+            floors = model_floors(data, Beta(beta), columns=columns, by_itself=True)
             assert floors.dtype == dtype
             means = unit * X.mean(axis=0 if columns else 1)
             assert (floors[means > 0] <= 1e-3 * means[means > 0]).all()
@@ -424,11 +424,11 @@ def test_improve_is_one_pass(name, method, dtype):
     G_before, error_before = G.copy(), divergence(data, F, G, 2.0)
     S = np.zeros((data.shape[1] + K, F.shape[1]), dtype=dtype)
     values = reference.pass_values(F, G, S, METHODS[method])
-    reference.call(data.improve, **values, step=reference.call(Step, **values), team=TEAM)
+    report = data.pass_quadratic(F, G, reference.update_of(values), S=S)
     assert divergence(data, F, G, 2.0) < error_before
     close(S[: data.shape[1]], A.T @ F.astype(np.float64), dtype)
     close(S[data.shape[1] :], (F.T.astype(np.float64) @ F)[:K], dtype)
-    assert values["report"][3] == pytest.approx(np.sum((A @ G.astype(np.float64)) * F), rel=1e-6)
+    assert report.inner_improved == pytest.approx(np.sum((A @ G.astype(np.float64)) * F), rel=1e-6)
     np.testing.assert_array_equal(G, G_before)
     assert zoo.same_contents(untouched, zoo.contents(original))
 
@@ -448,8 +448,8 @@ def test_improve_beta_is_one_pass(name, beta, dtype):
     values = reference.pass_values(
         F, G, S, 0, gram=np.zeros((K, K), dtype=dtype), loss_beta=beta, exponent=loss.exponent
     )  # fmt: skip
-    reference.call(data.improve_beta, **values, step=reference.call(BetaStep, **values), team=TEAM)
-    assert values["report"][3] + loss.constant(data) == pytest.approx(before, rel=1e-5)
+    report = data.pass_gradients(F, G, reference.update_of(values, loss), S=S)
+    assert report.loss_sum + loss.constant(data) == pytest.approx(before, rel=1e-5)
     assert divergence(data, F, G, beta) < before
     up, down = reference.halves(X, reference.model(F, G, 1e-10), beta)
     close(S[:m], up.T @ F, dtype)
@@ -471,10 +471,11 @@ def test_newton_improves_rows_or_columns(name, upright, columns, dtype):
     moving, fixed = (G, F) if columns else (F, G)
     fixed_before = fixed.copy()
     values = reference.pass_values(moving, fixed, moving, 0, gram=np.zeros((K, K), dtype=dtype))
-    data.newton(moving, None, values["report"], fixed, newton_step(values), TEAM, columns=columns)
+    update = reference.update_of(reference.for_newton(values), Beta(1))
+    report = data.pass_newton(moving, fixed, update, columns=columns)
     improved = divergence(data, F, G, 1.0)
     assert improved < before
-    assert values["report"][3] + np.sum(reference.model(F, G, 0)) == pytest.approx(improved, rel=1e-5)
+    assert report.loss_sum + np.sum(reference.model(F, G, 0)) == pytest.approx(improved, rel=1e-5)
     np.testing.assert_array_equal(fixed, fixed_before)
     assert zoo.same_contents(untouched, zoo.contents(original))
 

@@ -14,12 +14,17 @@ from scipy.optimize import nnls
 
 from nmf_core import _core, factorize
 from nmf_core.initialization import INITIALIZERS
+from nmf_core.losses import make_loss
 from nmf_core.solvers import ALIASES, SOLVERS
 from nmf_core.stopping import MaxIter
 
 K = 3
 # what an iteration of the others is: see test_solvers.py
-QUADRATIC = [name for name, solver in SOLVERS.items() if solver.handles(2) and name not in ("sequential", "randomized")]
+QUADRATIC = [
+    name
+    for name, solver in SOLVERS.items()
+    if solver.handles(make_loss(2)) and name not in ("sequential", "randomized")
+]
 PAIRS = [*(("frobenius", solver) for solver in QUADRATIC), *divergences.PAIRS]
 X = noisy(40, 25, K)
 W0, H0 = start(X, K)

@@ -9,13 +9,13 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition._nmf import _initialize_nmf
 
 import nmf_core
-from nmf_core._core import Team
 from nmf_core.data import as_container
+from nmf_core.engine import Engine
 from nmf_core.initialization import INITIALIZERS, initial_factors, make_random_state, singular, truncated_svd
 
 X = zoo.matrix() + 0.5 * noisy(37, 22, 4)
 K = 4
-TEAM = Team(2)
+ENGINE = Engine(2)
 CONTAINERS = {
     "C": np.ascontiguousarray,
     "Fortran": np.asfortranarray,
@@ -26,7 +26,7 @@ NNDSVD = ("nndsvd", "nndsvda", "nndsvdar")
 
 
 def start(init, X=X, k=K, seed=0, make=np.asarray):
-    W, Ht = (F[:, :k] for F in initial_factors(as_container(make(X)), k, init, make_random_state(seed), TEAM))
+    W, Ht = (F[:, :k] for F in initial_factors(as_container(make(X), engine=ENGINE), k, init, make_random_state(seed)))
     return W, Ht.T
 
 
@@ -126,7 +126,7 @@ def exact_nndsvd(X, k):
 @pytest.mark.parametrize("make", CONTAINERS)
 def test_truncated_svd(make):
     data = as_container(CONTAINERS[make](X))
-    U, s, V = truncated_svd(data, 5, make_random_state(0), TEAM)
+    U, s, V = truncated_svd(data, 5, make_random_state(0))
     U, V = U[:, :5], V[:, :5]
     np.testing.assert_allclose(s, np.linalg.svd(X, compute_uv=False)[:5], rtol=1e-3)
     np.testing.assert_allclose(U.T @ U, np.eye(5), atol=1e-10)
@@ -143,7 +143,7 @@ def test_a_polynomial_is_better_than_powers(shape, iterations, bound, monkeypatc
     U, V = (np.linalg.qr(rng.standard_normal((size, min(shape))))[0] for size in shape)
     true = 1 / np.sqrt(1 + np.arange(min(shape)))
     data = as_container(U * true @ V.T)
-    found = np.array([truncated_svd(data, 20, make_random_state(seed), TEAM)[1] for seed in range(5)])
+    found = np.array([truncated_svd(data, 20, make_random_state(seed))[1] for seed in range(5)])
     assert np.mean(np.abs(found / true[:20] - 1)) < bound
 
 
@@ -151,7 +151,7 @@ def test_a_polynomial_is_better_than_powers(shape, iterations, bound, monkeypatc
 @pytest.mark.parametrize("seed", range(5))
 def test_of_all_directions_none_is_lost(seed, k):
     A = np.random.default_rng(seed).random((40, 20))
-    s = truncated_svd(as_container(A), k, make_random_state(seed), TEAM)[1]
+    s = truncated_svd(as_container(A), k, make_random_state(seed))[1]
     np.testing.assert_allclose(s, np.linalg.svd(A, compute_uv=False)[:k], rtol=1e-2 if k == 15 else 1e-9)
 
 

@@ -22,10 +22,11 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import non_negative_factorization
 
 from nmf_core import factorize
+from nmf_core.losses import make_loss
 from nmf_core.solvers import SOLVERS
 
 # "sequential" finds other components: see test_solvers.py
-QUADRATIC = [name for name, solver in SOLVERS.items() if solver.handles(2) and name != "sequential"]
+QUADRATIC = [name for name, solver in SOLVERS.items() if solver.handles(make_loss(2)) and name != "sequential"]
 THEIRS = {"hals": "cd", "mu": "mu", "mue": "mu"}
 EXACT = {"tol": 1e-10, "max_iter": 20000}
 

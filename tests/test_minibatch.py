@@ -12,12 +12,12 @@ from sklearn import decomposition
 
 import nmf_core
 from nmf_core import MiniBatchNMF, beta_divergence
+from nmf_core.engine import Engine, padded
 from nmf_core.losses import make_loss
 from nmf_core.minibatch import Convergence, batches, fit_batches
 from nmf_core.online import START, SWEEPS, make_online, method_for
-from nmf_core.problem import model_floors, padded
-from nmf_core.solvers.fit import SWEEP_TOL
-from nmf_core.threads import make_team
+from nmf_core.problem import model_floors
+from nmf_core.solvers import SWEEP_TOL
 from nmf_core.transform import transform
 
 K = 4
@@ -35,6 +35,7 @@ class Twin:
     """Online NMF in plain NumPy, in double; other losses than the quadratic one by both sums that papers keep."""
 
     def __init__(self, H, solver, beta, forget_factor, n_samples, penalties):
+        self.loss = make_loss(float(beta))
         self.H, self.solver, self.beta = H.astype(np.float64), solver, beta
         self.forget_factor, self.n_samples, self.penalties = forget_factor, n_samples, penalties
         self.k, self.order = len(H), np.arange(len(H))
@@ -46,7 +47,7 @@ class Twin:
         X = X.astype(np.float64)
         rest = self.forget_factor ** min(1.0, len(X) / self.n_samples)
         l1_W, l2_W, l1_H, l2_H = self.strengths(X, len(X))
-        floors = model_floors(batches(X, make_loss(float(self.beta)), len(X))[0], self.beta)
+        floors = model_floors(batches(X, self.loss, len(X), Engine(1))[0], self.loss)
         G = self.H.T
         for i, f in enumerate(W):
             if self.beta == 2:
@@ -132,8 +133,8 @@ def test_steps_are_those_of_the_slow_twin(solver, beta, penalties, layout, dtype
     for batch in stream(data):
         rows = W[first : first + len(batch)]
         theirs, ours = rows.astype(np.float64), padded(rows, data.dtype)
-        [container] = batches(layout(batch), online.loss, len(batch))
-        cost = online.step(container, make_team(2), ours)
+        [container] = batches(layout(batch), online.loss, len(batch), Engine(2))
+        cost = online.step(container, ours)
         np.testing.assert_allclose(cost, twin.step(batch, theirs), rtol=rtol)
         np.testing.assert_allclose(ours[:, :K], theirs, rtol=rtol, atol=rtol * theirs.max())
         np.testing.assert_allclose(online.H, twin.H, rtol=rtol, atol=rtol * twin.H.max())
@@ -404,7 +405,7 @@ def test_a_step_that_fails_changes_nothing(monkeypatch):
         model = MiniBatchNMF(K, init="random", random_state=0, beta_loss=beta).partial_fit(X)
         before = pickle.dumps(model)
         with monkeypatch.context() as patch:
-            patch.setattr(nmf_core.online._core, names[0], None)
+            patch.setattr(nmf_core._core, names[0], None)
             with pytest.raises(TypeError):
                 model.partial_fit(X)
         assert pickle.dumps(model) == before
@@ -512,9 +513,9 @@ def test_course_of_the_functional_layer():
     online = make_online(H, loss, "hals", n_samples=len(X))
     seen = []
     course = fit_batches(
-        online, batches(X, loss, 25), padded(W, X.dtype), Convergence(online, len(X), 3, 0.0, None),
-        fresh=False, max_iter=2, team=make_team(1), report=lambda *about: seen.append(about[0]),
+        online, batches(X, loss, 25, Engine(1)), padded(W, X.dtype), Convergence(online, len(X), 3, 0.0, None),
+        fresh=False, max_iter=2, report=lambda *about: seen.append(about[0]),
     )  # fmt: skip
     assert course == (6, False)
     assert seen == [1, 2, 3, 4, 5, 6]
-    assert [part.shape[0] for part in batches(X, loss, 25)] == [25, 25, 10]
+    assert [part.shape[0] for part in batches(X, loss, 25, Engine(1))] == [25, 25, 10]

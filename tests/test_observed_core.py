@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 from test_core import DONE, LEVELS, PRECISIONS, THREADS, assert_equals_twin, assert_same_bits, problem, run
 
 from nmf_core import _core
-from nmf_core.data import factor_array
+from nmf_core.engine import factor_array
 
 # Around the entries that are gathered together, and more than what statistics of dense rows are summed in.
 LENGTHS = np.array([0, 1, 2, 63, 64, 65, 7, 128, 1023, 1024, 1025, 0, 1300])

@@ -6,10 +6,10 @@ import reference
 import scipy.sparse as sp
 
 from nmf_core.data import as_container
+from nmf_core.factors import Factor, with_penalties
 from nmf_core.losses import LOSSES, Beta, make_loss
-from nmf_core.penalties import Penalty, make_penalties
 
-PENALTIES = [Penalty(), Penalty(l1=0.7), Penalty(l2=1.3), Penalty(l1=0.2, l2=0.4)]
+PENALTIES = [Factor(), Factor(l1=0.7), Factor(l2=1.3), Factor(l1=0.2, l2=0.4)]
 F = np.random.default_rng(0).uniform(0.5, 2.0, (6, 3))
 
 
@@ -158,19 +158,19 @@ def test_exponent_of_a_multiplicative_update(beta, exponent):
 class TestPenalty:
     def test_value(self, penalty):
         expected = penalty.l1 * np.abs(F).sum() + penalty.l2 / 2 * np.linalg.norm(F) ** 2
-        assert penalty.value(F) == pytest.approx(expected, rel=1e-14)
-        assert type(penalty.value(F)) is float
-        assert penalty.value(np.zeros((4, 2))) == 0
+        assert penalty.value(F, 3) == pytest.approx(expected, rel=1e-14)
+        assert type(penalty.value(F, 3)) is float
+        assert penalty.value(np.zeros((4, 2)), 2) == 0
 
     def test_value_is_summed_in_double(self, penalty):
         many = np.full((1000, 100), 0.1, dtype=np.float32)
-        assert penalty.value(many) == pytest.approx(penalty.value(many.astype(np.float64)), rel=1e-12)
+        assert penalty.value(many, 100) == pytest.approx(penalty.value(many.astype(np.float64), 100), rel=1e-12)
 
     def test_shifted_subproblem_has_the_gradient_of_the_objective(self, penalty):
         """F (gram + shift) - cross + l1 is the derivative of the penalised error with respect to F."""
         rng = np.random.default_rng(1)
         G, X = rng.random((5, 3)), rng.random((6, 5))
-        numerical = derivative(lambda F: np.sum((X - F @ G.T) ** 2) / 2 + penalty.value(F), F)
+        numerical = derivative(lambda F: np.sum((X - F @ G.T) ** 2) / 2 + penalty.value(F, 3), F)
         gradient = F @ penalty.shift(G.T @ G) - X @ G + penalty.l1
         np.testing.assert_allclose(gradient, numerical, rtol=1e-6)
 
@@ -197,6 +197,6 @@ class TestPenalty:
     ids=str,
 )
 def test_scaling_by_the_size_of_the_data(strengths):
-    penalty_W, penalty_H = make_penalties((6, 5), **strengths)
+    penalty_W, penalty_H = with_penalties((Factor(), Factor()), (6, 5), tuple(strengths.values()))
     ours = penalty_W.l1, penalty_W.l2, penalty_H.l1, penalty_H.l2
     assert ours == pytest.approx(reference.penalties((6, 5), **strengths))

@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from nmf_core import factorize, initialize, kkt_residual
 from nmf_core.data import sparse
 from nmf_core.problem import Problem
-from nmf_core.solvers.fit import ROUNDING, Fit
-from nmf_core.solvers.quadratic import QuadraticFit
+from nmf_core.solvers.quadratic import QuadraticSolver
+from nmf_core.solvers.state import ROUNDING, State
 from nmf_core.stopping import MaxIter
 
 K = 4
@@ -35,13 +35,13 @@ def start():
 @pytest.fixture
 def seen(monkeypatch):
     """The precision of every iteration."""
-    noted, record = [], Fit.record
+    noted, record = [], State.record
 
-    def note(self, extrapolated):
-        noted.append(self.data.dtype.name)
-        record(self, extrapolated)
+    def note(self, divergence):
+        noted.append(self.S.dtype.name)
+        record(self, divergence)
 
-    monkeypatch.setattr(Fit, "record", note)
+    monkeypatch.setattr(State, "record", note)
     return noted
 
 
@@ -118,14 +118,15 @@ def test_estimates_are_no_divergences(solver):
 
 def test_interrupted_in_an_iteration(monkeypatch):
     A = data(density=0.05)
-    improve = QuadraticFit.improve
+    improve = QuadraticSolver.improve
 
-    def interrupted(self, side, *arguments, **options):
-        improve(self, side, *arguments, **options)
-        if self.iteration == 5 and side is self.sides[0]:
+    def interrupted(self, problem, s, one, *arguments, **options):
+        report = improve(self, problem, s, one, *arguments, **options)
+        if s.iteration == 5 and one is s.w:
             raise KeyboardInterrupt
+        return report
 
-    monkeypatch.setattr(QuadraticFit, "improve", interrupted)
+    monkeypatch.setattr(QuadraticSolver, "improve", interrupted)
     result = fit(sp.csr_array(A))
     assert result.stop_reason == "interrupted"
     assert result.divergence == pytest.approx(np.sum((A - result.W @ result.H) ** 2) / 2, rel=1e-12)

@@ -9,11 +9,14 @@ from problems import PLANTED, distance, noisy, start, uniform
 
 from nmf_core import factorize
 from nmf_core.initialization import INITIALIZERS
+from nmf_core.losses import make_loss
 from nmf_core.solvers import SOLVERS
 
 # Others build components one by one, or depend on the order of rows: they have tests in test_solvers.py.
 ELSEWHERE = ("sequential", "randomized", "sgd")
-PAIRS = [("frobenius", name) for name, solver in SOLVERS.items() if solver.handles(2) and name not in ELSEWHERE]
+PAIRS = [
+    ("frobenius", name) for name, solver in SOLVERS.items() if solver.handles(make_loss(2)) and name not in ELSEWHERE
+]
 PENALTIES = {
     "no penalty": {},
     "l2": {"alpha_W": 0.02},

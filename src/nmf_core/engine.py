@@ -196,7 +196,7 @@ class Update(NamedTuple):
     gram: np.ndarray | None = None
     matrix: np.ndarray | None = None
     rate: float = 0.0
-    loss: Loss | None = None
+    loss: Any = None
     sums: np.ndarray | None = None
     floors: Any = None
     exponent: float = 1.0
@@ -353,7 +353,7 @@ class Engine:
         """
         u, report = update, Report()
         if not u.in_kernels:
-            new, *told = rows.improve(u.start, cross, u)
+            new, squared_step, sweeps, unfinished = rows.improve(u.start, cross, u)
             targets = cross[:, : new.shape[1]]
             improved, start = (float(np.sum(targets * f, dtype=np.float64)) for f in (new, u.start[:, : new.shape[1]]))
             if u.max_sweeps:
@@ -364,7 +364,7 @@ class Engine:
                     if len(gram):
                         gram[:, :k] += self.gram(array, k)
             end = float(np.sum(targets * F[:, : new.shape[1]], dtype=np.float64))
-            return Report.of(*told, improved, start, end)
+            return Report.of(squared_step, sweeps, unfinished, improved, start, end)
         self.kernels.factor_pass(
             F, F_new, grams, report.numbers, cross, u.start, u.before, u.scale, u.gram,
             u.gram if u.matrix is None else u.matrix, u.order, self.kernels.METHODS[u.method], u.l1, u.rate,
@@ -485,6 +485,21 @@ class Engine:
 
 
 Engine.default = Engine(1)
+
+
+def gauge(last: np.ndarray, now: np.ndarray, order: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """What components (k,) are multiplied by so that scales compare, given the other factor's squared sizes.
+
+    Those of the last time and of now; ones for components that are not in `order`.
+    """
+    scale = np.ones(len(now), dtype=dtype)
+    _core.gauge(scale, last, now, order)
+    return scale
+
+
+def unbalanced(sizes: np.ndarray, others: np.ndarray, share: float, limit: float, order: np.ndarray) -> bool:
+    """Whether squared sizes of a component in `order` differ, but for `share`, by more than the factor `limit`."""
+    return _core.unbalanced(sizes, others, share, limit, order)
 
 
 def reduce_rows(F: Any, function: Callable[..., Any], *arguments: Any, engine: Engine | None = None) -> Any:

@@ -21,7 +21,7 @@ class Problem:
 
     Parameters
     ----------
-    data : Container
+    data : Complete or Partial
         X, visited by rows or by columns.
     loss : Loss
         The scalar loss.
@@ -36,7 +36,7 @@ class Problem:
         What has been taken from every entry of X, with biases.
     """
 
-    data: Container
+    data: Any
     loss: Loss
     k: int
     factor_W: Factor = field(default_factory=Factor)
@@ -158,9 +158,9 @@ def make_problem(
     ValueError
         Nothing is known of X, or it is zero somewhere, which the loss does not allow.
     """
-    data = (
-        X if isinstance(X, Container) else container_for(X, loss, missing=terms.missing, weights=terms.weights, **needs)
-    )
+    data: Any = X
+    if not isinstance(X, Container):
+        data = container_for(X, loss, missing=terms.missing, weights=terms.weights, **needs)
     partial_ = isinstance(data, Partial)
     if partial_ and not nothing_known:
         check_known(data.n_stored)

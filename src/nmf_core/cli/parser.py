@@ -9,10 +9,10 @@ from nmf_core import __version__
 from nmf_core.cli import commands
 from nmf_core.cli.arguments import Parser, loss, n_bytes, number_or, ranks, separator
 from nmf_core.cli.commands import DEFAULTS, PICTURES
+from nmf_core.factors import ALPHA_SCALINGS
 from nmf_core.io import DUPLICATES, LABELS, READERS, WRITABLE
 from nmf_core.losses import LOSSES
 from nmf_core.model_selection import METHODS
-from nmf_core.penalties import ALPHA_SCALINGS
 from nmf_core.solvers import ALIASES, SOLVERS
 from nmf_core.start import STARTS
 from nmf_core.validation import MISSING

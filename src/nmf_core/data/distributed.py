@@ -140,11 +140,11 @@ class Distributed(Chunked):
         self.chunks = X.chunks[0]
         X = client.persist(X)
         futures = {future.key: future for future in distributed.futures_of(X)}
-        self.blocks = [futures[key] for (key,) in X.__dask_keys__()]
+        self.futures = [futures[key] for (key,) in X.__dask_keys__()]
         self.pieces: list[_Piece] = []
         self._forget = weakref.finalize(self, _forget, client, self.pieces)
         try:
-            new, self._told = self._settle(list(range(len(self.blocks))))
+            new, self._told = self._settle(list(range(len(self.futures))))
         except _Lost:
             check_workers(False)
         self.pieces[:] = new
@@ -153,7 +153,7 @@ class Distributed(Chunked):
 
     def _settle(self, blocks: list[int]) -> tuple[list[_Piece], list[Any]]:
         """Make shards of blocks of X where these are; what `shards.make` tells of each."""
-        futures = [self.blocks[i] for i in blocks]
+        futures = [self.futures[i] for i in blocks]
         self._wait(futures)
         where = self.client.who_has(futures)
         by_worker: dict[str, list[int]] = {}
@@ -171,7 +171,9 @@ class Distributed(Chunked):
             name = f"{self.fit}-{next(self.numbers)}"
             piece = _Piece(name, address, self.n_threads or threads[address], own)
             places = [(i, self.bounds[i]) for i in own]
-            told.append(self._submit(piece, shards.make, [self.blocks[i] for i in own], places, self.shape, self.dtype))
+            told.append(
+                self._submit(piece, shards.make, [self.futures[i] for i in own], places, self.shape, self.dtype)
+            )
             new.append(piece)
         return new, [self._result(future, new) for future in told]
 
@@ -400,7 +402,7 @@ class Distributed(Chunked):
         return self._sums[method, columns]
 
     def parts(self) -> Iterator[tuple[slice, Any]]:
-        for i, future in enumerate(self.blocks):
+        for i, future in enumerate(self.futures):
             ((_, part),) = shards.Shard([future.result()], self.dtype).parts
             yield slice(self.bounds[i], self.bounds[i + 1]), part
 
@@ -417,7 +419,9 @@ class Distributed(Chunked):
         return self.run(shards.call, "normal_product", _Sent(G))
 
     def _go_through(self, verb: str, F: Any, G: np.ndarray, update: Update, F_new: Any, **more: Any) -> Report:
-        names = {name: value.name for name, value in update._asdict().items() if isinstance(value, Remote)}
+        names: dict[str, Any] = {
+            name: value.name for name, value in update._asdict().items() if isinstance(value, Remote)
+        }
         update, S = update._replace(**names), more["S"]
         if update.max_sweeps:
             self.last = G.copy(), update

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data.base import aligned_zeros
+from nmf_core.engine import aligned_zeros
 from nmf_core.validation import check_bytes_read
 
 # Of madvise on Linux: map pages now, whatever has to be read for it; map them no longer.

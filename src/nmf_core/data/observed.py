@@ -128,7 +128,7 @@ class Observed(Rows, Partial):
         for sweep in range(u.max_sweeps):
             parts = u.loss.gradient_parts(self.data.astype(np.float64), self._model(f, wide, u.floors))
             crosses = [self._with(part if self.weights is None else part * self.weights) @ wide for part in parts]
-            f, length = rows.multiply(f, *crosses, u)
+            f, length = rows.multiply(f, crosses[0], crosses[1], u)
             if sweep == 0:
                 report.numbers[0] = length
             report.numbers[1] = sweep + 1

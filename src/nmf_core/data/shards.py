@@ -71,7 +71,9 @@ class Shard:
     def resolve(self, update: Update) -> Update:
         """An update with arrays where it has names of arrays."""
         fields = ("start", "previous", "floors")
-        names = {field: self.arrays[name] for field in fields if isinstance(name := getattr(update, field), str)}
+        names: dict[str, Any] = {
+            field: self.arrays[name] for field in fields if isinstance(name := getattr(update, field), str)
+        }
         return update._replace(**names)
 
     def go_through(

@@ -329,7 +329,7 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
     def _check_params(self, X: Any) -> "MiniBatchNMF":
         """Check what scikit-learn checks, and that the solver goes with the loss."""
         super()._check_params(X)
-        if self.solver != "auto" and not SOLVERS[self.solver].handles(self._beta_loss):
+        if self.solver != "auto" and not SOLVERS[self.solver].handles(make_loss(float(self._beta_loss))):
             raise ValueError(
                 f"Invalid beta_loss parameter: solver {self.solver!r} does not handle beta_loss = {self.beta_loss!r}"
             )

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import RowBlocks, factor_array
+from nmf_core.data import RowBlocks
 from nmf_core.data.blocks import BLOCK_BYTES
+from nmf_core.engine import factor_array
 from nmf_core.io.base import LabelledMatrix, naming
 from nmf_core.memory import physical_memory
 

@@ -7,17 +7,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nmf_core import _core
 from nmf_core.data import Complete, Container
-from nmf_core.engine import Report
+from nmf_core.engine import Report, unbalanced
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
 from nmf_core.solvers.checkpoint import Record
 from nmf_core.solvers.state import IMBALANCE, FactorState, State
 from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
-# What the objective may rise by without being called a failure, as a share of its largest part: its rounding.
-ROUNDING = {"float32": 3e-8, "float64": 1e-15}
 SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this share of its first
 MOST_SWEEPS = 2**31 - 1  # that a kernel can be asked for
 MAX_SWEEPS = 8
@@ -143,7 +140,7 @@ class Solver(ABC):
         raise NotImplementedError
 
     def measure(self, problem: Problem, s: State) -> float:
-        """The divergence after an iteration; sets `mass`, `noise` and `exact` of the state."""
+        """The divergence after an iteration; says whether it is `exact`."""
         raise NotImplementedError
 
     def improve_rows(self, problem: Problem, s: State, max_sweeps: int, tol: float) -> Report:
@@ -235,7 +232,7 @@ class Solver(ABC):
         """
         share = (len(s.w.F) / len(s.h.F)) ** power
         limit = 2.0 ** (2 * IMBALANCE)
-        if one is not s.h or not _core.unbalanced(sizes, s.w.partner_sizes, share, limit, s.movable):
+        if one is not s.h or not unbalanced(sizes, s.w.partner_sizes, share, limit, s.movable):
             return False
         return self.balance(problem, s)
 
@@ -288,7 +285,7 @@ def solve(
     finite = True
     try:
         resumed = record is not None and record.saved is not None
-        if resumed:
+        if record is not None and record.saved is not None:
             record.resume(problem, solver, s, rules, shuffle)
         else:
             solver.prepare(problem, s)

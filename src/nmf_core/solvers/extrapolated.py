@@ -10,8 +10,8 @@ from nmf_core.data import single_holds
 from nmf_core.engine import Report
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
-from nmf_core.solvers.base import ROUNDING, Solver
-from nmf_core.solvers.state import FactorState, Momentum, State
+from nmf_core.solvers.base import Solver
+from nmf_core.solvers.state import ROUNDING, FactorState, Momentum, State
 
 
 class Around(Solver):

@@ -8,7 +8,7 @@ from nmf_core.data import Complete, Container
 from nmf_core.engine import Report, Update, factor_array
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.base import ROUNDING, SMALL, Solver, sums
+from nmf_core.solvers.base import SMALL, Solver, sums
 from nmf_core.solvers.state import FactorState, State, WarmUp
 
 
@@ -138,6 +138,7 @@ class GradientSolver(Solver):
         exponent, inner_updates, den_power = loss.exponent, 0, 0.0
         if self.may_increase(s):
             # With the full power the denominators grow at least as much as they could.
+            assert loss.den_growth is not None
             inner_updates, den_power = schedule.inner_updates, loss.den_growth / (1 if s.damped else 2)
             exponent = 1 / (1 - loss.den_growth + den_power)
         elif momentum > 0 and s.iteration > schedule.bold_after:
@@ -201,9 +202,6 @@ class GradientSolver(Solver):
     def measure(self, problem: Problem, s: State) -> float:
         """The last pass has told the divergence up to a constant."""
         data, loss = problem.data, problem.loss
-        if np.isnan(s.mass):
-            s.mass = loss.mass(data)
-            s.noise = ROUNDING[data.dtype.name] * s.mass
         divergence = s.loss_sum + s.extra["constant"]
         # Worth to be known where the model is much larger than X. In float32 roots have more digits than powers.
         digits = data.dtype == np.float64 or loss.kernel == 1.5

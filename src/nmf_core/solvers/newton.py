@@ -7,7 +7,7 @@ from nmf_core.engine import Report, Update
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.alternating import AlternatingSolver
-from nmf_core.solvers.base import ROUNDING, sums
+from nmf_core.solvers.base import sums
 from nmf_core.solvers.state import FactorState, State
 
 
@@ -60,7 +60,8 @@ class Newton(AlternatingSolver):
         l1 = factor.l1 if factor.row_weights is None else factor.l1 * factor.row_weights[:, np.newaxis]
         update = Update(
             one.F, one.order, one.rescale(sizes, momentum), previous, momentum,
-            l2=dtype.type(factor.l2) * one.row_weights, max_sweeps=max_sweeps, tol=tol, loss=problem.loss, sums=(totals + l1).astype(dtype),
+            l2=dtype.type(factor.l2) * one.row_weights, max_sweeps=max_sweeps, tol=tol,
+            loss=problem.loss, sums=(totals + l1).astype(dtype),
             floors=s.extra["floors"][one], damped=s.damped, measure=one is s.h,
         )  # fmt: skip
         return problem.data.pass_newton(F, partner.F, update, F_new, columns=columns)
@@ -79,9 +80,6 @@ class Newton(AlternatingSolver):
         With weights, x has been multiplied by them: the sum would be that of something else.
         """
         data = problem.data
-        if np.isnan(s.mass):
-            s.mass = data.sum()
-            s.noise = ROUNDING[data.dtype.name] * s.mass
         if isinstance(data, Partial) and data.weights is not None:
             return problem.divergence(*s.current)
         one, totals = s.extra["last"]

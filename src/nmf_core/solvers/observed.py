@@ -9,7 +9,7 @@ from nmf_core.engine import Report, Update
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.alternating import AlternatingSolver
-from nmf_core.solvers.base import MAX_SWEEPS, ROUNDING, sums
+from nmf_core.solvers.base import MAX_SWEEPS, sums
 from nmf_core.solvers.state import FactorState, State
 
 # What coordinate descent tells of the divergence is trusted down to so many times its rounding.
@@ -68,18 +68,7 @@ class ObservedSolver(AlternatingSolver):
 
     def measure(self, problem: Problem, s: State) -> float:
         """Errors of multiplicative updates are summed."""
-        return self.checked(problem, s, 0.0, problem.loss.mass)
-
-    def checked(self, problem: Problem, s: State, divergence: float, mass: object) -> float:
-        """A divergence, computed anew where it says little."""
-        data = problem.data
-        if np.isnan(s.mass):
-            s.mass = mass(data) if callable(mass) else math.nan
-            s.noise = ROUNDING[data.dtype.name] * s.mass
-        # The errors are small differences of large numbers, and their roundings add up like random ones.
-        if divergence <= _DOUBTFUL * s.noise / math.sqrt(len(s.current[1])):
-            divergence = problem.divergence(*s.current)
-        return divergence
+        return problem.divergence(*s.current)
 
 
 class ObservedHALS(ObservedSolver):
@@ -108,5 +97,10 @@ class ObservedHALS(ObservedSolver):
         return problem.data.pass_quadratic(F, s.partner(one).F, update, F_new, columns=one is s.h)
 
     def measure(self, problem: Problem, s: State) -> float:
-        """Coordinate descent has told the errors of the last rows."""
-        return self.checked(problem, s, s.loss_sum / 2, problem.loss.mass)
+        """Coordinate descent has told the errors of the last rows.
+
+        They are small differences of large numbers, and their roundings add up like random ones.
+        """
+        divergence = s.loss_sum / 2
+        said = divergence > _DOUBTFUL * s.noise / math.sqrt(len(s.current[1]))
+        return divergence if said else problem.divergence(*s.current)

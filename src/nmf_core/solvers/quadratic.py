@@ -1,5 +1,7 @@
 """Quadratic losses: Gram matrices and products with X say all."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 
 from nmf_core.data import Complete, Container
@@ -7,7 +9,7 @@ from nmf_core.engine import Report, Update, factor_array
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
 from nmf_core.solvers.alternating import AlternatingSolver
-from nmf_core.solvers.base import MAX_SWEEPS, MOST_SWEEPS, ROUNDING, SMALL, Method
+from nmf_core.solvers.base import MAX_SWEEPS, MOST_SWEEPS, SMALL, Method
 from nmf_core.solvers.state import EARLY, FactorState, State
 
 
@@ -18,7 +20,9 @@ class QuadraticSolver(AlternatingSolver):
     it is, one Gram matrix and one product with X say all about a factor's subproblem; `method` is the step that its
     rows take. A method in NumPy is one function:
 
-    >>> import numpy as np
+    >>> from typing import Any, ClassVar
+
+    import numpy as np
     >>> from nmf_core.solvers import Method, QuadraticSolver
     >>> class ProjectedGradient(QuadraticSolver):
     ...     name = "projected-gradient"
@@ -33,7 +37,7 @@ class QuadraticSolver(AlternatingSolver):
     """
 
     method: Method = Method("hals")
-    fields = ("S", "model")
+    fields: ClassVar[tuple[str, ...]] = ("S", "model")
 
     def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
         return loss.quadratic and issubclass(data, Complete)
@@ -138,13 +142,10 @@ class QuadraticSolver(AlternatingSolver):
         return report
 
     def measure(self, problem: Problem, s: State) -> float:
-        """From ||X||^2 - 2 <X G, F> + <F.T F, G.T G>, whose parts are there; ||X||^2 is known in double."""
-        if np.isnan(s.mass):
-            s.mass = problem.data.squared_norm()
+        """From ||X||^2 - 2 <X G, F> + <F.T F, G.T G>, whose parts are there."""
         extrapolated = s.momentum is not None and bool(s.momentum.value)
         gram_H = s.new_gram if extrapolated else s.h.gram
         s.model = float(np.einsum("ij,ij->", s.w.gram, gram_H, dtype=np.float64))
-        s.noise = ROUNDING[problem.data.dtype.name] * s.model + ROUNDING["float64"] * s.mass
         divergence = (s.mass - 2 * s.inner + s.model) / 2
         s.exact = s.model <= divergence
         return divergence
@@ -168,9 +169,9 @@ class QuadraticSolver(AlternatingSolver):
         if problem.data.transposed:
             self.take_statistics(problem, s)
 
-    def saved(self, s: State) -> dict:
+    def saved(self, s: State) -> dict[str, Any]:
         return super().saved(s) | {"gram of W": s.w.gram, "gram of H": s.h.gram}
 
-    def resume(self, problem: Problem, s: State, saved: dict) -> None:
+    def resume(self, problem: Problem, s: State, saved: dict[str, Any]) -> None:
         super().resume(problem, s, saved)
         s.w.gram, s.h.gram = saved["gram of W"], saved["gram of H"]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -106,16 +107,17 @@ class SGD(QuadraticSolver):
         curvature = largest_eigenvalue(s.other.factor.shift(s.blocked.gram), s.other.order)
         s.S[:] = 0
         for b in s.extra["random"].permutation(len(s.extra["parts"])):
-            self._visit(problem, s, *s.extra["parts"][b], curvature)
+            self._visit(problem, s, s.extra["parts"][b], curvature)
         self._finish(problem, s)
 
-    def _visit(self, problem: Problem, s: State, first: int, end: int, part: Complete, curvature: float) -> None:
+    def _visit(self, problem: Problem, s: State, part: tuple[int, int, Complete], curvature: float) -> None:
         """One step of some rows of the blocked factor, and one of the other factor for what these rows say."""
+        first, end, data = part
         blocked, other, engine = s.blocked, s.other, problem.data.engine
         F, S = blocked.F[first:end], np.zeros_like(s.S)
         fixed = engine.gram(other.F, s.k)
         own = largest_eigenvalue(blocked.factor.shift(fixed), blocked.order)
-        s.note(part.pass_quadratic(F, other.F, self._short_step(s, blocked, F, fixed, own, 1.0), S=S))
+        s.note(data.pass_quadratic(F, other.F, self._short_step(s, blocked, F, fixed, own, 1.0), S=S))
         s.S += S
         share = (end - first) / problem.data.shape[0]
         step = self._short_step(s, other, other.F, S[-s.k :, : s.k], curvature * share, share)
@@ -137,10 +139,10 @@ class SGD(QuadraticSolver):
         s.squared_step += scaled_steps(problem.data.engine, other.F, cross, blocked.gram, other.factor, other.order)
         s.inner = float(np.einsum("ij,ij->", cross, other.F, dtype=np.float64))
 
-    def saved(self, s: State) -> dict:
+    def saved(self, s: State) -> dict[str, Any]:
         _, keys, *rest = s.extra["random"].get_state(legacy=True)
         return super().saved(s) | {"order keys": keys, "order rest": rest}
 
-    def resume(self, problem: Problem, s: State, saved: dict) -> None:
+    def resume(self, problem: Problem, s: State, saved: dict[str, Any]) -> None:
         super().resume(problem, s, saved)
         s.extra["random"].set_state(("MT19937", saved["order keys"], *saved["order rest"]))

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core import _core
-from nmf_core.engine import Report, factor_array
+from nmf_core.engine import Report, factor_array, gauge
 from nmf_core.factors import Factor
 from nmf_core.problem import Problem
 
+# What the objective may rise by without being called a failure, as a share of its largest part: its rounding.
+ROUNDING = {"float32": 3e-8, "float64": 1e-15}
 # The mean entry of a component may be so many times larger in one factor than in the other, as a power of two. Nothing
 # bounds the ratio where a component explains next to nothing: one half vanishes, the other makes up for it.
 IMBALANCE = 16
@@ -130,10 +131,9 @@ class FactorState:
         are the squared sizes of the other factor's components now; they are kept for the next time.
         """
         last, self.partner_sizes = self.partner_sizes, sizes
-        scale = np.ones(len(sizes), dtype=self.F.dtype)
-        if momentum:  # components that are held fixed keep their scale
-            _core.gauge(scale, last, sizes, self.order)
-        return scale
+        if not momentum:
+            return np.ones(len(sizes), dtype=self.F.dtype)
+        return gauge(last, sizes, self.order, self.F.dtype)  # components that are held fixed keep their scale
 
     def arrays(self) -> list[np.ndarray]:
         """Its arrays, each once."""
@@ -189,7 +189,7 @@ class State:
     S : ndarray or None
         Statistics of the blocked factor, from which the other one is improved.
     inner, model : float
-        For a quadratic loss, ``<X, W @ H>`` and ``||W @ H||^2`` of the current factors.
+        For a quadratic loss of a complete X, ``<X, W @ H>`` and ``||W @ H||^2`` of the current factors.
     extra : dict
         Numbers and arrays of a solver of its own kind.
     stop_reason, converged
@@ -208,7 +208,6 @@ class State:
         self.objectives: list[float] = []
         self.violations: list[float] = []
         self.times: list[float] = []
-        self.mass = self.noise = math.nan
         self.exact = False
         self.squared_step = self.loss_sum = 0.0
         self.momentum: Momentum | None = None
@@ -218,7 +217,7 @@ class State:
         self.S: Any = None
         self.gram_array: Any = None
         self.new_gram: Any = None
-        self.inner = self.model = 0.0
+        self.inner, self.model = 0.0, math.nan
         self.extra: dict[str, Any] = {}
         self.stop_reason = ""
         self.converged = False
@@ -251,6 +250,19 @@ class State:
     @property
     def violation(self) -> float:
         return self.violations[-1]
+
+    @cached_property
+    def mass(self) -> float:
+        """For which X may have to be read."""
+        return self.problem.loss.mass(self.problem.data)
+
+    @property
+    def noise(self) -> float:
+        """Rounding of the largest number in the objective: of ||X||^2, which is known in double, and the model's."""
+        rounding = ROUNDING[self.w.F.dtype.name]
+        if math.isnan(self.model):
+            return rounding * self.mass
+        return rounding * self.model + ROUNDING["float64"] * self.mass
 
     @property
     def residual(self) -> float:
