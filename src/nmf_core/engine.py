@@ -223,7 +223,7 @@ class Update(NamedTuple):
     @property
     def in_kernels(self) -> bool:
         """Whether the kernels know the method, the loss and the bounds."""
-        if self.upper is not None or self.offset is not None:
+        if not (self.lower is None and self.upper is None and self.offset is None):
             return False
         return isinstance(self.method, str) if self.loss is None else self.loss.kernel is not None
 
@@ -361,7 +361,7 @@ class Engine:
             if grams is not None:
                 k = new.shape[1]
                 for gram, array in zip((grams[:k], grams[k:]), (F, F_new), strict=True):
-                    if len(gram):
+                    if len(gram) and array is not None:
                         gram[:, :k] += self.gram(array, k)
             end = float(np.sum(targets * F[:, : new.shape[1]], dtype=np.float64))
             return Report.of(squared_step, sweeps, unfinished, improved, start, end)

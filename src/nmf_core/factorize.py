@@ -296,7 +296,7 @@ def read(a: dict[str, Any]) -> Request:
     check_biases(biases, solver.name, a["loss"], bool(mask.all()))
     whole = a["missing"] is None and weights is None and not biases
     factors = [F.checked(name, k) for F, name in ((of_W, "W"), (of_H, "H"))]
-    if not (factors[0].plain and factors[1].plain and factors[0].lower is None and factors[1].lower is None):
+    if not all(factor.plain for factor in factors):
         check_bounded(solver.bounded and loss.quadratic and whole, called, a["loss"])
     init = resolve_init(a["init"], W, H, k, X.shape, mask, whole, solver.init)
     alphas = a["alpha_W"], a["alpha_H"], a["l1_ratio"]
@@ -469,7 +469,7 @@ def _identity(problem: Problem, request: Request) -> dict[str, Any]:
         "weighted sum of rows of X": _weighted(data.sums(columns=data.transposed)) if data.local else None,
     }
     for name, factor in zip(("W", "H"), (r.terms.W, r.terms.H), strict=True):
-        if not factor.plain or factor.lower is not None:
+        if not factor.plain:
             identity[f"what {name} may be"] = repr((factor.lower, factor.upper, factor.penalty))
     return identity
 

@@ -1,5 +1,6 @@
 """What is minimised, and the record of minimising it."""
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -158,8 +159,10 @@ def make_problem(
     ValueError
         Nothing is known of X, or it is zero somewhere, which the loss does not allow.
     """
-    data: Any = X
-    if not isinstance(X, Container):
+    if isinstance(X, Container):
+        data: Any = copy(X)
+        data.engine = needs["engine"]
+    else:
         data = container_for(X, loss, missing=terms.missing, weights=terms.weights, **needs)
     partial_ = isinstance(data, Partial)
     if partial_ and not nothing_known:

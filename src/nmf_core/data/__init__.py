@@ -34,6 +34,8 @@ FEW = 0.1
 
 def container_class(X: Matrix | RowBlocks | DaskRows) -> type[Container]:
     """The class of its container, as far as it decides what can be done with X: `Complete` if X is in memory."""
+    if isinstance(X, Container):
+        return type(X)
     if isinstance(X, DaskRows):
         from nmf_core.data.distributed import Distributed
 

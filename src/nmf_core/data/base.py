@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nmf_core import rows
 from nmf_core.engine import Engine, Report, Update, aligned_zeros, factor_array
 from nmf_core.losses import Loss
+from nmf_core.rows import extrapolate, multiply
 
 
 def single_holds(squares: float | np.ndarray) -> bool:
@@ -165,27 +165,76 @@ class Container(ABC):
 
 
 class Complete(Container):
-    """A matrix of which every entry is known and counts the same, so that sums over rows serve all columns."""
+    """A matrix of which every entry is known and counts the same, so that sums over rows serve all columns.
 
-    @abstractmethod
+    One of one's own says its `shape`, `dtype`, `n_stored` and `blocks`, and is not `transposed`: everything else
+    follows from the blocks, in NumPy. Its own `product` and `transposed_product` make fits of the Frobenius loss fast.
+    """
+
+    transposed = False
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Blocks of rows of A, one after the other: which rows, and an array of these."""
+        raise NotImplementedError(f"{type(self).__name__} has no `blocks`")
+
+    def sum(self) -> float:
+        return self.sum_of(np.asarray)
+
+    def sums(self, *, columns: bool = False) -> np.ndarray:
+        return self._sums_of(np.asarray, columns)
+
+    def sums_of_squares(self, *, columns: bool = False) -> np.ndarray:
+        return self._sums_of(np.square, columns)
+
+    def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
+        return float(sum(function(A.astype(np.float64, copy=False)).sum() for _, A in self.blocks()))
+
+    def _sums_of(self, function: Callable[[np.ndarray], np.ndarray], columns: bool) -> np.ndarray:
+        sums = np.zeros(self.shape[1 if columns else 0])
+        for here, A in self.blocks():
+            sums[slice(None) if columns else here] += function(A).sum(axis=0 if columns else 1, dtype=np.float64)
+        return sums
+
+    def sum_of_squares(self) -> float:
+        return self.sum_of(np.square)
+
+    def has_zeros(self) -> bool:
+        return not all(A.all() for _, A in self.blocks())
+
+    def least(self) -> float:
+        return min((float(A.min(where=A > 0, initial=np.inf)) for _, A in self.blocks()), default=math.inf)
+
     def in_double(self) -> "Complete":
         """The same matrix in float64."""
+        if self.dtype == np.float64:
+            return self
+        raise NotImplementedError(f"{type(self).__name__} has no `in_double`")
 
     def in_single(self) -> "Complete | None":
         """The same matrix in float32, or None where that saves nothing, cannot hold it or takes as much room again."""
         return None
 
-    @abstractmethod
     def part(self, first: int, end: int) -> "Complete":
         """So many rows of A, sharing memory."""
+        raise NotImplementedError(f"{type(self).__name__} has no `part`")
 
-    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Blocks of rows of A as arrays, for losses that no kernel knows."""
-        raise NotImplementedError(f"{type(self).__name__} has no `blocks`, which this loss goes through")
-
-    @abstractmethod
-    def product(self, G: np.ndarray) -> np.ndarray:
+    def product(self, G: np.ndarray) -> Any:
         """A @ G (n, ld) for a factor array G (m, ld)."""
+        C = self.empty_factor(G.shape[1])
+        for here, A in self.blocks():
+            C[here, : G.shape[1]] = A @ G
+        return C
+
+    def transposed_product(self, F: Any) -> np.ndarray:
+        """A.T @ F (m, ld) for a factor array F (n, ld)."""
+        S = aligned_zeros((self.shape[1], F.shape[1]), self.dtype)
+        for here, A in self.blocks():
+            S += A.T @ F[here]
+        return S
+
+    def normal_product(self, G: np.ndarray) -> np.ndarray:
+        """A.T @ (A @ G) (m, ld) for a factor array G (m, ld)."""
+        return self.transposed_product(self.product(G))
 
     def pass_quadratic(
         self,
@@ -268,8 +317,11 @@ class Complete(Container):
     def model_sums(self, G: np.ndarray, k: int, *, columns: bool = False) -> np.ndarray:
         return self.engine.sums(G, k)[np.newaxis]
 
+
+class Visited(Complete):
+    """A complete matrix that is gone through by passes of kernels."""
+
     def transposed_product(self, F: np.ndarray) -> np.ndarray:
-        """A.T @ F (m, ld) for a factor array F (n, ld)."""
         S = aligned_zeros((self.shape[1], F.shape[1]), self.dtype)
         self.add_product(F, S)
         return S
@@ -277,10 +329,6 @@ class Complete(Container):
     def add_product(self, F: np.ndarray, S: np.ndarray) -> None:
         """S (m, ld) gains A.T @ F for a factor array F (n, ld). Modified in place."""
         self.pass_quadratic(F, S, Update.none(F, F.shape[1]), S=S)
-
-    def normal_product(self, G: np.ndarray) -> np.ndarray:
-        """A.T @ (A @ G) (m, ld) for a factor array G (m, ld)."""
-        return self.transposed_product(self.product(G))
 
 
 def _model(F: np.ndarray, G: np.ndarray, floors: np.ndarray) -> np.ndarray:
@@ -303,7 +351,7 @@ def _multiply(
         if sweep == 0:
             report.numbers[3] = float(u.loss.value(A, y).sum())
         numerator, denominator = u.loss.gradient_parts(A, y)
-        f, length = rows.multiply(f, numerator @ wide, denominator @ wide, u)
+        f, length = multiply(f, numerator @ wide, denominator @ wide, u)
         if sweep == 0:
             report.numbers[:2] = length, 1
         if length <= u.tol**2 * report.squared_step:
@@ -311,7 +359,7 @@ def _multiply(
         report.numbers[1] = sweep + 1
     if u.max_sweeps:
         report.numbers[2] = 0.0 if length <= u.tol**2 * report.squared_step else len(f)
-        rows.extrapolate(F, F_new, f, u)
+        extrapolate(F, F_new, f, u)
     if S is not None:
         f = F[:, :k].astype(np.float64)
         y = _model(f, wide, u.floors)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data.base import Complete
+from nmf_core.data.base import Complete, Visited
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
 from nmf_core.data.sparse import Sparse
@@ -26,7 +26,7 @@ class Summary(NamedTuple):
     zeros: bool
 
 
-class Chunked(Complete):
+class Chunked(Visited):
     """A matrix of which one block of rows after the other is visited; a pass reads it once.
 
     Parameters

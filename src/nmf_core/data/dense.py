@@ -5,14 +5,14 @@ from functools import cached_property
 
 import numpy as np
 
-from nmf_core.data.base import Complete
+from nmf_core.data.base import Visited
 from nmf_core.engine import Engine, Report, Update
 from nmf_core.losses import Loss
 
 _BLOCK_BYTES = 1 << 22
 
 
-class Dense(Complete):
+class Dense(Visited):
     """A strided array, read in place as long as its rows are contiguous.
 
     Parameters

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nmf_core.data.base import Complete
 from nmf_core.data.blocks import BLOCK_BYTES, RowBlocks, block_rows
 from nmf_core.data.mapped import file_blocks, position_in_file
 from nmf_core.labels import Axis, Labelled, index_columns, labelled
 from nmf_core.validation import (
     Labels,
     Matrix,
+    check_alone,
     check_chunks,
     check_data,
     check_dense,
@@ -58,6 +60,9 @@ def accept(
     TypeError, ValueError
         X is not what it must be, or what is wanted needs it in memory.
     """
+    if isinstance(X, Complete):
+        check_alone(missing, weights, biases)
+        return Labelled(X, None, None, None), None
     data = labelled(X, missing=missing, hint=hint)
     X = data.values
     whole = isinstance(X, np.memmap) and (missing is not None or weights is not None or biases)

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core.data.base import Complete, Container, single_holds
+from nmf_core.data.base import Container, Visited, single_holds
 from nmf_core.data.dense import Dense
 from nmf_core.engine import Engine, Report, Update
 from nmf_core.losses import Loss
@@ -140,7 +140,7 @@ class Rows(Container):
         return self._windows
 
 
-class Sparse(Rows, Complete):
+class Sparse(Rows, Visited):
     """A CSR matrix; what is not stored is zero.
 
     Parameters

@@ -56,8 +56,8 @@ class Factor:
 
     @property
     def plain(self) -> bool:
-        """Whether l1 and l2, and a lower bound of minus infinity where entries are missing, are all that is said."""
-        return self.upper is None and not self.penalties
+        """Whether l1 and l2 are all that is said of it."""
+        return self.lower is None and self.upper is None and not self.penalties
 
     @property
     def is_penalized(self) -> bool:

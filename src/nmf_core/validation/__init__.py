@@ -2,6 +2,7 @@
 
 from nmf_core.validation.arguments import (
     LARGEST_BETA,
+    check_alone,
     check_any_workers,
     check_balance,
     check_below,
@@ -84,6 +85,7 @@ __all__ = [
     "Labels",
     "Matrix",
     "check_all_read",
+    "check_alone",
     "check_any_workers",
     "check_balance",
     "check_below",

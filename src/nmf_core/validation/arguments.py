@@ -382,6 +382,12 @@ def check_bound(bound: Any, name: str, k: int) -> np.ndarray | None:
     return np.array(np.broadcast_to(array, k))
 
 
+def check_alone(missing: Any, weights: Any, biases: bool) -> None:
+    """A matrix of one's own knows all of its entries."""
+    if missing is not None or weights is not None or biases:
+        raise ValueError("A matrix of one's own class has no missing entries, weights or biases.")
+
+
 def check_method(value: Any, name: str, method: str) -> None:
     """Something must have a method of this name."""
     if not callable(getattr(value, method, None)):
