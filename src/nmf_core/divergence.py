@@ -58,11 +58,12 @@ def beta_divergence(
     >>> float(nmf_core.beta_divergence(X, X, np.eye(2), "kullback-leibler"))
     0.0
     """
-    labels, _ = accept(X, hint=False)
+    team = make_team(check_threads(n_threads))
+    labels, _ = accept(X, hint=False, team=team)
     X = labels.values
     loss = make_loss(check_loss(beta_loss, LOSSES, "beta_loss"))
     W, H = check_model(W, H, X.shape, X.dtype, labels.rows, labels.columns)
-    problem = Problem(container_for(X, loss, upright=False), loss)
+    problem = Problem(container_for(X, loss, upright=False, scan=labels.scan), loss)
     check_zeros(problem.data, loss.beta)
     dtype = problem.data.dtype
-    return problem.divergence(padded(W, dtype), padded(H.T, dtype), make_team(check_threads(n_threads)))
+    return problem.divergence(padded(W, dtype), padded(H.T, dtype), team)

@@ -219,12 +219,13 @@ def factorize(
     >>> np.abs(X - result.W @ result.H).max() < 0.01
     True
     """
-    data, weights = accept(X, missing, weights, biases=biases)
-    X, row_labels, column_labels, library = data
+    team = make_team(check_threads(n_threads))
+    data, weights = accept(X, missing, weights, biases=biases, team=team)
+    X, row_labels, column_labels, library, scan = data
     W, H, n_components, components = check_factors(W, H, n_components, row_labels, column_labels)
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     the_loss = make_loss(check_loss(loss, LOSSES))
-    X, raised_by = apply_floor(X, floor, the_loss, missing, weights)
+    X, raised_by = apply_floor(X, floor, the_loss, missing, weights, scan)
     if not isinstance(solver, Solver):
         check_choice(solver, "solver", ["auto", *SOLVERS, *ALIASES])
     beta = the_loss.beta
@@ -262,7 +263,6 @@ def factorize(
     check_flag(progress, "progress")
     folder = check_out(out_W, (X.shape[0], k), X.dtype)
     random = make_random_state(check_random_state(random_state))
-    team = make_team(check_threads(n_threads))
     began = time.perf_counter()
     with ExitStack() as stack:
         stack.enter_context(serial_blas())
@@ -270,6 +270,7 @@ def factorize(
             X, the_loss, k, missing=missing, weights=weights, alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio,
             alpha_scaling=alpha_scaling, biases=biases, one_by_one=biases,
             upright=the_solver.upright(beta), folder=folder, advice=" floor='auto' does so.",
+            scan=None if raised_by else scan,
         )  # fmt: skip
         data_class = type(problem.data)
         others = those_that_handle(beta, data_class)

@@ -85,7 +85,8 @@ def initialize(
     >>> np.abs(X - W @ H).max() < 1e-6
     True
     """
-    data, weights = accept(X, missing, weights)
+    team = make_team(check_threads(n_threads))
+    data, weights = accept(X, missing, weights, team=team)
     X = data.values
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     if init is not None:
@@ -95,11 +96,10 @@ def initialize(
     the_loss = make_loss(check_loss(loss, LOSSES))
     random = make_random_state(check_random_state(random_state))
     solver = choose_solver("auto", the_loss.beta, container_class(X))
-    team = make_team(check_threads(n_threads))
     with serial_blas():
         problem = pose(
             X, the_loss, k, missing=missing, weights=weights, alpha_W=0.0, alpha_H=0.0, l1_ratio=0.0,
-            alpha_scaling="size", upright=solver.upright(the_loss.beta),
+            alpha_scaling="size", upright=solver.upright(the_loss.beta), scan=data.scan,
         )  # fmt: skip
         W, Ht = start(problem, k, init, None, None, everything, random, solver, team)
     return W[:, :k].astype(X.dtype), transposed(Ht, k).astype(X.dtype, copy=False)

@@ -78,47 +78,44 @@ cdef void scan_entries_0(double* found, const real* x, Py_ssize_t count) noexcep
     scan_entries(found, x, count)
 
 
+# Four entries go to each of the numbers that are kept side by side before these are stored again.
 cdef inlined scan_entries(double* found, const real* x, Py_ssize_t count) noexcept nogil:
     cdef real low[SIDE_BY_SIDE]
     cdef real high[SIDE_BY_SIDE]
     cdef real least[SIDE_BY_SIDE]
     cdef double sums[SIDE_BY_SIDE]
     cdef double squares[SIDE_BY_SIDE]
-    cdef double value
-    cdef real entry, above
     cdef int32_t zeros[SIDE_BY_SIDE]
-    cdef Py_ssize_t i, c
+    cdef const real* p
+    cdef const real* q
+    cdef const real* r
+    cdef const real* s
+    cdef Py_ssize_t i = 0, c
     for c in range(SIDE_BY_SIDE):
         low[c] = least[c] = <real>INFINITY
         high[c] = -<real>INFINITY
         sums[c] = squares[c] = 0
         zeros[c] = 0
-    i = 0
-    while i + SIDE_BY_SIDE <= count:
+    while i + 4 * SIDE_BY_SIDE <= count:
+        p, q, r, s = x + i, x + i + SIDE_BY_SIDE, x + i + 2 * SIDE_BY_SIDE, x + i + 3 * SIDE_BY_SIDE
         for c in range(SIDE_BY_SIDE):
-            entry = x[i + c]
-            low[c] = entry if entry < low[c] else low[c]
-            high[c] = entry if entry > high[c] else high[c]
-            above = entry if entry > 0 else <real>INFINITY
-            least[c] = above if above < least[c] else least[c]
-            zeros[c] += entry == 0
+            low[c] = lower(s[c], lower(r[c], lower(q[c], lower(p[c], low[c]))))
+            high[c] = higher(s[c], higher(r[c], higher(q[c], higher(p[c], high[c]))))
+            least[c] = lower(above(s[c]), lower(above(r[c]), lower(above(q[c]), lower(above(p[c]), least[c]))))
+            zeros[c] += (p[c] == 0) + (q[c] == 0) + (r[c] == 0) + (s[c] == 0)
         for c in range(SIDE_BY_SIDE):
-            value = x[i + c]
-            sums[c] += value
-            squares[c] += value * value
-        i += SIDE_BY_SIDE
-    c = 0
+            sums[c] += (<double>p[c] + q[c]) + (<double>r[c] + s[c])
+            squares[c] += (square(p[c]) + square(q[c])) + (square(r[c]) + square(s[c]))
+        i += 4 * SIDE_BY_SIDE
     while i < count:
-        entry = x[i]
-        value = entry
-        low[c] = entry if entry < low[c] else low[c]
-        high[c] = entry if entry > high[c] else high[c]
-        least[c] = entry if 0 < entry and entry < least[c] else least[c]
-        sums[c] += value
-        squares[c] += value * value
-        zeros[c] += entry == 0
+        c = i % SIDE_BY_SIDE
+        low[c] = lower(x[i], low[c])
+        high[c] = higher(x[i], high[c])
+        least[c] = lower(above(x[i]), least[c])
+        sums[c] += x[i]
+        squares[c] += square(x[i])
+        zeros[c] += x[i] == 0
         i += 1
-        c += 1
     found[0] = found[2] = INFINITY
     found[1] = -INFINITY
     found[3] = found[4] = found[5] = 0
@@ -129,6 +126,23 @@ cdef inlined scan_entries(double* found, const real* x, Py_ssize_t count) noexce
         found[3] += sums[c]
         found[4] += squares[c]
         found[5] += zeros[c]
+
+
+# The smaller and the larger of two numbers; the second one where the first is NaN.
+cdef inline real lower(real x, real low) noexcept nogil:
+    return x if x < low else low
+
+
+cdef inline real higher(real x, real high) noexcept nogil:
+    return x if x > high else high
+
+
+cdef inline real above(real x) noexcept nogil:
+    return x if x > 0 else <real>INFINITY
+
+
+cdef inline double square(double x) noexcept nogil:
+    return x * x
 
 
 # How the entries of a CSR matrix of m columns lie: -1 if some are in columns that it does not have, 1 if those of every

@@ -1,13 +1,13 @@
 """Dense arrays, in memory or mapped into it."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 
 import numpy as np
 
 from nmf_core import _core
 from nmf_core._core import Team
 from nmf_core.data.base import BetaStep, Complete, NewtonStep, Step, aligned_zeros
+from nmf_core.validation import Scan, look_at
 
 _BLOCK_BYTES = 1 << 22
 
@@ -23,9 +23,13 @@ class Dense(Complete):
         Whether A is X.T.
     by_columns : bool
         Whether contiguous columns do as well: kernels for beta-divergences take both.
+    scan : Scan, optional
+        What is known of its entries.
     """
 
-    def __init__(self, A: np.ndarray, *, transposed: bool = False, by_columns: bool = False) -> None:
+    def __init__(
+        self, A: np.ndarray, *, transposed: bool = False, by_columns: bool = False, scan: Scan | None = None
+    ) -> None:
         rows, columns = A.strides[::-1] if by_columns and A.strides[0] == A.itemsize else A.strides
         readable = columns == A.itemsize and rows % A.itemsize == 0 and rows >= 0
         self.array = np.asarray(A) if readable and A.flags.aligned else np.ascontiguousarray(A)
@@ -33,6 +37,7 @@ class Dense(Complete):
         self.transposed = transposed
         self.dtype = A.dtype
         self.n_stored = A.size
+        self._scan = scan
 
     def _blocks(self) -> Iterator[np.ndarray]:
         """Blocks of rows in double, small enough for the cache."""
@@ -41,15 +46,15 @@ class Dense(Complete):
         for first in range(0, n, step):
             yield self.array[first : first + step].astype(np.float64, copy=False)
 
-    @cached_property
-    def _moments(self) -> np.ndarray:
-        """The sums of the entries and of their squares, in double."""
-        moments = np.zeros(2)
-        _core.dense_moments(moments, self.array, Team(1))
-        return moments
+    @property
+    def scan(self) -> Scan:
+        """What is known of the entries; they are looked at for it once."""
+        if self._scan is None:
+            self._scan = look_at(self.array)
+        return self._scan
 
     def sum(self) -> float:
-        return float(self._moments[0])
+        return self.scan.sum
 
     def sums(self, *, columns: bool = False) -> np.ndarray:
         return self._of_rows(lambda block: block.sum(axis=1), columns)
@@ -69,16 +74,16 @@ class Dense(Complete):
         return float(sum(function(block).sum() for block in self._blocks()))
 
     def sum_of_squares(self) -> float:
-        return float(self._moments[1])
+        return self.scan.squares
 
     def has_zeros(self) -> bool:
-        return not self.array.all()
+        return self.scan.zeros > 0
 
     def in_double(self) -> "Dense":
-        return Dense(self.array.astype(np.float64), transposed=self.transposed)
+        return Dense(self.array.astype(np.float64), transposed=self.transposed, scan=self._scan)
 
     def least(self) -> float:
-        return min(float(block.min(where=block > 0, initial=np.inf)) for block in self._blocks())
+        return self.scan.least
 
     def part(self, first: int, end: int) -> "Dense":
         return Dense(self.array[first:end], transposed=self.transposed)

@@ -10,6 +10,7 @@ from nmf_core import _core
 from nmf_core._core import Team
 from nmf_core.data.base import BetaStep, ObservedStep, Partial, aligned_zeros
 from nmf_core.data.sparse import Rows
+from nmf_core.validation import Scan
 
 _BLOCK_ENTRIES = 1 << 18  # entries that are looked at together
 _LONG = 1 << 12  # entries of a row that are added up in the precision of the data
@@ -25,16 +26,21 @@ class Observed(Rows, Partial):
     weights : ndarray of shape (n_stored,), optional
         How often each of them counts, in the order in which A stores them, which must be canonical then; by default
         once.
-    transposed : bool
-        Whether A is X.T.
+    transposed, scan
+        As in `Rows`.
     """
 
     offset = 0.0  # what has been taken from every entry
 
     def __init__(
-        self, A: sp.csr_array | sp.csr_matrix, weights: np.ndarray | None = None, *, transposed: bool = False
+        self,
+        A: sp.csr_array | sp.csr_matrix,
+        weights: np.ndarray | None = None,
+        *,
+        transposed: bool = False,
+        scan: Scan | None = None,
     ) -> None:
-        super().__init__(A, transposed=transposed)
+        super().__init__(A, transposed=transposed, scan=scan)
         self.weights = None if weights is None else np.ascontiguousarray(weights, dtype=A.dtype)
         self._transpose: Observed | None = None
         self._weighted: np.ndarray | None = None
@@ -152,7 +158,7 @@ class Observed(Rows, Partial):
         )
 
 
-def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
+def observe(X: Any, missing: str | None, weights: Any = None, scan: Scan | None = None) -> Observed:
     """The known entries of a validated X, and how much they count.
 
     Parameters
@@ -163,8 +169,12 @@ def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
         What is missing besides what has weight zero.
     weights : ndarray, or CSR or CSC array or matrix, of the shape of X, optional
         Those of ones are left out.
+    scan : Scan, optional
+        What is known of the entries of X.
     """
     sparse = sp.issparse(X)
+    if scan is not None and scan.canonical and sparse and X.format == "csr":
+        X.has_canonical_format = True  # which SciPy would find out in another pass, and remember, too
     if sp.issparse(weights):
         pattern = _canonical(weights)
     elif sparse and missing == "unstored":
@@ -172,7 +182,7 @@ def observe(X: Any, missing: str | None, weights: Any = None) -> Observed:
     else:
         return _without_ones(*_dense_entries(X, weights))
     if weights is None:
-        return Observed(pattern)
+        return Observed(pattern, scan=None if scan is None or not scan.canonical else scan)
     amounts, known = _values_at(weights, pattern)
     values, stored = _values_at(X, pattern)
     known &= amounts > 0

@@ -137,7 +137,7 @@ def make(
 ) -> tuple[float, float, int, bool]:
     """Make a shard of blocks with these numbers and first rows: sum, sum of squares, stored entries, any zeros."""
     checked = [
-        check_row_block(block, i, first, shape, dtype, values=True)
+        check_row_block(block, i, first, shape, dtype, values=True).values
         for block, (i, first) in zip(blocks, places, strict=True)
     ]
     shard = _shards[name] = Shard(checked, dtype)

@@ -71,14 +71,17 @@ from nmf_core.validation.matrices import (
     check_weighted,
     check_zeros,
     is_sparse,
+    look_at,
     stored_values,
 )
+from nmf_core.validation.scan import Scan
 
 __all__ = [
     "LARGEST_BETA",
     "MISSING",
     "Labels",
     "Matrix",
+    "Scan",
     "check_all_read",
     "check_any_workers",
     "check_balance",
@@ -140,6 +143,7 @@ __all__ = [
     "check_workers",
     "check_zeros",
     "is_sparse",
+    "look_at",
     "nearest",
     "stored_values",
 ]
