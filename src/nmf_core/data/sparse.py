@@ -52,9 +52,7 @@ class Rows(Container):
         What is known of its stored entries.
     """
 
-    def __init__(
-        self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False, scan: Scan | None = None
-    ) -> None:
+    def __init__(self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False, scan: Scan | None = None) -> None:
         if not (A.has_canonical_format if scan is None else scan.canonical):
             scan = None
             A = A.copy()

@@ -65,13 +65,14 @@ def scan(values: np.ndarray, team: Team | None = None, *, canonical: bool = True
     by_columns = A.ndim == 2 and A.strides[1] != A.itemsize and A.strides[0] == A.itemsize
     found = np.empty(6)
     _core.dense_scan(found, A.T if by_columns else np.atleast_2d(np.asarray(A)), Team(1) if team is None else team)
-    *numbers, zeros = found.tolist()
-    return Scan(A.size, *numbers, int(zeros), canonical)
+    minimum, maximum, least, total, squares, zeros = found.tolist()
+    return Scan(A.size, minimum, maximum, least, total, squares, int(zeros), canonical)
 
 
 def in_order(indices: np.ndarray, indptr: np.ndarray, m: int, team: Team | None = None) -> bool | None:
     """Whether the columns of every row of CSR ascend, so that none occurs twice; None if some are outside of the m."""
     if indices.dtype not in (np.int32, np.int64) or not indices.flags.c_contiguous or not indices.flags.aligned:
         indices = indices.astype(np.int64)
-    found = _core.csr_order(indices, indptr.astype(np.int64, copy=False), m, Team(1) if team is None else team)
+    ends = np.ascontiguousarray(indptr, dtype=np.int64)
+    found = _core.csr_order(indices, ends, m, Team(1) if team is None else team)
     return None if found < 0 else found == 1
