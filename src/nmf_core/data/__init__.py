@@ -113,24 +113,26 @@ def as_container(
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 
         return Chunked(X, folder)
-    if missing == "nan" or not (zeros_matter or is_sparse(X)):
-        scan = scan or look_at(X)
-    if weights is not None or missing == "unstored" or one_by_one or (missing == "nan" and scan and scan.nan):
+    some = weights is not None or missing == "unstored" or one_by_one
+    if some or (missing == "nan" and (scan := scan or look_at(X)).nan):
         from nmf_core.data.observed import observe  # imports scipy.sparse
 
         known = observe(X, missing, weights, scan)
         if one_by_one or missing == "unstored" or known.weights is not None or known.n_stored < X.shape[0] * X.shape[1]:
             return known
-    if not zeros_matter and not is_sparse(X) and scan and scan.size - scan.zeros <= FEW * scan.size:
-        import scipy.sparse as sp
+    if not zeros_matter and not is_sparse(X):
+        scan = scan or look_at(X)
+        if scan.size - scan.zeros <= FEW * scan.size:
+            import scipy.sparse as sp
 
-        X, scan = sp.csr_array(X), None
+            X, scan = sp.csr_array(X), None
     if is_sparse(X):
         from nmf_core.data.sparse import Sparse  # imports scipy.sparse
 
         if X.format == "csc" and not upright:
             return Sparse(X.T, transposed=True, grouped=not by_rows, scan=scan)
-        return Sparse(X if X.format == "csr" else X.tocsr(), scan=scan)
+        # in another order sums have other bits
+        return Sparse(X, scan=scan) if X.format == "csr" else Sparse(X.tocsr())
     if upright:
         return Dense(X, by_columns=True, scan=scan)
     if by_rows:

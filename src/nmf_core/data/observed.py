@@ -173,7 +173,9 @@ def observe(X: Any, missing: str | None, weights: Any = None, scan: Scan | None 
         What is known of the entries of X.
     """
     sparse = sp.issparse(X)
-    if scan is not None and scan.canonical and sparse and X.format == "csr":
+    if scan is None or not scan.canonical or not sparse or X.format != "csr":
+        scan = None  # of other entries, or in another order, in which sums have other bits
+    else:
         X.has_canonical_format = True  # which SciPy would find out in another pass, and remember, too
     if sp.issparse(weights):
         pattern = _canonical(weights)
@@ -182,7 +184,7 @@ def observe(X: Any, missing: str | None, weights: Any = None, scan: Scan | None 
     else:
         return _without_ones(*_dense_entries(X, weights))
     if weights is None:
-        return Observed(pattern, scan=None if scan is None or not scan.canonical else scan)
+        return Observed(pattern, scan=scan)
     amounts, known = _values_at(weights, pattern)
     values, stored = _values_at(X, pattern)
     known &= amounts > 0
