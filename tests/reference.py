@@ -597,9 +597,19 @@ def held_update(F, last, numerator, held, denominator, k, power, tiny, least):
     F[:, :k] = np.maximum(least, last * ratio**power)[:, :k]
 
 
-def dense_moments(moments, X):
-    X = X.astype(np.float64)
-    moments += X.sum(), (X**2).sum()
+def dense_scan(found, X):
+    X = X.astype(np.float64).ravel()
+    numbers = X[~np.isnan(X)]
+    found[:3] = numbers.min(initial=np.inf), numbers.max(initial=-np.inf), X[X > 0].min(initial=np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found[3:] = X.sum(), (X**2).sum(), (X == 0).sum()
+
+
+def csr_order(indices, indptr, m):
+    rows = [indices[first:end] for first, end in pairwise(indptr)]
+    if any((row < 0).any() or (row >= m).any() for row in rows):
+        return -1
+    return int(all((np.diff(row) > 0).all() for row in rows))
 
 
 def csr_split(splits, indices, indptr, bounds):

@@ -130,3 +130,14 @@ def test_grouped_least_squares_are_least_squares(benchmark):
     least_squares = benchmark("least_squares")
     A, B = least_squares.problem(6)
     np.testing.assert_allclose(least_squares.grouped(A, B[:, :50]), nmf_core.nnls(A, B[:, :50]), atol=1e-10)
+
+
+def test_start_up_is_told_in_passes(benchmark, capsys, tmp_path):
+    solve = importlib.import_module("nmf_core.factorize").solve
+    benchmark("startup").main(["--size", "1e-4", "--repeats", "1", "--folder", str(tmp_path), "--file", "1e-4"])
+    *starts, fit = capsys.readouterr().out.splitlines()
+    assert len(starts) == 7
+    assert all("factorize" in line and "NMF" in line for line in starts)
+    assert "5 iterations" in fit
+    assert importlib.import_module("nmf_core.factorize").solve is solve
+    assert not list(tmp_path.iterdir())

@@ -218,8 +218,10 @@ def problem(
             "tiny": 0.01,
             "least": 0.05,
         }
-    elif name == "dense_moments":
-        values["moments"] = rng.random(2)
+    elif name == "csr_order":
+        values["m"] = m
+    elif name == "dense_scan":
+        values["found"] = rng.random(6)
     elif name == "nnls_pivot":
         A = rng.standard_normal((4 * k + 5, k)) + 0.3
         A /= np.linalg.norm(A, axis=0)

@@ -114,6 +114,9 @@ FORMS = {
 }
 
 
+PENALTIES = {"Q": Orthogonal(3.0), "slope": Smooth(2.0), "both": (Orthogonal(1.0), Smooth(1.0))}
+
+
 class TestLoss:
     @pytest.mark.parametrize("form", FORMS)
     def test_falls_whatever_holds_the_data(self, form):
@@ -180,7 +183,9 @@ class TestFactor:
         assert (fit.H.max(axis=1)[:2] <= [0.1, 0.2]).all()
 
     @pytest.mark.parametrize("form", FORMS)
-    @pytest.mark.parametrize("penalty", [Orthogonal(3.0), Smooth(2.0), (Orthogonal(1.0), Smooth(1.0))], ids=str)
+    @pytest.mark.parametrize(
+        "penalty", [Orthogonal(3.0), Smooth(2.0), (Orthogonal(1.0), Smooth(1.0))], ids=["Q", "slope", "both"]
+    )
     def test_penalties_are_part_of_the_objective(self, penalty, form):
         fit = factorize(FORMS[form](X), K, H=Factor(H0, penalty=penalty), W=W0, max_iter=80, tol=0)
         assert np.diff(fit.history.objective).max() <= 1e-11 * fit.history.objective[0]
@@ -201,7 +206,7 @@ class TestFactor:
             ({"H": Factor(upper=1), "loss": "kullback-leibler"}, "need solver='hals'"),
             ({"H": Factor(upper=1), "weights": np.ones(X.shape)}, "need solver='hals'"),
         ],
-        ids=str,
+        ids=range(7),
     )
     def test_what_cannot_be_is_refused(self, arguments, message):
         with pytest.raises(ValueError, match=message):
@@ -237,18 +242,9 @@ def test_rule():
 
 
 class TestMatrix:
-    @pytest.mark.parametrize(
-        "options",
-        [
-            {},
-            {"solver": "mu"},
-            {"solver": "anls-bpp"},
-            {"loss": "kullback-leibler", "solver": "mu"},
-            {"loss": PseudoHuber()},
-        ],
-        ids=str,
-    )
-    def test_is_like_the_array_that_it_stands_for(self, options):
+    @pytest.mark.parametrize(("loss", "solver"), [(2, "hals"), (2, "mu"), (2, "anls-bpp"), (1, "mu"), (None, "mue")])
+    def test_is_like_the_array_that_it_stands_for(self, loss, solver):
+        options = {"loss": PseudoHuber() if loss is None else loss, "solver": solver}
         rng = np.random.default_rng(0)
         a, b = rng.random(30), rng.random(20)
         given = {"W": rng.random((30, 2)), "H": rng.random((2, 20))}

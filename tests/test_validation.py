@@ -437,12 +437,12 @@ def test_seeds_become_integers():
 def test_check_matrix_returns_what_it_got():
     for given in (X, np.asfortranarray(X), sp.csr_array(X), sp.csc_matrix(X), X.astype(np.float32)):
         assert check_matrix(given)[0] is given
-        assert check_matrix(given)[1:] == (None, None, None)
+        assert check_matrix(given)[1:-1] == (None, None, None)
 
 
 def test_labels_of_frames():
     frame = pd.DataFrame(X[:2, :2], index=["a", 7], columns=[("x", 1), "y"])
-    array, rows, columns, library = check_matrix(frame)
+    array, rows, columns, library, _ = check_matrix(frame)
     assert (rows, columns, library) == (("a", 7), (("x", 1), "y"), "pandas")
     np.testing.assert_array_equal(array, X[:2, :2])
 

@@ -17,6 +17,7 @@ observed  steps of rows of which only some entries are known, or count more than
 parts     of singular vectors, from which starts are made
 nnls      exact non-negative least squares, many right-hand sides
 recommend  the largest entries of a model's rows
+scan      what a start has to know of X, from one pass
 """
 cimport cython
 from cython.parallel cimport prange, threadid
@@ -131,3 +132,4 @@ include "_kernels/parts.pxi"
 include "_kernels/nnls.pxi"
 include "_kernels/divergence.pxi"
 include "_kernels/recommend.pxi"
+include "_kernels/scan.pxi"

@@ -58,11 +58,12 @@ def beta_divergence(
     >>> float(nmf_core.beta_divergence(X, X, np.eye(2), "kullback-leibler"))
     0.0
     """
-    labels, _ = accept(X, hint=False)
+    engine = Engine(check_threads(n_threads))
+    labels, _ = accept(X, hint=False, team=engine.workspace)
     X = labels.values
     loss = make_loss(check_loss(beta_loss, LOSSES, "beta_loss"))
     W, H = check_model(W, H, X.shape, X.dtype, labels.rows, labels.columns)
-    data = container_for(X, loss, engine=Engine(check_threads(n_threads)))
+    data = container_for(X, loss, engine=engine, scan=labels.scan)
     problem = Problem(data, loss, len(H))
     check_zeros(data, loss.positive)
     dtype = problem.data.dtype

@@ -233,6 +233,7 @@ class Request:
     """What `factorize` is asked for, validated."""
 
     X: Any
+    scan: Any
     k: int
     loss: Loss
     solver: Solver
@@ -273,15 +274,16 @@ class Fit:
 
 def read(a: dict[str, Any]) -> Request:
     """Validate the arguments of `factorize`, by name."""
-    data, weights = accept(a["X"], a["missing"], a["weights"], biases=a["biases"])
-    X, row_labels, column_labels, library = data
+    engine = Engine(check_threads(a["n_threads"]))
+    data, weights = accept(a["X"], a["missing"], a["weights"], biases=a["biases"], team=engine.workspace)
+    X, row_labels, column_labels, library, scan = data
     of_W, of_H = (F if isinstance(F, Factor) else Factor(F) for F in (a["W"], a["H"]))
     W, H, n_components, components = check_factors(
         of_W.initial, of_H.initial, a["n_components"], row_labels, column_labels
     )
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     loss = make_loss(check_loss(a["loss"], LOSSES))
-    X, raised_by = apply_floor(X, a["floor"], loss, a["missing"], weights)
+    X, raised_by = apply_floor(X, a["floor"], loss, a["missing"], weights, scan)
     if not isinstance(a["solver"], Solver):
         check_choice(a["solver"], "solver", ["auto", *SOLVERS, *ALIASES])
     data_class = container_class(X)
@@ -325,11 +327,12 @@ def read(a: dict[str, Any]) -> Request:
     if biases and not mask.any():
         factor_H = replace(factor_H, free=mask)
     return Request(
-        X=X, k=k, loss=loss, solver=solver, called=called, init=init, given=(W, H), mask=mask,
+        X=X, scan=None if raised_by else scan, k=k, loss=loss, solver=solver, called=called, init=init,
+        given=(W, H), mask=mask,
         terms=Terms(a["missing"], weights, alphas, a["alpha_scaling"], factor_W, factor_H, biases),
         tol=a["tol"], stop=stop, max_iter=a["max_iter"], time_limit=a["time_limit"], callback=a["callback"],
         progress=check_flag(a["progress"], "progress"), folder=check_out(a["out_W"], (X.shape[0], k), X.dtype),
-        random=make_random_state(check_random_state(seed)), engine=Engine(check_threads(a["n_threads"])),
+        random=make_random_state(check_random_state(seed)), engine=engine,
         checkpoint=a["checkpoint"], out_W=a["out_W"], parameters=parameters, row_labels=row_labels,
         column_labels=column_labels, library=library,
     )  # fmt: skip
@@ -340,7 +343,7 @@ def assemble(request: Request, stack: ExitStack) -> Fit:
     r, began = request, time.perf_counter()
     problem = make_problem(
         r.X, r.loss, r.k, r.terms, advice=" floor='auto' does so.", one_by_one=r.terms.biases,
-        upright=r.solver.by_rows(r.loss), folder=r.folder, engine=r.engine,
+        upright=r.solver.by_rows(r.loss), folder=r.folder, engine=r.engine, scan=r.scan,
     )  # fmt: skip
     data_class, rows_only = type(problem.data), not r.mask.any()
     others = those_that_handle(r.loss, data_class)

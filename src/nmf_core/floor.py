@@ -7,10 +7,12 @@ import numpy as np
 from nmf_core.data import raised
 from nmf_core.losses import Loss
 from nmf_core.problem import container_for
-from nmf_core.validation import Matrix, check_floor, check_matrix, check_representable
+from nmf_core.validation import Matrix, Scan, check_floor, check_matrix, check_representable
 
 
-def apply_floor(X: Any, floor: Any, loss: Loss, missing: str | None, weights: Matrix | None) -> tuple[Any, float]:
+def apply_floor(
+    X: Any, floor: Any, loss: Loss, missing: str | None, weights: Matrix | None, scan: Scan | None = None
+) -> tuple[Any, float]:
     """Validated X with a small number added to what is known, and that number.
 
     Parameters
@@ -23,6 +25,8 @@ def apply_floor(X: Any, floor: Any, loss: Loss, missing: str | None, weights: Ma
         The loss.
     missing, weights
         What is known, as in `nmf_core.factorize`.
+    scan : Scan, optional
+        What is known of the entries of X.
 
     Raises
     ------
@@ -31,7 +35,7 @@ def apply_floor(X: Any, floor: Any, loss: Loss, missing: str | None, weights: Ma
     """
     floor = check_floor(floor)
     if floor == "auto":
-        data = container_for(X, loss, missing=missing, weights=weights)
+        data = container_for(X, loss, missing=missing, weights=weights, scan=scan)
         floor = data.small() if loss.positive and data.has_zeros() else 0.0
     if not floor:
         return X, 0.0

@@ -87,7 +87,8 @@ def initialize(
     >>> np.abs(X - W @ H).max() < 1e-6
     True
     """
-    data, weights = accept(X, missing, weights)
+    engine = Engine(check_threads(n_threads))
+    data, weights = accept(X, missing, weights, team=engine.workspace)
     X = data.values
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     if init is not None:
@@ -97,10 +98,9 @@ def initialize(
     the_loss = make_loss(check_loss(loss, LOSSES))
     random = make_random_state(check_random_state(random_state))
     solver = choose_solver("auto", the_loss, container_class(X))
-    engine = Engine(check_threads(n_threads))
     with serial_blas():
         terms = Terms(missing, weights)
-        problem = make_problem(X, the_loss, k, terms, upright=solver.by_rows(the_loss), engine=engine)
+        problem = make_problem(X, the_loss, k, terms, upright=solver.by_rows(the_loss), engine=engine, scan=data.scan)
         W, Ht = start(problem, solver, init, (None, None), everything, random)
     return W[:, :k].astype(X.dtype), transposed(Ht, k).astype(X.dtype, copy=False)
 

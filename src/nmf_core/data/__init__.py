@@ -9,7 +9,7 @@ from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
 from nmf_core.data.sources import DaskRows, accept, is_dask, raised, result_type, row_blocks
 from nmf_core.engine import Engine
-from nmf_core.validation import Matrix, check_matrix, check_resident, is_sparse
+from nmf_core.validation import Matrix, Scan, check_matrix, check_resident, is_sparse, look_at
 
 __all__ = [
     "Complete",
@@ -58,6 +58,7 @@ def as_container(
     zeros_matter: bool = True,
     folder: Path | None = None,
     engine: Engine = Engine.default,
+    scan: Scan | None = None,
 ) -> Container:
     """The container of a validated X; nothing is copied if the memory allows to read it row by row or column by column.
 
@@ -85,6 +86,8 @@ def as_container(
         Where factors of the rows of `RowBlocks` live in files, instead of in memory.
     engine : Engine, optional
         What it computes with; by default one thread.
+    scan : Scan, optional
+        What is known of the entries of a matrix in memory: it is not looked at again.
     """
     if isinstance(X, DaskRows):
         from nmf_core.data.distributed import Distributed
@@ -92,31 +95,35 @@ def as_container(
         return Distributed(X.X, X.client, X.dtype, engine=engine)
     if isinstance(X, RowBlocks) and upright and X.transposed:
         check_resident(X.array is not None, "This loss, of data that are stored by columns,")
-        X = check_matrix(X.array)[0]
+        X, *_, scan = check_matrix(X.array)
     if isinstance(X, RowBlocks):
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 
         return Chunked(X, folder, engine=engine)
-    if weights is not None or missing == "unstored" or one_by_one or (missing == "nan" and np.isnan(X.min())):
+    some = weights is not None or missing == "unstored" or one_by_one
+    if some or (missing == "nan" and (scan := scan or look_at(X)).nan):
         from nmf_core.data.observed import observe  # imports scipy.sparse
 
-        known = observe(X, missing, weights, engine)
+        known = observe(X, missing, weights, engine, scan)
         if one_by_one or missing == "unstored" or known.weights is not None or known.n_stored < X.shape[0] * X.shape[1]:
             return known
-    if not zeros_matter and not is_sparse(X) and np.count_nonzero(X) <= FEW * X.size:
-        import scipy.sparse as sp
+    if not zeros_matter and not is_sparse(X):
+        scan = scan or look_at(X)
+        if scan.size - scan.zeros <= FEW * scan.size:
+            import scipy.sparse as sp
 
-        X = sp.csr_array(X)
+            X, scan = sp.csr_array(X), None
     if is_sparse(X):
         from nmf_core.data.sparse import Sparse  # imports scipy.sparse
 
         if X.format == "csc" and not upright:
-            return Sparse(X.T, transposed=True, grouped=not by_rows, engine=engine)
-        return Sparse(X if X.format == "csr" else X.tocsr(), engine=engine)
+            return Sparse(X.T, transposed=True, grouped=not by_rows, engine=engine, scan=scan)
+        # in another order sums have other bits
+        return Sparse(X, engine=engine, scan=scan) if X.format == "csr" else Sparse(X.tocsr(), engine=engine)
     if upright:
-        return Dense(X, by_columns=True, engine=engine)
+        return Dense(X, by_columns=True, engine=engine, scan=scan)
     if by_rows:
-        return Dense(np.ascontiguousarray(X), engine=engine)
+        return Dense(np.ascontiguousarray(X), engine=engine, scan=scan)
     if X.strides[1] != X.itemsize and X.strides[0] == X.itemsize:
-        return Dense(X.T, transposed=True, engine=engine)
-    return Dense(X, engine=engine)
+        return Dense(X.T, transposed=True, engine=engine, scan=scan)
+    return Dense(X, engine=engine, scan=scan)

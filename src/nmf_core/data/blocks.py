@@ -10,6 +10,7 @@ import numpy as np
 from nmf_core.validation import (
     Labels,
     Matrix,
+    Scan,
     check_all_read,
     check_block_dtype,
     check_block_shape,
@@ -118,21 +119,26 @@ class RowBlocks:
 
     def __iter__(self) -> Iterator[Matrix]:
         """The blocks as arrays or CSR, checked and read ahead."""
-        return read_ahead(self._checked)
+        return (block for block, _ in read_ahead(lambda: self._checked(self.passes == 0)))
 
-    def _checked(self) -> Iterator[Matrix]:
+    def scanned(self) -> Iterator[tuple[Matrix, Scan | None]]:
+        """The same, with what is known of their entries, which are looked at whatever has been seen before."""
+        return read_ahead(lambda: self._checked(True))
+
+    def _checked(self, values: bool) -> Iterator[tuple[Matrix, Scan | None]]:
         shape = self.shape[::-1] if self.transposed else self.shape
         what = "column" if self.transposed else "row"
         first = 0
         for i, block in enumerate(self.blocks()):
-            rows = check_row_block(block, i, first, shape, self.dtype, values=self.passes == 0, what=what)
+            checked = check_row_block(block, i, first, shape, self.dtype, values=values, what=what)
+            rows = checked.values
             first += rows.shape[0]
             if is_sparse(rows):
                 if self.passes and self._sorted:
                     rows.has_canonical_format = True  # to find out takes about as long as a pass
                 self._sorted = self._sorted and bool(rows.has_canonical_format)
             if rows.shape[0]:
-                yield rows
+                yield rows, checked.scan
         check_all_read(first, shape[0], self.passes, what)
         self.passes += 1
 

@@ -1,5 +1,6 @@
 """Blocks of rows that are not all in memory at once."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -18,12 +19,13 @@ from nmf_core.validation import check_resident, is_sparse
 
 
 class Summary(NamedTuple):
-    """What one pass tells of X: sums in double, the number of stored entries, and whether some are zero."""
+    """What one pass tells of X: sums in double, stored entries, whether some are zero, and the smallest above it."""
 
     sum: float
     squares: float
     n_stored: int
     zeros: bool
+    least: float
 
 
 class Chunked(Visited):
@@ -61,13 +63,15 @@ class Chunked(Visited):
     @cached_property
     def summary(self) -> Summary:
         total = squares = 0.0
-        stored, zeros = 0, False
-        for _, part in self.parts():
+        stored, zeros, least = 0, False, math.inf
+        for block, scan in self.source.scanned():
+            part = Sparse(block, scan=scan) if is_sparse(block) else Dense(block, scan=scan)
             total += part.sum()
             squares += part.sum_of_squares()
             stored += part.n_stored
             zeros = zeros or part.has_zeros()
-        return Summary(total, squares, stored, zeros)
+            least = min(least, part.least())
+        return Summary(total, squares, stored, zeros, least)
 
     @property
     def n_stored(self) -> int:  # type: ignore[override]
@@ -84,7 +88,7 @@ class Chunked(Visited):
         return self.summary.zeros
 
     def least(self) -> float:
-        return min(part.least() for _, part in self.parts())
+        return self.summary.least
 
     def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
         return float(sum(part.sum_of(function) for _, part in self.parts()))

@@ -1,13 +1,13 @@
 """Dense arrays, in memory or mapped into it."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 
 import numpy as np
 
 from nmf_core.data.base import Visited
 from nmf_core.engine import Engine, Report, Update
 from nmf_core.losses import Loss
+from nmf_core.validation import Scan, look_at
 
 _BLOCK_BYTES = 1 << 22
 
@@ -25,6 +25,8 @@ class Dense(Visited):
         Whether contiguous columns do as well: kernels for beta-divergences take both.
     engine : Engine, optional
         What it computes with.
+    scan : Scan, optional
+        What is known of its entries.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Dense(Visited):
         transposed: bool = False,
         by_columns: bool = False,
         engine: Engine = Engine.default,
+        scan: Scan | None = None,
     ) -> None:
         self.engine = engine
         rows, columns = A.strides[::-1] if by_columns and A.strides[0] == A.itemsize else A.strides
@@ -43,22 +46,22 @@ class Dense(Visited):
         self.transposed = transposed
         self.dtype = A.dtype
         self.n_stored = A.size
+        self._scan = scan
 
     def _blocks(self) -> Iterator[np.ndarray]:
         """Blocks of rows in double, small enough for the cache."""
         for _, block in self.blocks():
             yield block.astype(np.float64, copy=False)
 
-    @cached_property
-    def _moments(self) -> np.ndarray:
-        """The sums of the entries and of their squares, in double."""
-        moments = np.zeros(2)
-        serial = Engine.default
-        serial.kernels.dense_moments(moments, self.array, serial.workspace)
-        return moments
+    @property
+    def scan(self) -> Scan:
+        """What is known of the entries; they are looked at for it once."""
+        if self._scan is None:
+            self._scan = look_at(self.array)
+        return self._scan
 
     def sum(self) -> float:
-        return float(self._moments[0])
+        return self.scan.sum
 
     def sums(self, *, columns: bool = False) -> np.ndarray:
         return self._of_rows(lambda block: block.sum(axis=1), columns)
@@ -78,16 +81,16 @@ class Dense(Visited):
         return float(sum(function(block).sum() for block in self._blocks()))
 
     def sum_of_squares(self) -> float:
-        return float(self._moments[1])
+        return self.scan.squares
 
     def has_zeros(self) -> bool:
-        return not self.array.all()
+        return self.scan.zeros > 0
 
     def in_double(self) -> "Dense":
-        return Dense(self.array.astype(np.float64), transposed=self.transposed, engine=self.engine)
+        return Dense(self.array.astype(np.float64), transposed=self.transposed, engine=self.engine, scan=self._scan)
 
     def least(self) -> float:
-        return min(float(block.min(where=block > 0, initial=np.inf)) for block in self._blocks())
+        return self.scan.least
 
     def part(self, first: int, end: int) -> "Dense":
         return Dense(self.array[first:end], transposed=self.transposed, engine=self.engine)

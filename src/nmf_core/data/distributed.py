@@ -386,8 +386,8 @@ class Distributed(Chunked):
 
     @property
     def summary(self) -> Summary:
-        sums, squares, stored, zeros = zip(*self._told, strict=True)
-        return Summary(sum(sums), sum(squares), sum(stored), any(zeros))
+        sums, squares, stored, zeros, least = zip(*self._told, strict=True)
+        return Summary(sum(sums), sum(squares), sum(stored), any(zeros), min(least))
 
     def sum_of(self, function: Callable[[np.ndarray], np.ndarray]) -> float:
         return float(self.run(shards.call, "total", "sum_of", function))

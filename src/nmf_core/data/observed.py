@@ -11,6 +11,7 @@ from nmf_core.data.base import Partial
 from nmf_core.data.sparse import Rows
 from nmf_core.engine import Engine, Report, Update
 from nmf_core.losses import Loss
+from nmf_core.validation import Scan
 
 _BLOCK_ENTRIES = 1 << 18  # entries that are looked at together
 _LONG = 1 << 12  # entries of a row that are added up in the precision of the data
@@ -26,10 +27,8 @@ class Observed(Rows, Partial):
     weights : ndarray of shape (n_stored,), optional
         How often each of them counts, in the order in which A stores them, which must be canonical then; by default
         once.
-    transposed : bool
-        Whether A is X.T.
-    engine : Engine, optional
-        What it computes with.
+    transposed, engine, scan
+        As in `Rows`.
     """
 
     offset = 0.0  # what has been taken from every entry
@@ -41,8 +40,9 @@ class Observed(Rows, Partial):
         *,
         transposed: bool = False,
         engine: Engine = Engine.default,
+        scan: Scan | None = None,
     ) -> None:
-        super().__init__(A, transposed=transposed, engine=engine)
+        super().__init__(A, transposed=transposed, engine=engine, scan=scan)
         self.weights = None if weights is None else np.ascontiguousarray(weights, dtype=A.dtype)
         self._transpose: Observed | None = None
         self._weighted: np.ndarray | None = None
@@ -176,7 +176,9 @@ class Observed(Rows, Partial):
         return self.engine.divergence("observed", self.stored, F, G, loss, floors)
 
 
-def observe(X: Any, missing: str | None, weights: Any = None, engine: Engine = Engine.default) -> Observed:
+def observe(
+    X: Any, missing: str | None, weights: Any = None, engine: Engine = Engine.default, scan: Scan | None = None
+) -> Observed:
     """The known entries of a validated X, and how much they count.
 
     Parameters
@@ -189,8 +191,14 @@ def observe(X: Any, missing: str | None, weights: Any = None, engine: Engine = E
         Those of ones are left out.
     engine : Engine, optional
         What it computes with.
+    scan : Scan, optional
+        What is known of the entries of X.
     """
     sparse = sp.issparse(X)
+    if scan is None or not scan.canonical or not sparse or X.format != "csr":
+        scan = None  # of other entries, or in another order, in which sums have other bits
+    else:
+        X.has_canonical_format = True  # which SciPy would find out in another pass, and remember, too
     if sp.issparse(weights):
         pattern = _canonical(weights)
     elif sparse and missing == "unstored":
@@ -198,7 +206,7 @@ def observe(X: Any, missing: str | None, weights: Any = None, engine: Engine = E
     else:
         return _without_ones(*_dense_entries(X, weights), engine)
     if weights is None:
-        return Observed(pattern, engine=engine)
+        return Observed(pattern, engine=engine, scan=scan)
     amounts, known = _values_at(weights, pattern)
     values, stored = _values_at(X, pattern)
     known &= amounts > 0

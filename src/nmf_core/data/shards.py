@@ -3,6 +3,7 @@
 A *shard* is some blocks of rows on one worker, with everything of their size. Functions here run on workers.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -136,10 +137,10 @@ class Shard:
 
 def make(
     name: str, blocks: list[Any], places: list[tuple[int, int]], shape: tuple[int, int], dtype: np.dtype
-) -> tuple[float, float, int, bool]:
-    """Make a shard of blocks with these numbers and first rows: sum, sum of squares, stored entries, any zeros."""
+) -> tuple[float, float, int, bool, float]:
+    """Make a shard of blocks with these numbers and first rows; what a `Summary` holds, of it."""
     checked = [
-        check_row_block(block, i, first, shape, dtype, values=True)
+        check_row_block(block, i, first, shape, dtype, values=True).values
         for block, (i, first) in zip(blocks, places, strict=True)
     ]
     shard = _shards[name] = Shard(checked, dtype)
@@ -148,6 +149,7 @@ def make(
         shard.total("sum_of_squares"),
         sum(part.n_stored for _, part in shard.parts),
         any(part.has_zeros() for _, part in shard.parts),
+        min((part.least() for _, part in shard.parts), default=math.inf),
     )
 
 

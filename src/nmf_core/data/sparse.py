@@ -12,6 +12,7 @@ from nmf_core.data.base import Container, Visited, single_holds
 from nmf_core.data.dense import Dense
 from nmf_core.engine import Engine, Report, Update
 from nmf_core.losses import Loss
+from nmf_core.validation import Scan, look_at
 
 # Below this share of ||X||^2 the difference of large numbers says nothing about the residual.
 _CANCELLED = 1e-9
@@ -41,13 +42,21 @@ class Rows(Container):
         Whether A is X.T.
     engine : Engine, optional
         What it computes with.
+    scan : Scan, optional
+        What is known of its stored entries.
     """
 
     def __init__(
-        self, A: sp.csr_array | sp.csr_matrix, *, transposed: bool = False, engine: Engine = Engine.default
+        self,
+        A: sp.csr_array | sp.csr_matrix,
+        *,
+        transposed: bool = False,
+        engine: Engine = Engine.default,
+        scan: Scan | None = None,
     ) -> None:
         self.engine = engine
-        if not A.has_canonical_format:
+        if not (A.has_canonical_format if scan is None else scan.canonical):
+            scan = None
             A = A.copy()
             A.sum_duplicates()
         self.shape = (A.shape[0], A.shape[1])
@@ -58,13 +67,18 @@ class Rows(Container):
         # Whatever SciPy has: columns are read again and again, four bytes are enough for them.
         self.indices = np.ascontiguousarray(A.indices[: self.n_stored], dtype=np.int32)
         self.indptr = np.ascontiguousarray(A.indptr, dtype=np.int64)
-        self._sum: float | None = None
+        self._scan = scan
         self._windows: tuple[np.ndarray, np.ndarray] | None = None
 
+    @property
+    def scan(self) -> Scan:
+        """What is known of the stored entries; they are looked at for it once."""
+        if self._scan is None:
+            self._scan = look_at(self.data)
+        return self._scan
+
     def sum(self) -> float:
-        if self._sum is None:
-            self._sum = float(self.data.sum(dtype=np.float64))
-        return self._sum
+        return self.scan.sum
 
     def sums(self, *, columns: bool = False) -> np.ndarray:
         values = self.weighted()
@@ -104,13 +118,13 @@ class Rows(Container):
         return float(function(self.data.astype(np.float64)).sum())
 
     def sum_of_squares(self) -> float:
-        return float(np.einsum("i,i->", self.data, self.data, dtype=np.float64))
+        return self.scan.squares
 
     def has_zeros(self) -> bool:
-        return not self.data.all()
+        return self.scan.zeros > 0
 
     def least(self) -> float:
-        return float(self.data.min(where=self.data > 0, initial=np.inf))
+        return self.scan.least
 
     @abstractmethod
     def by_columns(self) -> Self:
@@ -145,7 +159,7 @@ class Sparse(Rows, Visited):
 
     Parameters
     ----------
-    A, transposed, engine
+    A, transposed, engine, scan
         As in `Rows`.
     grouped : bool
         Whether the statistics of a pass may be summed in groups of rows, which depend on all of A.
@@ -158,8 +172,9 @@ class Sparse(Rows, Visited):
         transposed: bool = False,
         grouped: bool = True,
         engine: Engine = Engine.default,
+        scan: Scan | None = None,
     ) -> None:
-        super().__init__(A, transposed=transposed, engine=engine)
+        super().__init__(A, transposed=transposed, engine=engine, scan=scan)
         self.grouped = grouped
         self._splits: dict[int, np.ndarray] = {}
         self._bounds: dict[int, np.ndarray] = {}
@@ -187,7 +202,7 @@ class Sparse(Rows, Visited):
         rows.indptr = self.indptr[first : end + 1] - begin
         rows.n_stored = len(rows.data)
         rows._splits, rows._bounds = {}, {}
-        rows._windows = rows._transpose = rows._squared_norm = rows._sum = None
+        rows._windows = rows._transpose = rows._squared_norm = rows._scan = None
         return rows
 
     @property

@@ -12,13 +12,14 @@ import numpy as np
 from nmf_core import warning
 from nmf_core.data import is_dask, row_blocks
 from nmf_core.labels import Axis, Labelled, labelled
-from nmf_core.validation import nearest
+from nmf_core.threads import make_team
+from nmf_core.validation import Scan, look_at, nearest
 
 try:
     from sklearn.base import _fit_context
     from sklearn.decomposition import _nmf as scikit_learn
     from sklearn.exceptions import ConvergenceWarning as TheirConvergenceWarning
-    from sklearn.utils import check_array, check_random_state
+    from sklearn.utils import assert_all_finite, check_array, check_random_state
     from sklearn.utils._param_validation import Interval, StrOptions, validate_params
     from sklearn.utils.validation import (
         _check_feature_names,
@@ -40,9 +41,9 @@ __all__ = [
     "_fit_context",
     "as_factors",
     "check_is_fitted",
-    "check_non_negative",
     "check_random_state",
     "hint_at_zeros",
+    "refuse_negative",
     "scikit_learn",
     "unchanged_by_failure",
     "validate_params",
@@ -107,9 +108,17 @@ def warn_of_limit(max_iter: int) -> None:
 
 
 def validated(
-    X: Any, missing: str | None = None, *, estimator: Any = None, reset: bool = True, in_blocks: bool = True
+    X: Any,
+    missing: str | None = None,
+    *,
+    estimator: Any = None,
+    reset: bool = True,
+    in_blocks: bool = True,
+    n_threads: int | None = None,
 ) -> Labelled:
     """X with scikit-learn's checks and messages, in the order of the features of the fit, and its labels.
+
+    What is in memory is read once for all checks, here: the scan goes with it.
 
     Parameters
     ----------
@@ -121,9 +130,11 @@ def validated(
         Whether the estimator notes down the features instead.
     in_blocks : bool
         Whether X may also be outside of memory and have missing entries.
+    n_threads : int, optional
+        Threads; by default all that are available.
     """
     data = labelled(X, missing=missing, hint=in_blocks)
-    values = None  # of what is looked at when it is read
+    values = found = None  # of what is looked at when it is read
     if in_blocks:
         values = data.values if is_dask(data.values) and not reset else row_blocks(data.values)
     columns = data.columns or Axis.of(getattr(values, "column_labels", None))
@@ -135,9 +146,13 @@ def validated(
                 data.in_memory().values,
                 accept_sparse=False if missing == "nan" else ("csr", "csc"),
                 dtype=[np.float64, np.float32],
-                ensure_all_finite="allow-nan" if missing == "nan" else True,
+                ensure_all_finite=False,
                 **({} if estimator is None else {"input_name": "X", "estimator": estimator}),
             )
+            found = look_at(values, team=make_team(n_threads))
+            if found.nan or not found.finite:
+                names = {} if estimator is None else {"input_name": "X", "estimator_name": type(estimator).__name__}
+                assert_all_finite(values, allow_nan=missing == "nan", **names)
     fitted = getattr(estimator, "_column_labels", None)
     if estimator is not None:
         _check_n_features(estimator, values, reset=reset)
@@ -146,7 +161,13 @@ def validated(
             vars(estimator).update({} if columns is None else {"_column_labels": columns})
             fitted = columns
     # scikit-learn has compared names that are all strings, and no others
-    return Labelled(values, data.rows, columns).aligned("X", columns=fitted, of="the fit")
+    return Labelled(values, data.rows, columns, scan=found).aligned("X", columns=fitted, of="the fit")
+
+
+def refuse_negative(X: Any, whom: str, scan: Scan | None = None) -> None:
+    """Let scikit-learn look for what is negative, unless it is known that nothing is."""
+    if scan is None or scan.minimum < 0:
+        check_non_negative(X, whom)
 
 
 def _with_names(X: Any, columns: Axis | None) -> Any:

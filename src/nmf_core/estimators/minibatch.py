@@ -15,9 +15,9 @@ from nmf_core.estimators.base import (
     _fit_context,
     as_factors,
     check_is_fitted,
-    check_non_negative,
     check_random_state,
     hint_at_zeros,
+    refuse_negative,
     scikit_learn,
     unchanged_by_failure,
     validated,
@@ -322,8 +322,8 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
 
     def _validated(self, X: Any, W: Any = None, H: Any = None, *, reset: bool = True) -> tuple[Any, Any, Any]:
         """X, W and H as arrays, with scikit-learn's checks; `reset` notes down the features of X."""
-        data = validated(X, estimator=self, reset=reset, in_blocks=False)
-        check_non_negative(data.values, CHECKED)
+        data = validated(X, estimator=self, reset=reset, in_blocks=False, n_threads=self.n_threads)
+        refuse_negative(data.values, CHECKED, data.scan)
         return data.values, *as_factors(W, H, data)
 
     def _check_params(self, X: Any) -> "MiniBatchNMF":

@@ -15,9 +15,9 @@ from nmf_core.estimators.base import (
     _fit_context,
     as_factors,
     check_is_fitted,
-    check_non_negative,
     check_random_state,
     hint_at_zeros,
+    refuse_negative,
     scikit_learn,
     unchanged_by_failure,
     validate_params,
@@ -28,12 +28,13 @@ from nmf_core.estimators.base import (
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.factors import ALPHA_SCALINGS
+from nmf_core.labels import Labelled
 from nmf_core.losses import make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
 from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
 from nmf_core.transform import transform
-from nmf_core.validation import MISSING
+from nmf_core.validation import MISSING, Scan
 from nmf_core.warning import ConvergenceWarning, held_back, warn
 
 # What scikit-learn's constructor doesn't have.
@@ -250,10 +251,11 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             For data that cannot be used, with scikit-learn's messages.
         """
         check_is_fitted(self)
-        X = validated(X, self.missing, estimator=self, reset=False).values
+        data = validated(X, self.missing, estimator=self, reset=False, n_threads=self.n_threads)
+        X = data.values
         with np.errstate(over="ignore"):  # what overflows is an infinity, which is found
             H = np.asarray(self.components_).astype(result_type(X.dtype), copy=False)
-        W, *_ = self._fit_transform(X, H=H, update_H=False)
+        W, *_ = self._fit_transform(X, H=H, update_H=False, scan=data.scan)
         return W
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -286,8 +288,8 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         with unchanged_by_failure(self):
-            data = validated(X, self.missing, estimator=self)
-            solution = self._solve(data.values, *as_factors(W, H, data))
+            data = validated(X, self.missing, estimator=self, n_threads=self.n_threads)
+            solution = self._solve(data.values, *as_factors(W, H, data), scan=data.scan)
             self.reconstruction_err_ = np.sqrt(2.0 * solution.divergence)
             self.n_components_ = solution.H.shape[0]
             self.components_ = solution.H
@@ -300,19 +302,19 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         return solution.W
 
     def _fit_transform(
-        self, X: Any, y: Any = None, W: Any = None, H: Any = None, update_H: bool = True
+        self, X: Any, y: Any = None, W: Any = None, H: Any = None, update_H: bool = True, scan: Scan | None = None
     ) -> tuple[np.ndarray, np.ndarray, int]:
         """Return W, H and the number of iterations: the door scikit-learn's own methods and functions use."""
         # The checks note down what they find; to transform, which threads may do at once, leaves no trace.
-        solution = (self if update_H else copy(self))._solve(X, W, H, update_H)
+        solution = (self if update_H else copy(self))._solve(X, W, H, update_H, scan)
         if solution.interrupted:
             raise KeyboardInterrupt
         return solution.W, solution.H, solution.n_iter
 
-    def _solve(self, X: Any, W: Any, H: Any, update_H: bool = True) -> Solution:
+    def _solve(self, X: Any, W: Any, H: Any, update_H: bool = True, scan: Scan | None = None) -> Solution:
         """Check what scikit-learn checks of validated X, then leave the work to the engine."""
         if not is_dask(X) and row_blocks(X) is None:
-            check_non_negative(X, "NMF initialization" if update_H else "X in NMF")
+            refuse_negative(X, "NMF initialization" if update_H else "X in NMF", scan)
         self._check_params(X)
         if self.init == "custom" or not update_H:
             if H is None or (W is None and update_H):
@@ -332,7 +334,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             if self._n_components == "auto":
                 self._n_components = X.shape[1]
         with hint_at_zeros():
-            return self._fit(X, W, H) if update_H else self._project(X, H)
+            return self._fit(Labelled(X, scan=scan), W, H) if update_H else self._project(X, H)
 
     def _check_params(self, X: Any) -> "NMF":
         """Check what scikit-learn checks, which knows two solvers only."""
@@ -346,7 +348,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             )
         return self
 
-    def _fit(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> Solution:
+    def _fit(self, X: Labelled, W: np.ndarray | None, H: np.ndarray | None) -> Solution:
         """Find both factors."""
         with held_back() as doubts:
             result = self._factorize(X, W, H)
@@ -361,7 +363,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         floor = result.parameters["floor"]
         return Solution(result.W, result.H, result.n_iter, result.divergence, floor, interrupted)
 
-    def _factorize(self, X: Any, W: np.ndarray | None, H: np.ndarray | None) -> Factorization:
+    def _factorize(self, X: Labelled, W: np.ndarray | None, H: np.ndarray | None) -> Factorization:
         return factorize(
             X,
             int(self._n_components),
@@ -481,9 +483,9 @@ def non_negative_factorization(
     parameters = {name: value for name, value in locals().items() if name not in ("X", "W", "H", "update_H")}
     estimator = NMF(**parameters)
     estimator._validate_params()
-    data = validated(X, missing)
+    data = validated(X, missing, n_threads=n_threads)
     W, H = as_factors(W, H, data)
-    return estimator._fit_transform(data.values, W=W, H=H, update_H=update_H)
+    return estimator._fit_transform(data.values, W=W, H=H, update_H=update_H, scan=data.scan)
 
 
 def _printing(solver: str, callback: Callable[[Any], Any] | None) -> Callable[[Any], Any]:

@@ -24,16 +24,21 @@ class Labelled(NamedTuple):
         Its labels, where it has some.
     library : str or None
         The library of the data frames that results should be.
+    scan : Scan or None
+        What is known of the values as they are, once they have been looked at.
     """
 
     values: Any
     rows: Axis | None = None
     columns: Axis | None = None
     library: str | None = None
+    scan: Any = None
 
     def in_memory(self) -> "Labelled":
         """The same, read as a whole if it is in a file of AnnData."""
-        return self._replace(values=self.values.to_memory()) if hasattr(self.values, "to_memory") else self
+        if not hasattr(self.values, "to_memory"):
+            return self
+        return self._replace(values=self.values.to_memory(), scan=None)
 
     def aligned(self, name: str, rows: Axis | None = None, columns: Axis | None = None, of: str = "X") -> "Labelled":
         """The same with rows and columns in the order of others, as far as both have labels; see `in_order`."""
@@ -48,6 +53,7 @@ class Labelled(NamedTuple):
             rows if rows is not None and self.rows is not None else self.rows,
             columns if columns is not None and self.columns is not None else self.columns,
             self.library,
+            self.scan if values is self.values else None,
         )
 
 
@@ -73,6 +79,8 @@ def labelled(X: Any, name: str = "X", *, missing: str | None = None, hint: bool 
     ValueError
         AnnData without X, or a sparse data frame of which nobody has said that it has missing entries.
     """
+    if isinstance(X, Labelled):
+        return X
     if type(X) is np.ndarray or X is None:
         return Labelled(X)
     _refuse_masked(X, name, missing, hint)

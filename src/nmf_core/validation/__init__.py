@@ -76,14 +76,17 @@ from nmf_core.validation.matrices import (
     check_weighted,
     check_zeros,
     is_sparse,
+    look_at,
     stored_values,
 )
+from nmf_core.validation.scan import Scan
 
 __all__ = [
     "LARGEST_BETA",
     "MISSING",
     "Labels",
     "Matrix",
+    "Scan",
     "check_all_read",
     "check_alone",
     "check_any_workers",
@@ -150,6 +153,7 @@ __all__ = [
     "check_workers",
     "check_zeros",
     "is_sparse",
+    "look_at",
     "nearest",
     "stored_values",
 ]

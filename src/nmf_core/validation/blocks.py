@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.validation.matrices import Matrix, check_matrix, check_numeric, is_sparse
+from nmf_core.labels import Labelled
+from nmf_core.validation.matrices import check_matrix, check_numeric, is_sparse
 from nmf_core.warning import warn
 
 
@@ -46,11 +47,11 @@ def check_block_dtype(dtype: Any) -> np.dtype:
 
 def check_row_block(
     block: Any, i: int, first: int, shape: tuple[int, int], dtype: np.dtype, *, values: bool, what: str = "row"
-) -> Matrix:
+) -> Labelled:
     """Block i of a matrix of this shape, which begins at row `first`, as an array or CSR in this dtype.
 
-    Integers, booleans and narrower floats are converted. With `values` its entries are looked at, too; `what` is what
-    its rows are in X.
+    Integers, booleans and narrower floats are converted. With `values` its entries are looked at, too, and it has its
+    scan; `what` is what its rows are in X.
     """
     name = f"block {i} of X"
     if not is_sparse(block):
@@ -70,8 +71,8 @@ def check_row_block(
         check_numeric(block.dtype, name)
         block = block.astype(dtype)
     if values and n:
-        block = check_matrix(block, f"{name} ({what}s {first} to {first + n - 1})")[0]
-    return block
+        return check_matrix(block, f"{name} ({what}s {first} to {first + n - 1})")
+    return Labelled(block)
 
 
 def check_all_read(n_read: int, n: int, passes: int, what: str = "row") -> None:

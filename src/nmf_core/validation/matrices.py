@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from nmf_core._core import Team
 from nmf_core.labels import Axis, Labelled, labelled
+from nmf_core.validation.scan import Scan, in_order, scan
 
 Labels = tuple[str, ...] | None  # as files hold them
 
@@ -35,6 +37,7 @@ def check_matrix(
     hint: bool = False,
     rows: Axis | None = None,
     columns: Axis | None = None,
+    team: Team | None = None,
 ) -> Labelled:
     """A real, finite, non-negative matrix in float32 or float64, and the labels that it has come with.
 
@@ -57,11 +60,13 @@ def check_matrix(
         Whether messages should say how to have NaN taken for missing.
     rows, columns : Axis, optional
         Labels of X, in whose order rows and columns are wanted where this one has labels, too.
+    team : Team, optional
+        Who looks at the entries; by default one thread.
 
     Returns
     -------
     Labelled
-        An ndarray or CSR or CSC array or matrix, and its labels.
+        An ndarray or CSR or CSC array or matrix, its labels, and its scan, unless it had to be brought into order.
 
     Raises
     ------
@@ -87,8 +92,7 @@ def check_matrix(
         X = X.astype(np.float32 if X.dtype == np.dtype(np.float32).newbyteorder() else np.float64)
     if is_sparse(X) and X.format not in ("csr", "csc"):
         X = X.tocsr()
-    if is_sparse(X):
-        _check_structure(X, name)
+    found = data.scan if X is data.values and data.scan is not None else look_at(X, name, team)
     if missing == "nan" and is_sparse(X):
         raise ValueError(
             f"missing='nan' is for arrays, but {name} is sparse: .toarray() makes an array of it, missing='unstored' "
@@ -96,8 +100,20 @@ def check_matrix(
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
-    _check_values(X, name, factor, missing, signed, squared, hint)
-    return data._replace(values=X).aligned(name, rows, columns)
+    _check_values(X, found, name, factor, missing, signed, squared, hint)
+    return data._replace(values=X, scan=found).aligned(name, rows, columns)
+
+
+def look_at(X: Matrix, name: str = "X", team: Team | None = None) -> Scan:
+    """What one pass tells of an array, CSR or CSC of float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        It is sparse and points outside itself.
+    """
+    canonical = not is_sparse(X) or _check_structure(X, name, team)
+    return scan(stored_values(X), team, canonical=canonical)
 
 
 def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
@@ -110,8 +126,11 @@ def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
     return dtype
 
 
-def _check_structure(X: Matrix, name: str) -> None:
-    """CSR and CSC built by hand can point outside themselves; kernels trust them afterwards."""
+def _check_structure(X: Matrix, name: str, team: Team | None = None) -> bool:
+    """Whether CSR or CSC is in order, each entry once.
+
+    Built by hand it can also point outside itself; kernels trust it afterwards.
+    """
     if max(X.shape) >= 2**31:
         raise ValueError(
             f"{name} is {X.shape[0]} x {X.shape[1]}, but a sparse matrix has {2**31 - 1} rows and columns at most."
@@ -121,28 +140,21 @@ def _check_structure(X: Matrix, name: str) -> None:
     ascending = (X.indptr[1:] >= X.indptr[:-1]).all()
     if len(X.indptr) != n + 1 or X.indptr[0] != 0 or X.indptr[-1] > stored or not ascending:
         raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: its indptr does not fit its data.")
-    used = X.indices[: X.indptr[-1]]
-    if len(used) and (used.min() < 0 or used.max() >= m):
+    canonical = in_order(X.indices, X.indptr, m, team)
+    if canonical is None:
         raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
+    return canonical
 
 
 def _check_values(
-    X: Matrix, name: str, factor: bool, missing: str | None, signed: bool, squared: bool, hint: bool
+    X: Matrix, found: Scan, name: str, factor: bool, missing: str | None, signed: bool, squared: bool, hint: bool
 ) -> None:
+    if found.size == 0 or (found.minimum > found.maximum and missing == "nan"):
+        return
     values = stored_values(X)
-    if values.size == 0:
-        return
-    # Two reductions, no temporary: a NaN anywhere makes the minimum NaN, unless it is passed over.
-    low, high = (
-        (values.min(), values.max())
-        if missing != "nan"
-        else (np.fmin.reduce(values, None), np.fmax.reduce(values, None))
-    )
-    if missing == "nan" and np.isnan(low):
-        return
-    if (low >= 0 or (signed and low > -np.inf)) and high < np.inf:
+    if found.finite and (signed or found.minimum >= 0) and (missing == "nan" or not found.nan):
         limits = np.finfo(values.dtype)
-        largest = max(float(high), -float(low))
+        largest = max(found.maximum, -found.minimum)
         if squared and largest * largest * values.size > float(limits.max):
             raise ValueError(
                 f"{name} is too large for {values.dtype}: squares of entries up to {largest:g} overflow. Scale it down."
@@ -184,23 +196,27 @@ def stored_values(X: Matrix) -> np.ndarray:
     return X.data[: X.indptr[-1]] if is_sparse(X) else X
 
 
-def check_weighted(X: Any, weights: Any, missing: str | None, *, hint: bool = False) -> tuple[Labelled, Matrix | None]:
+def check_weighted(
+    X: Any, weights: Any, missing: str | None, *, hint: bool = False, team: Team | None = None
+) -> tuple[Labelled, Matrix | None]:
     """What `check_matrix` makes of X, and the weights of its entries, if there are some, in its dtype and order.
 
     Whatever stands in an array where the weight is zero does not matter, not even to checks.
     """
     data = X if isinstance(X, Labelled) else labelled(X, missing=missing, hint=hint)
     if weights is None:
-        return check_matrix(data, missing=missing, hint=hint), None
-    weights = check_matrix(weights, "weights", squared=False, rows=data.rows, columns=data.columns).values
-    data = check_matrix(data._replace(values=_without_weightless(data.values, weights)), missing=missing, hint=hint)
+        return check_matrix(data, missing=missing, hint=hint, team=team), None
+    given = check_matrix(weights, "weights", squared=False, rows=data.rows, columns=data.columns, team=team)
+    weights = given.values
+    changed = data._replace(values=_without_weightless(data.values, weights), scan=None)
+    data = check_matrix(changed, missing=missing, hint=hint, team=team)
     X = data.values
     if weights.shape != X.shape:
         raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
     if weights.dtype != X.dtype:
         with np.errstate(over="ignore"):
             weights = weights.astype(X.dtype)
-    high, largest = (float(np.fmax.reduce(stored_values(A), None, initial=0)) for A in (weights, X))
+    high, largest = (max(0.0, (A.scan or look_at(A.values, team=team)).maximum) for A in (given, data))
     if high * max(1.0, largest) ** 2 > float(np.finfo(X.dtype).max):
         raise ValueError(f"weights up to {high:g} are too large for {X.dtype}, the type of X. Scale them down.")
     return data, weights
