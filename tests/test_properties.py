@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import reference
 import scipy.sparse as sp
-import zoo
 from problems import PLANTED, distance, noisy, start, uniform
 
 from nmf_core import factorize
@@ -194,43 +193,7 @@ def test_scaling_the_data_by_a_power_of_four_scales_the_factors(dtype, accelerat
     np.testing.assert_array_equal(large.history.violation, small.history.violation)
 
 
-# --- the same X
-
-
-# The steps of the others are the same code behind the same containers.
-@pytest.mark.parametrize(
-    ("loss", "solver", "name"),
-    [
-        (*pair, name)
-        for pair in PAIRS
-        for name in zoo.EVERYTHING
-        if pair[1] in ("hals", "mu", "mue") or name in ("Fortran", "every third column", "csr array", "csc array")
-    ],
-)
-def test_whatever_holds_the_data(loss, solver, name):
-    A = zoo.matrix()
-    held = zoo.EVERYTHING[name](A)
-    before = zoo.contents(held)
-    parameters = {"loss": loss, "solver": solver, "alpha_W": 0.01, "max_iter": 12}
-    W, H = start(A, 3)
-    result, expected = fit(held, 3, W, H, **parameters), fit(A, 3, W, H, **parameters)
-    assert zoo.same_contents(before, zoo.contents(held))
-    assert result.W.dtype == np.float64
-    np.testing.assert_allclose(result.W, expected.W, rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(result.H, expected.H, rtol=1e-7, atol=1e-9)
-    assert result.objective == pytest.approx(expected.objective, rel=1e-9)
-    assert result.X_squared_norm == expected.X_squared_norm == np.sum(A**2)
-
-
-@pytest.mark.parametrize("name", zoo.KEEPING)
-@pytest.mark.parametrize("init", ["random", "nndsvda"])
-def test_whatever_holds_the_data_from_our_own_start(name, init):
-    A = zoo.matrix()
-    held = zoo.KEEPING[name](A.astype(np.float32))
-    parameters = {"init": init, "random_state": 0, "max_iter": 12}
-    result, expected = fit(held, 3, **parameters), fit(A, 3, **parameters)
-    assert result.W.dtype == result.H.dtype == np.float32
-    assert result.objective == pytest.approx(expected.objective, rel=2e-2)
+# --- what is given
 
 
 @every_pair
