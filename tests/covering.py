@@ -4,9 +4,9 @@ Most mistakes that depend on parameters show for some pair of values of two of t
 sets hold all these pairs: of four solvers, four penalties, two dtypes and two containers 16 sets out of 64 do.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
-from itertools import combinations, groupby
+from itertools import combinations, groupby, product
 
 import pytest
 
@@ -43,6 +43,12 @@ def covering(rows: Iterable[Sequence[Hashable]]) -> list[int]:
 def key(value: object) -> Hashable:
     """What tells a value from others: how it is written, or of arrays, functions and the like which object it is."""
     return repr(value) if isinstance(value, (str, int, float, tuple, list, dict, type, type(None))) else id(value)
+
+
+def mainly(wanted: Callable[..., bool], *lists: Iterable) -> list:
+    """The product of the lists for parametrize; where pairs of values are too many themselves: only those wanted."""
+    every = product(*lists)
+    return [case if wanted(*case) else pytest.param(*case, marks=pytest.mark.exhaustive) for case in every]
 
 
 def exhaustive(items: Iterable[pytest.Item]) -> list[pytest.Item]:

@@ -4,7 +4,7 @@ from itertools import combinations, product
 from types import SimpleNamespace
 
 import pytest
-from covering import FEW, covering, exhaustive
+from covering import FEW, covering, exhaustive, mainly
 
 LISTS = {
     "two lists": ([1, 2, 3], "ab"),
@@ -73,3 +73,13 @@ def test_names_do_not_matter():
 def test_of_few_sets_all_are_taken():
     assert exhaustive([*items("few", *[range(2)] * 3), SimpleNamespace(nodeid="none")]) == []
     assert FEW == 2**3
+
+
+def test_some_are_wanted_and_the_others_there():
+    cases = mainly(lambda a, b: a == b, "ab", "abc")
+    assert cases[:1] + cases[4:5] == [("a", "a"), ("b", "b")]
+    assert [(*case.values, case.marks[0].name) for case in cases[1:4]] == [
+        ("a", "b", "exhaustive"),
+        ("a", "c", "exhaustive"),
+        ("b", "a", "exhaustive"),
+    ]
