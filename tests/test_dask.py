@@ -88,7 +88,7 @@ def dask_of(A, chunks=CHUNKS):
 
 def fit(A, loss="frobenius", **options):
     given = {} if "init" in options else {"W": W0.astype(A.dtype), "H": H0.astype(A.dtype)}
-    return factorize(A, K, **{"loss": loss, "max_iter": 6, "tol": 0.0} | given | options)
+    return factorize(A, K, **{"loss": loss, "max_iter": 4, "tol": 0.0} | given | options)
 
 
 def close(found, expected, rtol=1e-10):
@@ -471,23 +471,24 @@ def test_out_W(client):
 def test_checkpoint(client, loss, form, tmp_path):
     A = dask_of(form(X))
     path = Checkpoint(tmp_path / "state", iterations=2)
+    parameters = {"loss": loss, "max_iter": 6}
 
     def fail(state):
         if state.iteration == 5:
             raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        fit(A, loss, checkpoint=path, callback=fail)
+        fit(A, **parameters, checkpoint=path, callback=fail)
     seen = []
-    found = checked(fit(A, loss, checkpoint=path, callback=lambda state: seen.append(state.iteration)))
+    found = checked(fit(A, **parameters, checkpoint=path, callback=lambda state: seen.append(state.iteration)))
     assert seen == [4, 5, 6]
-    expected = fit(A, loss)
+    expected = fit(A, **parameters)
     np.testing.assert_allclose(found.W.compute(), expected.W.compute(), rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(found.H, expected.H, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(found.history.objective, expected.history.objective, rtol=1e-12)
     assert found.n_iter == expected.n_iter
     with pytest.raises(ValueError, match="checkpoint of another problem"):
-        fit(dask_of(form(2 * X)), loss, checkpoint=path)
+        fit(dask_of(form(2 * X)), **parameters, checkpoint=path)
 
 
 @pytest.mark.slow
