@@ -1,29 +1,32 @@
 """What all tests share."""
 
+import gc
 import signal
-from collections import Counter
 from pathlib import Path
-from zlib import crc32
 
 import pytest
-
-# The default run takes about so many sets of parameters of a test, or one in SHARE; the others are slow.
-MANY, SHARE = 8, 10
+from covering import exhaustive
 
 # A process started in the background ignores Ctrl-C, and so would all it starts; the tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_sessionstart() -> None:
+    """Thousands of tests live to the end: garbage is looked for after they have been made, and never among them."""
+    gc.disable()
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are left out by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave most parameters of tests that have many to the slow run; which ones, a hash of their names says."""
-    quick = [item for item in items if item.get_closest_marker("slow") is None]
-    tests = [item.nodeid.partition("[")[0] for item in quick]
-    sets = Counter(tests)
-    for item, test in zip(quick, tests, strict=True):
-        n = sets[test]
-        if crc32(item.nodeid.encode()) % n >= max(MANY, n // SHARE):
-            item.add_marker(pytest.mark.slow)
+    """Mark what the default run leaves out of the products of parameters; of slow tests CI runs all."""
+    for item in exhaustive(item for item in items if not any(map(item.get_closest_marker, ("slow", "exhaustive")))):
+        item.add_marker(pytest.mark.exhaustive)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 import reference
 import scipy.sparse as sp
 import zoo
+from covering import mainly
 from divergences import BETAS, gradient_parts, kkt
 from problems import PLANTED, distance, noisy, start, uniform
 from sklearn.datasets import load_digits
@@ -114,17 +115,6 @@ def test_scaling_the_data_and_the_model_scales_the_divergence(loss, scale):
     expected = scale ** ALL[loss] * beta_divergence(X, W, H, loss)
     assert beta_divergence(scale * X, scale * W, H, loss) == pytest.approx(expected, rel=1e-9)
     assert beta_divergence(scale * X, W, scale * H, loss) == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.parametrize("name", zoo.EVERYTHING)
-@pytest.mark.parametrize("loss", [0.5, "kullback-leibler", "frobenius", 2.5])
-def test_divergence_takes_whatever_holds_the_data_and_leaves_it_alone(loss, name):
-    A = zoo.matrix()
-    held = zoo.EVERYTHING[name](A)
-    before = zoo.contents(held)
-    W, H = start(A, K)
-    assert beta_divergence(held, W, H, loss) == pytest.approx(beta_divergence(A, W, H, loss), rel=1e-10)
-    assert zoo.same_contents(before, zoo.contents(held))
 
 
 @pytest.mark.parametrize("beta", [0.5, 1, 1.5])
@@ -317,8 +307,15 @@ def test_violation_tells_how_far_the_solution_is():
     assert lacking[0] > lacking[1] > lacking[2]
 
 
-@pytest.mark.parametrize("name", PLANTED)
-@pytest.mark.parametrize(("loss", "solver"), [("kullback-leibler", "auto"), ("kullback-leibler", "mue"), (1.5, "auto")])
+@pytest.mark.parametrize(
+    ("loss", "solver", "name"),
+    mainly(
+        lambda loss, solver, name: (loss, solver) == ("kullback-leibler", "auto") or name == "separable 20 x 15",
+        ["kullback-leibler", 1.5],
+        ["auto", "mue"],
+        PLANTED,
+    ),
+)
 def test_planted_factors_are_recovered(loss, solver, name):
     W, H = PLANTED[name]
     fits = (

@@ -4,7 +4,6 @@ import divergences
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import zoo
 from divergences import BETAS, PAIRS, PAIRS_WITH_ZEROS
 from problems import PLANTED, noisy, start, uniform
 
@@ -201,40 +200,6 @@ def test_a_seed_decides_everything(loss, solver):
 
 
 # --- the same X
-
-
-@pytest.mark.parametrize("name", zoo.EVERYTHING)
-@pytest.mark.parametrize(
-    ("loss", "solver"),
-    [("itakura-saito", "mue"), (0.5, "mu"), ("kullback-leibler", "newton"), ("kullback-leibler", "mu"), (2.5, "mue")],
-)
-def test_whatever_holds_the_data(loss, solver, name):
-    A = zoo.matrix() + (BETAS[loss] <= 0)
-    held = zoo.EVERYTHING[name](A)
-    before = zoo.contents(held)
-    parameters = {"loss": loss, "solver": solver, "alpha_W": 0.01, "max_iter": 12}
-    W, H = start(A, 3)
-    given = W.copy(), H.copy()
-    result, expected = fit(held, 3, W, H, **parameters), fit(A, 3, W, H, **parameters)
-    assert zoo.same_contents(before, zoo.contents(held))
-    np.testing.assert_array_equal(W, given[0])
-    np.testing.assert_array_equal(H, given[1])
-    assert result.W.dtype == np.float64
-    np.testing.assert_allclose(result.W, expected.W, rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(result.H, expected.H, rtol=1e-7, atol=1e-9)
-    assert result.objective == pytest.approx(expected.objective, rel=1e-9)
-    assert result.squared_error == pytest.approx(np.sum((A - result.W @ result.H) ** 2), rel=1e-9)
-
-
-@pytest.mark.parametrize("name", zoo.KEEPING)
-@pytest.mark.parametrize("loss", ["itakura-saito", "kullback-leibler", 1.5])
-def test_whatever_holds_the_data_in_float32(loss, name):
-    A = zoo.matrix() + (BETAS[loss] <= 0)
-    W, H = start(A.astype(np.float32), 3)
-    result = fit(zoo.KEEPING[name](A.astype(np.float32)), 3, W, H, loss=loss, max_iter=8)
-    expected = fit(A, 3, W, H, loss=loss, max_iter=8)
-    assert result.W.dtype == result.H.dtype == np.float32
-    assert result.objective == pytest.approx(expected.objective, rel=1e-2)
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)

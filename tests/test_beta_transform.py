@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import reference
 import scipy.sparse as sp
-import zoo
 from divergences import BETAS, gradient_parts
 from problems import noisy, start, uniform
 from scipy.optimize import minimize
@@ -69,20 +68,6 @@ def test_a_row_does_not_depend_on_the_size_of_others(loss, make):
     np.testing.assert_array_equal(W[same], expected[same])
     np.testing.assert_allclose(W[3], 1e6 * expected[3], rtol=1e-5, atol=1e-3)
     np.testing.assert_allclose(W[30], 1e-6 * expected[30], rtol=1e-5, atol=1e-15)
-
-
-@pytest.mark.parametrize("name", zoo.EVERYTHING)
-@pytest.mark.parametrize("loss", ["kullback-leibler", 0.5, 2.5])
-def test_whatever_holds_the_data(loss, name):
-    A = zoo.matrix()
-    held = zoo.EVERYTHING[name](A)
-    before = zoo.contents(held)
-    components = uniform(3, A.shape[1])
-    kept = components.copy()
-    W = transform(held, components, loss=loss, max_iter=30)[0]
-    np.testing.assert_allclose(W, transform(A, components, loss=loss, max_iter=30)[0], rtol=1e-8, atol=1e-11)
-    assert zoo.same_contents(before, zoo.contents(held))
-    np.testing.assert_array_equal(components, kept)
 
 
 # --- the answer

@@ -218,7 +218,7 @@ def test_quiet_prints_nothing(table):
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal to try on")
-@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("quiet", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_progress_bar_on_a_terminal_only(table, quiet):
     import termios
 
@@ -608,7 +608,14 @@ def test_rank_chooses_how_and_names_what_exploded(X, capsys, monkeypatch):
     assert (rank["errors"], rank["mean"], rank["exploded"]) == ([1.0, None], 1.5, [1])
 
 
-@pytest.mark.parametrize(("name", "start"), [("r.png", b"\x89PNG"), ("r.SVG", b"<?xml"), ("r.pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("r.png", b"\x89PNG"),
+        pytest.param("r.SVG", b"<?xml", marks=pytest.mark.exhaustive),
+        pytest.param("r.pdf", b"%PDF", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_rank_draws_the_errors(X, name, start, capsys):
     np.save("x.npy", X)
     assert run(f"rank x.npy --plot {name} --ranks 1-2 --folds 2 --max-iter 5 --seed 0 -q") == 0
@@ -647,7 +654,14 @@ def test_compare_prints_the_table(X, capsys):
     assert names() == ["x.npy"]
 
 
-@pytest.mark.parametrize(("name", "start"), [("c.png", b"\x89PNG"), ("c.svg", b"<?xml"), ("c.pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("c.png", b"\x89PNG"),
+        pytest.param("c.svg", b"<?xml", marks=pytest.mark.exhaustive),
+        pytest.param("c.pdf", b"%PDF", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_compare_draws_the_curves(X, name, start, capsys):
     np.save("x.npy", X)
     assert run(f"compare x.npy -k 2 --solvers hals randomized --plot {name} --seed 0") == 0

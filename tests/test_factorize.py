@@ -349,6 +349,7 @@ def test_with_all_of_h_fixed_sweeps_are_limited():
     assert not result.converged
 
 
+@pytest.mark.slow
 def test_with_all_of_h_fixed_any_number_of_sweeps_may_be_allowed():
     """Even if all of them would be more work than a 64-bit integer holds; one does for zeros."""
     n, k, max_iter = 4400, 1000, 2**31 - 1

@@ -168,7 +168,9 @@ def test_many_components_and_long_labels(X, monkeypatch):
     assert "x" * 100 not in rendered
 
 
-@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (1, 1), (2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(1, 5), (5, 1), *(pytest.param(s, marks=pytest.mark.exhaustive) for s in ((1, 1), (2, 2)))]
+)
 def test_small_matrices(shape):
     X = np.ones(shape)
     assert Page(render_report(nmf_core.factorize(X, 1), X)).open == []

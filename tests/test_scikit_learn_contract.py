@@ -26,17 +26,17 @@ W, H = np.random.default_rng(1).uniform(0.1, 1.0, (8, 2)), np.random.default_rng
 
 
 def common_checks():
-    """Yield every common check of scikit-learn, for every kind of computation behind the class."""
+    """Yield every common check of scikit-learn, for every kind of computation behind the class; always for three."""
     mu = {"solver": "mu", "n_components": 2, "tol": 1e-6, "max_iter": 2000}
     auto = {"solver": "auto", "init": "random", "random_state": 0}
-    slow = [pytest.mark.slow]
+    rest = [pytest.mark.exhaustive]
     for parameters, marks in (
         ({}, []),
-        (auto, slow),
-        (auto | {"beta_loss": 1}, []),
-        (mu, slow),
-        (mu | KL, []),
-        (mu | {"beta_loss": 0.5}, slow),
+        (auto, rest),
+        (auto | {"beta_loss": 1}, rest),
+        (mu, rest),
+        (mu | KL, rest),
+        (mu | {"beta_loss": 0.5}, rest),
         (auto | {"missing": "nan"}, []),
     ):
         for estimator, check in estimator_checks_generator(nmf_core.NMF(**{"max_iter": 500} | parameters)):
@@ -45,11 +45,11 @@ def common_checks():
     steady = {"n_components": 2, "tol": 1e-6, "max_no_improvement": None, "max_iter": 2000}
     for parameters, marks in (
         ({}, []),
-        (auto | {"batch_size": 10}, []),
-        ({"fresh_restarts": True, "batch_size": 10, "max_iter": 20}, slow),
-        ({"beta_loss": 1, "init": "random", "random_state": 0}, slow),
-        (steady | {"solver": "mu"}, []),
-        (steady | {"beta_loss": 0.5}, slow),
+        (auto | {"batch_size": 10}, rest),
+        ({"fresh_restarts": True, "batch_size": 10, "max_iter": 20}, rest),
+        ({"beta_loss": 1, "init": "random", "random_state": 0}, rest),
+        (steady | {"solver": "mu"}, rest),
+        (steady | {"beta_loss": 0.5}, rest),
     ):
         for estimator, check in estimator_checks_generator(nmf_core.MiniBatchNMF(**{"max_iter": 500} | parameters)):
             name = "-".join((check.func.__name__, "MiniBatch", *map(str, parameters.values())))

@@ -261,7 +261,7 @@ def test_a_fork_after_a_fit_with_threads():
 
 
 @needs_fork
-@pytest.mark.parametrize("loss", ["kullback-leibler", 1.5])
+@pytest.mark.parametrize("loss", [pytest.param("kullback-leibler", marks=pytest.mark.exhaustive), 1.5])
 def test_a_fork_after_a_fit_by_another_loss(loss):
     program = f"""
         def use():
