@@ -10,6 +10,7 @@ from divergences import BETAS
 from problems import start
 
 from nmf_core import beta_divergence, factorize
+from nmf_core.losses import make_loss
 from nmf_core.solvers import SOLVERS
 
 K = 3
@@ -28,9 +29,9 @@ STORAGES = {"Fortran": np.asfortranarray, "CSR": sp.csr_array, "CSC": sp.csc_arr
 ELSEWHERE = ("sequential", "randomized", "sgd")
 PAIRS = [
     (loss, name)
-    for loss, beta in ALL.items()
+    for loss in ALL
     for name, solver in SOLVERS.items()
-    if solver.handles(beta) and name not in ELSEWHERE
+    if solver.handles(make_loss(loss)) and name not in ELSEWHERE
 ]
 
 

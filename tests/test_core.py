@@ -86,7 +86,7 @@ OBSERVED = [name for name in KERNELS if name.startswith("observed")]
 OTHER_METHODS = {
     _core.METHODS[solver.method.name]: solver.method.prepared
     for solver in SOLVERS.values()
-    if isinstance(solver, QuadraticSolver) and solver.method.name != "hals"
+    if (isinstance(solver, QuadraticSolver) and solver.method.prepare is not None) or solver.name == "greedy"
 }
 
 # n, m, k, ld: around the widths of vectors, tiles and groups of coordinates; ld from no padding to a lot.
