@@ -223,9 +223,9 @@ class Update(NamedTuple):
     @property
     def in_kernels(self) -> bool:
         """Whether the kernels know the method, the loss and the bounds."""
-        if not (self.lower is None and self.upper is None and self.offset is None):
-            return False
-        return isinstance(self.method, str) if self.loss is None else self.loss.kernel is not None
+        if self.loss is not None:
+            return self.loss.kernel is not None
+        return self.upper is None and self.lower is None and self.offset is None and self.method.__class__ is str
 
     def of_rows(self, rows: slice) -> "Update":
         """The same for some of the rows."""

@@ -83,11 +83,8 @@ class Problem:
 
     def penalties(self, W: Any, Ht: Any) -> float:
         """The penalties of both factors."""
-        return sum(
-            reduce_rows(F, _value, factor, self.k)
-            for F, factor in zip((W, Ht), self.factors, strict=True)
-            if factor.is_penalized
-        )
+        W_costs = reduce_rows(W, _value, self.factor_W, self.k) if self.factor_W.is_penalized else 0.0
+        return W_costs + (reduce_rows(Ht, _value, self.factor_H, self.k) if self.factor_H.is_penalized else 0.0)
 
 
 class Terms(NamedTuple):

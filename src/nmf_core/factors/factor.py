@@ -1,6 +1,7 @@
 """One factor of a model: where it starts, what it may be, and what it prefers."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,17 +50,17 @@ class Factor:
     row_weights: np.ndarray | None = None
     penalized: np.ndarray | None = None
 
-    @property
+    @cached_property
     def penalties(self) -> tuple[Any, ...]:
         """The penalties besides l1 and l2."""
         return self.penalty if isinstance(self.penalty, tuple) else (self.penalty,)
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether l1 and l2 are all that is said of it."""
         return self.lower is None and self.upper is None and not self.penalties
 
-    @property
+    @cached_property
     def is_penalized(self) -> bool:
         """Whether any penalty applies."""
         return bool(self.l1 or self.l2 or self.penalties)
@@ -102,6 +103,8 @@ class Factor:
 
     def shift(self, gram: np.ndarray) -> np.ndarray:
         """The Gram matrix (k, k) of the penalised subproblem, contiguous; its linear term gains -l1."""
+        if not self.is_penalized:
+            return np.ascontiguousarray(gram)
         k = len(gram)
         if self.l2:
             gram = gram + self.l2 * np.eye(k, dtype=gram.dtype)

@@ -224,7 +224,7 @@ class Solver(ABC):
         self.multiply(problem, s, (scale, 1 / scale))
         return True
 
-    def balanced(self, problem: Problem, s: State, one: FactorState, sizes: np.ndarray, power: int = 2) -> bool:
+    def balanced(self, problem: Problem, s: State, sizes: np.ndarray, power: int = 2) -> bool:
         """Balance the components before H is improved, if squared sizes (k,) of W are much larger or smaller than its.
 
         Whatever has been computed from the factors is outdated if this returns True. Of W nothing is to be feared: what
@@ -232,9 +232,7 @@ class Solver(ABC):
         """
         share = (len(s.w.F) / len(s.h.F)) ** power
         limit = 2.0 ** (2 * IMBALANCE)
-        if one is not s.h or not unbalanced(sizes, s.w.partner_sizes, share, limit, s.movable):
-            return False
-        return self.balance(problem, s)
+        return unbalanced(sizes, s.w.partner_sizes, share, limit, s.movable) and self.balance(problem, s)
 
 
 def sums(problem: Problem, one: FactorState) -> np.ndarray:

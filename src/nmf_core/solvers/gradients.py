@@ -133,7 +133,7 @@ class GradientSolver(Solver):
         """How a factor is improved, extrapolated by `momentum`."""
         partner, loss, schedule = s.partner(one), problem.loss, s.extra["schedule"]
         totals = sums(problem, partner)
-        if self.balanced(problem, s, one, totals**2):
+        if one is s.h and self.balanced(problem, s, totals**2):
             totals = sums(problem, partner)
         exponent, inner_updates, den_power = loss.exponent, 0, 0.0
         if self.may_increase(s):

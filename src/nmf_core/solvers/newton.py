@@ -51,7 +51,7 @@ class Newton(AlternatingSolver):
     ) -> Report:
         partner, columns = s.partner(one), one is not s.blocked
         totals, sizes = self._costs(problem, s, partner, columns)
-        if self.balanced(problem, s, one, sizes):
+        if one is s.h and self.balanced(problem, s, sizes):
             totals, sizes = self._costs(problem, s, partner, columns)
         s.extra["last"] = one, totals
         momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0

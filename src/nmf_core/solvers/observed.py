@@ -45,7 +45,7 @@ class ObservedSolver(AlternatingSolver):
     ) -> Report:
         partner = s.partner(one)
         totals = sums(problem, partner)
-        if self.balanced(problem, s, one, totals**2):
+        if one is s.h and self.balanced(problem, s, totals**2):
             totals = sums(problem, partner)
         momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0
         F, F_new, previous = self.arrays(s, one, extrapolate)

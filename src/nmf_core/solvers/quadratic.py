@@ -76,15 +76,24 @@ class QuadraticSolver(AlternatingSolver):
         if min(one.max_sweeps for one in s.factors) == MAX_SWEEPS:
             s.warm_up = EARLY
 
-    def update(self, s: State, one: FactorState, max_sweeps: int, tol: float, momentum: float = 0.0) -> Update:
-        """How a factor is improved, given the other one's Gram matrix."""
+    def update(
+        self,
+        s: State,
+        one: FactorState,
+        sizes: np.ndarray,
+        max_sweeps: int,
+        tol: float,
+        momentum: float = 0.0,
+        previous: Any = None,
+    ) -> Update:
+        """How a factor is improved, given the other one's Gram matrix and its diagonal in double, `sizes`."""
         fixed = s.partner(one).gram
         gram = one.factor.shift(fixed)
         matrix, rate = self.method.prepared(gram, one.order)
         return Update(
-            one.F, one.order, one.rescale(fixed.diagonal().astype(np.float64), momentum), momentum=momentum,
-            l1=one.factor.l1, max_sweeps=max_sweeps, tol=tol, method=self.method.name, gram=gram, matrix=matrix,
-            rate=rate, lower=one.lower, upper=one.upper, offset=one.factor.offset(one.F, s.k),
+            one.F, one.order, one.rescale(sizes, momentum), previous, momentum, one.factor.l1, 0.0, max_sweeps, tol,
+            self.method.name, gram, matrix, rate, lower=one.lower, upper=one.upper,
+            offset=None if one.factor.plain else one.factor.offset(one.F, s.k),
         )  # fmt: skip
 
     def improve(
@@ -92,10 +101,12 @@ class QuadraticSolver(AlternatingSolver):
     ) -> Report:
         """Improve the blocked factor in a pass over X, the other one from the statistics of the blocked one."""
         partner = s.partner(one)
-        self.balanced(problem, s, one, partner.gram.diagonal().astype(np.float64), power=1)
+        sizes = partner.gram.diagonal().astype(np.float64)
+        if one is s.h and self.balanced(problem, s, sizes, power=1):
+            sizes = partner.gram.diagonal().astype(np.float64)
         F, F_new, previous = self.arrays(s, one, extrapolate)
         momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0
-        update = self.update(s, one, max_sweeps, tol, momentum)._replace(previous=previous)
+        update = self.update(s, one, sizes, max_sweeps, tol, momentum, previous)
         if one is s.blocked:
             s.S[:] = 0
             report = self.go_through(problem, s, F, update, F_new)
@@ -136,7 +147,8 @@ class QuadraticSolver(AlternatingSolver):
         if problem.data.transposed:
             self.take_statistics(problem, s)
             return self.improve(problem, s, s.w, max_sweeps, tol)
-        report = problem.data.pass_quadratic(s.w.F, s.h.F, self.update(s, s.w, max_sweeps, tol))
+        sizes = s.h.gram.diagonal().astype(np.float64)
+        report = problem.data.pass_quadratic(s.w.F, s.h.F, self.update(s, s.w, sizes, max_sweeps, tol))
         s.inner = report.inner_improved
         s.w.gram = problem.data.engine.gram(s.w.F, s.k)
         return report

@@ -114,6 +114,7 @@ class FactorState:
         self.order = factor.order(k)
         self.max_sweeps = 1
         self.partner_sizes = np.zeros(k)
+        self._ones = np.ones(k, dtype=F.dtype)
         self.gram = gram
         self.sums = sums
         self.lower, self.upper = factor.bounds(k, F.dtype)
@@ -132,7 +133,9 @@ class FactorState:
         """
         last, self.partner_sizes = self.partner_sizes, sizes
         if not momentum:
-            return np.ones(len(sizes), dtype=self.F.dtype)
+            if self._ones.dtype != self.F.dtype:
+                self._ones = self._ones.astype(self.F.dtype)
+            return self._ones
         return gauge(last, sizes, self.order, self.F.dtype)  # components that are held fixed keep their scale
 
     def arrays(self) -> list[np.ndarray]:
