@@ -98,6 +98,10 @@ class Components:
         self.ready_for: dict[np.dtype, PreparedH] = {}
         self.ready_from: list[np.ndarray] = []
 
+    def serves(self, H: np.ndarray) -> bool:
+        """Whether these are H, as it has been checked and laid out before."""
+        return len(self.ready_from) == 1 and H.dtype == self.H.dtype and np.array_equal(H, self.ready_from[0])
+
     def ready(self, dtype: np.dtype) -> PreparedH:
         """The components in this precision."""
         now = [self.H] if self.biases is None else [self.H, self.biases.columns]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from copy import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -33,9 +34,12 @@ from nmf_core.losses import make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
 from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
-from nmf_core.transform import transform
+from nmf_core.transform import Components, transform
 from nmf_core.validation import MISSING, Scan
 from nmf_core.warning import ConvergenceWarning, held_back, warn
+
+# Components that `transform` has checked and laid out, by estimator: no part of it that is pickled or compared.
+_PREPARED: WeakKeyDictionary[Any, Components] = WeakKeyDictionary()
 
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {
@@ -255,8 +259,20 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         X = data.values
         with np.errstate(over="ignore"):  # what overflows is an infinity, which is found
             H = np.asarray(self.components_).astype(result_type(X.dtype), copy=False)
-        W, *_ = self._fit_transform(X, H=H, update_H=False, scan=data.scan)
-        return W
+        prepared, checked = _PREPARED.get(self), copy(self)  # the checks note down what they find
+        if prepared is not None and isinstance(X, np.ndarray) and prepared.serves(H):
+            refuse_negative(X, "X in NMF", data.scan)
+            checked._check_params(X)
+            if make_loss(float(checked._beta_loss)) is prepared.loss:
+                with hint_at_zeros():
+                    return checked._project(X, prepared).W
+        solution = checked._solve(X, None, H, update_H=False, scan=data.scan)
+        if solution.interrupted:
+            raise KeyboardInterrupt
+        if H.any() and not is_dask(X):
+            _PREPARED[self] = prepared = Components(H, make_loss(float(checked._beta_loss)))
+            prepared.ready(X.dtype)
+        return solution.W
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
@@ -389,7 +405,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             shuffle=self.shuffle,
         )
 
-    def _project(self, X: Any, H: np.ndarray) -> Solution:
+    def _project(self, X: Any, H: np.ndarray | Components) -> Solution:
         """Find W for the given H, each row on its own."""
         tol = self.tol if self.transform_tol is None else self.transform_tol
         max_iter = self.transform_max_iter or self.max_iter
@@ -408,7 +424,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         )
         if not found.converged and tol > 0:
             warn_of_limit(max_iter)
-        return Solution(found.W, H.copy(), found.n_iter)
+        return Solution(found.W, (H.H if isinstance(H, Components) else H).copy(), found.n_iter)
 
 
 @validate_params(  # type: ignore[untyped-decorator]
