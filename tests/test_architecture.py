@@ -257,3 +257,36 @@ def is_trivial(node):
 def test_public_names_have_documentation(name):
     value = getattr(nmf_core, name)
     assert isinstance(value, str) or value.__doc__
+
+
+# --- shapes
+
+
+DOORS = {"cli", "estimators", "factorize.factorize", "transform.transform", "comparison", "least_squares.nnls",
+         "optimality.kkt_residual", "model_selection"}  # fmt: skip
+
+
+def test_few_parameters():
+    """Below what users call no function has more than eight."""
+    many = []
+    for name, tree in MODULES.items():
+        for qualified, node in functions(tree):
+            if isinstance(node, ast.FunctionDef):
+                a = node.args
+                names = [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs) if p.arg not in ("self", "cls")]
+                if len(names) > 8 and not allowed(f"{name}.{qualified}", DOORS):
+                    many.append(f"{name}.{qualified}")
+    assert many == []
+
+
+def test_kernels_are_called_by_the_engine():
+    """And the checks of what users give, which come before it; threads only ask how many there may be."""
+    users = {name for name, others in IMPORTS.items() if "_core" in others}
+    assert users == {
+        "engine",
+        "threads",
+        "validation.scan",
+        "validation.matrices",
+        "validation.arguments",
+        "data.sources",
+    }

@@ -7,7 +7,7 @@ from divergences import divergence
 from problems import start
 
 from nmf_core import Checkpoint, factorize
-from nmf_core.data import RowBlocks, as_container
+from nmf_core.data import Layout, RowBlocks, as_container
 from nmf_core.losses import Beta
 from nmf_core.problem import Problem
 from nmf_core.solvers import gradients
@@ -63,7 +63,7 @@ def failing(monkeypatch):
     ],
 )
 def test_what_pays(A, beta, turns):
-    assert schedule_for(Beta(beta), as_container(A, upright=True)).inner_updates == turns
+    assert schedule_for(Beta(beta), as_container(A, layout=Layout(row_major=True))).inner_updates == turns
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=["", "penalty"])

@@ -16,7 +16,7 @@ from divergences import divergence
 from problems import noisy, start
 
 from nmf_core import NMF, Checkpoint, factorize
-from nmf_core.data import as_container
+from nmf_core.data import Layout, as_container
 from nmf_core.data.distributed import Distributed
 from nmf_core.losses import Beta, make_loss
 from nmf_core.solvers import SOLVERS
@@ -143,7 +143,7 @@ def test_updates_that_look_at_stored_entries_more_often_than_at_the_model(client
     A = sp.random_array((500, 300), density=0.03, rng=0, format="csr")
     W, H = np.random.default_rng(0).uniform(0.1, 0.2, (500, K)), np.random.default_rng(1).uniform(0.1, 0.2, (K, 300))
     options = {"W": W, "H": H, "loss": 1.5, "max_iter": 12}
-    assert schedule_for(Beta(1.5), as_container(A, upright=True)).inner_updates == 3
+    assert schedule_for(Beta(1.5), as_container(A, layout=Layout(row_major=True))).inner_updates == 3
     close(fit(dask_of(A, (200, 170, 130)), **options), fit(A, **options))
 
 

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import zoo
 
 from nmf_core._core import METHODS
+from nmf_core.data import Layout
 from nmf_core.data import as_container as make_container
 from nmf_core.data.sparse import Sparse
 from nmf_core.engine import Engine, aligned_zeros, factor_array, padded
@@ -45,8 +46,9 @@ def dense(A):
     return A.to_numpy(dtype=np.float64) if isinstance(A, pd.DataFrame) else np.asarray(A, dtype=np.float64)
 
 
-def as_container(*arguments, **options):
-    return make_container(*arguments, **options, engine=ENGINE)
+def as_container(*arguments, row_major=False, sparsify=False, **options):
+    layout = Layout(row_major=row_major, sparsify=sparsify)
+    return make_container(*arguments, **options, layout=layout, engine=ENGINE)
 
 
 def container(make, dtype=np.float64, **options):
@@ -132,7 +134,7 @@ def test_the_same_matrix_in_double(name, dtype):
 @pytest.mark.parametrize("name", zoo.KEEPING)
 def test_a_container_that_stands_upright(name, dtype):
     """It is visited by rows whatever its memory, and computes the same."""
-    data = container(zoo.KEEPING[name], dtype, upright=True)
+    data = container(zoo.KEEPING[name], dtype, row_major=True)
     assert not data.transposed
     assert data.shape == X.shape
     np.testing.assert_array_equal(data.sums(), X.sum(axis=1))
@@ -168,14 +170,14 @@ def test_booleans_become_float64():
         np.testing.assert_array_equal(dense(converted), X > 1)
 
 
-@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("row_major", [False, True])
 @pytest.mark.parametrize("name", IN_PLACE)
-def test_nothing_is_copied_that_can_be_read_in_place(name, upright):
+def test_nothing_is_copied_that_can_be_read_in_place(name, row_major):
     original = zoo.LAYOUTS[name](X)
-    assert np.shares_memory(as_container(check_matrix(original)[0], upright=upright).array, original)
+    assert np.shares_memory(as_container(check_matrix(original)[0], row_major=row_major).array, original)
 
 
-@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("row_major", [False, True])
 @pytest.mark.parametrize(
     "name",
     [
@@ -183,13 +185,13 @@ def test_nothing_is_copied_that_can_be_read_in_place(name, upright):
         *(f"{form}, {q}" for form in ("csr", "csc") for q in ("int64 indices", "explicit zeros", "read-only arrays")),
     ],
 )
-def test_compressed_matrices_are_read_in_place(name, upright):
+def test_compressed_matrices_are_read_in_place(name, row_major):
     """But for columns where rows are wanted."""
     original = zoo.SPARSE[name](X)
-    data = as_container(check_matrix(original)[0], upright=upright)
+    data = as_container(check_matrix(original)[0], row_major=row_major)
     for part in ("data", *(["indices"] if original.indices.dtype == np.int32 else [])):
         in_place = np.shares_memory(getattr(data, part), getattr(original, part))
-        assert in_place is not (upright and name.startswith("csc")), part
+        assert in_place is not (row_major and name.startswith("csc")), part
     assert data.indices.dtype == np.int32
     assert data.indptr.dtype == np.int64
 
@@ -198,7 +200,7 @@ def test_compressed_matrices_are_read_in_place(name, upright):
 @pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray])
 def test_nothing_that_a_fit_asks_of_an_array_copies_it(make, dtype):
     A = make(np.random.default_rng(0).random((3000, 1000)).astype(dtype))
-    data = as_container(A, upright=True)
+    data = as_container(A, row_major=True)
     F, G = factors(data)
     S = np.zeros((1001, F.shape[1]), dtype=dtype)
     values, turned = (
@@ -239,11 +241,11 @@ BROADCAST = {
 }
 
 
-@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("row_major", [False, True])
 @pytest.mark.parametrize("name", BROADCAST)
-def test_broadcast_views(name, upright):
+def test_broadcast_views(name, row_major):
     view = BROADCAST[name]
-    data = as_container(check_matrix(view)[0], upright=upright)
+    data = as_container(check_matrix(view)[0], row_major=row_major)
     A = view.T if data.transposed else view
     np.testing.assert_allclose(data.sums(), A.sum(axis=1), rtol=1e-14)
     assert_divergences(data, A)
@@ -359,25 +361,25 @@ def test_powers_of_floors_are_numbers(beta, unit, dtype):
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("beta", BETAS)
-@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("row_major", [False, True])
 @pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray])
-def test_arrays_with_few_entries_become_sparse_for_kullback_leibler(make, upright, beta, dtype):
+def test_arrays_with_few_entries_become_sparse_for_kullback_leibler(make, row_major, beta, dtype):
     A = make((X * (np.random.default_rng(1).random(X.shape) < 0.1)).astype(dtype))
     assert 0 < np.count_nonzero(A) <= 0.1 * A.size
-    data, sparse = as_container(np.ascontiguousarray(A)), as_container(A, upright=upright, zeros_matter=False)
+    data, sparse = as_container(np.ascontiguousarray(A)), as_container(A, row_major=row_major, sparsify=True)
     assert isinstance(sparse, Sparse)
     assert sparse.n_stored == np.count_nonzero(A)
     assert (sparse.shape, sparse.transposed, sparse.dtype) == (A.shape, False, A.dtype)
     F, G = factors(data)
     expected = divergence(data, F, G, beta)
     assert divergence(sparse, F, G, beta) == pytest.approx(expected, rel=1e-12)
-    assert isinstance(container_for(A, Beta(beta), upright=upright), Sparse) is (beta == 1)
+    assert isinstance(container_for(A, Beta(beta), layout=Layout(row_major=row_major)), Sparse) is (beta == 1)
 
 
 @pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray, sp.csr_array, sp.csc_array])
 def test_others_stay_what_they_are(make):
     for A in (X, X * (X > 6)) if make in (sp.csr_array, sp.csc_array) else (X,):
-        assert type(as_container(make(A), zeros_matter=False)) is type(as_container(make(A)))
+        assert type(as_container(make(A), sparsify=True)) is type(as_container(make(A)))
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -439,7 +441,7 @@ def test_improve_is_one_pass(name, method, dtype):
 def test_improve_beta_is_one_pass(name, beta, dtype):
     original = zoo.KEEPING[name](X.astype(dtype))
     untouched = zoo.contents(original)
-    data = as_container(check_matrix(original)[0], upright=True)
+    data = as_container(check_matrix(original)[0], row_major=True)
     n, m = data.shape
     F, G = factors(data)
     G_before, before = G.copy(), divergence(data, F, G, beta)
@@ -460,12 +462,12 @@ def test_improve_beta_is_one_pass(name, beta, dtype):
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("columns", [False, True])
-@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("row_major", [False, True])
 @pytest.mark.parametrize("name", STORED)
-def test_newton_improves_rows_or_columns(name, upright, columns, dtype):
+def test_newton_improves_rows_or_columns(name, row_major, columns, dtype):
     original = zoo.KEEPING[name](X.astype(dtype))
     untouched = zoo.contents(original)
-    data = as_container(check_matrix(original)[0], upright=upright)
+    data = as_container(check_matrix(original)[0], row_major=row_major)
     F, G = factors(data)
     before = divergence(data, F, G, 1.0)
     moving, fixed = (G, F) if columns else (F, G)

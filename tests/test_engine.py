@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from problems import noisy, start
 
 from nmf_core import _core
-from nmf_core.data import Complete, Partial, as_container
+from nmf_core.data import Complete, Layout, Partial, as_container
 from nmf_core.engine import Engine, padded
 from nmf_core.factors import Factor
 from nmf_core.losses import make_loss
@@ -43,7 +43,7 @@ PAIRS = [(loss, name) for loss in LOSSES for name, solver in SOLVERS.items() if 
 def fit(engine, loss, solver, form, acceleration, factors=()):
     make, options = FORMS[form]
     loss, solver = make_loss(loss), SOLVERS[solver]
-    data = as_container(make(X), upright=solver.by_rows(loss), engine=engine, **options)
+    data = as_container(make(X), layout=Layout(row_major=solver.row_major(loss)), engine=engine, **options)
     problem = Problem(data, loss, K, *factors)
     stepper = accelerated(solver.suited(loss, type(data)), acceleration)
     state = state_at(problem, stepper, padded(W0, data.dtype), padded(H0.T, data.dtype))

@@ -127,7 +127,8 @@ def test_steps_are_those_of_the_slow_twin(solver, beta, penalties, layout, dtype
     data = (X + 0.1 * (beta <= 0)).astype(dtype)
     W, H = start(data, K)
     options = {"forget_factor": 0.5, "n_samples": 40}
-    online = make_online(H, make_loss(float(beta)), solver, **options, **penalties)
+    alphas = tuple({"alpha_W": 0.0, "alpha_H": "same", "l1_ratio": 0.0, **penalties}.values())
+    online = make_online(H, make_loss(float(beta)), solver, **options, alphas=alphas)
     twin = Twin(H, solver, beta, **options, penalties=penalties)
     rtol, first = (1e-9 if dtype == "float64" else 2e-3), 0
     for batch in stream(data):

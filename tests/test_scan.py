@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 import nmf_core
 from nmf_core import _core
-from nmf_core.data import RowBlocks, as_container
+from nmf_core.data import Layout, RowBlocks, as_container
 from nmf_core.validation import check_matrix, look_at
 from nmf_core.validation.scan import in_order, scan
 
@@ -160,14 +160,14 @@ def test_entries_that_occur_twice_are_added_up_first(convert):
 
 @pytest.mark.parametrize("missing", [None, "nan"])
 @pytest.mark.parametrize("convert", [np.asarray, np.asfortranarray, sp.csr_array, sp.csc_array])
-@pytest.mark.parametrize("zeros_matter", [True, False])
-def test_containers_know_the_same_with_a_scan_and_without(convert, missing, zeros_matter):
+@pytest.mark.parametrize("sparsify", [True, False])
+def test_containers_know_the_same_with_a_scan_and_without(convert, missing, sparsify):
     X = positive((60, 50)) * (positive((60, 50), seed=1) > 2.5)
     X = convert(X)
     if missing is not None and sp.issparse(X):
         pytest.skip("NaN is missing in arrays")
-    given = as_container(X, missing=missing, zeros_matter=zeros_matter, scan=look_at(X))
-    found = as_container(X, missing=missing, zeros_matter=zeros_matter)
+    given = as_container(X, missing=missing, layout=Layout(sparsify=sparsify), scan=look_at(X))
+    found = as_container(X, missing=missing, layout=Layout(sparsify=sparsify))
     assert type(given) is type(found)
     for data in (given, found):
         assert data.sum() == pytest.approx(X.sum(), rel=1e-14)

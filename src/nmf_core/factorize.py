@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Partial, accept, container_class
+from nmf_core.data import Complete, Layout, Partial, accept, container_class
 from nmf_core.engine import Engine
 from nmf_core.factorization import Factorization
 from nmf_core.factors import ALPHA_SCALINGS, Factor
@@ -342,8 +342,9 @@ def assemble(request: Request, stack: ExitStack) -> Fit:
     """Make the problem, find the start, choose how to step and when to stop."""
     r, began = request, time.perf_counter()
     problem = make_problem(
-        r.X, r.loss, r.k, r.terms, advice=" floor='auto' does so.", one_by_one=r.terms.biases,
-        upright=r.solver.by_rows(r.loss), folder=r.folder, engine=r.engine, scan=r.scan,
+        r.X, r.loss, r.k, r.terms, advice=" floor='auto' does so.",
+        layout=Layout(as_observed=r.terms.biases, row_major=r.solver.row_major(r.loss)), folder=r.folder,
+        engine=r.engine, scan=r.scan,
     )  # fmt: skip
     data_class, rows_only = type(problem.data), not r.mask.any()
     others = those_that_handle(r.loss, data_class)

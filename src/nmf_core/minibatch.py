@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Complete, as_container
+from nmf_core.data import Complete, Layout, as_container
 from nmf_core.engine import Engine
 from nmf_core.losses import Loss
 from nmf_core.online import Online
@@ -18,7 +18,7 @@ def batches(X: Matrix, loss: Loss, size: int, engine: Engine) -> list[Complete]:
 
     They share the memory of X, as long as it stores its rows one after the other.
     """
-    data = as_container(X, zeros_matter=not loss.linear, upright=True, engine=engine)
+    data = as_container(X, layout=Layout(row_major=True, sparsify=loss.linear), engine=engine)
     check_zeros(data, loss.positive)
     assert isinstance(data, Complete)
     n = data.shape[0]

@@ -44,7 +44,7 @@ class Online(ABC):
         Rows after which `forget_factor` is left of what was known; a larger batch forgets no more than that.
     forget_factor : float
         From 0 (only the last batch counts) to 1 (all batches count the same).
-    alpha_W, alpha_H, l1_ratio
+    alphas : tuple of alpha_W, alpha_H and l1_ratio
         Penalties as in `nmf_core.factorize`; those of H grow with the rows that count.
     tol, max_sweeps : float and int
         When a row of W is done that is solved for from scratch: its steps have fallen to `tol` of its first, or so many
@@ -77,9 +77,7 @@ class Online(ABC):
         *,
         n_samples: int,
         forget_factor: float = 0.7,
-        alpha_W: float = 0.0,
-        alpha_H: float | str = "same",
-        l1_ratio: float = 0.0,
+        alphas: tuple[float, float | str, float] = (0.0, "same", 0.0),
         tol: float = 1e-4,
         max_sweeps: int = 30,
     ) -> None:
@@ -89,7 +87,7 @@ class Online(ABC):
         self.solver = solver
         self.n_samples = n_samples
         self.forget_factor = forget_factor
-        self.penalties = alpha_W, alpha_H, l1_ratio
+        self.alphas = alphas
         self.tol = tol
         self.max_sweeps = min(max_sweeps, MOST_SWEEPS)
         self.n_steps = 0
@@ -147,7 +145,7 @@ class Online(ABC):
 
     def factors_beside(self, n_rows: float) -> tuple[Factor, Factor]:
         """W and H with their penalties beside so many rows."""
-        return with_penalties((Factor(), Factor()), (n_rows, len(self.Ht)), self.penalties)
+        return with_penalties((Factor(), Factor()), (n_rows, len(self.Ht)), self.alphas)
 
     def keep_alive(self) -> None:
         """Let no entry of `spare` be zero: by multiplicative updates it could never grow again, whatever comes."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, accept
+from nmf_core.data import Complete, Layout, accept
 from nmf_core.engine import Engine, Update, factor_array, padded
 from nmf_core.factors import Factor
 from nmf_core.losses import LOSSES, make_loss
@@ -82,7 +82,7 @@ def kkt_residual(
     with serial_blas():
         terms = Terms(missing, weights, (alpha_W, alpha_H, l1_ratio), alpha_scaling)
         engine = Engine(check_threads(n_threads))
-        problem = make_problem(X, the_loss, k, terms, upright=not the_loss.quadratic, engine=engine)
+        problem = make_problem(X, the_loss, k, terms, layout=Layout(row_major=not the_loss.quadratic), engine=engine)
         sides = (padded(W, X.dtype), problem.factor_W), (padded(H.T, X.dtype), problem.factor_H)
         blocked, other = sides[::-1] if problem.data.transposed else sides
         if not isinstance(problem.data, Complete):

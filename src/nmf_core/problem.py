@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Container, Partial, as_container
+from nmf_core.data import Container, Layout, Partial, as_container
 from nmf_core.engine import factor_array, reduce_rows
 from nmf_core.factors import Factor, with_penalties
 from nmf_core.losses import LOSSES, Loss
@@ -121,12 +121,13 @@ def container_for(X: Matrix, loss: Loss, **needs: Any) -> Container:
 
     It is in float64 if powers of what X holds leave float32.
     """
-    data = as_container(X, zeros_matter=not loss.linear, **needs)
+    needs["layout"] = needs.get("layout", Layout())._replace(sparsify=loss.linear)
+    data = as_container(X, **needs)
     if data.dtype == np.float64 or loss.quadratic or data.n_stored == 0 or loss.fits_single(data.mean()):
         return data
     if needs.get("weights") is not None:
         needs["weights"] = needs["weights"].astype(np.float64)
-    return as_container(X.astype(np.float64), zeros_matter=not loss.linear, **needs)
+    return as_container(X.astype(np.float64), **needs)
 
 
 def make_problem(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import accept, container_class
+from nmf_core.data import Layout, accept, container_class
 from nmf_core.engine import Engine, padded
 from nmf_core.initialization import (
     ANYWHERE,
@@ -99,8 +99,8 @@ def initialize(
     random = make_random_state(check_random_state(random_state))
     solver = choose_solver("auto", the_loss, container_class(X))
     with serial_blas():
-        terms = Terms(missing, weights)
-        problem = make_problem(X, the_loss, k, terms, upright=solver.by_rows(the_loss), engine=engine, scan=data.scan)
+        terms, layout = Terms(missing, weights), Layout(row_major=solver.row_major(the_loss))
+        problem = make_problem(X, the_loss, k, terms, layout=layout, engine=engine, scan=data.scan)
         W, Ht = start(problem, solver, init, (None, None), everything, random)
     return W[:, :k].astype(X.dtype), transposed(Ht, k).astype(X.dtype, copy=False)
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Complete, accept, is_dask, result_type
+from nmf_core.data import Complete, Layout, accept, is_dask, result_type
 from nmf_core.engine import Engine, padded
 from nmf_core.factors import Factor
 from nmf_core.floor import apply_floor
@@ -200,12 +200,13 @@ def transform(
         missing, weights, (alpha_W, 0.0, l1_ratio), alpha_scaling, H=Factor(free=np.zeros(own, dtype=bool)),
         biases=biases is not None, mean=None if biases is None else biases.mean,
     )  # fmt: skip
+    partial_ = missing is not None or weights is not None or biases is not None
+    # whether a row is taken for complete must not depend on the rows beside it
+    layout = Layout(partial_, row_independent=the_loss.quadratic, row_major=solver.row_major(the_loss))
     with serial_blas():
         problem = make_problem(
             X, the_loss, own, terms,
-            # whether a row is taken for complete must not depend on the rows beside it
-            nothing_known=True, one_by_one=missing is not None or weights is not None or biases is not None,
-            upright=solver.by_rows(the_loss), by_rows=the_loss.quadratic, engine=Engine(check_threads(n_threads)),
+            nothing_known=True, layout=layout, engine=Engine(check_threads(n_threads)),
         )  # fmt: skip
         data = problem.data
         Ht, gram_H, alike, sums_H = components.ready(data.dtype)

@@ -1,6 +1,7 @@
 """Containers: what holds X, and how it is visited. A new container is a file here and a rung of `as_container`."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ __all__ = [
     "Complete",
     "Container",
     "DaskRows",
+    "Layout",
     "Partial",
     "RowBlocks",
     "accept",
@@ -47,15 +49,40 @@ def container_class(X: Matrix | RowBlocks | DaskRows) -> type[Container]:
     return Complete
 
 
+class Layout(NamedTuple):
+    """How a matrix must be visited.
+
+    Attributes
+    ----------
+    as_observed : bool
+        Whether known entries must be held one by one even if nothing is missing, for what only `Partial` ones can do.
+    row_independent : bool
+        Whether what a pass makes of a row must not depend, to the last bit, on the number of rows: arrays stored by
+        columns are copied then, because their products are summed in groups that depend on it; those of CSC are not
+        summed in groups.
+    row_major : bool
+        Whether X must be visited by rows, for kernels to which the order of a dense array is all the same: only CSC is
+        copied then.
+    sparsify : bool
+        Whether zeros of X are of no concern, as for Kullback-Leibler: an array with few other entries becomes sparse
+        then, a small copy.
+    """
+
+    as_observed: bool = False
+    row_independent: bool = False
+    row_major: bool = False
+    sparsify: bool = False
+
+
+_ANY = Layout()
+
+
 def as_container(
     X: Matrix | RowBlocks | DaskRows,
     *,
     missing: str | None = None,
     weights: Matrix | None = None,
-    one_by_one: bool = False,
-    by_rows: bool = False,
-    upright: bool = False,
-    zeros_matter: bool = True,
+    layout: Layout = _ANY,
     folder: Path | None = None,
     engine: Engine = Engine.default,
     scan: Scan | None = None,
@@ -70,18 +97,8 @@ def as_container(
         What is missing.
     weights : ndarray, or CSR or CSC array or matrix, of the shape of X, optional
         How much every entry counts.
-    one_by_one : bool
-        Whether known entries must be held one by one even if nothing is missing, for what only `Partial` ones can do.
-    by_rows : bool
-        Whether what a pass makes of a row must not depend, to the last bit, on the number of rows: arrays stored by
-        columns are copied then, because their products are summed in groups that depend on it; those of CSC are not
-        summed in groups.
-    upright : bool
-        Whether X must be visited by rows, for kernels to which the order of a dense array is all the same: only CSC is
-        copied then.
-    zeros_matter : bool
-        Whether zeros of X are entries like any other, not, as for Kullback-Leibler, of no concern: an array with few
-        others becomes sparse then, a small copy.
+    layout : Layout
+        How it must be visited.
     folder : path, optional
         Where factors of the rows of `RowBlocks` live in files, instead of in memory.
     engine : Engine, optional
@@ -93,21 +110,26 @@ def as_container(
         from nmf_core.data.distributed import Distributed
 
         return Distributed(X.X, X.client, X.dtype, engine=engine)
-    if isinstance(X, RowBlocks) and upright and X.transposed:
+    if isinstance(X, RowBlocks) and layout.row_major and X.transposed:
         check_resident(X.array is not None, "This loss, of data that are stored by columns,")
         X, *_, scan = check_matrix(X.array)
     if isinstance(X, RowBlocks):
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 
         return Chunked(X, folder, engine=engine)
-    some = weights is not None or missing == "unstored" or one_by_one
+    some = weights is not None or missing == "unstored" or layout.as_observed
     if some or (missing == "nan" and (scan := scan or look_at(X)).nan):
         from nmf_core.data.observed import observe  # imports scipy.sparse
 
         known = observe(X, missing, weights, engine, scan)
-        if one_by_one or missing == "unstored" or known.weights is not None or known.n_stored < X.shape[0] * X.shape[1]:
+        if (
+            layout.as_observed
+            or missing == "unstored"
+            or known.weights is not None
+            or known.n_stored < X.shape[0] * X.shape[1]
+        ):
             return known
-    if not zeros_matter and not is_sparse(X):
+    if layout.sparsify and not is_sparse(X):
         scan = scan or look_at(X)
         if scan.size - scan.zeros <= FEW * scan.size:
             import scipy.sparse as sp
@@ -116,13 +138,13 @@ def as_container(
     if is_sparse(X):
         from nmf_core.data.sparse import Sparse  # imports scipy.sparse
 
-        if X.format == "csc" and not upright:
-            return Sparse(X.T, transposed=True, grouped=not by_rows, engine=engine, scan=scan)
+        if X.format == "csc" and not layout.row_major:
+            return Sparse(X.T, transposed=True, grouped=not layout.row_independent, engine=engine, scan=scan)
         # in another order sums have other bits
         return Sparse(X, engine=engine, scan=scan) if X.format == "csr" else Sparse(X.tocsr(), engine=engine)
-    if upright:
+    if layout.row_major:
         return Dense(X, by_columns=True, engine=engine, scan=scan)
-    if by_rows:
+    if layout.row_independent:
         return Dense(np.ascontiguousarray(X), engine=engine, scan=scan)
     if X.strides[1] != X.itemsize and X.strides[0] == X.itemsize:
         return Dense(X.T, transposed=True, engine=engine, scan=scan)

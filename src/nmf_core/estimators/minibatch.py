@@ -376,7 +376,7 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
             H = H.astype(np.float64)
         return make_online(
             H, loss, method_for(self.solver, loss, self.forget_factor), n_samples=X.shape[0],
-            forget_factor=self.forget_factor, alpha_W=self.alpha_W, alpha_H=self.alpha_H, l1_ratio=self.l1_ratio,
+            forget_factor=self.forget_factor, alphas=(self.alpha_W, self.alpha_H, self.l1_ratio),
             tol=self.tol, max_sweeps=self.fresh_restarts_max_iter,
         )  # fmt: skip
 

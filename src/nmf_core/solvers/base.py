@@ -98,7 +98,7 @@ class Solver(ABC):
         """The solver of the same name whose iterations are for this loss and class of matrices."""
         return self
 
-    def by_rows(self, loss: Loss) -> bool:
+    def row_major(self, loss: Loss) -> bool:
         """Whether a complete X must be visited by rows, however it is stored."""
         return False
 

@@ -85,7 +85,7 @@ class GradientSolver(Solver):
     def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
         return issubclass(data, Complete)
 
-    def by_rows(self, loss: Loss) -> bool:
+    def row_major(self, loss: Loss) -> bool:
         return True
 
     def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:

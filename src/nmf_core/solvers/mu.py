@@ -36,8 +36,8 @@ class MU(Solver):
             return ObservedSolver()
         return _QuadraticMU() if loss.quadratic else GradientSolver()
 
-    def by_rows(self, loss: Loss) -> bool:
-        return self.suited(loss, Complete).by_rows(loss)
+    def row_major(self, loss: Loss) -> bool:
+        return self.suited(loss, Complete).row_major(loss)
 
 
 class ExtrapolatedMU(MU):

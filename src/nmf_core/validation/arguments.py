@@ -148,10 +148,10 @@ def check_factors(
     """Given factors in the order of the rows and columns of X, the number of their components, and labels of these."""
     components = None
     if H is not None:
-        H, components, *_ = check_matrix(H, "H", factor=True, columns=columns)
+        H, components, *_ = check_matrix(H, "H", factor=True).aligned("H", columns=columns)
         H = H.toarray() if is_sparse(H) else H
     if W is not None:
-        W = check_matrix(W, "W", factor=True, rows=rows).aligned("W", columns=components, of="H").values
+        W = check_matrix(W, "W", factor=True).aligned("W", rows).aligned("W", columns=components, of="H").values
         W = W.toarray() if is_sparse(W) else W
     if n_components is None:
         if W is None and H is None:

@@ -35,8 +35,6 @@ def check_matrix(
     signed: bool = False,
     squared: bool = True,
     hint: bool = False,
-    rows: Axis | None = None,
-    columns: Axis | None = None,
     team: Team | None = None,
 ) -> Labelled:
     """A real, finite, non-negative matrix in float32 or float64, and the labels that it has come with.
@@ -58,22 +56,20 @@ def check_matrix(
         Whether it must not overflow when it is squared.
     hint : bool
         Whether messages should say how to have NaN taken for missing.
-    rows, columns : Axis, optional
-        Labels of X, in whose order rows and columns are wanted where this one has labels, too.
     team : Team, optional
         Who looks at the entries; by default one thread.
 
     Returns
     -------
     Labelled
-        An ndarray or CSR or CSC array or matrix, its labels, and its scan, unless it had to be brought into order.
+        An ndarray or CSR or CSC array or matrix, its labels, and its scan.
 
     Raises
     ------
     TypeError
         Not numeric: strings, objects, complex numbers, masked arrays.
     ValueError
-        Not two-dimensional, empty, with other labels than those wanted, or with an entry that is NaN, infinite or
+        Not two-dimensional, empty, or with an entry that is NaN, infinite or
         negative (the first is named).
     """
     data = X if isinstance(X, Labelled) else labelled(X, name, missing=missing, hint=hint)
@@ -101,7 +97,7 @@ def check_matrix(
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
     _check_values(X, found, name, factor, missing, signed, squared, hint)
-    return data._replace(values=X, scan=found).aligned(name, rows, columns)
+    return data._replace(values=X, scan=found)
 
 
 def look_at(X: Matrix, name: str = "X", team: Team | None = None) -> Scan:
@@ -206,7 +202,7 @@ def check_weighted(
     data = X if isinstance(X, Labelled) else labelled(X, missing=missing, hint=hint)
     if weights is None:
         return check_matrix(data, missing=missing, hint=hint, team=team), None
-    given = check_matrix(weights, "weights", squared=False, rows=data.rows, columns=data.columns, team=team)
+    given = check_matrix(weights, "weights", squared=False, team=team).aligned("weights", data.rows, data.columns)
     weights = given.values
     changed = data._replace(values=_without_weightless(data.values, weights), scan=None)
     data = check_matrix(changed, missing=missing, hint=hint, team=team)
@@ -264,7 +260,7 @@ def check_factor(
 
     Its rows and columns are brought into the order of others where both have labels.
     """
-    array = check_matrix(F, name, factor=True, rows=rows, columns=columns).values
+    array = check_matrix(F, name, factor=True).aligned(name, rows, columns).values
     if is_sparse(array):
         array = array.toarray()
     if array.shape != shape:
