@@ -11,7 +11,7 @@ cdef enum:
     BPP = 7
     AS = 8
     GD = 9
-    TILE = 64    # the widest tile of rows of any level
+    TILE = 64    # rows of a tile, at most
     NARROW = 16  # rows of a block of a small problem; rows from one report to the next
     REPORT = 6   # numbers in a report
     GROUPS = 16  # at most so many groups of rows have statistics of their own
@@ -201,29 +201,46 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
         add_inner(level, rows, ld, cross + tile * ld, new, tile, report + 5)
 
 
-# Tiles of four vectors (AVX-512) or two: as many accumulators as the registers hold.
+# Tiles as wide as those of the C functions of a level, of which the reports of NARROW rows are part or which are part of
+# them.
+cdef extern from "dispatch.h" nogil:
+    """
+    #define NMF_FITS(level, real) \
+        (64 % NMF_TILE_ROWS(level, real) == 0 && NMF_TILE_ROWS(level, real) % 4 == 0)
+    _Static_assert(NMF_FITS(0, float) && NMF_FITS(1, float) && NMF_FITS(2, float), "tiles of float");
+    _Static_assert(NMF_FITS(0, double) && NMF_FITS(1, double) && NMF_FITS(2, double), "tiles of double");
+    """
+    enum:
+        ROWS_F0 "NMF_TILE_ROWS(0, float)"
+        ROWS_F1 "NMF_TILE_ROWS(1, float)"
+        ROWS_F2 "NMF_TILE_ROWS(2, float)"
+        ROWS_D0 "NMF_TILE_ROWS(0, double)"
+        ROWS_D1 "NMF_TILE_ROWS(1, double)"
+        ROWS_D2 "NMF_TILE_ROWS(2, double)"
+
+
 cdef avx512 improve_rows_2(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
                            real* scratch, double* report) noexcept nogil:
     if real is float:
-        improve_tiles(64, 2, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_F2, 2, job, F, cross, begin, n_rows, scratch, report)
     else:
-        improve_tiles(32, 2, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_D2, 2, job, F, cross, begin, n_rows, scratch, report)
 
 
 cdef avx2 improve_rows_1(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
                          real* scratch, double* report) noexcept nogil:
     if real is float:
-        improve_tiles(16, 1, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_F1, 1, job, F, cross, begin, n_rows, scratch, report)
     else:
-        improve_tiles(8, 1, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_D1, 1, job, F, cross, begin, n_rows, scratch, report)
 
 
 cdef void improve_rows_0(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
                          real* scratch, double* report) noexcept nogil:
     if real is float:
-        improve_tiles(8, 0, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_F0, 0, job, F, cross, begin, n_rows, scratch, report)
     else:
-        improve_tiles(4, 0, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_D0, 0, job, F, cross, begin, n_rows, scratch, report)
 
 
 cdef void improve_rows(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows, real* scratch,
