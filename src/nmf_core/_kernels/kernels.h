@@ -82,6 +82,12 @@ enum { NMF_STRAIGHT = 1, NMF_WALK = 2 };
 #define NMF_PREFETCH(p) __builtin_prefetch(p)
 #define NMF_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2)
 #define NMF_UNROLL _Pragma("GCC unroll 8")
+/* Where gcc would read so many numbers ahead on aarch64 that accumulators had to leave their registers. */
+#if defined(__aarch64__)
+#define NMF_IN_ORDER __asm__ volatile("" : : : "memory")
+#else
+#define NMF_IN_ORDER ((void)0)
+#endif
 #define NMF_VECTOR(real, bytes) real __attribute__((vector_size(bytes), aligned(sizeof(real)), may_alias))
 #define NMF_LANES(bytes, real) ((bytes) / (int)sizeof(real))
 /* Rows of a tile at a level: what Cython gives to `descend` and what that takes. */

@@ -23,6 +23,8 @@
             {                                                                                                          \
                 const NMF_REAL a = A[r * row_step + j * step];                                                         \
                 NMF_UNROLL for (int v = 0; v < wide; v++) sum[r][v] += a * b[v];                                       \
+                if (wide > 2 && r % 2 == 1)                                                                            \
+                    NMF_IN_ORDER;                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
         NMF_UNROLL for (int r = 0; r < tall; r++) NMF_UNROLL for (int v = 0; v < wide; v++)                            \
