@@ -69,6 +69,7 @@ KERNELS = Path("src", "nmf_core", "_kernels")
 # of losses gain by unrolling what products and steps of coordinate descent have unrolled where it pays.
 UNITS = {"losses.c": ["-funroll-loops"], "products.c": []}
 VARIANTS = [("NMF_DOUBLE", (0, 1)), ("NMF_LEVEL", (0, 1, 2))]
+KERNEL_TEST = Path("tests", "kernels", "kernels.c")
 
 # Written after a successful build, beside the generated C.
 SETTINGS = Path("build", "cython", "settings.txt")
@@ -115,15 +116,15 @@ class BuildCore(build_ext):
             quiet=True,
         )
         # the longest first
-        jobs = [(translated.sources[0], core.define_macros, [])]
-        for (name, flags), values in product(UNITS.items(), product(*(values for _, values in VARIANTS))):
-            macros = [(macro, str(value)) for (macro, _), value in zip(VARIANTS, values, strict=True)]
-            jobs.append((str(KERNELS / name), macros, [] if DEBUG or SANITIZE else flags))
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            core.extra_objects = list(pool.map(lambda job: self.compile_unit(core, *job), jobs))
+        core.extra_objects = self.compile_units(core, [(translated.sources[0], core.define_macros, []), *unit_jobs()])
         core.sources = []
         super().build_extensions()
         SETTINGS.write_text(settings)
+
+    def compile_units(self, core, jobs):
+        """Compile (source, macros, flags) each, several at a time; the objects."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(lambda job: self.compile_unit(core, *job), jobs))
 
     def compile_unit(self, core, source, macros, flags):
         """Compile one source file, unless its object is newer than all that it includes; the object."""
@@ -189,12 +190,35 @@ class BuildCore(build_ext):
             old.unlink()
 
 
+class BuildKernelTest(BuildCore):
+    """Link the C units to their own test: a program `kernel_test` in --build-temp, whatever processor CC compiles for."""
+
+    def build_extensions(self):
+        """Compile the units as for ``_core``, and the program."""
+        (core,) = self.extensions
+        self.set_flags(core)
+        objects = self.compile_units(core, [*unit_jobs(), (str(KERNEL_TEST), [], [])])
+        self.compiler.link_executable(
+            objects, "kernel_test", self.build_temp, libraries=["m"], extra_postargs=core.extra_link_args
+        )
+
+
+def unit_jobs():
+    """Return (source, macros, flags) of every C unit."""
+    jobs = []
+    for (name, flags), values in product(UNITS.items(), product(*(values for _, values in VARIANTS))):
+        macros = [(macro, str(value)) for (macro, _), value in zip(VARIANTS, values, strict=True)]
+        jobs.append((str(KERNELS / name), macros, [] if DEBUG or SANITIZE else flags))
+    return jobs
+
+
 def included(source):
-    """A source file and the headers of the kernels that it includes, directly or not."""
+    """A source file and the headers, beside it or of the kernels, that it includes, directly or not."""
     found = {source}
     for name in re.findall(r'^#include "(\w+\.h)"', source.read_text(), re.MULTILINE):
-        if (KERNELS / name).is_file():
-            found |= included(KERNELS / name)
+        for header in (source.parent / name, KERNELS / name):
+            if header.is_file():
+                found |= included(header)
     return found
 
 
@@ -209,6 +233,6 @@ setup(
             py_limited_api=ABI3,
         )
     ],
-    cmdclass={"build_ext": BuildCore},
+    cmdclass={"build_ext": BuildCore, "build_kernel_test": BuildKernelTest},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
 )
