@@ -69,6 +69,10 @@ KERNELS = Path("src", "nmf_core", "_kernels")
 # of losses gain by unrolling what products and steps of coordinate descent have unrolled where it pays.
 UNITS = {"losses.c": ["-funroll-loops"], "products.c": []}
 VARIANTS = [("NMF_DOUBLE", (0, 1)), ("NMF_LEVEL", (0, 1, 2))]
+# What Cython translates: functions that are called from Python, mostly their arguments, where functions in line only take
+# time to compile; and the steps, no module of their own.
+GLUE_MACROS = [("CYTHON_INLINE", "__attribute__((unused))")]
+ROWS_MACROS = [("CYTHON_NO_PYINIT_EXPORT", None)]
 KERNEL_TEST = Path("tests", "kernels", "kernels.c")
 
 # Written after a successful build, beside the generated C.
@@ -108,15 +112,18 @@ class BuildCore(build_ext):
         settings = self.settings(core)
         if not SETTINGS.is_file() or SETTINGS.read_text() != settings:
             self.start_afresh()
-        (translated,) = cythonize(
-            [core],
+        rows = Extension("nmf_core._rows", ["src/nmf_core/_rows.pyx"])
+        translated = cythonize(
+            [core, rows],
             compiler_directives=DIRECTIVES,
             build_dir=str(SETTINGS.parent),
             force=self.force,
             quiet=True,
         )
         # the longest first
-        core.extra_objects = self.compile_units(core, [(translated.sources[0], core.define_macros, []), *unit_jobs()])
+        parts = zip(translated, (GLUE_MACROS, ROWS_MACROS), strict=True)
+        jobs = [(part.sources[0], core.define_macros + macros, []) for part, macros in parts]
+        core.extra_objects = self.compile_units(core, jobs + unit_jobs())
         core.sources = []
         super().build_extensions()
         SETTINGS.write_text(settings)
@@ -128,7 +135,8 @@ class BuildCore(build_ext):
 
     def compile_unit(self, core, source, macros, flags):
         """Compile one source file, unless its object is newer than all that it includes; the object."""
-        folder = Path(self.build_temp, "-".join([Path(source).stem, *(value for _, value in macros)]))
+        variant = [value for macro, value in macros if macro in dict(VARIANTS)]
+        folder = Path(self.build_temp, "-".join([Path(source).stem, *variant]))
         (target,) = self.compiler.object_filenames([source], output_dir=str(folder))
         newest = max(path.stat().st_mtime for path in included(Path(source)))
         if self.force or not Path(target).is_file() or Path(target).stat().st_mtime < newest:
@@ -176,7 +184,7 @@ class BuildCore(build_ext):
     def settings(self, core):
         """Return all that decides what a source file is turned into."""
         compiler = getattr(self.compiler, "compiler_so", self.compiler.compiler_type)
-        arguments = [UNITS, core.define_macros, core.extra_compile_args, core.extra_link_args]
+        arguments = [UNITS, GLUE_MACROS, ROWS_MACROS, core.define_macros, core.extra_compile_args, core.extra_link_args]
         return repr([Cython.__version__, DIRECTIVES, sys.version, compiler, *arguments])
 
     def start_afresh(self):

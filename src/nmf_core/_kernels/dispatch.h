@@ -5,7 +5,7 @@
 #include "kernels.h"
 
 /* The highest level that this processor has. */
-static int nmf_best_level(void)
+static inline int nmf_best_level(void)
 {
 #if NMF_LEVELS == 3
     __builtin_cpu_init();

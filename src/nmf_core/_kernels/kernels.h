@@ -204,6 +204,12 @@ typedef struct {
     } nmf_losses_##tag;                                                                                                \
     extern const nmf_losses_##tag nmf_losses_##tag##0, nmf_losses_##tag##1, nmf_losses_##tag##2;
 
+/* What _rows.pyx offers; job: a Job of job.pxi. */
+void nmf_improve_rows_f(const void *job, float *F, const float *cross, ptrdiff_t begin, ptrdiff_t n_rows, float *scratch,
+                        double *report);
+void nmf_improve_rows_d(const void *job, double *F, const double *cross, ptrdiff_t begin, ptrdiff_t n_rows,
+                        double *scratch, double *report);
+
 NMF_PRODUCTS(f, float)
 NMF_PRODUCTS(d, double)
 NMF_LOSSES(f, float)
