@@ -69,8 +69,8 @@ KERNELS = Path("src", "nmf_core", "_kernels")
 # of losses gain by unrolling what products and steps of coordinate descent have unrolled where it pays.
 UNITS = {"losses.c": ["-funroll-loops"], "products.c": []}
 VARIANTS = [("NMF_DOUBLE", (0, 1)), ("NMF_LEVEL", (0, 1, 2))]
-# What Cython translates: functions that are called from Python, mostly their arguments, where functions in line only take
-# time to compile; and the steps, no module of their own.
+# What Cython translates: functions that are called from Python, mostly their arguments, where functions in line take
+# time to compile and give nothing; and the steps, which are no module of their own.
 GLUE_MACROS = [("CYTHON_INLINE", "__attribute__((unused))")]
 ROWS_MACROS = [("CYTHON_NO_PYINIT_EXPORT", None)]
 KERNEL_TEST = Path("tests", "kernels", "kernels.c")
@@ -199,7 +199,7 @@ class BuildCore(build_ext):
 
 
 class BuildKernelTest(BuildCore):
-    """Link the C units to their own test: a program `kernel_test` in --build-temp, whatever processor CC compiles for."""
+    """Link the C units to their own test, for whatever processor CC compiles: `kernel_test` in --build-temp."""
 
     def build_extensions(self):
         """Compile the units as for ``_core``, and the program."""

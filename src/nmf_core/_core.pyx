@@ -21,7 +21,6 @@ recommend  the largest entries of a model's rows
 """
 cimport cython
 from cython.parallel cimport prange, threadid
-from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport free, malloc

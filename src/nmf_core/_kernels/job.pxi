@@ -1,5 +1,5 @@
-# What blocks of rows of a factor are improved with: the same for all who visit them (pass.pxi, beta.pxi) and for the steps
-# (_rows.pyx).
+# What blocks of rows of a factor are improved with: the same for all who visit them (pass.pxi, beta.pxi) and for the
+# steps (_rows.pyx).
 
 cdef enum:
     HALS = 0

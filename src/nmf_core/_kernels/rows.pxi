@@ -121,8 +121,8 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
         add_inner(level, rows, ld, cross + tile * ld, new, tile, report + 5)
 
 
-# Tiles as wide as those of the C functions of a level, of which the reports of NARROW rows are part or which are part of
-# them.
+# Tiles as wide as those of the C functions of a level. They hold whole reports of NARROW rows, or reports hold whole
+# tiles, and TILE rows hold whole tiles.
 cdef extern from "dispatch.h" nogil:
     """
     #define NMF_FITS(level, real) \
