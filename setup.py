@@ -69,6 +69,11 @@ KERNELS = Path("src", "nmf_core", "_kernels")
 # of losses gain by unrolling what products and steps of coordinate descent have unrolled where it pays.
 UNITS = {"losses.c": ["-funroll-loops"], "products.c": []}
 VARIANTS = [("NMF_DOUBLE", (0, 1)), ("NMF_LEVEL", (0, 1, 2))]
+# What Cython translates: functions that are called from Python, mostly their arguments, where functions in line take
+# time to compile and give nothing; and the steps, which are no module of their own.
+GLUE_MACROS = [("CYTHON_INLINE", "__attribute__((unused))")]
+ROWS_MACROS = [("CYTHON_NO_PYINIT_EXPORT", None)]
+KERNEL_TEST = Path("tests", "kernels", "kernels.c")
 
 # Written after a successful build, beside the generated C.
 SETTINGS = Path("build", "cython", "settings.txt")
@@ -107,27 +112,31 @@ class BuildCore(build_ext):
         settings = self.settings(core)
         if not SETTINGS.is_file() or SETTINGS.read_text() != settings:
             self.start_afresh()
-        (translated,) = cythonize(
-            [core],
+        rows = Extension("nmf_core._rows", ["src/nmf_core/_rows.pyx"])
+        translated = cythonize(
+            [core, rows],
             compiler_directives=DIRECTIVES,
             build_dir=str(SETTINGS.parent),
             force=self.force,
             quiet=True,
         )
         # the longest first
-        jobs = [(translated.sources[0], core.define_macros, [])]
-        for (name, flags), values in product(UNITS.items(), product(*(values for _, values in VARIANTS))):
-            macros = [(macro, str(value)) for (macro, _), value in zip(VARIANTS, values, strict=True)]
-            jobs.append((str(KERNELS / name), macros, [] if DEBUG or SANITIZE else flags))
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            core.extra_objects = list(pool.map(lambda job: self.compile_unit(core, *job), jobs))
+        parts = zip(translated, (GLUE_MACROS, ROWS_MACROS), strict=True)
+        jobs = [(part.sources[0], core.define_macros + macros, []) for part, macros in parts]
+        core.extra_objects = self.compile_units(core, jobs + unit_jobs())
         core.sources = []
         super().build_extensions()
         SETTINGS.write_text(settings)
 
+    def compile_units(self, core, jobs):
+        """Compile (source, macros, flags) each, several at a time; the objects."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(lambda job: self.compile_unit(core, *job), jobs))
+
     def compile_unit(self, core, source, macros, flags):
         """Compile one source file, unless its object is newer than all that it includes; the object."""
-        folder = Path(self.build_temp, "-".join([Path(source).stem, *(value for _, value in macros)]))
+        variant = [value for macro, value in macros if macro in dict(VARIANTS)]
+        folder = Path(self.build_temp, "-".join([Path(source).stem, *variant]))
         (target,) = self.compiler.object_filenames([source], output_dir=str(folder))
         newest = max(path.stat().st_mtime for path in included(Path(source)))
         if self.force or not Path(target).is_file() or Path(target).stat().st_mtime < newest:
@@ -175,7 +184,7 @@ class BuildCore(build_ext):
     def settings(self, core):
         """Return all that decides what a source file is turned into."""
         compiler = getattr(self.compiler, "compiler_so", self.compiler.compiler_type)
-        arguments = [UNITS, core.define_macros, core.extra_compile_args, core.extra_link_args]
+        arguments = [UNITS, GLUE_MACROS, ROWS_MACROS, core.define_macros, core.extra_compile_args, core.extra_link_args]
         return repr([Cython.__version__, DIRECTIVES, sys.version, compiler, *arguments])
 
     def start_afresh(self):
@@ -189,12 +198,35 @@ class BuildCore(build_ext):
             old.unlink()
 
 
+class BuildKernelTest(BuildCore):
+    """Link the C units to their own test, for whatever processor CC compiles: `kernel_test` in --build-temp."""
+
+    def build_extensions(self):
+        """Compile the units as for ``_core``, and the program."""
+        (core,) = self.extensions
+        self.set_flags(core)
+        objects = self.compile_units(core, [*unit_jobs(), (str(KERNEL_TEST), [], [])])
+        self.compiler.link_executable(
+            objects, "kernel_test", self.build_temp, libraries=["m"], extra_postargs=core.extra_link_args
+        )
+
+
+def unit_jobs():
+    """Return (source, macros, flags) of every C unit."""
+    jobs = []
+    for (name, flags), values in product(UNITS.items(), product(*(values for _, values in VARIANTS))):
+        macros = [(macro, str(value)) for (macro, _), value in zip(VARIANTS, values, strict=True)]
+        jobs.append((str(KERNELS / name), macros, [] if DEBUG or SANITIZE else flags))
+    return jobs
+
+
 def included(source):
-    """A source file and the headers of the kernels that it includes, directly or not."""
+    """A source file and the headers, beside it or of the kernels, that it includes, directly or not."""
     found = {source}
     for name in re.findall(r'^#include "(\w+\.h)"', source.read_text(), re.MULTILINE):
-        if (KERNELS / name).is_file():
-            found |= included(KERNELS / name)
+        for header in (source.parent / name, KERNELS / name):
+            if header.is_file():
+                found |= included(header)
     return found
 
 
@@ -209,6 +241,6 @@ setup(
             py_limited_api=ABI3,
         )
     ],
-    cmdclass={"build_ext": BuildCore},
+    cmdclass={"build_ext": BuildCore, "build_kernel_test": BuildKernelTest},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {},
 )

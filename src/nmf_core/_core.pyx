@@ -7,8 +7,9 @@ Factors are C-contiguous (rows, ld) arrays; columns beyond the k components that
 up to whole vectors. Sources, by what they hold:
 
 products  products of matrices, dense and CSR, for all instruction-set levels (C)
-rows      the frame in which a solver's step improves a block of rows
-hals, mu, greedy, gradient, solves, pivot  the steps; pivot also of exact non-negative least squares (rules in C)
+rows      the frame in which a solver's step improves a block of rows, and with it, in _rows.pyx, translated by itself:
+hals, mu, greedy, gradient, solves, pivot  the steps
+job       what they and the passes need to know
 beta      multiplicative updates for beta-divergences
 pass      one pass over X: improvement of one factor, statistics for the other
 divergence  what factors are worth, in double
@@ -21,7 +22,6 @@ scan      what a start has to know of X, from one pass
 """
 cimport cython
 from cython.parallel cimport prange, threadid
-from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
@@ -42,13 +42,7 @@ cdef extern from *:
     int nmf_max_threads()
 
 include "_kernels/products.pxi"
-include "_kernels/hals.pxi"
-include "_kernels/mu.pxi"
-include "_kernels/gradient.pxi"
-include "_kernels/greedy.pxi"
-include "_kernels/solves.pxi"
-include "_kernels/pivot.pxi"
-include "_kernels/rows.pxi"
+include "_kernels/job.pxi"
 
 cdef enum:
     THREAD_WORK = 1 << 20  # multiply-adds that are worth waking a thread for

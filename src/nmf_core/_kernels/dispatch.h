@@ -5,7 +5,7 @@
 #include "kernels.h"
 
 /* The highest level that this processor has. */
-static int nmf_best_level(void)
+static inline int nmf_best_level(void)
 {
 #if NMF_LEVELS == 3
     __builtin_cpu_init();
@@ -90,7 +90,7 @@ NMF_TABLE(nmf_losses, d)
     /* Numbers in a vector. */                                                                                         \
     static inline int lanes_##tag(int level)                                                                           \
     {                                                                                                                  \
-        return level == 2 ? NMF_LANES(64, real) : level == 1 ? NMF_LANES(32, real) : NMF_LANES(16, real);              \
+        return NMF_LANES(NMF_BYTES_AT(level), real);                                                                   \
     }                                                                                                                  \
     static inline void split_##tag(int level, int part, double beta, double floor, ptrdiff_t count, const real *x,     \
                                    real *y, real *T, double *sum)                                                      \

@@ -15,6 +15,10 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(root)(NMF_NAME(full) y)
     return (NMF_NAME(full))_mm256_sqrt_ps((__m256)y);
 #elif NMF_LEVEL == 1
     return (NMF_NAME(full))_mm256_sqrt_pd((__m256d)y);
+#elif defined(__aarch64__) && NMF_SIZE == 4
+    return (NMF_NAME(full))vsqrtq_f32((float32x4_t)y);
+#elif defined(__aarch64__)
+    return (NMF_NAME(full))vsqrtq_f64((float64x2_t)y);
 #else
     NMF_REAL lanes[NMF_FULL];
     *(NMF_NAME(full) *)lanes = y;

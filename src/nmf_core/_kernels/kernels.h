@@ -14,16 +14,24 @@
 #include "simd.h"
 #if NMF_LEVELS == 3
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 /* Let this thread's results below the normal numbers become zero, where the processor can: they cost a hundred times as
- * much as others, and models of fading components are full of them. Returns the mode to restore. */
+ * much as others, and models of fading components are full of them. On aarch64 such numbers are also read as zeros.
+ * Returns the mode to restore. */
 static NMF_INLINE unsigned int nmf_flush_underflow(void)
 {
 #if NMF_LEVELS == 3
     const unsigned int mode = _mm_getcsr();
     _mm_setcsr(mode | 0x8000);
     return mode;
+#elif defined(__aarch64__)
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode) : : "memory");
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode | UINT64_C(1) << 24) : "memory");
+    return (unsigned int)mode;
 #else
     return 0;
 #endif
@@ -33,6 +41,8 @@ static NMF_INLINE void nmf_restore_underflow(unsigned int mode)
 {
 #if NMF_LEVELS == 3
     _mm_setcsr(mode);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)mode) : "memory");
 #else
     (void)mode;
 #endif
@@ -62,6 +72,8 @@ enum { NMF_LANE = 0, NMF_ACROSS = 1, NMF_SHARED = 2 };
 #define NMF_AHEAD 12
 /* Coordinates whose gradients come from one product of matrices, corrected by a triangle afterwards. */
 #define NMF_GROUP 4
+/* Vectors of rows in a tile that is swept: those of a group of coordinates fill half of the registers. */
+#define NMF_WIDE_AT(level) (NMF_REGISTERS_AT(level) / (2 * NMF_GROUP))
 /* Lines of factor rows that a sparse product has asked for and not used yet. */
 #define NMF_LINES 128
 /* Which entries those are. */
@@ -70,8 +82,16 @@ enum { NMF_STRAIGHT = 1, NMF_WALK = 2 };
 #define NMF_PREFETCH(p) __builtin_prefetch(p)
 #define NMF_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2)
 #define NMF_UNROLL _Pragma("GCC unroll 8")
+/* Where gcc would read so many numbers ahead on aarch64 that accumulators had to leave their registers. */
+#if defined(__aarch64__)
+#define NMF_IN_ORDER __asm__ volatile("" : : : "memory")
+#else
+#define NMF_IN_ORDER ((void)0)
+#endif
 #define NMF_VECTOR(real, bytes) real __attribute__((vector_size(bytes), aligned(sizeof(real)), may_alias))
 #define NMF_LANES(bytes, real) ((bytes) / (int)sizeof(real))
+/* Rows of a tile at a level: what Cython gives to `descend` and what that takes. */
+#define NMF_TILE_ROWS(level, real) (NMF_WIDE_AT(level) * NMF_LANES(NMF_BYTES_AT(level), real))
 /* Lanes of the vectors a and b, by their numbers. */
 #if defined(__clang__) || __GNUC__ >= 12
 #define NMF_SHUFFLE __builtin_shufflevector
@@ -183,6 +203,12 @@ typedef struct {
                          const double *weights); /* of double only, NULL of float */                                   \
     } nmf_losses_##tag;                                                                                                \
     extern const nmf_losses_##tag nmf_losses_##tag##0, nmf_losses_##tag##1, nmf_losses_##tag##2;
+
+/* What _rows.pyx offers; job: a Job of job.pxi. */
+void nmf_improve_rows_f(const void *job, float *F, const float *cross, ptrdiff_t begin, ptrdiff_t n_rows, float *scratch,
+                        double *report);
+void nmf_improve_rows_d(const void *job, double *F, const double *cross, ptrdiff_t begin, ptrdiff_t n_rows,
+                        double *scratch, double *report);
 
 NMF_PRODUCTS(f, float)
 NMF_PRODUCTS(d, double)

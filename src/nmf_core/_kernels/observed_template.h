@@ -16,7 +16,12 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_tile)(const int tall, ptrdif
     NMF_UNROLL24 for (int r = 0; r < tall; r++) sum[r] = *(const NMF_NAME(full) *)(A + r * ldb);
     for (ptrdiff_t j = 0; j < n; j++) {
         const NMF_NAME(full) v = *(const NMF_NAME(full) *)(b + j * ldb);
-        NMF_UNROLL24 for (int r = 0; r < tall; r++) sum[r] += a[j * ldb + r] * v;
+        NMF_UNROLL24 for (int r = 0; r < tall; r++)
+        {
+            sum[r] += a[j * ldb + r] * v;
+            if (r % 4 == 3)
+                NMF_IN_ORDER;
+        }
     }
     NMF_UNROLL24 for (int r = 0; r < tall; r++) *(NMF_NAME(full) *)(A + r * ldb) = sum[r];
 }

@@ -6,6 +6,12 @@
 # rows are grouped depends on the shape of the problem only, never on the number of threads, and groups are added in
 # their order: the bits are the same for any number.
 
+cdef extern from "dispatch.h" nogil:
+    void nmf_improve_rows_f(const void* job, float* F, const float* cross, Py_ssize_t begin, Py_ssize_t n_rows,
+                            float* scratch, double* report)
+    void nmf_improve_rows_d(const void* job, double* F, const double* cross, Py_ssize_t begin, Py_ssize_t n_rows,
+                            double* scratch, double* report)
+
 cdef enum:
     COLUMNS = 32             # columns of X whose statistics are one task
     GROUP_ROWS = 256         # at least so many rows a group: what it saves must outweigh adding it up
@@ -14,6 +20,26 @@ cdef enum:
     CROSS_ROWS = 256         # whose cross is found at once: sweeps in between take the first cache level from G
     LANES_BYTES = 1 << 25    # at most so much memory for the statistics of all groups
     SLAB_BYTES = 1 << 21     # a piece of X that stays in the caches of all threads together
+
+
+# What blocks of rows report together: the second number is a maximum, the others are sums.
+cdef void add_reports(double* total, const double* reports, Py_ssize_t blocks) noexcept nogil:
+    cdef Py_ssize_t b, i
+    for b in range(blocks):
+        for i in range(REPORT):
+            if i == 1:
+                total[i] = max(total[i], reports[REPORT * b + i])
+            else:
+                total[i] += reports[REPORT * b + i]
+
+
+# The rows of F from `begin` on become the improved rows of `start`: see rows.pxi.
+cdef inline void improve_rows(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
+                              real* scratch, double* report) noexcept nogil:
+    if real is float:
+        nmf_improve_rows_f(job, F, cross, begin, n_rows, scratch, report)
+    else:
+        nmf_improve_rows_d(job, F, cross, begin, n_rows, scratch, report)
 
 
 # Cross of the rows from `first` on, into the thread's scratch memory; then the rows of F are improved.

@@ -1,27 +1,5 @@
 # Exact non-negative least squares by pivoting: the rules are in pivot_template.h.
 
-cdef extern from "dispatch.h" nogil:
-    enum:
-        BLOCK "NMF_BLOCK"
-        ACTIVE "NMF_ACTIVE"
-    int pivot_rows_f(int level, int rule, Py_ssize_t k, Py_ssize_t rows, const float* gram, const float* b,
-                     int max_steps, float* x, float* scratch)
-    int pivot_rows_d(int level, int rule, Py_ssize_t k, Py_ssize_t rows, const double* gram, const double* b,
-                     int max_steps, double* x, double* scratch)
-
-
-cdef inline int pivot_rows(int level, int rule, Py_ssize_t k, Py_ssize_t rows, const real* gram, const real* b,
-                           int max_steps, real* x, real* scratch) noexcept nogil:
-    if real is float:
-        return pivot_rows_f(level, rule, k, rows, gram, b, max_steps, x, scratch)
-    else:
-        return pivot_rows_d(level, rule, k, rows, gram, b, max_steps, x, scratch)
-
-
-# Numbers that pivot_step needs for a tile of up to TILE rows in vectors of `width`.
-cdef inline Py_ssize_t pivot_size(Py_ssize_t k, Py_ssize_t width) noexcept nogil:
-    return 2 * k * width + k * (k + 4) * width
-
 
 # f <- the minimiser over f_c >= 0, for c in `order`, from the guess that what is positive stays so. `unit` is gram in
 # the scale in which its diagonal is one, with rows and columns of the identity for what is not in `order`. k^3 / 6

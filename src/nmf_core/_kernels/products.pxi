@@ -12,6 +12,8 @@ cdef extern from "dispatch.h" nogil:
         SET "NMF_SET"
         ADD "NMF_ADD"
         SUBTRACT "NMF_SUBTRACT"
+        BLOCK "NMF_BLOCK"
+        ACTIVE "NMF_ACTIVE"
     void ask_for "nmf_ask_for"(const void* start, size_t size)
     int lanes_f(int level)
     int lanes_d(int level)
@@ -43,6 +45,10 @@ cdef extern from "dispatch.h" nogil:
     void scatter_d(int level, Py_ssize_t rows, Py_ssize_t width, const double* data, const int32_t* indices,
                    const int64_t* begin, const int64_t* end, const double* F, Py_ssize_t ldf,
                    double* S, Py_ssize_t lds)
+    int pivot_rows_f(int level, int rule, Py_ssize_t k, Py_ssize_t rows, const float* gram, const float* b,
+                     int max_steps, float* x, float* scratch)
+    int pivot_rows_d(int level, int rule, Py_ssize_t k, Py_ssize_t rows, const double* gram, const double* b,
+                     int max_steps, double* x, double* scratch)
 
 
 ctypedef fused real:
@@ -136,3 +142,12 @@ cdef inline double dot(int level, Py_ssize_t n, const real* A, const real* B) no
         return dot_f(level, n, A, B)
     else:
         return dot_d(level, n, A, B)
+
+
+cdef inline int pivot_rows(int level, int rule, Py_ssize_t k, Py_ssize_t rows, const real* gram, const real* b,
+                           int max_steps, real* x, real* scratch) noexcept nogil:
+    """Non-negative least squares of up to a vector of rows; how many have not ended."""
+    if real is float:
+        return pivot_rows_f(level, rule, k, rows, gram, b, max_steps, x, scratch)
+    else:
+        return pivot_rows_d(level, rule, k, rows, gram, b, max_steps, x, scratch)

@@ -23,6 +23,8 @@
             {                                                                                                          \
                 const NMF_REAL a = A[r * row_step + j * step];                                                         \
                 NMF_UNROLL for (int v = 0; v < wide; v++) sum[r][v] += a * b[v];                                       \
+                if (wide > 2 && r % 2 == 1)                                                                            \
+                    NMF_IN_ORDER;                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
         NMF_UNROLL for (int r = 0; r < tall; r++) NMF_UNROLL for (int v = 0; v < wide; v++)                            \
@@ -107,6 +109,9 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(tile_mixed)(int mode, ptrdiff_t n, co
             tile(1, wide, now, depth, A0 + r * row_step, row_step, step, B0 + w, ldb, C + r * ldc + w, ldc);           \
     } while (0)
 
+/* Whether panels may be three vectors wide: with 16 registers only where a multiply-add needs none for its product. */
+#define NMF_THREE (NMF_TALL == 8 || NMF_LEVEL > 0)
+
 /* A panel of C for a depth of at most NMF_DEPTH: C (rows x width) (now) A0 B0. */
 static NMF_TARGET void NMF_NAME(panel)(int now, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t depth, const NMF_REAL *A0,
                                        ptrdiff_t row_step, ptrdiff_t step, const NMF_REAL *B0, ptrdiff_t ldb,
@@ -125,10 +130,10 @@ static NMF_TARGET void NMF_NAME(panel)(int now, ptrdiff_t rows, ptrdiff_t width,
 #endif
     while (width - w >= NMF_FULL) {
         const ptrdiff_t vectors = (width - w) / NMF_FULL;
-        if (NMF_LEVEL == 2 && rows <= 4 && vectors >= 4) {
+        if (NMF_TALL == 8 && rows <= 4 && vectors >= 4) {
             NMF_PANEL(NMF_NAME(tile_full), 4);
             w += 4 * NMF_FULL;
-        } else if (NMF_LEVEL > 0 && (vectors == 3 || vectors > 4)) {
+        } else if (NMF_THREE && (vectors == 3 || vectors > 4)) {
             NMF_PANEL(NMF_NAME(tile_full), 3);
             w += 3 * NMF_FULL;
         } else if (vectors >= 2) {
@@ -177,6 +182,7 @@ static NMF_TARGET void NMF_NAME(product)(int mode, ptrdiff_t rows, ptrdiff_t wid
     } while (j < n);
 }
 #undef NMF_PANEL
+#undef NMF_THREE
 
 #if NMF_LEVEL > 0
 #define NMF_HALF_VECTOR NMF_NAME(half)

@@ -1,85 +1,5 @@
 # A block of rows of a factor is improved: the frame around every solver's step.
 
-cdef enum:
-    HALS = 0
-    MU = 1
-    GREEDY = 2
-    ALS = 3
-    PG = 4
-    NESTEROV = 5
-    ADMM = 6
-    BPP = 7
-    AS = 8
-    GD = 9
-    TILE = 64    # the widest tile of rows of any level
-    NARROW = 16  # rows of a block of a small problem; rows from one report to the next
-    REPORT = 6   # numbers in a report
-    GROUPS = 16  # at most so many groups of rows have statistics of their own
-
-
-# All that a pass needs to know, the same for every block and thread. Pointers to numbers are untyped: functions that
-# use them get F besides, whose type says which precision.
-cdef struct Job:
-    int level, n_threads, method, max_sweeps
-    double l1, rate, beta, tol
-    Py_ssize_t n, m, k, ld       # rows and columns of X, components, numbers from one row of a factor to the next
-    const void* X                # dense, or NULL
-    Py_ssize_t row_step, step    # from one row of X to the next, from one column to the next
-    const void* data             # CSR rows, or NULL
-    const int32_t* indices
-    const int64_t* indptr
-    const int64_t* splits        # (n_stripes - 1) x n: where each row enters the later stripes of columns
-    Py_ssize_t stored, n_stripes
-    Py_ssize_t n_groups, shared  # groups of rows with statistics of their own, but for the first rows of S
-    Py_ssize_t[GROUPS + 1] groups    # where each begins
-    const void* cross            # X G where it is known already, or NULL
-    const void* G
-    const void* gram
-    const void* matrix           # what the method needs besides gram
-    const int* order
-    Py_ssize_t n_order
-    void* F
-    void* N                      # or NULL: no extrapolation
-    const void* start
-    const void* before
-    const void* scale
-    void* S                      # or NULL: no statistics wanted
-    char* memory
-    size_t thread_bytes
-    double* report
-    Py_ssize_t height            # rows of S
-    # of a beta-divergence only
-    bint halves                  # whether it is one, not a quadratic loss
-    double loss_beta, exponent, l2, bend
-    int turns                    # more updates after that of each sweep, with old denominators
-    const void* Gt               # G transposed, k x m, or NULL where nothing asks for it
-    const void* sums             # sums of G's columns
-    const void* floors           # for every row, the least that its model counts as
-    const void* free             # ld numbers, 1 for components to update, 0 for others
-
-
-# Whether a method's sweeps may raise a row's objective, so that it must be compared with that of the start.
-cdef inline bint may_fail(int method) noexcept nogil:
-    return method in (NESTEROV, ADMM, BPP, AS)
-
-
-# Size of what improve_tiles needs besides its arguments, in numbers: a tile of F and one of cross, five of what belongs
-# to a method, and ten rows of a tile.
-cdef inline Py_ssize_t scratch_size(real* _, int method, int level, Py_ssize_t k, Py_ssize_t ld) noexcept nogil:
-    cdef Py_ssize_t size = 7 * k * TILE + 10 * TILE + ld
-    return size + pivot_size(k, lanes(level, _)) if method in (BPP, AS) else size
-
-
-# What blocks of rows report together: the second number is a maximum, the others are sums.
-cdef void add_reports(double* total, const double* reports, Py_ssize_t blocks) noexcept nogil:
-    cdef Py_ssize_t b, i
-    for b in range(blocks):
-        for i in range(REPORT):
-            if i == 1:
-                total[i] = max(total[i], reports[REPORT * b + i])
-            else:
-                total[i] += reports[REPORT * b + i]
-
 
 # What the rows of a tile from `tile` on add to one number of their reports, summed in double and in four chains.
 cdef inlined add_to_report(const int NB, const real* V, Py_ssize_t tile, Py_ssize_t rows,
@@ -201,29 +121,46 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
         add_inner(level, rows, ld, cross + tile * ld, new, tile, report + 5)
 
 
-# Tiles of four vectors (AVX-512) or two: as many accumulators as the registers hold.
+# Tiles as wide as those of the C functions of a level. They hold whole reports of NARROW rows, or reports hold whole
+# tiles, and TILE rows hold whole tiles.
+cdef extern from "dispatch.h" nogil:
+    """
+    #define NMF_FITS(level, real) \
+        (64 % NMF_TILE_ROWS(level, real) == 0 && NMF_TILE_ROWS(level, real) % 4 == 0)
+    _Static_assert(NMF_FITS(0, float) && NMF_FITS(1, float) && NMF_FITS(2, float), "tiles of float");
+    _Static_assert(NMF_FITS(0, double) && NMF_FITS(1, double) && NMF_FITS(2, double), "tiles of double");
+    """
+    enum:
+        ROWS_F0 "NMF_TILE_ROWS(0, float)"
+        ROWS_F1 "NMF_TILE_ROWS(1, float)"
+        ROWS_F2 "NMF_TILE_ROWS(2, float)"
+        ROWS_D0 "NMF_TILE_ROWS(0, double)"
+        ROWS_D1 "NMF_TILE_ROWS(1, double)"
+        ROWS_D2 "NMF_TILE_ROWS(2, double)"
+
+
 cdef avx512 improve_rows_2(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
                            real* scratch, double* report) noexcept nogil:
     if real is float:
-        improve_tiles(64, 2, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_F2, 2, job, F, cross, begin, n_rows, scratch, report)
     else:
-        improve_tiles(32, 2, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_D2, 2, job, F, cross, begin, n_rows, scratch, report)
 
 
 cdef avx2 improve_rows_1(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
                          real* scratch, double* report) noexcept nogil:
     if real is float:
-        improve_tiles(16, 1, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_F1, 1, job, F, cross, begin, n_rows, scratch, report)
     else:
-        improve_tiles(8, 1, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_D1, 1, job, F, cross, begin, n_rows, scratch, report)
 
 
 cdef void improve_rows_0(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows,
                          real* scratch, double* report) noexcept nogil:
     if real is float:
-        improve_tiles(8, 0, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_F0, 0, job, F, cross, begin, n_rows, scratch, report)
     else:
-        improve_tiles(4, 0, job, F, cross, begin, n_rows, scratch, report)
+        improve_tiles(ROWS_D0, 0, job, F, cross, begin, n_rows, scratch, report)
 
 
 cdef void improve_rows(const Job* job, real* F, const real* cross, Py_ssize_t begin, Py_ssize_t n_rows, real* scratch,

@@ -1,7 +1,8 @@
 /* Instruction-set levels of the kernels, chosen at run time.
  *
- * Level 0 is plain C for whatever the wheel was built for, level 1 is AVX2 + FMA, level 2 is AVX-512. Functions of a
- * level carry its target attribute, so one object file holds all three and no compiler flag raises the baseline.
+ * Level 0 is plain C for whatever the wheel was built for (SSE2, or NEON on aarch64), level 1 is AVX2 + FMA, level 2 is
+ * AVX-512. Functions of a level carry its target attribute, so one object file holds all three and no compiler flag raises
+ * the baseline.
  */
 #ifndef NMF_SIMD_H
 #define NMF_SIMD_H
@@ -29,6 +30,14 @@
 #define NMF_LEVELS 1
 #define NMF_AVX2
 #define NMF_AVX512
+#endif
+
+/* Bytes of a vector at a level, and vectors that the registers hold. */
+#define NMF_BYTES_AT(level) (16 << (level))
+#if defined(__aarch64__)
+#define NMF_REGISTERS_AT(level) 32
+#else
+#define NMF_REGISTERS_AT(level) ((level) == 2 ? 32 : 16)
 #endif
 
 #endif

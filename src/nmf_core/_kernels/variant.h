@@ -13,23 +13,22 @@
 #endif
 #if NMF_LEVEL == 2
 #define NMF_TARGET NMF_AVX512
-#define NMF_BYTES 64
-#define NMF_TALL 8
-#define NMF_WIDE 4
-#define NMF_MIXED 8
-#define NMF_OBSERVED_TALL 24
 #elif NMF_LEVEL == 1
 #define NMF_TARGET NMF_AVX2
-#define NMF_BYTES 32
-#define NMF_TALL 4
-#define NMF_WIDE 2
-#define NMF_MIXED 4
-#define NMF_OBSERVED_TALL 12
 #else
 #define NMF_TARGET
-#define NMF_BYTES 16
+#endif
+#define NMF_BYTES NMF_BYTES_AT(NMF_LEVEL)
+/* Accumulators: TALL rows of two or three vectors of a product, MIXED rows of one and a half, OBSERVED_TALL rows of one;
+ * WIDE vectors of rows of a tile for each of a group of coordinates. */
+#define NMF_WIDE NMF_WIDE_AT(NMF_LEVEL)
+#if NMF_REGISTERS_AT(NMF_LEVEL) == 32
+#define NMF_TALL 8
+#define NMF_MIXED 8
+#define NMF_OBSERVED_TALL 24
+#else
 #define NMF_TALL 4
-#define NMF_WIDE 2
+#define NMF_MIXED 4
 #define NMF_OBSERVED_TALL 12
 #endif
 #define NMF_JOIN2(a, b, c) a##_##b##c
