@@ -29,13 +29,13 @@ class Sweep:
         self.cross *= k / 2
         gram = (G @ G.T).astype(dtype)
         order = np.arange(k, dtype=np.int32)
-        self.gram, self.team, self.report = gram, _core.Team(threads), np.zeros(_core.REPORT_SIZE)
+        self.gram, self.workspace, self.report = gram, _core.Workspace(threads), np.zeros(_core.REPORT_SIZE)
         recipe = {solver.method.name: solver.method for solver in SOLVERS.values()}[method]
         matrix, rate = recipe.prepared(gram, order)
         self.step = Step(self.F, self.F, gram[0], gram, matrix, order, _core.METHODS[method], rate=rate)
 
     def time_factor_pass(self, method, k, dtype, threads):
-        _core.factor_pass(self.F, None, None, self.report, self.cross, *self.step, self.team)
+        _core.factor_pass(self.F, None, None, self.report, self.cross, *self.step, self.workspace)
 
     def time_gemm(self, method, k, dtype, threads):
         with threadpool_limits(threads):
@@ -62,16 +62,16 @@ class OtherLosses:
         F, G = _factor(n, k, dtype), _factor(m, k, dtype)
         one, order = np.ones(k, dtype=dtype), np.arange(k, dtype=np.int32)
         sums, floors = G[:, :k].sum(axis=0), np.full(n, 1e-9, dtype=dtype)
-        team, report = _core.Team(threads), np.zeros(_core.REPORT_SIZE)
+        workspace, report = _core.Workspace(threads), np.zeros(_core.REPORT_SIZE)
         if solver == "mu":
             S = factor_array(m + (1 if beta == 1 else m), k, F.dtype)
             exponent = make_loss(beta).exponent
             step = BetaStep(F, F, one, sums, order, 0.0, 0.0, 0.0, 1, 0.0, beta, exponent, floors)
-            self.call = lambda: self.data.improve_beta(F, None, S, report, G, step, team)
+            self.call = lambda: self.data.improve_beta(F, None, S, report, G, step, workspace)
         else:
             l2 = np.zeros(n, dtype=dtype)
             step = NewtonStep(F, F, one, sums[np.newaxis], order, l2, 0.0, 1, 0.0, floors, False, False)
-            self.call = lambda: self.data.newton(F, None, report, G, step, team)
+            self.call = lambda: self.data.newton(F, None, report, G, step, workspace)
         self.call()
 
     def time_iteration(self, storage, solver, beta, dtype, threads):
@@ -90,16 +90,16 @@ class Ratings:
         self.F, self.G = _factor(n, k, dtype), _factor(m, k, dtype)
         one, order = np.ones(n, dtype=dtype), np.arange(k, dtype=np.int32)
         self.step = ObservedStep(self.F, self.F, one[:k], 0 * one[:k], order, 0.0, 0.003, one, 0.0, 8, 0.1)
-        self.k, self.team, self.report = k, _core.Team(threads), np.zeros(_core.REPORT_SIZE)
+        self.k, self.workspace, self.report = k, _core.Workspace(threads), np.zeros(_core.REPORT_SIZE)
         self.columns = np.empty((n, 10), dtype=np.int64)
         self.scores = np.empty((n, 10), dtype=dtype)
         self.excluded = self.data.indices.astype(np.int64), self.data.indptr.astype(np.int64)
 
     def time_step(self, k, dtype, threads):
-        self.data.hals(self.F, None, self.report, self.G, self.step, self.team)
+        self.data.hals(self.F, None, self.report, self.G, self.step, self.workspace)
 
     def time_recommend(self, k, dtype, threads):
-        _core.top_columns(self.columns, self.scores, self.F, self.G, k, *self.excluded, self.team)
+        _core.top_columns(self.columns, self.scores, self.F, self.G, k, *self.excluded, self.workspace)
 
 
 class Pass:
@@ -125,11 +125,11 @@ class Pass:
         gram = np.ascontiguousarray((self.G.T @ self.G)[:k, :k])
         order = np.arange(k, dtype=np.int32)
         self.step = Step(self.F, self.F, gram[0], gram, gram, order, _core.METHODS["hals"])
-        self.team = _core.Team(threads)
+        self.workspace = _core.Workspace(threads)
         self.report = np.zeros(_core.REPORT_SIZE)
 
     def time_pass(self, storage, k, dtype, threads):
-        self.data.improve(self.F, None, self.S, self.report, self.G, self.step, self.team)
+        self.data.improve(self.F, None, self.S, self.report, self.G, self.step, self.workspace)
 
     def time_two_products(self, storage, k, dtype, threads):
         with threadpool_limits(threads):

@@ -1,4 +1,4 @@
-"""Slow twins of the kernels in NumPy: the same names and arguments, without the team; and what optimality means.
+"""Slow twins of the kernels in NumPy: the same names and arguments, without the workspace; and what optimality means.
 
 Everything is computed in double, for one row after the other or with whole matrices, from the formulas alone.
 """

@@ -251,10 +251,10 @@ def prepared(values):
     return values | {"matrix": matrix, "rate": rate}
 
 
-def run(module, name, values, team=None, **in_place):
+def run(module, name, values, workspace=None, **in_place):
     """All arguments of a call afterwards, and what it returned; the given ones stay as they are, but those in place."""
     values = deepcopy({name: value for name, value in values.items() if name not in in_place}) | in_place
-    result = reference.call(getattr(module, name), **values, **({} if team is None else {"team": team}))
+    result = reference.call(getattr(module, name), **values, **({} if workspace is None else {"workspace": workspace}))
     names = inspect.signature(getattr(reference, name)).parameters
     return {name: values[name] for name in names} | {"returned": result}
 
@@ -299,7 +299,7 @@ def assert_same_bits(actual, expected):
 def assert_equals_twin(name, values, dtype, levels=LEVELS, **in_place):
     expected = run(reference, name, values)
     for level in levels:
-        actual = run(_core, name, values, _core.Team(level=level), **in_place)
+        actual = run(_core, name, values, _core.Workspace(level=level), **in_place)
         assert_close(actual, expected, values, precision(name, dtype, values.get("method")))
 
 
@@ -308,7 +308,7 @@ def assert_equals_twin(name, values, dtype, levels=LEVELS, **in_place):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_kernel_has_a_twin_with_its_arguments(name):
-    assert PARAMETERS[name][-1] == "team"
+    assert PARAMETERS[name][-1] == "workspace"
     assert list(inspect.signature(getattr(reference, name)).parameters) == PARAMETERS[name][:-1]
 
 
@@ -327,7 +327,7 @@ def combined(calls, *others, rest=()):
             yield pytest.param(*call, one, other, id=f"{words}-{one}-{getattr(other, '__name__', other)}", marks=marks)
 
 
-TWINS = those_with("team", betas=(0.0, 1.0, 1.5))  # all of them: below
+TWINS = those_with("workspace", betas=(0.0, 1.0, 1.5))  # all of them: below
 FEW = {words: call for words, call in TWINS.items() if {*VARIANTS.values()} & {*call[1]}}
 
 
@@ -394,12 +394,12 @@ def test_gram_matrix_before_extrapolation(name, choice, shape, dtype):
     k = shape[2]
     values = problem(name, *shape, dtype, beta=0.7, **choice)
     values |= values["spare"]
-    plain = run(_core, name, values, _core.Team(2))
+    plain = run(_core, name, values, _core.Workspace(2))
     array = "S" if "S" in PARAMETERS[name] else "FtF"
     values[array] = np.concatenate([values[array], np.zeros_like(values[array][:k])])
     if choice.get("method", 0) in (_core.METHODS["hals"], _core.METHODS["mu"]):
         assert_equals_twin(name, values, dtype)
-    more = run(_core, name, values, _core.Team(2))
+    more = run(_core, name, values, _core.Workspace(2))
     N = more["N"].astype(np.float64)
     np.testing.assert_allclose(more[array][-k:], (N.T @ N)[:k], rtol=10 * PRECISIONS[dtype])
     more[array] = more[array][:-k]
@@ -418,10 +418,10 @@ def test_gram_matrix_before_extrapolation(name, choice, shape, dtype):
 def test_the_first_half_of_statistics_alone(name, choice, shape, dtype):
     values = problem(name, *shape, 10, 12, dtype, **(choice | {"max_sweeps": 0}))
     m = shape[1]
-    whole = run(_core, name, values, _core.Team(2))["S"]
+    whole = run(_core, name, values, _core.Workspace(2))["S"]
     room = values["S"].copy()
     room[m:] = 99
-    alone = run(_core, name, values, _core.Team(2), S=room[:m])["S"]
+    alone = run(_core, name, values, _core.Workspace(2), S=room[:m])["S"]
     np.testing.assert_array_equal(alone, whole[:m])
     assert (room[m:] == 99).all()
 
@@ -440,7 +440,7 @@ def test_extrapolation_leaves_a_quarter_of_an_entry(name, choice, dtype):
     values = problem(name, 45, 30, 10, 12, dtype, beta=1e3, **choice)
     values |= values["spare"]
     values["before"][:] = 50
-    done = run(_core, name, values, _core.Team())
+    done = run(_core, name, values, _core.Workspace())
     np.testing.assert_array_equal(done["F"], done["N"] / 4)
     assert (done["N"][:, :10] > 0).any()
 
@@ -466,7 +466,7 @@ def test_negative_cross(method, dtype):
     values = problem("factor_pass", 45, 30, 10, 12, dtype, method=_core.METHODS[method])
     values["cross"][::2] -= 2 * values["cross"].max()
     assert_equals_twin("factor_pass", values, dtype)
-    assert run(_core, "factor_pass", values, _core.Team())["F"].min() >= 0
+    assert run(_core, "factor_pass", values, _core.Workspace())["F"].min() >= 0
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -496,7 +496,7 @@ def test_more_updates_lower_the_divergence(beta):
     values = problem("csr_beta_pass", 70, 41, 10, 12, np.float64, loss_beta=beta, bend=beta - 1, S=None)
     after = []
     for turns in range(5):
-        F = run(_core, "csr_beta_pass", values | {"turns": turns}, _core.Team())["F"]
+        F = run(_core, "csr_beta_pass", values | {"turns": turns}, _core.Workspace())["F"]
         model = reference.model(F, values["G"], 1e-10)
         after.append([np.sum(reference.losses(x, y, beta)) for x, y in zip(values["X"], model, strict=True)])
     assert (np.diff(after, axis=0) <= 1e-12).all()
@@ -521,7 +521,7 @@ def test_shares_that_are_next_to_nothing_become_zero_for_small_betas(beta, name,
     values["F"][:, 3] = 1e-20
     values["F"][:, 4] = 1e-12
     assert_equals_twin(name, values, dtype)
-    F = run(_core, name, values, _core.Team())["F"][values["X"].any(axis=1)]
+    F = run(_core, name, values, _core.Workspace())["F"][values["X"].any(axis=1)]
     assert (F[:, 3] == 0).all() == (beta < limit)
     assert (F[:, 4] > 0).all()
 
@@ -592,7 +592,7 @@ def test_where_dense_data_lie(name, choice, dtype):
         X[:] = values["X"]
         assert_equals_twin(name, values, dtype, X=X)
         for level in LEVELS:
-            in_place, copied = (run(_core, name, values, _core.Team(level=level), **at) for at in ({"X": X}, {}))
+            in_place, copied = (run(_core, name, values, _core.Workspace(level=level), **at) for at in ({"X": X}, {}))
             assert_same_bits(in_place, copied)
 
 
@@ -606,7 +606,7 @@ def test_statistics_too_large_for_every_group(name, choice):
     values["G"] = np.random.default_rng(0).random((m, 130))
     X = np.broadcast_to(np.arange(1.0, m + 1), (1030, m))
     expected = run(reference, name, values, X=X)["S"]
-    actual = run(_core, name, values, _core.Team(2), X=X)["S"]
+    actual = run(_core, name, values, _core.Workspace(2), X=X)["S"]
     np.testing.assert_allclose(actual, expected, rtol=1e-10)
 
 
@@ -618,12 +618,12 @@ def test_statistics_too_large_for_every_group(name, choice):
     [*(pytest.param(level, marks=pytest.mark.exhaustive) for level in LEVELS[:-1]), LEVELS[-1]],
 )
 @pytest.mark.parametrize(("shape", "dtype"), [((1200, 110, 24, 24), np.float64), ((190, 500, 40, 40), np.float32)])
-@each(those_with("team", betas=DEALT))
+@each(those_with("workspace", betas=DEALT))
 def test_same_bits_at_any_number_of_threads(name, choice, shape, dtype, level):
     values = problem(name, *shape, dtype, max_sweeps=2, **choice)
-    expected = run(_core, name, values, _core.Team(1, level))
+    expected = run(_core, name, values, _core.Workspace(1, level))
     for n_threads in THREADS[1:]:
-        assert_same_bits(run(_core, name, values, _core.Team(n_threads, level)), expected)
+        assert_same_bits(run(_core, name, values, _core.Workspace(n_threads, level)), expected)
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -632,9 +632,9 @@ def test_same_bits_where_only_a_long_factor_pays_for_threads(name, dtype):
     values = problem(name, 1, 1, 12, 12, dtype)
     F = np.random.default_rng(0).random((300_000, 12)).astype(dtype)
     values |= {"F": F, "start": F, "before": F, "numerator": F[::-1].copy()}
-    expected = run(_core, name, values, _core.Team(1))
+    expected = run(_core, name, values, _core.Workspace(1))
     for n_threads in THREADS[1:]:
-        assert_same_bits(run(_core, name, values, _core.Team(n_threads)), expected)
+        assert_same_bits(run(_core, name, values, _core.Workspace(n_threads)), expected)
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -643,7 +643,7 @@ def test_same_bits_at_any_number_of_stripes(name, choice, dtype):
     results = []
     for n_stripes in (1, 2, 3, 8):
         values = problem(name, 300, 150, 24, 24, dtype, n_stripes=n_stripes, **choice)
-        result = run(_core, name, values, _core.Team(3))
+        result = run(_core, name, values, _core.Workspace(3))
         results.append({array: result[array] for array in ("F", "S", "report")})
     for result in results[1:]:
         assert_same_bits(result, results[0])
@@ -653,22 +653,22 @@ def test_same_bits_at_any_number_of_stripes(name, choice, dtype):
 def test_same_bits_in_any_windows(dtype):
     """The rows of a window share a task, and those beside each other a tile."""
     values = problem("csr_newton", 300, 150, 24, 24, dtype, max_sweeps=3)
-    expected = run(_core, "csr_newton", values, _core.Team())["F"]
+    expected = run(_core, "csr_newton", values, _core.Workspace())["F"]
     lengths = np.diff(values["indptr"])
     for windows in ([0, 300], [0, 1, 2, 150, 300], range(301)):
         rows = [a + np.argsort(-lengths[a:b], kind="stable") for a, b in pairwise(windows)]
         values |= {"windows": np.array(windows), "rows": np.concatenate(rows)}
-        np.testing.assert_array_equal(run(_core, "csr_newton", values, _core.Team(2))["F"], expected)
+        np.testing.assert_array_equal(run(_core, "csr_newton", values, _core.Workspace(2))["F"], expected)
 
 
 @each(CALLS)
 def test_a_team_keeps_nothing_between_calls(name, choice):
-    team = _core.Team(2)
+    workspace = _core.Workspace(2)
     large = problem(name, 300, 150, 40, 40, np.float64, **choice)
     small = problem(name, 30, 15, 4, 4, np.float64, **choice)
-    expected = run(_core, name, small, _core.Team(2))
-    run(_core, name, large, team)
-    assert_same_bits(run(_core, name, small, team), expected)
+    expected = run(_core, name, small, _core.Workspace(2))
+    run(_core, name, large, workspace)
+    assert_same_bits(run(_core, name, small, workspace), expected)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -676,9 +676,9 @@ def test_a_team_keeps_nothing_between_calls(name, choice):
 @pytest.mark.parametrize("tol", [0.0, 0.1])
 @each(STEPS)
 def test_a_row_does_not_depend_on_the_rows_beside_it(name, choice, tol, dtype, level):
-    team = _core.Team(level=level)
+    workspace = _core.Workspace(level=level)
     values = problem(name, 141, 300, 13, 16, dtype, max_sweeps=5, tol=tol, S=None, FtF=None, **choice)
-    together = run(_core, name, values, team)["F"]
+    together = run(_core, name, values, workspace)["F"]
     for i in (0, 38, 45, 76, 140):
         row = slice(i, i + 1)
         low, high = values["indptr"][[i, i + 1]]
@@ -699,7 +699,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(name, choice, tol, dtype, l
         }
         alone |= {array: np.array([0, 1]) for array in ("groups", "windows", "bounds")}
         alone |= {"indptr": np.array([0, high - low]), "rows": np.zeros(1, dtype=np.int64)}
-        np.testing.assert_array_equal(run(_core, name, values | alone, team)["F"], together[row])
+        np.testing.assert_array_equal(run(_core, name, values | alone, workspace)["F"], together[row])
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -707,7 +707,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(name, choice, tol, dtype, l
 def test_components_held_fixed_stay_to_the_last_bit(name, choice, dtype):
     order = np.array([0, 3, 4, 8], dtype=np.int32)
     values = problem(name, 45, 30, 10, 12, dtype, order=order, max_sweeps=4, **choice)
-    F = run(_core, name, values, _core.Team())["F"]
+    F = run(_core, name, values, _core.Workspace())["F"]
     fixed = np.setdiff1d(np.arange(12), order)
     np.testing.assert_array_equal(F[:, fixed], values["F"][:, fixed])
     assert (F[:, order] != values["F"][:, order]).any(axis=0).all()
@@ -722,9 +722,9 @@ def test_permuted_components_in_permuted_order(name, choice, level):
     permuted = values | {array: values[array][..., p].copy() for array in arrays if array in values}
     permuted |= {"gram": values["gram"][np.ix_(p, p)].copy(), "order": np.argsort(p).astype(np.int32)}
     permuted["start"] = permuted["before"] = permuted["F"]
-    team = _core.Team(level=level)
-    expected = run(_core, name, values, team)["F"][:, p]
-    np.testing.assert_allclose(run(_core, name, prepared(permuted), team)["F"], expected, rtol=1e-9, atol=1e-12)
+    workspace = _core.Workspace(level=level)
+    expected = run(_core, name, values, workspace)["F"][:, p]
+    np.testing.assert_allclose(run(_core, name, prepared(permuted), workspace)["F"], expected, rtol=1e-9, atol=1e-12)
 
 
 def row_objectives(name, values, choice, l1, l2):
@@ -753,7 +753,7 @@ def test_no_row_ever_gets_worse(name, choice, dtype, l1, l2):
     values["gram"][range(10), range(10)] += l2
     before = row_objectives(name, values, choice, l1, l2)
     for _ in range(8):
-        values["F"] = values["start"] = run(_core, name, values, _core.Team())["F"]
+        values["F"] = values["start"] = run(_core, name, values, _core.Workspace())["F"]
         after = row_objectives(name, values, choice, l1, l2)
         assert (after <= before + PRECISIONS[dtype] * np.abs(before)).all()
         before = after
@@ -765,7 +765,7 @@ def test_sweeps_end_at_non_negative_least_squares(level, l1):
     """Min ||x - G f||^2 / 2 + l1 sum(f) over f >= 0, row by row, is what SciPy's nnls solves too."""
     method = _core.METHODS["hals"]
     values = problem("dense_pass", 25, 30, 6, 8, np.float64, l1=l1, max_sweeps=5000, tol=1e-13, method=method)
-    done = run(_core, "dense_pass", values, _core.Team(level=level))
+    done = run(_core, "dense_pass", values, _core.Workspace(level=level))
     G = values["G"][:, :6]
     # the l1 term moves into a right-hand side: G.T x' = G.T x - l1
     shift = l1 * G @ np.linalg.solve(G.T @ G, np.ones(6))
@@ -780,7 +780,7 @@ def test_sweeps_end_at_non_negative_least_squares(level, l1):
 @pytest.mark.parametrize("name", NEWTON)
 def test_newton_steps_end_where_the_conditions_of_optimality_hold(name, l1, l2, level):
     values = problem(name, 25, 30, 6, 8, np.float64, l1=l1, l2=l2, max_sweeps=5000, tol=1e-12)
-    done = run(_core, name, values, _core.Team(level=level))
+    done = run(_core, name, values, _core.Workspace(level=level))
     F, G = done["F"][:, :6], values["G"][:, :6]
     empty = ~values["X"].any(axis=1)
     assert empty.any()
@@ -805,7 +805,7 @@ def test_a_row_with_a_tiny_entry_is_not_done_before_others(name, tiny, level):
     values["G"][:, 5] = np.arange(30) == 3  # a component of this column alone
     values["G"][3, :5] = 0
     values["sums"] = values["G"].sum(axis=0)[np.newaxis]
-    F, G = run(_core, name, values, _core.Team(level=level))["F"][:, :6], values["G"][:, :6]
+    F, G = run(_core, name, values, _core.Workspace(level=level))["F"][:, :6], values["G"][:, :6]
     gradient = G.sum(axis=0) - (values["X"] / (F @ G.T)) @ G
     np.testing.assert_allclose(np.minimum(F, gradient), 0, atol=1e-3)
 
@@ -815,7 +815,7 @@ def test_a_row_with_a_tiny_entry_is_not_done_before_others(name, tiny, level):
 @each(those_with("exponent", "floors", "S"))
 def test_a_pass_tells_the_divergence_of_its_start(name, choice, dtype, level):
     values = problem(name, 45, 30, 10, 12, dtype, **choice)
-    told = np.diff([array["report"][3] for array in (values, run(_core, name, values, _core.Team(level=level)))])
+    told = np.diff([array["report"][3] for array in (values, run(_core, name, values, _core.Workspace(level=level)))])
     X, loss = values["X"], Beta(choice["loss_beta"])
     divergence = loss.value(X.astype(np.float64), reference.model(values["F"], values["G"], 0)).sum()
     constant = loss.constant(as_container(X))
@@ -826,7 +826,7 @@ def test_a_pass_tells_the_divergence_of_its_start(name, choice, dtype, level):
 @pytest.mark.parametrize("name", NEWTON)
 def test_a_newton_step_tells_the_divergence_of_its_result(name, dtype):
     values = problem(name, 45, 30, 10, 12, dtype, max_sweeps=3)
-    done = run(_core, name, values, _core.Team())
+    done = run(_core, name, values, _core.Workspace())
     Y = reference.model(done["F"], values["G"], 1e-10)
     told = done["report"][3] - values["report"][3]
     divergence = Beta(1).value(values["X"].astype(np.float64), Y).sum()
@@ -840,7 +840,7 @@ def test_hals_sweep_is_that_of_scikit_learn(dtype, level):
     values = problem("factor_pass", 65, 40, 12, 12, dtype, method=_core.METHODS["hals"])
     theirs = values["F"].copy()
     cdnmf._update_cdnmf_fast(theirs, values["gram"].copy(), values["cross"].copy(), np.arange(12))
-    ours = run(_core, "factor_pass", values, _core.Team(level=level))["F"]
+    ours = run(_core, "factor_pass", values, _core.Workspace(level=level))["F"]
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=PRECISIONS[dtype] * theirs.max())
 
 
@@ -852,7 +852,7 @@ def test_a_multiplicative_update_is_that_of_scikit_learn(name, choice, l1, l2, d
     values = problem(name, 65, 40, 12, 12, dtype, l1=l1, l2=l2, **choice)
     X, W, H = values["X"], values["F"].copy(), np.ascontiguousarray(values["G"].T)
     expected = theirs(X, W, H, choice["loss_beta"], l1, l2, values["exponent"])[0]
-    actual = run(_core, name, values, _core.Team())["F"]
+    actual = run(_core, name, values, _core.Workspace())["F"]
     np.testing.assert_allclose(actual, expected, rtol=0, atol=PRECISIONS[dtype] * expected.max())
 
 
@@ -862,7 +862,7 @@ def test_divergence_is_that_of_scikit_learn(beta, level):
     theirs = pytest.importorskip("sklearn.decomposition._nmf")._beta_divergence
     values = problem("dense_divergence", 65, 40, 12, 12, np.float64, loss_beta=beta)
     expected = theirs(values["X"], values["F"], np.ascontiguousarray(values["G"].T), beta)
-    actual = run(_core, "dense_divergence", values, _core.Team(level=level))["returned"]
+    actual = run(_core, "dense_divergence", values, _core.Workspace(level=level))["returned"]
     assert actual == pytest.approx(expected, rel=1e-12)
 
 
@@ -916,8 +916,8 @@ def test_losses_of_single_entries(beta):
             continue  # infinite, or something on the way is no normal number
         actual = [value]
         for level in LEVELS:
-            X, G, team = np.full((1, size), x), np.full((size, 1), y), _core.Team(level=level)
-            actual.append(_core.dense_divergence(X, one, G, beta, np.full(1, 1e-300), team) / size)
+            X, G, workspace = np.full((1, size), x), np.full((size, 1), y), _core.Workspace(level=level)
+            actual.append(_core.dense_divergence(X, one, G, beta, np.full(1, 1e-300), workspace) / size)
         expected = float(exact_loss(x, y, beta))
         raised = 1 + np.abs(beta * np.log([y, x or y])).max()  # powers raise the rounding of an exponent by its size
         bound = 4 * np.finfo(np.float64).eps * max(expected, *terms) * raised
@@ -932,7 +932,7 @@ def test_losses_of_models_around_their_floor(beta, level):
     floor = 1e-18
     for y, x in product(floor * np.array([0, 0.5, 1, 1 + 1e-12, 1.5]), (1e-20, 1e-18, 1.0)):
         X, F, G = np.full((1, 5), x), np.ones((1, 1)), np.full((5, 1), y)
-        actual = _core.dense_divergence(X, F, G, beta, np.full(1, floor), _core.Team(level=level))
+        actual = _core.dense_divergence(X, F, G, beta, np.full(1, floor), _core.Workspace(level=level))
         assert actual == pytest.approx(5 * Beta(beta).value(np.array(x), max(y, floor)), rel=1e-12)
 
 
@@ -948,7 +948,7 @@ def test_halves_of_single_entries(beta, dtype, level):
         one, y[:, np.newaxis].copy(), S, 0, gram=one, X=x[np.newaxis].copy(), max_sweeps=0, loss_beta=beta,
         floors=np.full(1, np.finfo(dtype).tiny),
     )  # fmt: skip
-    reference.call(_core.dense_beta_pass, **values, team=_core.Team(level=level))
+    reference.call(_core.dense_beta_pass, **values, workspace=_core.Workspace(level=level))
     y = y.astype(np.float64)
     logarithms = (abs(beta - 1) + 1) * np.log(y)
     assert_within_ulps(S[: len(y), 0], x * y ** (beta - 2), logarithms)
@@ -966,7 +966,7 @@ def test_powers_of_single_ratios(exponent, dtype, level):
         F, one, F, 0, gram=np.ones((len(ratios),) * 2), numerator=ratios[np.newaxis], denominator=one, loss_beta=2.0,
         exponent=exponent,
     )  # fmt: skip
-    reference.call(_core.factor_beta_pass, **values, team=_core.Team(level=level))
+    reference.call(_core.factor_beta_pass, **values, workspace=_core.Workspace(level=level))
     ratios = ratios.astype(np.float64)
     assert_within_ulps(F[0], ratios**exponent, exponent * np.log(ratios))
 
@@ -978,7 +978,7 @@ def test_an_entry_becomes_zero_before_it_loses_digits(dtype):
     F[:] = 1000 * tiny
     numerator = np.array([[0.01, 1e-3, 1e-4]], dtype=dtype)
     values = reference.pass_values(F, one, F, 0, gram=np.eye(3), numerator=numerator, denominator=one, loss_beta=2.0)
-    reference.call(_core.factor_beta_pass, **values, team=_core.Team())
+    reference.call(_core.factor_beta_pass, **values, workspace=_core.Workspace())
     np.testing.assert_allclose(F, [[10 * tiny, 0, 0]], rtol=1e-6)
 
 
@@ -996,7 +996,7 @@ def test_logarithms_of_single_entries(name, dtype, level):
             order=np.empty(0, dtype=np.int32), sums=np.zeros(1, dtype=dtype),
         )  # fmt: skip
         values = reference.for_newton(values) if name in NEWTON else values
-        reference.call(getattr(_core, name), **values, team=_core.Team(level=level))
+        reference.call(getattr(_core, name), **values, workspace=_core.Workspace(level=level))
     X, model = X.astype(np.float64), 1.0 if name == "dense_beta_pass" else 0.0
     expected = X * (np.log(X) - 1) + model
     bound = 2 * np.finfo(dtype).eps * (X * (1 + np.abs(np.log(X))) + model)
@@ -1007,11 +1007,11 @@ def test_logarithms_of_single_entries(name, dtype, level):
 
 
 def test_team():
-    team = _core.Team(3, level=0)
-    assert team.n_threads == (3 if _core.OPENMP else 1)
-    assert team.level == 0
-    assert _core.Team().n_threads == _core.Team(0).n_threads == 1
-    assert _core.Team().level == _core.best_level()
+    workspace = _core.Workspace(3, level=0)
+    assert workspace.n_threads == (3 if _core.OPENMP else 1)
+    assert workspace.level == 0
+    assert _core.Workspace().n_threads == _core.Workspace(0).n_threads == 1
+    assert _core.Workspace().level == _core.best_level()
     assert len(_core.LEVELS) > _core.best_level()
 
 
@@ -1024,7 +1024,7 @@ def test_more_work_than_an_integer_holds(max_sweeps):
     report = np.zeros(_core.REPORT_SIZE)
     assert n * k**2 * (2**31 - 1) > 2**63
     step = F, F, gram[0], gram, gram, nothing, _core.METHODS["hals"], 0.0, 0.0, 0.0, max_sweeps, 0.0
-    _core.factor_pass(F, None, None, report, F, *step, _core.Team(2))
+    _core.factor_pass(F, None, None, report, F, *step, _core.Workspace(2))
     assert report[1] == 1
     assert not F.any()
 
@@ -1032,7 +1032,7 @@ def test_more_work_than_an_integer_holds(max_sweeps):
 @pytest.mark.parametrize("level", [-1, _core.best_level() + 1])
 def test_level_that_this_processor_lacks(level):
     with pytest.raises(ValueError, match=f"level must be between 0 and {_core.best_level()} .*, got {level}"):
-        _core.Team(1, level)
+        _core.Workspace(1, level)
 
 
 def test_factor_arrays_fit_the_kernels():

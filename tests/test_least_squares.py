@@ -42,11 +42,11 @@ def test_kernel_equals_twin(level, k, dtype, tol, rule):
     A /= np.linalg.norm(A, axis=0)
     gram, cross = (A.T @ A).astype(dtype), np.ascontiguousarray((A.T @ B).T).astype(dtype)
     Z, twin = np.zeros((37, k), dtype=dtype), np.zeros((37, k))
-    assert _core.nnls_pivot(Z, cross, gram, rule, 400, _core.Team(level=level)) == 0
+    assert _core.nnls_pivot(Z, cross, gram, rule, 400, _core.Workspace(level=level)) == 0
     reference.nnls_pivot(twin, cross, gram, rule, 400)
     np.testing.assert_allclose(Z, twin, atol=tol * np.abs(twin).max())
     again = Z.copy()  # from the answer one step is enough
-    assert _core.nnls_pivot(again, cross, gram, rule, 1, _core.Team(level=level)) == 0
+    assert _core.nnls_pivot(again, cross, gram, rule, 1, _core.Workspace(level=level)) == 0
     np.testing.assert_array_equal(again, Z)
 
 
@@ -55,7 +55,7 @@ def test_rows_that_have_not_ended_are_counted(rule):
     A, B = problem(60, 12, 30)
     A /= np.linalg.norm(A, axis=0)
     Z = np.zeros((30, 12))
-    assert _core.nnls_pivot(Z, np.ascontiguousarray((A.T @ B).T), A.T @ A, rule, 1, _core.Team()) > 0
+    assert _core.nnls_pivot(Z, np.ascontiguousarray((A.T @ B).T), A.T @ A, rule, 1, _core.Workspace()) > 0
     assert (Z >= 0).all()
 
 
@@ -66,10 +66,10 @@ def test_a_row_does_not_depend_on_those_beside_it(level, rule):
     A /= np.linalg.norm(A, axis=0)
     cross = np.ascontiguousarray((A.T @ B).T)
     together = np.zeros((29, 9))
-    _core.nnls_pivot(together, cross, A.T @ A, rule, 400, _core.Team(level=level))
+    _core.nnls_pivot(together, cross, A.T @ A, rule, 400, _core.Workspace(level=level))
     for rows in (slice(0, 1), slice(3, 20), slice(28, 29)):
         alone = np.zeros((29, 9))[rows]
-        _core.nnls_pivot(alone, cross[rows], A.T @ A, rule, 400, _core.Team(3, level=level))
+        _core.nnls_pivot(alone, cross[rows], A.T @ A, rule, 400, _core.Workspace(3, level=level))
         np.testing.assert_array_equal(alone, together[rows])
 
 

@@ -52,7 +52,7 @@ def test_sweeps_end_at_non_negative_least_squares_of_what_is_known(l1, weighted,
     """Min sum_j w_j (x_j - g_j f)^2 / 2 + a l1 sum(f) over f >= 0, row by row, is what SciPy's nnls solves too."""
     stop = {"max_sweeps": 20000, "tol": 1e-13}
     values = problem("observed_hals", 25, 30, 6, 8, np.float64, weighted=weighted, l1=l1, **stop)
-    done = run(_core, "observed_hals", values, _core.Team(level=level))
+    done = run(_core, "observed_hals", values, _core.Workspace(level=level))
     G, roots = values["G"][:, :6], np.sqrt(dense_weights(values))
     for f, x, root, amount in zip(done["F"][:, :6], values["X"], roots, values["amounts"], strict=True):
         known = root > 0
@@ -75,7 +75,7 @@ def test_components_without_bounds_end_at_least_squares(weighted, dtype, level):
     values["X"] -= values["X"].mean()  # the kernel knows no sign
     rows = np.repeat(np.arange(25), np.diff(values["indptr"]))
     values["data"] = values["X"][rows, values["indices"]]
-    F = run(_core, "observed_hals", values, _core.Team(level=level))["F"][:, :6]
+    F = run(_core, "observed_hals", values, _core.Workspace(level=level))["F"][:, :6]
     G, W = values["G"][:, :6].astype(np.float64), dense_weights(values)
     for f, x, w, amount in zip(F, values["X"].astype(np.float64), W, values["amounts"], strict=True):
         expected = np.linalg.solve(G.T @ (w[:, np.newaxis] * G) + 0.5 * amount * np.eye(6), G.T @ (w * x))
@@ -85,13 +85,13 @@ def test_components_without_bounds_end_at_least_squares(weighted, dtype, level):
 
 @every_level
 def test_complete_rows_are_improved_as_in_a_dense_pass(level):
-    team = _core.Team(level=level)
+    workspace = _core.Workspace(level=level)
     everything = np.ones((45, 30), dtype=bool)
     values = problem("observed_hals", 45, 30, 10, 12, np.float64, stored=everything, l1=0.5, max_sweeps=3)
     values["amounts"][:] = 1
-    known = run(_core, "observed_hals", values, team)
+    known = run(_core, "observed_hals", values, workspace)
     dense = values | {"method": _core.METHODS["hals"], "S": None}
-    complete = run(_core, "dense_pass", dense, team)
+    complete = run(_core, "dense_pass", dense, workspace)
     np.testing.assert_allclose(known["F"], complete["F"], rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(known["report"][1:3], complete["report"][1:3])
     assert known["report"][0] == pytest.approx(complete["report"][0])
@@ -112,12 +112,12 @@ def repeated(values, times):
 @every_dtype
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_weight_of_three_is_an_entry_three_times_and_of_zero_none(name, dtype, level):
-    team = _core.Team(level=level)
+    workspace = _core.Workspace(level=level)
     options = {"loss_beta": LOSSES[name], "l1": 0.2, "l2": 0.1, "max_sweeps": 2, "tol": DONE}
     values = problem(name, 45, 30, 10, 12, dtype, **options)
     times = np.random.default_rng(0).integers(0, 4, len(values["data"]))
     values["weights"] = times.astype(dtype)
-    weighted, often = run(_core, name, values, team), run(_core, name, repeated(values, times), team)
+    weighted, often = run(_core, name, values, workspace), run(_core, name, repeated(values, times), workspace)
     precision = 10 * PRECISIONS[dtype]
     if name == "observed_divergence":
         assert weighted["returned"] == pytest.approx(often["returned"], rel=1e-12)
@@ -130,11 +130,11 @@ def test_a_weight_of_three_is_an_entry_three_times_and_of_zero_none(name, dtype,
 @every_dtype
 @pytest.mark.parametrize("name", LOSSES)
 def test_values_of_weight_zero_never_matter(name, dtype, level):
-    team = _core.Team(level=level)
+    workspace = _core.Workspace(level=level)
     values = problem(name, 45, 30, 10, 12, dtype, weighted=True, loss_beta=LOSSES[name], max_sweeps=3, l1=0.1)
     other = values | {"data": np.where(values["weights"] == 0, dtype(12345), values["data"])}
     assert (other["data"] != values["data"]).any()
-    one, two = (run(_core, name, arguments, team) for arguments in (values, other))
+    one, two = (run(_core, name, arguments, workspace) for arguments in (values, other))
     del one["data"], two["data"]
     assert_same_bits(one, two)
 
@@ -143,7 +143,7 @@ def test_values_of_weight_zero_never_matter(name, dtype, level):
 @with_and_without_weights
 def test_coordinate_descent_tells_the_error_of_its_result(weighted, dtype):
     values = problem("observed_hals", 45, 30, 10, 12, dtype, weighted=weighted, l1=0.3, l2=0.2, max_sweeps=3)
-    done = run(_core, "observed_hals", values, _core.Team())
+    done = run(_core, "observed_hals", values, _core.Workspace())
     errors = dense_weights(values) * (values["X"] - done["F"].astype(np.float64) @ values["G"].T) ** 2
     assert done["report"][3] - values["report"][3] == pytest.approx(errors.sum(), rel=100 * PRECISIONS[dtype])
 
@@ -157,11 +157,11 @@ def test_the_same_bits_in_any_tasks(name, weighted, k, dtype, level):
     ld = factor_array(1, k, dtype).shape[1]
     values = problem(name, 300, 200, k, ld, dtype, weighted=weighted, max_sweeps=3, tol=1e-2, beta=0.5)
     values |= values["spare"]
-    expected = run(_core, name, values, _core.Team(level=level))
+    expected = run(_core, name, values, _core.Workspace(level=level))
     for bounds in ([0, 300], [0, 1, 2, 150, 300], range(301)):
         values["bounds"] = np.array(bounds)
         for n_threads in THREADS[:3]:
-            done = run(_core, name, values, _core.Team(n_threads, level))
+            done = run(_core, name, values, _core.Workspace(n_threads, level))
             np.testing.assert_array_equal(done["F"], expected["F"])
             np.testing.assert_array_equal(done["N"], expected["N"])
             np.testing.assert_allclose(done["report"], expected["report"], rtol=1e-12)
@@ -177,10 +177,10 @@ def likings(n, m, k, dtype, seed=0):
     return {"F": F, "G": G, "k": k, "indices": np.empty(0, dtype=np.int64), "indptr": np.zeros(n + 1, dtype=np.int64)}
 
 
-def best(values, n_best, team):
+def best(values, n_best, workspace):
     n, dtype = len(values["F"]), values["F"].dtype
     values = values | {"columns": np.full((n, n_best), -1), "scores": np.full((n, n_best), -np.inf, dtype=dtype)}
-    done = run(_core, "top_columns", values, team)
+    done = run(_core, "top_columns", values, workspace)
     return done["columns"], done["scores"]
 
 
@@ -189,7 +189,7 @@ def best(values, n_best, team):
 @pytest.mark.parametrize("n_best", [1, 2, 10, 700])
 def test_the_best_columns_in_order(n_best, dtype, level):
     values = likings(35, 700, 9, dtype)
-    columns, scores = best(values, n_best, _core.Team(level=level))
+    columns, scores = best(values, n_best, _core.Workspace(level=level))
     model = values["F"].astype(np.float64) @ values["G"].T.astype(np.float64)
     expected = -np.sort(-model, axis=1)[:, :n_best]
     np.testing.assert_allclose(scores, expected, rtol=PRECISIONS[dtype])
@@ -203,7 +203,7 @@ def test_the_best_columns_in_order(n_best, dtype, level):
 def test_of_equal_columns_the_first(dtype, level):
     values = likings(5, 600, 3, dtype)
     values["G"][:] = 1
-    columns, _ = best(values, 20, _core.Team(level=level))
+    columns, _ = best(values, 20, _core.Workspace(level=level))
     np.testing.assert_array_equal(columns, np.broadcast_to(np.arange(20), (5, 20)))
 
 
@@ -214,7 +214,7 @@ def test_where_all_or_almost_all_is_excluded(level):
     excluded = [np.arange(300), np.setdiff1d(np.arange(300), [299]), np.arange(0)]
     values["indices"] = np.concatenate(excluded).astype(np.int64)
     values["indptr"] = np.cumsum([0, *map(len, excluded)])
-    columns, scores = best(values, 4, _core.Team(level=level))
+    columns, scores = best(values, 4, _core.Workspace(level=level))
     np.testing.assert_array_equal(columns[:2], [[-1] * 4, [299, -1, -1, -1]])
     assert (scores[0] == -np.inf).all()
     assert scores[1, 0] == pytest.approx(values["F"][1] @ values["G"][299])

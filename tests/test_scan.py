@@ -86,17 +86,17 @@ def test_scan_equals_its_twin(name, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_scan_has_the_same_bits_whatever_the_threads_and_strides(dtype, level):
     X = positive(LARGE, dtype)
-    expected = scan(X, _core.Team(1, level))
+    expected = scan(X, _core.Workspace(1, level))
     wide = np.zeros((LARGE[0], 2 * LARGE[1]), dtype)
     wide[:, ::2] = X
     padded = np.zeros((LARGE[0], LARGE[1] + 3), dtype)
     padded[:, : LARGE[1]] = X
     X.flags.writeable = False
     for n_threads in THREADS:
-        team = _core.Team(n_threads, level)
+        workspace = _core.Workspace(n_threads, level)
         for A in (X, wide[:, ::2], padded[:, : LARGE[1]], X[::-1].copy()[::-1], X.ravel()):
-            assert scan(A, team) == expected
-        assert scan(np.asfortranarray(X.T), team) == expected, "columns in one piece are gone through like rows"
+            assert scan(A, workspace) == expected
+        assert scan(np.asfortranarray(X.T), workspace) == expected, "columns in one piece are gone through like rows"
 
 
 def test_scan_reads_memory_maps(tmp_path):
@@ -111,20 +111,20 @@ def test_scan_reads_memory_maps(tmp_path):
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
 @pytest.mark.parametrize("n_threads", THREADS)
 def test_order_of_columns(kind, n_threads):
-    team = _core.Team(n_threads)
+    workspace = _core.Workspace(n_threads)
     A = sp.random_array((3000, 500), density=0.8, format="csr", random_state=np.random.default_rng(0))
     indptr = A.indptr
     indices = A.indices.astype(kind)
     row = slice(indptr[1777], indptr[1778])
-    assert in_order(indices, indptr, 500, team) is True
-    assert in_order(indices, indptr, int(indices.max()), team) is None
+    assert in_order(indices, indptr, 500, workspace) is True
+    assert in_order(indices, indptr, int(indices.max()), workspace) is None
     for value, expected in ((-1, None), (500, None), (indices[row][5], False)):
         changed = indices.copy()
         changed[row.start + 6] = value
-        assert in_order(changed, indptr, 500, team) is expected
+        assert in_order(changed, indptr, 500, workspace) is expected
     changed = indices.copy()
     changed[row] = changed[row][::-1]
-    assert in_order(changed, indptr, 500, team) is False
+    assert in_order(changed, indptr, 500, workspace) is False
 
 
 def test_order_of_few_columns():
@@ -194,9 +194,9 @@ def looks(monkeypatch):
     """How many entries every scan has looked at."""
     sizes, look = [], _core.dense_scan
 
-    def counted(found, X, team):
+    def counted(found, X, workspace):
         sizes.append(X.size)
-        look(found, X, team)
+        look(found, X, workspace)
 
     monkeypatch.setattr(_core, "dense_scan", counted)
     return sizes
@@ -268,9 +268,9 @@ def test_blocks_are_looked_at_once(fit, convert, looks, monkeypatch):
 def test_threads_of_a_fit_are_those_of_its_scan(fit, monkeypatch):
     teams, look = [], _core.dense_scan
 
-    def noted(found, X, team):
-        teams.append(team.n_threads)
-        look(found, X, team)
+    def noted(found, X, workspace):
+        teams.append(workspace.n_threads)
+        look(found, X, workspace)
 
     monkeypatch.setattr(_core, "dense_scan", noted)
     for n_threads in THREADS:

@@ -16,7 +16,7 @@ import threadpoolctl
 from problems import noisy
 
 from nmf_core import _core, beta_divergence, factorize, show_config
-from nmf_core.threads import available_threads, make_team, serial_blas
+from nmf_core.threads import available_threads, make_workspace, serial_blas
 
 # Enough work for several threads in every pass.
 X = noisy(600, 300, 12)
@@ -90,7 +90,7 @@ def test_as_many_as_asked_for():
 
 @needs_openmp
 def test_by_default_what_is_available():
-    assert fit().n_threads == available_threads() == make_team(None).n_threads >= 1
+    assert fit().n_threads == available_threads() == make_workspace(None).n_threads >= 1
 
 
 @needs_openmp

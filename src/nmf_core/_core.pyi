@@ -16,7 +16,7 @@ def best_level() -> int: ...
 def max_threads() -> int: ...
 
 @disjoint_base
-class Team:
+class Workspace:
     n_threads: int
     level: int
     def __init__(self, n_threads: int = 1, level: int | None = None) -> None: ...
@@ -40,7 +40,7 @@ def dense_pass(
     beta: float,
     max_sweeps: int,
     tol: float,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def csr_pass(
     F: NDArray[Any],
@@ -65,7 +65,7 @@ def csr_pass(
     beta: float,
     max_sweeps: int,
     tol: float,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def factor_pass(
     F: NDArray[Any],
@@ -85,16 +85,16 @@ def factor_pass(
     beta: float,
     max_sweeps: int,
     tol: float,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
-def dense_product(C: NDArray[Any], X: NDArray[Any], G: NDArray[Any], team: Team) -> None: ...
+def dense_product(C: NDArray[Any], X: NDArray[Any], G: NDArray[Any], workspace: Workspace) -> None: ...
 def csr_product(
     C: NDArray[Any],
     data: NDArray[Any],
     indices: NDArray[Any],
     indptr: NDArray[Any],
     G: NDArray[Any],
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def dense_beta_pass(
     F: NDArray[Any],
@@ -118,7 +118,7 @@ def dense_beta_pass(
     floors: NDArray[Any],
     turns: int,
     bend: float,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def csr_beta_pass(
     F: NDArray[Any],
@@ -146,7 +146,7 @@ def csr_beta_pass(
     floors: NDArray[Any],
     turns: int,
     bend: float,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def factor_beta_pass(
     F: NDArray[Any],
@@ -165,7 +165,7 @@ def factor_beta_pass(
     loss_beta: float,
     exponent: float,
     bend: float,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def dense_newton(
     F: NDArray[Any],
@@ -185,7 +185,7 @@ def dense_newton(
     floors: NDArray[Any],
     careful: bool,
     measure: bool,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def csr_newton(
     F: NDArray[Any],
@@ -209,7 +209,7 @@ def csr_newton(
     floors: NDArray[Any],
     careful: bool,
     measure: bool,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def observed_hals(
     F: NDArray[Any],
@@ -232,7 +232,7 @@ def observed_hals(
     beta: float,
     max_sweeps: int,
     tol: float,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def observed_mu(
     F: NDArray[Any],
@@ -258,7 +258,7 @@ def observed_mu(
     exponent: float,
     floors: NDArray[Any],
     amounts: NDArray[Any],
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def dense_divergence(
     X: NDArray[Any],
@@ -266,14 +266,14 @@ def dense_divergence(
     G: NDArray[Any],
     beta: float,
     floors: NDArray[np.float64],
-    team: Team,
+    workspace: Workspace,
 ) -> float: ...
 def model_divergence(
     F: NDArray[Any],
     G: NDArray[Any],
     beta: float,
     floors: NDArray[np.float64],
-    team: Team,
+    workspace: Workspace,
 ) -> float: ...
 def csr_divergence(
     data: NDArray[Any],
@@ -283,7 +283,7 @@ def csr_divergence(
     G: NDArray[Any],
     beta: float,
     floors: NDArray[np.float64],
-    team: Team,
+    workspace: Workspace,
 ) -> float: ...
 def nnls_pivot(
     Z: NDArray[Any],
@@ -291,7 +291,7 @@ def nnls_pivot(
     gram: NDArray[Any],
     rule: int,
     max_steps: int,
-    team: Team,
+    workspace: Workspace,
 ) -> int: ...
 def observed_divergence(
     data: NDArray[Any],
@@ -302,7 +302,7 @@ def observed_divergence(
     G: NDArray[Any],
     beta: float,
     floors: NDArray[np.float64],
-    team: Team,
+    workspace: Workspace,
 ) -> float: ...
 def top_columns(
     columns: NDArray[np.int64],
@@ -312,7 +312,7 @@ def top_columns(
     k: int,
     indices: NDArray[np.int64],
     indptr: NDArray[np.int64],
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def gauge(
     scale: NDArray[Any],
@@ -330,29 +330,29 @@ def unbalanced(
 def factor_gram(
     FtF: NDArray[np.float64],
     F: NDArray[Any],
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def part_squares(
     squares: NDArray[np.float64],
     F: NDArray[Any],
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def keep_parts(
     F: NDArray[Any],
     factors: NDArray[Any],
     least: float,
     fill: float,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def factor_product(
     F: NDArray[Any],
     T: NDArray[Any],
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def factor_sums(
     sums: NDArray[np.float64],
     F: NDArray[Any],
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
 def held_update(
     F: NDArray[Any],
@@ -364,10 +364,10 @@ def held_update(
     power: float,
     tiny: float,
     least: float,
-    team: Team,
+    workspace: Workspace,
 ) -> None: ...
-def dense_scan(found: NDArray[np.float64], X: NDArray[Any], team: Team) -> None: ...
-def csr_order(indices: NDArray[Any], indptr: NDArray[np.int64], m: int, team: Team) -> int: ...
+def dense_scan(found: NDArray[np.float64], X: NDArray[Any], workspace: Workspace) -> None: ...
+def csr_order(indices: NDArray[Any], indptr: NDArray[np.int64], m: int, workspace: Workspace) -> int: ...
 def csr_split(
-    splits: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], bounds: NDArray[Any], team: Team
+    splits: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], bounds: NDArray[Any], workspace: Workspace
 ) -> None: ...

@@ -2,7 +2,7 @@
 """The compiled kernels of nmf_core.
 
 Every loop that touches data is here; what decides anything is in Python. Kernels check nothing and allocate nothing:
-arrays that are written come first, then arrays that are read, scalars, and last the `Team` that does the work.
+arrays that are written come first, then arrays that are read, scalars, and last the `Workspace` that does the work.
 Factors are C-contiguous (rows, ld) arrays; columns beyond the k components that `gram` has are zeros that fill a row
 up to whole vectors. Sources, by what they hold:
 
@@ -68,21 +68,21 @@ def max_threads():
 
 
 @cython.auto_pickle(False)
-cdef class Team:
+cdef class Workspace:
     """Who does the work of a kernel: threads, their instruction set and their scratch memory.
 
     Parameters
     ----------
     n_threads : int
-        Threads of every kernel that gets this team. They come from the process's one OpenMP pool.
+        Threads of every kernel that gets this workspace. They come from the process's one OpenMP pool.
     level : int, optional
         Instruction-set level, at most `best_level()`, which is the default.
 
     Notes
     -----
-    The scratch memory grows to what the largest call needs and is kept until the team is gone, so that kernels
-    allocate nothing in a loop. One team serves one caller at a time: a second call, from another Python thread, would
-    write into the memory of the first, or free it. So every fit has a team of its own.
+    The scratch memory grows to what the largest call needs and is kept until the workspace is gone, so that kernels
+    allocate nothing in a loop. One workspace serves one caller at a time: a second call, from another Python thread,
+    would write into the memory of the first, or free it. So every fit has a workspace of its own.
     """
     cdef readonly int n_threads
     cdef readonly int level

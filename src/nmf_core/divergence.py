@@ -59,7 +59,7 @@ def beta_divergence(
     0.0
     """
     engine = Engine(check_threads(n_threads))
-    labels, _ = accept(X, hint=False, team=engine.workspace)
+    labels, _ = accept(X, hint=False, workspace=engine.workspace)
     X = labels.values
     loss = make_loss(check_loss(beta_loss, LOSSES, "beta_loss"))
     W, H = check_model(W, H, X.shape, X.dtype, labels.rows, labels.columns)

@@ -14,7 +14,7 @@ import numpy as np
 
 from nmf_core import _core, rows
 from nmf_core.losses import Loss
-from nmf_core.threads import make_team
+from nmf_core.threads import make_workspace
 
 _PAGE = 1 << 21  # bytes of a huge page: rows of a factor are read in any order, and each small page costs a look-up
 
@@ -250,7 +250,7 @@ class Engine:
         Threads; by default all that are available. No result depends on it.
     kernels : module, optional
         What has the functions of `_core`.
-    workspace : Team, optional
+    workspace : Workspace, optional
         Threads, scratch memory and instruction set, instead of `n_threads`.
     """
 
@@ -258,7 +258,7 @@ class Engine:
 
     def __init__(self, n_threads: int | None = None, *, kernels: Any = _core, workspace: Any = None) -> None:
         self.kernels = kernels
-        self.workspace = make_team(n_threads) if workspace is None else workspace
+        self.workspace = make_workspace(n_threads) if workspace is None else workspace
 
     @property
     def n_threads(self) -> int:

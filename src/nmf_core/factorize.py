@@ -275,7 +275,7 @@ class Fit:
 def read(a: dict[str, Any]) -> Request:
     """Validate the arguments of `factorize`, by name."""
     engine = Engine(check_threads(a["n_threads"]))
-    data, weights = accept(a["X"], a["missing"], a["weights"], biases=a["biases"], team=engine.workspace)
+    data, weights = accept(a["X"], a["missing"], a["weights"], biases=a["biases"], workspace=engine.workspace)
     X, row_labels, column_labels, library, scan = data
     of_W, of_H = (F if isinstance(F, Factor) else Factor(F) for F in (a["W"], a["H"]))
     W, H, n_components, components = check_factors(

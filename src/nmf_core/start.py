@@ -88,7 +88,7 @@ def initialize(
     True
     """
     engine = Engine(check_threads(n_threads))
-    data, weights = accept(X, missing, weights, team=engine.workspace)
+    data, weights = accept(X, missing, weights, workspace=engine.workspace)
     X = data.values
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     if init is not None:

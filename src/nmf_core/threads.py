@@ -82,8 +82,8 @@ def available_threads() -> int:
     return max(1, min(affinity, _core.max_threads()))
 
 
-def make_team(n_threads: int | None) -> _core.Team:
-    """The team that serves one fit.
+def make_workspace(n_threads: int | None) -> _core.Workspace:
+    """The workspace that serves one fit.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def make_team(n_threads: int | None) -> _core.Team:
     n = 1 if _pool_lost else n_threads or available_threads()
     if n > 1:
         _pool_used = True
-    return _core.Team(n)
+    return _core.Workspace(n)
 
 
 class _SerialBlas:

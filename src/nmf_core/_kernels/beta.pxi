@@ -287,12 +287,12 @@ cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssiz
 # In one go, because each of these arrays is as large as a factor. Bytes: F, last, numerator once, perhaps the others.
 def held_update(real[:, ::1] F, const real[:, ::1] last, const real[:, ::1] numerator, const real[:, ::1] held,
                 const real[:, ::1] denominator, Py_ssize_t k, double power, double tiny, double least,
-                Team team not None):
+                Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], i
     cdef Py_ssize_t held_step = ld if held.shape[0] > 1 else 0, step = ld if denominator.shape[0] > 1 else 0
     if n == 0:
         return
-    for i in prange(n, nogil=True, schedule="static", num_threads=team.threads_for(8.0 * n * ld)):
+    for i in prange(n, nogil=True, schedule="static", num_threads=workspace.threads_for(8.0 * n * ld)):
         held_row(&F[i, 0], &last[i, 0], &numerator[i, 0], &held[0, 0] + i * held_step, &denominator[0, 0] + i * step,
                  k, ld, <real>power, <real>tiny, <real>least)
 

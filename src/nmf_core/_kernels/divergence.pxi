@@ -51,11 +51,11 @@ cdef double loss_of_rows(int level, double beta, const double* floors, const rea
 # The sum over all rows, blocks added in their order.
 cdef double sum_of_losses(double beta, const double* floors, const real* X, Py_ssize_t row_step, Py_ssize_t step,
                           const real* F, Py_ssize_t n, const real* G, Py_ssize_t m, Py_ssize_t ld,
-                          Team team) except? -1:
+                          Workspace workspace) except? -1:
     cdef Py_ssize_t blocks = (n + HEIGHT - 1) // HEIGHT, b
     cdef Py_ssize_t size = (HEIGHT + 1) * WIDTH + (HEIGHT * ld + 7) // 8 * 8
-    cdef int level = team.level, n_threads = team.threads_for(<double>n * m * ld)
-    cdef double* scratch = <double*>team.reserve((n_threads * size + ld * m + blocks) * sizeof(double))
+    cdef int level = workspace.level, n_threads = workspace.threads_for(<double>n * m * ld)
+    cdef double* scratch = <double*>workspace.reserve((n_threads * size + ld * m + blocks) * sizeof(double))
     cdef double* H = scratch + n_threads * size
     cdef double* sums = H + ld * m
     cdef double total = 0
@@ -73,48 +73,48 @@ cdef double sum_of_losses(double beta, const double* floors, const real* X, Py_s
 # Sum of d(x, y) over all entries, y = max(its row's floor, F G.T).
 # Bytes: X once; G.T in double, ld m numbers, for every 16 rows, from cache.
 def dense_divergence(const real[:, :] X, const real[:, ::1] F, const real[:, ::1] G, double beta,
-                     const double[::1] floors, Team team not None):
+                     const double[::1] floors, Workspace workspace not None):
     if X.shape[0] == 0 or X.shape[1] == 0:
         return 0.0
     return sum_of_losses(beta, &floors[0], &X[0, 0], X.strides[0] // <Py_ssize_t>sizeof(real),
                          X.strides[1] // <Py_ssize_t>sizeof(real), &F[0, 0], F.shape[0],
-                         &G[0, 0], G.shape[0], F.shape[1], team)
+                         &G[0, 0], G.shape[0], F.shape[1], workspace)
 
 
 # Sum of d(0, y) over all entries, y = max(its row's floor, F G.T): y^beta / beta for beta > 0.
 # Bytes: as above without X.
 def model_divergence(const real[:, ::1] F, const real[:, ::1] G, double beta, const double[::1] floors,
-                     Team team not None):
+                     Workspace workspace not None):
     if F.shape[0] == 0 or G.shape[0] == 0:
         return 0.0
     return sum_of_losses(beta, &floors[0], <const real*>NULL, 0, 0, &F[0, 0], F.shape[0], &G[0, 0], G.shape[0],
-                         F.shape[1], team)
+                         F.shape[1], workspace)
 
 
 # Sum of d(x, y) - d(0, y) over the stored entries of X in CSR, y = max(its row's floor, F_i . G_j); of d(x, y) for
 # beta <= 0. Bytes: the stored entries, a row of G for each.
 def csr_divergence(const real[::1] data, const int32_t[::1] indices, const int64_t[::1] indptr, const real[:, ::1] F,
-                   const real[:, ::1] G, double beta, const double[::1] floors, Team team not None):
-    return sum_of_entries(EXCESS, data, <const real*>NULL, indices, indptr, F, G, beta, floors, team)
+                   const real[:, ::1] G, double beta, const double[::1] floors, Workspace workspace not None):
+    return sum_of_entries(EXCESS, data, <const real*>NULL, indices, indptr, F, G, beta, floors, workspace)
 
 
 # Sum of w d(x, y) over the stored entries alone; weights: None for ones. Bytes: the same and the weights.
 def observed_divergence(const real[::1] data, const real[::1] weights, const int32_t[::1] indices,
                         const int64_t[::1] indptr, const real[:, ::1] F, const real[:, ::1] G, double beta,
-                        const double[::1] floors, Team team not None):
+                        const double[::1] floors, Workspace workspace not None):
     cdef const real* shares = NULL
     if weights is not None and data.shape[0]:
         shares = &weights[0]
-    return sum_of_entries(LOSS, data, shares, indices, indptr, F, G, beta, floors, team)
+    return sum_of_entries(LOSS, data, shares, indices, indptr, F, G, beta, floors, workspace)
 
 
 # The sum over all rows, blocks added in their order.
 cdef double sum_of_entries(int part, const real[::1] data, const real* weights, const int32_t[::1] indices,
                            const int64_t[::1] indptr, const real[:, ::1] F, const real[:, ::1] G, double beta,
-                           const double[::1] floors, Team team) except? -1:
+                           const double[::1] floors, Workspace workspace) except? -1:
     cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], blocks = (n + TILE - 1) // TILE, b, size = 3 * WIDTH
-    cdef int level = team.level, n_threads = team.threads_for(<double>data.shape[0] * ld)
-    cdef double* scratch = <double*>team.reserve((n_threads * size + blocks) * sizeof(double))
+    cdef int level = workspace.level, n_threads = workspace.threads_for(<double>data.shape[0] * ld)
+    cdef double* scratch = <double*>workspace.reserve((n_threads * size + blocks) * sizeof(double))
     cdef double* sums = scratch + n_threads * size
     cdef double total = 0
     if data.shape[0] == 0:
@@ -164,11 +164,11 @@ cdef inline void double_dots(int level, Py_ssize_t count, Py_ssize_t last, Py_ss
 
 
 # sums_c += the sum of the rows of F, in double; blocks of rows added in their order. Bytes: F once.
-def factor_sums(double[::1] sums, const real[:, ::1] F, Team team not None):
+def factor_sums(double[::1] sums, const real[:, ::1] F, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], k = sums.shape[0], ld = F.shape[1], block = 1024, b, c
     cdef Py_ssize_t blocks = (n + block - 1) // block
-    cdef int n_threads = team.threads_for(<double>n * k)
-    cdef double* parts = <double*>team.reserve(blocks * k * sizeof(double))
+    cdef int n_threads = workspace.threads_for(<double>n * k)
+    cdef double* parts = <double*>workspace.reserve(blocks * k * sizeof(double))
     if n == 0:
         return
     for b in prange(blocks, nogil=True, schedule="static", num_threads=n_threads):
@@ -187,15 +187,15 @@ cdef void sum_rows(double* sums, const real* F, Py_ssize_t rows, Py_ssize_t k, P
 
 
 # FtF (k, ld) += F.T F of the first k columns, in double; groups of rows added in their order. Bytes: F once.
-def factor_gram(double[:, ::1] FtF, const real[:, ::1] F, Team team not None):
+def factor_gram(double[:, ::1] FtF, const real[:, ::1] F, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], k = FtF.shape[0], ld = F.shape[1], g
     cdef Py_ssize_t groups = min(<Py_ssize_t>GROUPS, (n + GROUP_ROWS - 1) // GROUP_ROWS)
     cdef Py_ssize_t size = k * ld, step
-    cdef int level = team.level, n_threads = team.threads_for(<double>n * k * ld)
+    cdef int level = workspace.level, n_threads = workspace.threads_for(<double>n * k * ld)
     cdef double* parts
     if n == 0 or k == 0:
         return
-    parts = <double*>team.reserve((groups * size + n_threads * TILE * ld) * sizeof(double))
+    parts = <double*>workspace.reserve((groups * size + n_threads * TILE * ld) * sizeof(double))
     step = ((n + groups - 1) // groups + TILE - 1) // TILE * TILE
     for g in prange(groups, nogil=True, schedule="static", num_threads=n_threads):
         gram_of_rows(level, parts + g * size, k, &F[0, 0], ld, min(n, g * step), min(n, (g + 1) * step),

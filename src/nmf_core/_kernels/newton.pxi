@@ -64,15 +64,16 @@ cdef nmf_newton describe_newton(real[:, ::1] F, real[:, ::1] N, const real[:, ::
 
 # Memory of a call: scratch of every thread, `shared` numbers for all, ld numbers for the scale, reports of the tasks.
 cdef real* divide_memory(nmf_newton* job, const real[::1] scale, size_t thread_bytes, Py_ssize_t shared,
-                         Py_ssize_t tasks, double** reports, real** rest, Team team) except NULL:
+                         Py_ssize_t tasks, double** reports, real** rest, Workspace workspace) except NULL:
     cdef size_t shared_bytes = (shared * sizeof(real) + 63) // 64 * 64
     cdef size_t scale_bytes = (job.ld * sizeof(real) + 63) // 64 * 64
     cdef size_t reports_bytes = REPORT * tasks * sizeof(double)
-    cdef char* memory = team.reserve(team.n_threads * thread_bytes + shared_bytes + scale_bytes + reports_bytes)
+    cdef size_t own_bytes = workspace.n_threads * thread_bytes
+    cdef char* memory = workspace.reserve(own_bytes + shared_bytes + scale_bytes + reports_bytes)
     cdef real* padded
-    rest[0] = <real*>(memory + team.n_threads * thread_bytes)
-    padded = <real*>(memory + team.n_threads * thread_bytes + shared_bytes)
-    reports[0] = <double*>(memory + team.n_threads * thread_bytes + shared_bytes + scale_bytes)
+    rest[0] = <real*>(memory + workspace.n_threads * thread_bytes)
+    padded = <real*>(memory + workspace.n_threads * thread_bytes + shared_bytes)
+    reports[0] = <double*>(memory + workspace.n_threads * thread_bytes + shared_bytes + scale_bytes)
     memset(padded, 0, scale_bytes)
     memset(reports[0], 0, reports_bytes)
     memcpy(padded, &scale[0], job.k * sizeof(real))
@@ -89,9 +90,9 @@ cdef real* divide_memory(nmf_newton* job, const real[::1] scale, size_t thread_b
 def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:, :] X, const real[:, ::1] G,
                  const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
                  const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps,
-                 double tol, const real[::1] floors, bint careful, bint measure, Team team not None):
+                 double tol, const real[::1] floors, bint careful, bint measure, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], m = X.shape[1], k = scale.shape[0], ld = F.shape[1]
-    cdef int level = team.level, n_threads
+    cdef int level = workspace.level, n_threads
     cdef nmf_newton job
     cdef real* memory
     cdef real* H
@@ -109,10 +110,10 @@ def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[
     size += ldh * width if step != 1 else 0
     size = whole_lines(size)
     cdef Py_ssize_t t, j, tasks = (n + width - 1) // width, blocks = (m + TILE - 1) // TILE
-    n_threads = team.threads_for(<double>n * m * k * STEP_COST)
+    n_threads = workspace.threads_for(<double>n * m * k * STEP_COST)
     job = describe_newton(F, N, G, start, before, k, sums, order, l2, beta, max_sweeps, tol, floors, careful,
                           measure)
-    memory = divide_memory(&job, scale, size * sizeof(real), k * ldh, tasks, &reports, &H, team)
+    memory = divide_memory(&job, scale, size * sizeof(real), k * ldh, tasks, &reports, &H, workspace)
     with nogil:
         for t in range(k):
             for j in range(m, ldh):
@@ -133,9 +134,9 @@ def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::
                const int64_t[::1] indptr, const int64_t[::1] rows, const int64_t[::1] windows, const real[:, ::1] G,
                const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
                const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps,
-               double tol, const real[::1] floors, bint careful, bint measure, Team team not None):
+               double tol, const real[::1] floors, bint careful, bint measure, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], k = scale.shape[0], ld = F.shape[1], tasks = windows.shape[0] - 1, t, size
-    cdef int level = team.level, n_threads
+    cdef int level = workspace.level, n_threads
     cdef nmf_newton job
     cdef real* memory
     cdef real* rest
@@ -151,10 +152,10 @@ def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::
         longest = max(longest, starts[rows[windows[t]] + 1] - starts[rows[windows[t]]])
     long_rows = (longest + width - 1) // width if longest > most else 0
     size = whole_lines(tile_size(max(long_rows, min(longest, most)), min(ld, (k + 3) // 4 * 4), k, ld, width))
-    n_threads = team.threads_for(<double>data.shape[0] * k * STEP_COST)
+    n_threads = workspace.threads_for(<double>data.shape[0] * k * STEP_COST)
     job = describe_newton(F, N, G, start, before, k, sums, order, l2, beta, max_sweeps, tol, floors, careful,
                           measure)
-    memory = divide_memory(&job, scale, size * sizeof(real), 0, tasks, &reports, &rest, team)
+    memory = divide_memory(&job, scale, size * sizeof(real), 0, tasks, &reports, &rest, workspace)
     with nogil:
         for t in prange(tasks, schedule="dynamic", chunksize=1, num_threads=n_threads):
             newton_window(level, &job, values, places, starts, &rows[0] + windows[t], windows[t + 1] - windows[t],

@@ -6,18 +6,18 @@
 # that have not ended. A tile has a row in each lane; k^3 / 6 multiply-adds and k^2 a step, in the first cache levels.
 # Bytes: cross and Z once.
 def nnls_pivot(real[:, ::1] Z, const real[:, ::1] cross, const real[:, ::1] gram, int rule, int max_steps,
-               Team team not None):
-    cdef Py_ssize_t n = Z.shape[0], k = Z.shape[1], width = lanes(team.level, <real*>NULL), t
+               Workspace workspace not None):
+    cdef Py_ssize_t n = Z.shape[0], k = Z.shape[1], width = lanes(workspace.level, <real*>NULL), t
     cdef Py_ssize_t tasks = (n + width - 1) // width, size = pivot_size(k, width)
-    cdef int level = team.level, n_threads = team.threads_for(<double>n * k * k * k)
+    cdef int level = workspace.level, n_threads = workspace.threads_for(<double>n * k * k * k)
     cdef real* scratch
     cdef int* unsolved
     cdef int total = 0
     if n == 0:
         return 0
     size = (size * <Py_ssize_t>sizeof(real) + 63) // 64 * 64 // <Py_ssize_t>sizeof(real)
-    scratch = <real*>team.reserve(team.n_threads * size * sizeof(real) + tasks * sizeof(int))
-    unsolved = <int*>(scratch + team.n_threads * size)
+    scratch = <real*>workspace.reserve(workspace.n_threads * size * sizeof(real) + tasks * sizeof(int))
+    unsolved = <int*>(scratch + workspace.n_threads * size)
     for t in prange(tasks, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
         unsolved[t] = nnls_tile(level, &Z[t * width, 0], &cross[t * width, 0], &gram[0, 0], min(width, n - t * width),
                                 k, width, rule, max_steps, scratch + threadid() * size)

@@ -39,13 +39,13 @@ def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real
                   const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds,
                   const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
                   const real[::1] lower, const int[::1] order, double l1, double l2, const real[::1] amounts,
-                  double beta, int max_sweeps, double tol, Team team not None):
+                  double beta, int max_sweeps, double tol, Workspace workspace not None):
     cdef Py_ssize_t k = scale.shape[0], ld = F.shape[1], tasks = bounds.shape[0] - 1, t, width, rows, size
     cdef nmf_observed job
     cdef double* reports
     cdef real* scratch
     cdef real* padded
-    cdef int level = team.level, n_threads
+    cdef int level = workspace.level, n_threads
     if F.shape[0] == 0:
         return
     width = max(<Py_ssize_t>4, lanes(level, <real*>NULL))
@@ -60,16 +60,16 @@ def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real
     size = (rows * (job.ldb + 3) + (1 if weights is None else 2) * OBSERVED_CHUNK) * job.ldb
     size += job.ldb * job.ldb * <Py_ssize_t>(sizeof(double) // sizeof(real))
     size = (size * <Py_ssize_t>sizeof(real) + 63) // 64 * 64 // <Py_ssize_t>sizeof(real)
-    n_threads = team.threads_for(<double>data.shape[0] * k * k)
+    n_threads = workspace.threads_for(<double>data.shape[0] * k * k)
     cdef const real* values = &data[0] if data.shape[0] else NULL
     cdef const real* shares = NULL
     if weights is not None and data.shape[0]:
         shares = &weights[0]
     cdef const int64_t* starts = &indptr[0]
     cdef const int32_t* places = &indices[0] if data.shape[0] else NULL
-    scratch = <real*>team.reserve((team.n_threads * size + 2 * job.ldb) * sizeof(real)
-                                  + REPORT * tasks * sizeof(double))
-    padded = scratch + team.n_threads * size
+    scratch = <real*>workspace.reserve((workspace.n_threads * size + 2 * job.ldb) * sizeof(real)
+                                       + REPORT * tasks * sizeof(double))
+    padded = scratch + workspace.n_threads * size
     reports = <double*>(padded + 2 * job.ldb)
     job.scale, job.lower = padded, padded + job.ldb
     with nogil:
@@ -102,7 +102,7 @@ def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:
                 const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds, const real[:, ::1] G,
                 const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[::1] sums,
                 const int[::1] order, double l1, double l2, double beta, int max_sweeps, double tol, double loss_beta,
-                double exponent, const real[::1] floors, const real[::1] amounts, Team team not None):
+                double exponent, const real[::1] floors, const real[::1] amounts, Workspace workspace not None):
     cdef Py_ssize_t ld = F.shape[1], tasks = bounds.shape[0] - 1, t
     cdef Py_ssize_t size = (2 * CHUNK + 3 * ld) * <Py_ssize_t>sizeof(real)
     cdef Job job
@@ -113,7 +113,7 @@ def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:
         return
     job = describe(F, N, nothing, start, before, scale, order, 0, l1, 0, beta, max_sweeps, tol)
     add_loss(&job, sums, l2, loss_beta, exponent)
-    job.F, job.floors, job.G, job.stored, job.level = &F[0, 0], &floors[0], &G[0, 0], data.shape[0], team.level
+    job.F, job.floors, job.G, job.stored, job.level = &F[0, 0], &floors[0], &G[0, 0], data.shape[0], workspace.level
     job.data = <const void*>&data[0] if job.stored else NULL
     job.indices = &indices[0] if job.stored else NULL
     job.indptr = &indptr[0]
@@ -121,9 +121,9 @@ def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:
     if weights is not None and job.stored:
         shares = &weights[0]
     size = (size + 63) // 64 * 64
-    n_threads = team.threads_for(4.0 * job.stored * ld)
-    memory = team.reserve(team.n_threads * size + 2 * ld * sizeof(double) + REPORT * tasks * sizeof(double))
-    job.report = <double*>(memory + team.n_threads * size)
+    n_threads = workspace.threads_for(4.0 * job.stored * ld)
+    memory = workspace.reserve(workspace.n_threads * size + 2 * ld * sizeof(double) + REPORT * tasks * sizeof(double))
+    job.report = <double*>(memory + workspace.n_threads * size)
     with nogil:
         fill_rows(&job, <real*>(job.report + REPORT * tasks))
         memset(job.report, 0, REPORT * tasks * sizeof(double))

@@ -3,11 +3,11 @@
 
 # squares (2, k) += the squared lengths of both parts of the first k columns of F, in double; blocks of rows added in
 # their order. Bytes: F once.
-def part_squares(double[:, ::1] squares, const real[:, ::1] F, Team team not None):
+def part_squares(double[:, ::1] squares, const real[:, ::1] F, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], k = squares.shape[1], ld = F.shape[1], block = 1024, b, c
     cdef Py_ssize_t blocks = (n + block - 1) // block
-    cdef int n_threads = team.threads_for(<double>n * k)
-    cdef double* sums = <double*>team.reserve(max(1, 2 * blocks * k) * sizeof(double))
+    cdef int n_threads = workspace.threads_for(<double>n * k)
+    cdef double* sums = <double*>workspace.reserve(max(1, 2 * blocks * k) * sizeof(double))
     if n == 0:
         return
     for b in prange(blocks, nogil=True, schedule="static", num_threads=n_threads):
@@ -31,9 +31,9 @@ cdef void add_part_squares(double* sums, const real* F, Py_ssize_t rows, Py_ssiz
 
 
 # The first columns of F: f_c <- factor_c f_c, or `fill` where that is less than `least`. Bytes: F twice.
-def keep_parts(real[:, ::1] F, const real[::1] factors, double least, double fill, Team team not None):
+def keep_parts(real[:, ::1] F, const real[::1] factors, double least, double fill, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], k = factors.shape[0], i
-    cdef int n_threads = team.threads_for(<double>n * k)
+    cdef int n_threads = workspace.threads_for(<double>n * k)
     if n == 0 or k == 0:
         return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
@@ -49,15 +49,15 @@ cdef void keep_part_of_row(real* F, const real* factors, Py_ssize_t k, real leas
 
 
 # F (n, ld) = its first k columns @ T (k, ld), in place; rows are taken in tiles. Bytes: F twice.
-def factor_product(real[:, ::1] F, const real[:, ::1] T, Team team not None):
+def factor_product(real[:, ::1] F, const real[:, ::1] T, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], k = T.shape[0], b
-    cdef int n_threads = team.threads_for(<double>n * k * ld)
+    cdef int n_threads = workspace.threads_for(<double>n * k * ld)
     cdef real* tiles
     if n == 0:
         return
-    tiles = <real*>team.reserve(n_threads * TILE * ld * sizeof(real))
+    tiles = <real*>workspace.reserve(n_threads * TILE * ld * sizeof(real))
     for b in prange((n + TILE - 1) // TILE, nogil=True, schedule="static", num_threads=n_threads):
-        multiply_tile(team.level, &F[b * TILE, 0], min(<Py_ssize_t>TILE, n - b * TILE), ld, &T[0, 0], k,
+        multiply_tile(workspace.level, &F[b * TILE, 0], min(<Py_ssize_t>TILE, n - b * TILE), ld, &T[0, 0], k,
                       tiles + threadid() * TILE * ld)
 
 

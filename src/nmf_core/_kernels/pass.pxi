@@ -295,7 +295,7 @@ cdef void transpose_factor(Job* job, const real* G, real* Gt) noexcept nogil:
 
 
 # Divide the memory, run, and add the blocks' reports in their order.
-cdef int run_pass(Job* job, real* F, double* total, Team team) except -1:
+cdef int run_pass(Job* job, real* F, double* total, Workspace workspace) except -1:
     cdef Py_ssize_t b, n_blocks = (job.n + NARROW - 1) // NARROW
     cdef size_t threads_bytes, parts_bytes, transposed_bytes = 0
     cdef size_t rows_bytes = (2 * job.ld * sizeof(real) + 63) // 64 * 64
@@ -310,10 +310,10 @@ cdef int run_pass(Job* job, real* F, double* total, Team team) except -1:
         work = 4.0 * job.n * job.m * job.k
         # strips of two vectors reach beyond the last column
         transposed_bytes = (job.k * job.m * sizeof(real) + 63) // 64 * 64 + 128
-    job.level = team.level
+    job.level = workspace.level
     job.thread_bytes = thread_bytes(job, F)
-    threads_bytes = team.n_threads * job.thread_bytes
-    job.n_threads = team.threads_for(work)
+    threads_bytes = workspace.n_threads * job.thread_bytes
+    job.n_threads = workspace.threads_for(work)
     if job.X != NULL:
         lanes = (job.m > 0 and job.S != NULL and job.n_groups >= 4
                  and job.n_groups * job.height * job.ld * <Py_ssize_t>sizeof(real) <= LANES_BYTES)
@@ -324,7 +324,7 @@ cdef int run_pass(Job* job, real* F, double* total, Team team) except -1:
     if job.S != NULL:
         parts_bytes = (job.n_groups * (job.height - job.shared) * job.ld * sizeof(real) + 63) // 64 * 64
     job.F = F
-    job.memory = team.reserve(threads_bytes + parts_bytes + transposed_bytes + rows_bytes + reports_bytes)
+    job.memory = workspace.reserve(threads_bytes + parts_bytes + transposed_bytes + rows_bytes + reports_bytes)
     job.report = <double*>(job.memory + threads_bytes + parts_bytes + transposed_bytes + rows_bytes)
     parts = <real*>(job.memory + threads_bytes)
     with nogil:
@@ -394,7 +394,7 @@ cdef void add_loss(Job* job, const real[::1] sums, double l2, double loss_beta, 
 def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report, const real[:, :] X,
                const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
                const real[:, ::1] gram, const real[:, ::1] matrix, const int[::1] order, int method, double l1,
-               double rate, double beta, int max_sweeps, double tol, Team team not None):
+               double rate, double beta, int max_sweeps, double tol, Workspace workspace not None):
     cdef Job job
     if F.shape[0] == 0:
         return
@@ -404,7 +404,7 @@ def dense_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] repor
     job.X = &X[0, 0]
     job.row_step, job.step = X.strides[0] // <Py_ssize_t>sizeof(real), X.strides[1] // <Py_ssize_t>sizeof(real)
     job.G = &G[0, 0]
-    run_pass(&job, &F[0, 0], &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], workspace)
 
 
 # The same for X in CSR, columns ascending in every row.
@@ -415,14 +415,14 @@ def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report,
              const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[:, ::1] splits,
              const int64_t[::1] groups, const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before,
              const real[::1] scale, const real[:, ::1] gram, const real[:, ::1] matrix, const int[::1] order,
-             int method, double l1, double rate, double beta, int max_sweeps, double tol, Team team not None):
+             int method, double l1, double rate, double beta, int max_sweeps, double tol, Workspace workspace not None):
     cdef Job job
     if F.shape[0] == 0:
         return
     job = describe(F, N, S, start, before, scale, order, method, l1, rate, beta, max_sweeps, tol)
     job.gram, job.matrix = &gram[0, 0], &matrix[0, 0]
     describe_csr(&job, data, indices, indptr, splits, groups, G)
-    run_pass(&job, &F[0, 0], &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], workspace)
 
 
 # The same where cross = X G is known: the factor that the statistics of a pass belong to.
@@ -430,14 +430,14 @@ def csr_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] report,
 def factor_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] FtF, double[::1] report, const real[:, ::1] cross,
                 const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
                 const real[:, ::1] gram, const real[:, ::1] matrix, const int[::1] order, int method, double l1,
-                double rate, double beta, int max_sweeps, double tol, Team team not None):
+                double rate, double beta, int max_sweeps, double tol, Workspace workspace not None):
     cdef Job job
     if F.shape[0] == 0:
         return
     job = describe(F, N, FtF, start, before, scale, order, method, l1, rate, beta, max_sweeps, tol)
     job.gram, job.matrix = &gram[0, 0], &matrix[0, 0]
     job.cross = &cross[0, 0]
-    run_pass(&job, &F[0, 0], &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], workspace)
 
 
 # Multiplicative updates for the beta-divergence d of X from F G.T: from `start` on every row f of F becomes
@@ -453,7 +453,7 @@ def dense_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] 
                     const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
                     const real[::1] sums, const int[::1] order, double l1, double l2, double beta, int max_sweeps,
                     double tol, double loss_beta, double exponent, const real[::1] floors, int turns, double bend,
-                    Team team not None):
+                    Workspace workspace not None):
     cdef Job job
     if F.shape[0] == 0 or X.shape[1] == 0:
         return
@@ -464,7 +464,7 @@ def dense_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] 
     job.X = &X[0, 0]
     job.row_step, job.step = X.strides[0] // <Py_ssize_t>sizeof(real), X.strides[1] // <Py_ssize_t>sizeof(real)
     job.G = &G[0, 0]
-    run_pass(&job, &F[0, 0], &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], workspace)
 
 
 # The same for X in CSR; what is not stored is zero. With loss_beta = 1 only the stored entries are looked at,
@@ -474,7 +474,7 @@ def csr_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] re
                   const int64_t[::1] groups, const real[:, ::1] G, const real[:, ::1] start,
                   const real[:, ::1] before, const real[::1] scale, const real[::1] sums, const int[::1] order,
                   double l1, double l2, double beta, int max_sweeps, double tol, double loss_beta, double exponent,
-                  const real[::1] floors, int turns, double bend, Team team not None):
+                  const real[::1] floors, int turns, double bend, Workspace workspace not None):
     cdef Job job
     if F.shape[0] == 0 or G.shape[0] == 0:
         return
@@ -482,7 +482,7 @@ def csr_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] re
     add_loss(&job, sums, l2, loss_beta, exponent, turns, bend)
     job.floors = &floors[0]
     describe_csr(&job, data, indices, indptr, splits, groups, G)
-    run_pass(&job, &F[0, 0], &report[0], team)
+    run_pass(&job, &F[0, 0], &report[0], workspace)
 
 
 # The update of dense_beta_pass where both sums are known: `numerator`, and `denominator` for every row or one for all.
@@ -490,7 +490,7 @@ def csr_beta_pass(real[:, ::1] F, real[:, ::1] N, real[:, ::1] S, double[::1] re
 def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:, ::1] numerator,
                      real[:, ::1] denominator, const real[:, ::1] start, const real[:, ::1] before,
                      const real[::1] scale, const real[::1] sums, const int[::1] order, double l1, double l2,
-                     double beta, double loss_beta, double exponent, double bend, Team team not None):
+                     double beta, double loss_beta, double exponent, double bend, Workspace workspace not None):
     cdef Job job
     cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], i
     cdef Py_ssize_t step = ld if denominator.shape[0] > 1 else 0
@@ -500,10 +500,10 @@ def factor_beta_pass(real[:, ::1] F, real[:, ::1] N, double[::1] report, const r
         return
     job = describe(F, N, nothing, start, before, scale, order, 0, l1, 0, beta, 1, 0)
     add_loss(&job, sums, l2, loss_beta, exponent, 0, bend)
-    job.level = team.level
-    lengths = <double*>team.reserve(n * sizeof(double) + 2 * ld * sizeof(real))
+    job.level = workspace.level
+    lengths = <double*>workspace.reserve(n * sizeof(double) + 2 * ld * sizeof(real))
     fill_rows(&job, <real*>(lengths + n))
-    for i in prange(n, nogil=True, schedule="static", num_threads=team.threads_for(<double>n * ld)):
+    for i in prange(n, nogil=True, schedule="static", num_threads=workspace.threads_for(<double>n * ld)):
         lengths[i] = factor_beta_row(&job, &F[i, 0], &start[i, 0], &numerator[i, 0], &denominator[0, 0] + i * step,
                                      NULL if N is None else &N[i, 0], &before[i, 0])
     for i in range(n):
@@ -547,10 +547,10 @@ def unbalanced(const double[::1] sizes, const double[::1] others, double share, 
 
 
 # C = X G for dense X; rows are dealt out. Bytes: n m of X, n ld of C, m ld of G for every 64 rows, from cache.
-def dense_product(real[:, ::1] C, const real[:, :] X, const real[:, ::1] G, Team team not None):
+def dense_product(real[:, ::1] C, const real[:, :] X, const real[:, ::1] G, Workspace workspace not None):
     cdef Py_ssize_t n = X.shape[0], m = X.shape[1], ld = C.shape[1], b
     cdef Py_ssize_t row_step = X.strides[0] // <Py_ssize_t>sizeof(real), step = X.strides[1] // <Py_ssize_t>sizeof(real)
-    cdef int level = team.level, n_threads = team.n_threads
+    cdef int level = workspace.level, n_threads = workspace.n_threads
     if n == 0:
         return
     for b in prange((n + TILE - 1) // TILE, nogil=True, schedule="dynamic", chunksize=1, num_threads=n_threads):
@@ -560,9 +560,9 @@ def dense_product(real[:, ::1] C, const real[:, :] X, const real[:, ::1] G, Team
 
 # C = X G for X in CSR; rows are dealt out. Bytes: the stored entries, a row of G for each, n ld of C.
 def csr_product(real[:, ::1] C, const real[::1] data, const int32_t[::1] indices, const int64_t[::1] indptr,
-                const real[:, ::1] G, Team team not None):
+                const real[:, ::1] G, Workspace workspace not None):
     cdef Py_ssize_t n = C.shape[0], ld = C.shape[1], b, stored = data.shape[0]
-    cdef int level = team.level, n_threads = team.n_threads
+    cdef int level = workspace.level, n_threads = workspace.n_threads
     cdef Py_ssize_t block = dealt_rows(n, CROSS_ROWS, n_threads)
     if n == 0:
         return
@@ -576,10 +576,10 @@ def csr_product(real[:, ::1] C, const real[::1] data, const int32_t[::1] indices
 
 # splits[s, i]: the first entry of row i whose column is at least bounds[s]. Bytes: log2(row length) entries a row.
 def csr_split(int64_t[:, ::1] splits, const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds,
-              Team team not None):
+              Workspace workspace not None):
     cdef Py_ssize_t n = splits.shape[1], s, i
     cdef int64_t low, high, middle
-    cdef int n_threads = team.n_threads
+    cdef int n_threads = workspace.n_threads
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         for s in range(splits.shape[0]):
             low = indptr[i]

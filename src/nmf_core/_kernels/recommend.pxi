@@ -6,12 +6,12 @@
 # `columns` and `scores`, as many as are there are set. In tiles of 16 rows and 256 columns, which stay in the first
 # cache level. Bytes: G's transpose, k m numbers, for every 16 rows, from cache.
 def top_columns(int64_t[:, ::1] columns, real[:, ::1] scores, const real[:, ::1] F, const real[:, ::1] G, Py_ssize_t k,
-                const int64_t[::1] indices, const int64_t[::1] indptr, Team team not None):
+                const int64_t[::1] indices, const int64_t[::1] indptr, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], m = G.shape[0], ld = F.shape[1], blocks = (n + HEIGHT - 1) // HEIGHT, b
     cdef Py_ssize_t size = HEIGHT * WIDTH
-    cdef int level = team.level, n_threads = team.threads_for(<double>n * m * k)
-    cdef real* scratch = <real*>team.reserve((team.n_threads * size + k * m) * sizeof(real))
-    cdef real* Gt = scratch + team.n_threads * size
+    cdef int level = workspace.level, n_threads = workspace.threads_for(<double>n * m * k)
+    cdef real* scratch = <real*>workspace.reserve((workspace.n_threads * size + k * m) * sizeof(real))
+    cdef real* Gt = scratch + workspace.n_threads * size
     cdef const int64_t* excluded = &indices[0] if indices.shape[0] else NULL
     if n == 0:
         return

@@ -10,14 +10,14 @@ ctypedef fused place:
     int64_t
 
 
-# found (6) = minimum, maximum and smallest entry above zero of X, sum and sum of squares in double, number of zeros. NaN
-# counts in the sums alone. Blocks hold the same entries and are added in their order whatever the strides, the threads
-# and the memory, of which a block that is not contiguous is copied together. Bytes: X once.
-def dense_scan(double[::1] found, const real[:, :] X, Team team not None):
+# found (6) = minimum, maximum and smallest entry above zero of X, sum and sum of squares in double, number of zeros.
+# NaN counts in the sums alone. Blocks hold the same entries and are added in their order whatever the strides, the
+# threads and the memory, of which a block that is not contiguous is copied together. Bytes: X once.
+def dense_scan(double[::1] found, const real[:, :] X, Workspace workspace not None):
     cdef Py_ssize_t n = X.shape[0], m = X.shape[1], b, blocks = (n * m + SCANNED - 1) // SCANNED
     cdef Py_ssize_t row_step = X.strides[0], step = X.strides[1]
     cdef bint contiguous = step == sizeof(real) and (row_step == m * step or n == 1)
-    cdef int n_threads = team.threads_for(<double>n * m)
+    cdef int n_threads = workspace.threads_for(<double>n * m)
     cdef double* parts
     cdef real* copies
     found[0] = found[2] = INFINITY
@@ -25,10 +25,10 @@ def dense_scan(double[::1] found, const real[:, :] X, Team team not None):
     found[3] = found[4] = found[5] = 0
     if n == 0 or m == 0:
         return
-    parts = <double*>team.reserve(blocks * FINDINGS * sizeof(double) + n_threads * SCANNED * sizeof(real))
+    parts = <double*>workspace.reserve(blocks * FINDINGS * sizeof(double) + n_threads * SCANNED * sizeof(real))
     copies = <real*>(parts + blocks * FINDINGS)
     for b in prange(blocks, nogil=True, schedule="static", num_threads=n_threads):
-        scan_block(team.level, parts + b * FINDINGS, <const char*>&X[0, 0], b * SCANNED,
+        scan_block(workspace.level, parts + b * FINDINGS, <const char*>&X[0, 0], b * SCANNED,
                    min(<Py_ssize_t>SCANNED, n * m - b * SCANNED), m, row_step, step, contiguous,
                    copies + threadid() * SCANNED)
     for b in range(blocks):
@@ -148,13 +148,13 @@ cdef inline double square(double x) noexcept nogil:
 # How the entries of a CSR matrix of m columns lie: -1 if some are in columns that it does not have, 1 if those of every
 # row ascend, so that none occurs twice, otherwise 0. They ascend if they do so but where a row begins. Bytes: indices
 # once.
-def csr_order(const place[::1] indices, const int64_t[::1] indptr, Py_ssize_t m, Team team not None):
+def csr_order(const place[::1] indices, const int64_t[::1] indptr, Py_ssize_t m, Workspace workspace not None):
     cdef Py_ssize_t n = indptr.shape[0] - 1, blocks = (n + TILE - 1) // TILE, b, first, end
     cdef int64_t outside = 0, falls = 0
     cdef int n_threads
     if n == 0 or indptr[n] == indptr[0]:
         return 1
-    n_threads = team.threads_for(<double>(indptr[n] - indptr[0]))
+    n_threads = workspace.threads_for(<double>(indptr[n] - indptr[0]))
     for b in prange(blocks, nogil=True, schedule="static", num_threads=n_threads):
         first, end = b * TILE, min(n, (b + 1) * TILE)
         outside += count_outside(&indices[0] + indptr[first], indptr[end] - indptr[first], <place>m)

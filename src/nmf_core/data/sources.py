@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core._core import Team
+from nmf_core._core import Workspace
 from nmf_core.data.base import Complete
 from nmf_core.data.blocks import BLOCK_BYTES, RowBlocks, block_rows
 from nmf_core.data.mapped import file_blocks, position_in_file
@@ -44,7 +44,7 @@ def accept(
     biases: bool = False,
     columns: Axis | None = None,
     hint: bool = True,
-    team: Team | None = None,
+    workspace: Workspace | None = None,
 ) -> tuple[Labelled, Matrix | None]:
     """What a fit takes: validated X or, if it is not in memory, its `RowBlocks`, with its labels; and weights.
 
@@ -56,7 +56,7 @@ def accept(
         Labels of the features of a fit, in whose order those of X are wanted.
     hint : bool
         Whether the function that was called has a parameter `missing`, which messages about NaN advise then.
-    team : Team, optional
+    workspace : Workspace, optional
         Who looks at what is in memory; by default one thread.
 
     Raises
@@ -72,7 +72,7 @@ def accept(
     whole = isinstance(X, np.memmap) and (missing is not None or weights is not None or biases)
     blocks = None if whole else row_blocks(X)
     if blocks is None:
-        data, weights = check_data(data, missing, weights, hint=hint, team=team)
+        data, weights = check_data(data, missing, weights, hint=hint, workspace=workspace)
     else:
         for wanted, what in ((missing, f"missing={missing!r}"), (biases, "biases=True")):
             check_resident(not wanted, what)

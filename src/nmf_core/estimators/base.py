@@ -12,7 +12,7 @@ import numpy as np
 from nmf_core import warning
 from nmf_core.data import is_dask, row_blocks
 from nmf_core.labels import Axis, Labelled, labelled
-from nmf_core.threads import make_team
+from nmf_core.threads import make_workspace
 from nmf_core.validation import Scan, look_at, nearest
 
 try:
@@ -149,7 +149,7 @@ def validated(
                 ensure_all_finite=False,
                 **({} if estimator is None else {"input_name": "X", "estimator": estimator}),
             )
-            found = look_at(values, team=make_team(n_threads))
+            found = look_at(values, workspace=make_workspace(n_threads))
             if found.nan or not found.finite:
                 names = {} if estimator is None else {"input_name": "X", "estimator_name": type(estimator).__name__}
                 assert_all_finite(values, allow_nan=missing == "nan", **names)

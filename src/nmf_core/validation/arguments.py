@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core._core import Team
+from nmf_core._core import Workspace
 from nmf_core.labels import Axis, Labelled, labelled
 from nmf_core.memory import physical_memory
 from nmf_core.validation.matrices import (
@@ -500,12 +500,12 @@ def check_random_state(value: Any) -> Any:
 
 
 def check_data(
-    X: Any, missing: Any, weights: Any = None, *, hint: bool = True, team: Team | None = None
+    X: Any, missing: Any, weights: Any = None, *, hint: bool = True, workspace: Workspace | None = None
 ) -> tuple[Labelled, Matrix | None]:
     """What `check_weighted` makes of X and its weights, once `missing` is one of the ways to say what is missing."""
     if missing is not None:
         check_choice(missing, "missing", MISSING)
-    return check_weighted(X, weights, missing, hint=hint, team=team)
+    return check_weighted(X, weights, missing, hint=hint, workspace=workspace)
 
 
 def check_incomplete(X: Any, missing: str | None) -> tuple[Matrix, str | None]:

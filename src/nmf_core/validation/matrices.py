@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core._core import Team
+from nmf_core._core import Workspace
 from nmf_core.labels import Axis, Labelled, labelled
 from nmf_core.validation.scan import Scan, in_order, scan
 
@@ -35,7 +35,7 @@ def check_matrix(
     signed: bool = False,
     squared: bool = True,
     hint: bool = False,
-    team: Team | None = None,
+    workspace: Workspace | None = None,
 ) -> Labelled:
     """A real, finite, non-negative matrix in float32 or float64, and the labels that it has come with.
 
@@ -56,7 +56,7 @@ def check_matrix(
         Whether it must not overflow when it is squared.
     hint : bool
         Whether messages should say how to have NaN taken for missing.
-    team : Team, optional
+    workspace : Workspace, optional
         Who looks at the entries; by default one thread.
 
     Returns
@@ -88,7 +88,7 @@ def check_matrix(
         X = X.astype(np.float32 if X.dtype == np.dtype(np.float32).newbyteorder() else np.float64)
     if is_sparse(X) and X.format not in ("csr", "csc"):
         X = X.tocsr()
-    found = data.scan if X is data.values and data.scan is not None else look_at(X, name, team)
+    found = data.scan if X is data.values and data.scan is not None else look_at(X, name, workspace)
     if missing == "nan" and is_sparse(X):
         raise ValueError(
             f"missing='nan' is for arrays, but {name} is sparse: .toarray() makes an array of it, missing='unstored' "
@@ -100,7 +100,7 @@ def check_matrix(
     return data._replace(values=X, scan=found)
 
 
-def look_at(X: Matrix, name: str = "X", team: Team | None = None) -> Scan:
+def look_at(X: Matrix, name: str = "X", workspace: Workspace | None = None) -> Scan:
     """What one pass tells of an array, CSR or CSC of float32 or float64.
 
     Raises
@@ -108,8 +108,8 @@ def look_at(X: Matrix, name: str = "X", team: Team | None = None) -> Scan:
     ValueError
         It is sparse and points outside itself.
     """
-    canonical = not is_sparse(X) or _check_structure(X, name, team)
-    return scan(stored_values(X), team, canonical=canonical)
+    canonical = not is_sparse(X) or _check_structure(X, name, workspace)
+    return scan(stored_values(X), workspace, canonical=canonical)
 
 
 def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
@@ -122,7 +122,7 @@ def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
     return dtype
 
 
-def _check_structure(X: Matrix, name: str, team: Team | None = None) -> bool:
+def _check_structure(X: Matrix, name: str, workspace: Workspace | None = None) -> bool:
     """Whether CSR or CSC is in order, each entry once.
 
     Built by hand it can also point outside itself; kernels trust it afterwards.
@@ -136,7 +136,7 @@ def _check_structure(X: Matrix, name: str, team: Team | None = None) -> bool:
     ascending = (X.indptr[1:] >= X.indptr[:-1]).all()
     if len(X.indptr) != n + 1 or X.indptr[0] != 0 or X.indptr[-1] > stored or not ascending:
         raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: its indptr does not fit its data.")
-    canonical = in_order(X.indices, X.indptr, m, team)
+    canonical = in_order(X.indices, X.indptr, m, workspace)
     if canonical is None:
         raise ValueError(f"{name} is not a valid {X.format.upper()} matrix: an index is outside its {m} columns.")
     return canonical
@@ -193,7 +193,7 @@ def stored_values(X: Matrix) -> np.ndarray:
 
 
 def check_weighted(
-    X: Any, weights: Any, missing: str | None, *, hint: bool = False, team: Team | None = None
+    X: Any, weights: Any, missing: str | None, *, hint: bool = False, workspace: Workspace | None = None
 ) -> tuple[Labelled, Matrix | None]:
     """What `check_matrix` makes of X, and the weights of its entries, if there are some, in its dtype and order.
 
@@ -201,18 +201,20 @@ def check_weighted(
     """
     data = X if isinstance(X, Labelled) else labelled(X, missing=missing, hint=hint)
     if weights is None:
-        return check_matrix(data, missing=missing, hint=hint, team=team), None
-    given = check_matrix(weights, "weights", squared=False, team=team).aligned("weights", data.rows, data.columns)
+        return check_matrix(data, missing=missing, hint=hint, workspace=workspace), None
+    given = check_matrix(weights, "weights", squared=False, workspace=workspace).aligned(
+        "weights", data.rows, data.columns
+    )
     weights = given.values
     changed = data._replace(values=_without_weightless(data.values, weights), scan=None)
-    data = check_matrix(changed, missing=missing, hint=hint, team=team)
+    data = check_matrix(changed, missing=missing, hint=hint, workspace=workspace)
     X = data.values
     if weights.shape != X.shape:
         raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
     if weights.dtype != X.dtype:
         with np.errstate(over="ignore"):
             weights = weights.astype(X.dtype)
-    high, largest = (max(0.0, (A.scan or look_at(A.values, team=team)).maximum) for A in (given, data))
+    high, largest = (max(0.0, (A.scan or look_at(A.values, workspace=workspace)).maximum) for A in (given, data))
     if high * max(1.0, largest) ** 2 > float(np.finfo(X.dtype).max):
         raise ValueError(f"weights up to {high:g} are too large for {X.dtype}, the type of X. Scale them down.")
     return data, weights
