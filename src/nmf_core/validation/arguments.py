@@ -22,6 +22,7 @@ from nmf_core.validation.matrices import (
 )
 from nmf_core.warning import warn
 
+SIZE = "squared norm of X"  # the entry of a problem that says how large its numbers are
 LARGEST_BETA = 10  # of a beta-divergence: higher powers overflow
 _COMPARED = 100_000  # labels of which the one that is most like an unknown one is told
 
@@ -464,8 +465,9 @@ def check_saved(path: Any, header: Any, kind: str, problem: dict[str, Any]) -> d
         raise ValueError(f"{path} is not a checkpoint of nmf_core, or a damaged one: delete it or give another path.")
     for name, value in problem.items():
         there = header["problem"].get(name)
-        # sums over workers are of the same numbers in another order
-        same = isinstance(value, float) and isinstance(there, float) and math.isclose(there, value, rel_tol=1e-11)
+        # sums may be of the same numbers in another order, and of numbers around zero
+        real = isinstance(value, float) and isinstance(there, float)
+        same = real and math.isclose(there, value, rel_tol=1e-11, abs_tol=1e-11 * problem.get(SIZE, 0.0) ** 0.5)
         if not same and there != value:
             raise ValueError(
                 f"{path} is a checkpoint of another problem: {name} is {there!r} there, but {value!r} "
