@@ -160,6 +160,17 @@ class TestLoss:
         np.testing.assert_allclose(again.W @ fit.H, fit.W @ fit.H, atol=2e-2 * X.max())
         assert nmf_core.kkt_residual(X, fit.W, fit.H, PseudoHuber()) < 1e-2
 
+    def test_results_transform_and_files_do_not(self, tmp_path):
+        fit = factorize(X, K, loss=PseudoHuber(), max_iter=30, tol=0, **GIVEN)
+        W = fit.transform(X[:4], tol=1e-9, max_iter=2000)
+        expected = factorize(X[:4], K, loss=PseudoHuber(), H=fit.H, update_H=False, tol=1e-9, max_iter=2000).W
+        np.testing.assert_allclose(W, expected, rtol=1e-6, atol=1e-9)
+        fit.save(tmp_path / "model.npz")
+        loaded = nmf_core.load(tmp_path / "model.npz")
+        np.testing.assert_array_equal(loaded.W, fit.W)
+        with pytest.raises(ValueError, match=r"loss must be one of .* got 'pseudo-huber'"):
+            loaded.transform(X[:4])
+
     def test_that_kernels_do_not_know_needs_updates_that_do(self):
         with pytest.raises(ValueError, match="solver='hals' does not minimise loss="):
             factorize(X, K, loss=PseudoHuber(), solver="hals")
@@ -211,6 +222,15 @@ class TestFactor:
     def test_what_cannot_be_is_refused(self, arguments, message):
         with pytest.raises(ValueError, match=message):
             factorize(X, K, **arguments)
+
+    def test_new_rows_need_a_plain_W(self, tmp_path):
+        fit = factorize(X, K, W=Factor(upper=0.5), random_state=0, max_iter=10, tol=0)
+        fit.save(tmp_path / "model.npz")
+        for model in (fit, nmf_core.load(tmp_path / "model.npz")):
+            with pytest.raises(ValueError, match=r"transform knows no bounds .* W of the fit had upper="):
+                model.transform(X[:4])
+        bounded = factorize(X, K, H=Factor(upper=0.5), random_state=0, max_iter=10, tol=0)
+        assert bounded.transform(X[:4]).shape == (4, K)
 
     def test_a_penalty_has_a_value(self):
         with pytest.raises(TypeError, match="H: penalty must have a method 'value'"):

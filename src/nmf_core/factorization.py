@@ -15,14 +15,16 @@ import numpy as np
 from nmf_core.engine import Engine, padded
 from nmf_core.files import written_whole
 from nmf_core.labels import Axis, component_names, frame, in_order, labelled, like, packed, unpacked
-from nmf_core.losses import make_loss
+from nmf_core.losses import LOSSES, Loss, make_loss
 from nmf_core.problem import Biases, History
 from nmf_core.transform import Components, Transformed, transform
 from nmf_core.validation import (
     check_excluded,
     check_integer,
     check_list,
+    check_loss,
     check_matrix,
+    check_nothing_else,
     check_places,
     check_shape,
     check_threads,
@@ -123,6 +125,8 @@ class Factorization:
         The library of the data frame that X was, such as "polars".
     biases : Biases or None
         Mean, biases of samples and biases of features, if they were asked for: the model is their sum and W @ H.
+    own_loss : Loss or None
+        The loss, if it is of a class of one's own: a file does not hold it.
     """
 
     W: np.ndarray
@@ -146,6 +150,7 @@ class Factorization:
     column_labels: Axis | None = None
     biases: Biases | None = None
     frame_library: str | None = None
+    own_loss: Loss | None = None
 
     def __post_init__(self) -> None:
         for name in ("row_labels", "column_labels"):
@@ -220,10 +225,15 @@ class Factorization:
         found = self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads)
         return like(X, found.W, self._names)
 
+    @property
+    def _loss(self) -> Any:
+        return self.loss if self.own_loss is None else self.own_loss
+
     def _transform(self, X: Any, **how: Any) -> Transformed:
         same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling", "floor")
         given = {name: self.parameters[name] for name in same if name in self.parameters}
-        found = transform(X, self._components, loss=self.loss, **{**given, **how})
+        check_nothing_else("W", self.parameters.get("factor_W"))
+        found = transform(X, self._components, loss=self._loss, **{**given, **how})
         if not found.converged and how.get("tol", 1) > 0:
             advice = " Raise max_iter or tol." if "max_iter" in how else ""
             warn(f"W of some rows has not converged within {found.n_iter} sweeps.{advice}", ConvergenceWarning)
@@ -232,7 +242,7 @@ class Factorization:
     @cached_property
     def _components(self) -> Components:
         """H made ready for `transform`, once."""
-        return Components(self.H, make_loss(self.loss), self.biases, self.column_labels)
+        return Components(self.H, make_loss(check_loss(self._loss, LOSSES)), self.biases, self.column_labels)
 
     def predict(self, rows: Any, columns: Any) -> np.ndarray:
         """What the model says at some places: of X with its `floor`, if the fit had one.

@@ -16,7 +16,7 @@ from nmf_core.factorization import Factorization
 from nmf_core.factors import ALPHA_SCALINGS, Factor
 from nmf_core.floor import apply_floor
 from nmf_core.initialization import make_random_state, silence_unknown
-from nmf_core.losses import LOSSES, Loss, make_loss
+from nmf_core.losses import LOSSES, Beta, Loss, make_loss
 from nmf_core.problem import Biases, History, Problem, Terms, empty_arrays, make_problem, transposed
 from nmf_core.progress import progress_bar
 from nmf_core.solvers import (
@@ -315,6 +315,7 @@ def read(a: dict[str, Any]) -> Request:
         "missing": a["missing"],
         "weighted": weights is not None,
         "floor": raised_by,
+        **{f"factor_{name}": F.said for name, F in zip(("W", "H"), factors, strict=True) if not F.plain},
         "tol": check_number(a["tol"], "tol") if stop is None else None,
         "max_iter": check_integer(a["max_iter"], "max_iter", 1),
         "time_limit": None if a["time_limit"] is None else check_number(a["time_limit"], "time_limit"),
@@ -425,6 +426,7 @@ def package(request: Request, fit: Fit) -> Factorization:
         stop_reason=s.stop_reason,
         history=history,
         loss=r.loss.name,
+        own_loss=None if isinstance(r.loss, Beta) else r.loss,
         solver=name,
         init=r.init,
         n_threads=r.engine.n_threads,
@@ -474,7 +476,7 @@ def _identity(problem: Problem, request: Request) -> dict[str, Any]:
     }
     for name, factor in zip(("W", "H"), (r.terms.W, r.terms.H), strict=True):
         if not factor.plain:
-            identity[f"what {name} may be"] = repr((factor.lower, factor.upper, factor.penalty))
+            identity[f"what {name} may be"] = factor.said
     return identity
 
 

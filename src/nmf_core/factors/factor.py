@@ -70,6 +70,12 @@ class Factor:
         """Whether its components may be multiplied, and those of the other factor divided, at no cost."""
         return not self.is_penalized and self.upper is None and (self.lower is None or not np.any(self.lower))
 
+    @property
+    def said(self) -> str:
+        """What is said of it besides where it starts and `alpha_W`, `alpha_H` and `l1_ratio`."""
+        fields = {"lower": self.lower, "upper": self.upper, "penalty": self.penalties or None}
+        return ", ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
+
     def checked(self, name: str, k: int) -> "Factor":
         """The same for k components, with bounds (k,).
 

@@ -390,6 +390,12 @@ def check_alone(missing: Any, weights: Any, biases: bool) -> None:
         raise ValueError("A matrix of one's own class has no missing entries, weights or biases.")
 
 
+def check_nothing_else(name: str, said: str | None) -> None:
+    """New rows are found without bounds and penalties of one's own."""
+    if said:
+        raise ValueError(f"transform knows no bounds and penalties of one's own, but {name} of the fit had {said}.")
+
+
 def check_method(value: Any, name: str, method: str) -> None:
     """Something must have a method of this name."""
     if not callable(getattr(value, method, None)):
