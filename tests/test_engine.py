@@ -45,7 +45,7 @@ def fit(engine, loss, solver, form, acceleration, factors=()):
     loss, solver = make_loss(loss), SOLVERS[solver]
     data = as_container(make(X), layout=Layout(row_major=solver.row_major(loss)), engine=engine, **options)
     problem = Problem(data, loss, K, *factors)
-    stepper = accelerated(solver.suited(loss, type(data)), acceleration)
+    stepper = accelerated(solver.suited(loss, type(data)), data, acceleration)
     state = state_at(problem, stepper, padded(W0, data.dtype), padded(H0.T, data.dtype))
     return solve(problem, stepper, state, [MaxIter(12)])
 

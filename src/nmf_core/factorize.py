@@ -373,7 +373,7 @@ def assemble(request: Request, stack: ExitStack) -> Fit:
         rules.append(Callback(stack.enter_context(progress_bar(r.max_iter))))
     stepper = solver.suited(r.loss, data_class)
     if not rows_only:
-        stepper = accelerated(stepper, r.parameters["acceleration"])
+        stepper = accelerated(stepper, problem.data, r.parameters["acceleration"])
     state = state_at(problem, stepper, W, Ht, began)
     return Fit(problem, stepper, state, [*rules, MaxIter(r.max_iter)], tol, record, began)
 

@@ -192,7 +192,7 @@ def state_at(
 def best_of(problem: Problem, solver: Solver, k: int, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     """The factor arrays with the lowest objective after a few iterations from several random starts."""
     data, best, lowest = problem.data, None, np.inf
-    stepper = accelerated(solver.suited(problem.loss, type(data)))
+    stepper = accelerated(solver.suited(problem.loss, type(data)), data)
     rules = [*solver.rules(0.0, type(data)), MaxIter(ITERATIONS)]
     for _ in range(RUNS):
         W, Ht = start_arrays(data, k, *initial_factors(data, k, "random", random))

@@ -36,6 +36,8 @@ class Container(ABC):
         Stored entries.
     engine : Engine
         What it computes with.
+    may_be_single : bool
+        Whether there may be the same matrix in float32, see `Complete.in_single`.
     resident : bool
         Of the class: whether all of A is at hand, so that its columns can be visited, too, and any rows at any time.
     local : bool
@@ -47,6 +49,7 @@ class Container(ABC):
     dtype: np.dtype
     n_stored: int
     engine: Engine = Engine.default
+    may_be_single: bool = False
     resident: ClassVar[bool] = True
     local: ClassVar[bool] = True
     _squared_norm: float | None = None

@@ -186,8 +186,13 @@ class Sparse(Rows, Visited):
     def in_double(self) -> "Sparse":
         return Sparse(self.csr().astype(np.float64), transposed=self.transposed, engine=self.engine)
 
+    @property
+    def may_be_single(self) -> bool:  # type: ignore[override]
+        """Whether float32 saves time."""
+        return self.dtype == np.float64 and self.n_stored >= LARGE
+
     def in_single(self) -> "Sparse | None":
-        if self.dtype == np.float32 or self.n_stored < LARGE or not single_holds(self.squared_norm()):
+        if not self.may_be_single or not single_holds(self.squared_norm()):
             return None
         single = copy(self)  # where the entries are is shared
         single.dtype, single.data = np.dtype(np.float32), self.data.astype(np.float32)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import single_holds
+from nmf_core.data import Container, single_holds
 from nmf_core.engine import Report
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
@@ -139,9 +139,9 @@ def _blind(s: State) -> float:
     return math.sqrt(2 * ROUNDING["float32"] * s.model / s.mass) if s.mass else 0.0
 
 
-def accelerated(solver: Solver, on: bool = True) -> Solver:
-    """The solver as a fit uses it: accelerated, if it can be, or at least such that failures are taken back."""
-    if solver.accelerated and (on or solver.guarded):
-        around = Extrapolated(solver, off=not on)
-        return MixedPrecision(around) if solver.mixed else around
-    return solver
+def accelerated(solver: Solver, data: Container, on: bool = True) -> Solver:
+    """The solver as a fit of these data uses it: accelerated, or at least such that failures are taken back."""
+    if not solver.accelerated or not (on or solver.guarded):
+        return solver
+    around = Extrapolated(solver, off=not on)
+    return MixedPrecision(around) if solver.mixed and data.may_be_single else around
