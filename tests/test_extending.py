@@ -160,6 +160,13 @@ class TestLoss:
         np.testing.assert_allclose(again.W @ fit.H, fit.W @ fit.H, atol=2e-2 * X.max())
         assert nmf_core.kkt_residual(X, fit.W, fit.H, PseudoHuber()) < 1e-2
 
+    def test_checkpoints_know_its_attributes(self, tmp_path):
+        how = {"max_iter": 5, "tol": 0, "checkpoint": tmp_path / "state", **GIVEN}
+        factorize(X, K, loss=PseudoHuber(0.5), **how)
+        factorize(X, K, loss=PseudoHuber(0.5), **how)
+        with pytest.raises(ValueError, match="another problem: loss is"):
+            factorize(X, K, loss=PseudoHuber(3.0), **how)
+
     def test_results_transform_and_files_do_not(self, tmp_path):
         fit = factorize(X, K, loss=PseudoHuber(), max_iter=30, tol=0, **GIVEN)
         W = fit.transform(X[:4], tol=1e-9, max_iter=2000)
@@ -262,6 +269,32 @@ def test_rule():
 
 
 class TestMatrix:
+    @pytest.mark.parametrize(("entry", "message"), [(-1.0, "negative"), (np.nan, "NaN"), (np.inf, "inf")])
+    def test_entries_are_checked(self, entry, message):
+        a = np.arange(5.0)
+        a[3] = entry
+        with pytest.raises(ValueError, match=rf"X \(rows 3 to 3\).*{message}"):
+            factorize(OuterSum(a, np.zeros(4)), 2)
+
+    def test_what_it_does_not_know_is_refused(self):
+        matrix = OuterSum(np.arange(5.0), np.ones(4))
+        with pytest.raises(ValueError, match="missing entries, weights or biases"):
+            factorize(matrix, 2, weights=np.ones((5, 4)))
+        with pytest.raises(ValueError, match="floor"):
+            factorize(matrix, 2, floor=0.1)
+        with pytest.raises(ValueError, match="needs X in memory"):
+            factorize(matrix, 2, solver="sgd")
+
+    def test_kullback_leibler_and_single_precision(self):
+        rng = np.random.default_rng(0)
+        a, b = rng.random(30).astype(np.float32), rng.random(20).astype(np.float32)
+        for dtype in (np.float32, np.float64):
+            matrix = OuterSum(a.astype(dtype), b.astype(dtype))
+            matrix.dtype = np.dtype(dtype)
+            fit = factorize(matrix, 2, loss="kullback-leibler", max_iter=20, tol=0)
+            assert fit.solver == "mue"
+            assert fit.W.dtype == dtype
+
     @pytest.mark.parametrize(("loss", "solver"), [(2, "hals"), (2, "mu"), (2, "anls-bpp"), (1, "mu"), (None, "mue")])
     def test_is_like_the_array_that_it_stands_for(self, loss, solver):
         options = {"loss": PseudoHuber() if loss is None else loss, "solver": solver}

@@ -459,7 +459,7 @@ def _identity(problem: Problem, request: Request) -> dict[str, Any]:
         "shape of X": list(data.shape),
         "dtype of X": data.dtype.name,
         "n_components": r.k,
-        "loss": r.loss.name,
+        "loss": r.loss.identity,
         "solver": r.solver.name,
         OPTIONS: repr(r.solver.options or None),
         "init": r.init,

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import raised
+from nmf_core.data import Complete, raised
 from nmf_core.losses import Loss
 from nmf_core.problem import container_for
-from nmf_core.validation import Matrix, Scan, check_floor, check_matrix, check_representable
+from nmf_core.validation import Matrix, Scan, check_floor, check_matrix, check_representable, check_resident
 
 
 def apply_floor(
@@ -34,6 +34,8 @@ def apply_floor(
         X is not in memory, or with the number it leaves its dtype.
     """
     floor = check_floor(floor)
+    if floor and isinstance(X, Complete):
+        check_resident(False, "A floor")
     if floor == "auto":
         data = container_for(X, loss, missing=missing, weights=weights, scan=scan)
         floor = data.small() if loss.positive and data.has_zeros() else 0.0

@@ -324,7 +324,8 @@ def _block_error(held_out: tuple[Any, ...], k: int, **parameters: Any) -> tuple[
     n_threads = parameters["n_threads"]
     W, H = f.transform(B, n_threads=n_threads), _transposed(f).transform(C.T, n_threads=n_threads).T
     if missing is None:
-        return beta_divergence(A, W, H, f.loss, n_threads=n_threads) / (A.shape[0] * A.shape[1]), f
+        loss: Any = f.own_loss or f.loss
+        return beta_divergence(A, W, H, loss, n_threads=n_threads) / (A.shape[0] * A.shape[1]), f
     everything = np.ones(check_block(_n_known(A, missing)), dtype=bool)
     return _mean_loss(replace(f, W=W, H=H), *_places(A, missing, everything)), f
 
@@ -346,7 +347,7 @@ def _transposed(f: Factorization) -> Factorization:
 
 def _mean_loss(f: Factorization, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> float:
     """The mean loss of entries of X, in double."""
-    loss = make_loss(f.loss)
+    loss = make_loss(f.own_loss or f.loss)
     with np.errstate(over="ignore", invalid="ignore"):  # what a fit of entries that it hardly knows may say
         x, y = values.astype(np.float64), f.predict(rows, columns).astype(np.float64)
         if not loss.quadratic:

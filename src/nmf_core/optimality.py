@@ -73,7 +73,9 @@ def kkt_residual(
     0.0
     """
     labels, weights = accept(X, missing, weights)
-    X = labels.values.astype(np.float64, copy=False)
+    X = labels.values
+    if not isinstance(X, Complete):
+        X = X.astype(np.float64, copy=False)
     weights = None if weights is None else weights.astype(np.float64, copy=False)
     the_loss = make_loss(check_loss(loss, LOSSES))
     W, H = check_model(W, H, X.shape, X.dtype, labels.rows, labels.columns)

@@ -271,7 +271,7 @@ class History:
     objective : ndarray of float64
         The objective after the iteration.
     violation : ndarray of float64
-        The relative length of the iteration's projected gradient steps (see `nmf_core.solvers.fit`); zero where the
+        The relative length of the iteration's projected gradient steps (see `nmf_core.solvers.State`); zero where the
         Karush-Kuhn-Tucker conditions hold.
     """
 

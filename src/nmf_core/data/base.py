@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -176,6 +177,11 @@ class Complete(Container):
 
     transposed = False
 
+    def __init_subclass__(cls) -> None:
+        # One that has no parts can only be gone through.
+        if "resident" not in vars(cls) and cls.part is Complete.part:
+            cls.resident = False
+
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Blocks of rows of A, one after the other: which rows, and an array of these."""
         raise NotImplementedError(f"{type(self).__name__} has no `blocks`")
@@ -209,9 +215,9 @@ class Complete(Container):
 
     def in_double(self) -> "Complete":
         """The same matrix in float64."""
-        if self.dtype == np.float64:
-            return self
-        raise NotImplementedError(f"{type(self).__name__} has no `in_double`")
+        double = copy(self)
+        double.dtype = np.dtype(np.float64)
+        return double
 
     def in_single(self) -> "Complete | None":
         """The same matrix in float32, or None where that saves nothing, cannot hold it or takes as much room again."""
@@ -323,6 +329,8 @@ class Complete(Container):
 
 class Visited(Complete):
     """A complete matrix that is gone through by passes of kernels."""
+
+    resident = True
 
     def transposed_product(self, F: np.ndarray) -> np.ndarray:
         S = aligned_zeros((self.shape[1], F.shape[1]), self.dtype)

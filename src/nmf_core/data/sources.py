@@ -24,6 +24,7 @@ from nmf_core.validation import (
     check_chunks,
     check_data,
     check_dense,
+    check_matrix,
     check_numeric,
     check_resident,
     is_sparse,
@@ -66,6 +67,8 @@ def accept(
     """
     if isinstance(X, Complete):
         check_alone(missing, weights, biases)
+        for here, block in X.blocks():
+            check_matrix(block, f"X (rows {here.start} to {here.start + len(block) - 1})")
         return Labelled(X, None, None, None), None
     data = labelled(X, missing=missing, hint=hint)
     X = data.values

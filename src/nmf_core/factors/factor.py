@@ -73,7 +73,8 @@ class Factor:
     @property
     def said(self) -> str:
         """What is said of it besides where it starts and `alpha_W`, `alpha_H` and `l1_ratio`."""
-        fields = {"lower": self.lower, "upper": self.upper, "penalty": self.penalties or None}
+        penalties = ", ".join(f"{type(penalty).__name__} {vars(penalty)}" for penalty in self.penalties)
+        fields = {"lower": self.lower, "upper": self.upper, "penalty": penalties or None}
         return ", ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
 
     def checked(self, name: str, k: int) -> "Factor":

@@ -51,6 +51,11 @@ class Loss(ABC):
     steepness: float = 0.0
     den_growth: float | None = None
 
+    @property
+    def identity(self) -> Any:
+        """What a checkpoint knows it by: its name and, of a class of one's own, its attributes."""
+        return self.name if self.kernel is not None else f"{self.name} {vars(self)}"
+
     @abstractmethod
     def value(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """d(x, y), elementwise, for x >= 0 and y >= 0."""

@@ -20,9 +20,7 @@ class QuadraticSolver(AlternatingSolver):
     it is, one Gram matrix and one product with X say all about a factor's subproblem; `method` is the step that its
     rows take. A method in NumPy is one function:
 
-    >>> from typing import Any, ClassVar
-
-    import numpy as np
+    >>> import numpy as np
     >>> from nmf_core.solvers import Method, QuadraticSolver
     >>> class ProjectedGradient(QuadraticSolver):
     ...     name = "projected-gradient"
