@@ -25,6 +25,9 @@ def batches(X: Matrix, loss: Loss, size: int, engine: Engine) -> list[Complete]:
     return [data.part(first, min(first + size, n)) for first in range(0, n, size)]
 
 
+ROUNDING = 1e-13  # of a cost
+
+
 class Convergence:
     """When a fit by batches is over: H hardly changes any more, or the smoothed cost has not fallen for a while.
 
@@ -70,7 +73,8 @@ class Convergence:
         if self.n_steps > 1:
             share = min(1.0, n_rows / (self.n_samples + 1))
             self.average = cost if self.average is None else (1 - share) * self.average + share * cost
-            self.waited = 0 if self.average < self.lowest else self.waited + 1
+            # a fall within rounding, which depends on how X is stored, is none
+            self.waited = 0 if self.average < self.lowest * (1 - ROUNDING) else self.waited + 1
             self.lowest = min(self.lowest, self.average)
         if self.tol > 0 and self.n_steps % self.n_batches == 0 and self.change() <= self.tol * self.n_batches:
             return self.SMALL_CHANGE
