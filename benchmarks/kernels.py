@@ -5,10 +5,9 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from benchmarks.problems import problem
-from nmf_core import _core
-from nmf_core.data import BetaStep, NewtonStep, ObservedStep, Step, as_container, factor_array
+from nmf_core.data import as_container
+from nmf_core.engine import Engine, Update, factor_array
 from nmf_core.losses import make_loss
-from nmf_core.solvers import SOLVERS
 
 
 def _factor(n, k, dtype):
@@ -29,13 +28,11 @@ class Sweep:
         self.cross *= k / 2
         gram = (G @ G.T).astype(dtype)
         order = np.arange(k, dtype=np.int32)
-        self.gram, self.workspace, self.report = gram, _core.Workspace(threads), np.zeros(_core.REPORT_SIZE)
-        recipe = {solver.method.name: solver.method for solver in SOLVERS.values()}[method]
-        matrix, rate = recipe.prepared(gram, order)
-        self.step = Step(self.F, self.F, gram[0], gram, matrix, order, _core.METHODS[method], rate=rate)
+        self.gram, self.engine = gram, Engine(threads)
+        self.update = Update(self.F, order, gram[0], method=method, gram=gram)
 
     def time_factor_pass(self, method, k, dtype, threads):
-        _core.factor_pass(self.F, None, None, self.report, self.cross, *self.step, self.workspace)
+        self.engine.improve_rows(self.F, self.cross, self.update)
 
     def time_gemm(self, method, k, dtype, threads):
         with threadpool_limits(threads):
@@ -57,21 +54,19 @@ class OtherLosses:
         else:
             X = sp.random_array((5000, 2000), density=0.02, rng=rng, format=storage, dtype=dtype)
         k = 20
-        self.data = as_container(X)
+        self.data = as_container(X, engine=Engine(threads))
         n, m = self.data.shape
         F, G = _factor(n, k, dtype), _factor(m, k, dtype)
         one, order = np.ones(k, dtype=dtype), np.arange(k, dtype=np.int32)
         sums, floors = G[:, :k].sum(axis=0), np.full(n, 1e-9, dtype=dtype)
-        workspace, report = _core.Workspace(threads), np.zeros(_core.REPORT_SIZE)
+        loss = make_loss(beta)
+        update = Update(F, order, one, loss=loss, sums=sums, floors=floors, exponent=loss.exponent)
         if solver == "mu":
-            S = factor_array(m + (1 if beta == 1 else m), k, F.dtype)
-            exponent = make_loss(beta).exponent
-            step = BetaStep(F, F, one, sums, order, 0.0, 0.0, 0.0, 1, 0.0, beta, exponent, floors)
-            self.call = lambda: self.data.improve_beta(F, None, S, report, G, step, workspace)
+            S = factor_array(m + (1 if loss.linear else m), k, F.dtype)
+            self.call = lambda: self.data.pass_gradients(F, G, update, S=S)
         else:
-            l2 = np.zeros(n, dtype=dtype)
-            step = NewtonStep(F, F, one, sums[np.newaxis], order, l2, 0.0, 1, 0.0, floors, False, False)
-            self.call = lambda: self.data.newton(F, None, report, G, step, workspace)
+            newton = update._replace(sums=sums[np.newaxis], l2=np.zeros(n, dtype=dtype))
+            self.call = lambda: self.data.pass_newton(F, G, newton)
         self.call()
 
     def time_iteration(self, storage, solver, beta, dtype, threads):
@@ -85,21 +80,20 @@ class Ratings:
     param_names = ("k", "dtype", "threads")
 
     def setup(self, k, dtype, threads):
-        self.data = as_container(problem("planted_ratings", dtype), missing="unstored")
+        self.data = as_container(problem("planted_ratings", dtype), missing="unstored", engine=Engine(threads))
         n, m = self.data.shape
         self.F, self.G = _factor(n, k, dtype), _factor(m, k, dtype)
         one, order = np.ones(n, dtype=dtype), np.arange(k, dtype=np.int32)
-        self.step = ObservedStep(self.F, self.F, one[:k], 0 * one[:k], order, 0.0, 0.003, one, 0.0, 8, 0.1)
-        self.k, self.workspace, self.report = k, _core.Workspace(threads), np.zeros(_core.REPORT_SIZE)
-        self.columns = np.empty((n, 10), dtype=np.int64)
-        self.scores = np.empty((n, 10), dtype=dtype)
+        self.update = Update(
+            self.F, order, one[:k], l2=0.003, max_sweeps=8, tol=0.1, lower=0 * one[:k], row_weights=one
+        )
         self.excluded = self.data.indices.astype(np.int64), self.data.indptr.astype(np.int64)
 
     def time_step(self, k, dtype, threads):
-        self.data.hals(self.F, None, self.report, self.G, self.step, self.workspace)
+        self.data.pass_quadratic(self.F, self.G, self.update)
 
     def time_recommend(self, k, dtype, threads):
-        _core.top_columns(self.columns, self.scores, self.F, self.G, k, *self.excluded, self.workspace)
+        self.data.engine.top_columns(self.F, self.G, k, self.excluded, 10)
 
 
 class Pass:
@@ -115,7 +109,7 @@ class Pass:
         else:
             X = sp.random_array((20000, 10000), density=0.01, rng=rng, format=storage, dtype=dtype)
         self.X = X
-        self.data = as_container(X)
+        self.data = as_container(X, engine=Engine(threads))
         n, m = self.data.shape
         self.F, self.G = _factor(n, k, dtype), _factor(m, k, dtype)
         self.W, self.H = self.F[:, :k].copy(), np.ascontiguousarray(self.G[:, :k].T)
@@ -124,12 +118,10 @@ class Pass:
         self.S = np.zeros((m + k, self.F.shape[1]), dtype=dtype)
         gram = np.ascontiguousarray((self.G.T @ self.G)[:k, :k])
         order = np.arange(k, dtype=np.int32)
-        self.step = Step(self.F, self.F, gram[0], gram, gram, order, _core.METHODS["hals"])
-        self.workspace = _core.Workspace(threads)
-        self.report = np.zeros(_core.REPORT_SIZE)
+        self.update = Update(self.F, order, gram[0], gram=gram)
 
     def time_pass(self, storage, k, dtype, threads):
-        self.data.improve(self.F, None, self.S, self.report, self.G, self.step, self.workspace)
+        self.data.pass_quadratic(self.F, self.G, self.update, S=self.S)
 
     def time_two_products(self, storage, k, dtype, threads):
         with threadpool_limits(threads):
