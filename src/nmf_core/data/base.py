@@ -328,9 +328,44 @@ class Complete(Container):
 
 
 class Visited(Complete):
-    """A complete matrix that is gone through by passes of kernels."""
+    """A complete matrix that is gone through by passes of kernels.
 
+    Attributes
+    ----------
+    kind : str
+        Of the class: how the names of its kernels begin.
+    """
+
+    kind: ClassVar[str]
     resident = True
+
+    def stored_for(self, G: np.ndarray, statistics: bool) -> tuple[np.ndarray, ...]:
+        """The arrays of A that a pass beside a factor array G wants, with statistics or without."""
+        raise NotImplementedError
+
+    def pass_quadratic(
+        self,
+        F: np.ndarray,
+        G: np.ndarray,
+        update: Update,
+        F_new: np.ndarray | None = None,
+        S: np.ndarray | None = None,
+    ) -> Report:
+        if not update.in_kernels:
+            return super().pass_quadratic(F, G, update, F_new, S)
+        return self.engine.pass_quadratic(self.kind, self.stored_for(G, S is not None), F, G, update, F_new, S)
+
+    def pass_gradients(
+        self,
+        F: np.ndarray,
+        G: np.ndarray,
+        update: Update,
+        F_new: np.ndarray | None = None,
+        S: np.ndarray | None = None,
+    ) -> Report:
+        if not update.in_kernels:
+            return super().pass_gradients(F, G, update, F_new, S)
+        return self.engine.pass_gradients(self.kind, self.stored_for(G, S is not None), F, G, update, F_new, S)
 
     def transposed_product(self, F: np.ndarray) -> np.ndarray:
         S = aligned_zeros((self.shape[1], F.shape[1]), self.dtype)

@@ -29,6 +29,8 @@ class Dense(Visited):
         What is known of its entries.
     """
 
+    kind = "dense"
+
     def __init__(
         self,
         A: np.ndarray,
@@ -104,29 +106,8 @@ class Dense(Visited):
     def product(self, G: np.ndarray) -> np.ndarray:
         return self.engine.product("dense", (self.array,), self.shape[0], G)
 
-    def pass_quadratic(
-        self,
-        F: np.ndarray,
-        G: np.ndarray,
-        update: Update,
-        F_new: np.ndarray | None = None,
-        S: np.ndarray | None = None,
-    ) -> Report:
-        if not update.in_kernels:
-            return super().pass_quadratic(F, G, update, F_new, S)
-        return self.engine.pass_quadratic("dense", (self.array,), F, G, update, F_new, S)
-
-    def pass_gradients(
-        self,
-        F: np.ndarray,
-        G: np.ndarray,
-        update: Update,
-        F_new: np.ndarray | None = None,
-        S: np.ndarray | None = None,
-    ) -> Report:
-        if not update.in_kernels:
-            return super().pass_gradients(F, G, update, F_new, S)
-        return self.engine.pass_gradients("dense", (self.array,), F, G, update, F_new, S)
+    def stored_for(self, G: np.ndarray, statistics: bool) -> tuple[np.ndarray, ...]:
+        return (self.array,)
 
     def pass_newton(
         self, F: np.ndarray, G: np.ndarray, update: Update, F_new: np.ndarray | None = None, *, columns: bool = False

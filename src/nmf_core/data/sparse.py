@@ -165,6 +165,8 @@ class Sparse(Rows, Visited):
         Whether the statistics of a pass may be summed in groups of rows, which depend on all of A.
     """
 
+    kind = "csr"
+
     def __init__(
         self,
         A: sp.csr_array | sp.csr_matrix,
@@ -224,29 +226,8 @@ class Sparse(Rows, Visited):
     def product(self, G: np.ndarray) -> np.ndarray:
         return self.engine.product("csr", self.stored, self.shape[0], G)
 
-    def pass_quadratic(
-        self,
-        F: np.ndarray,
-        G: np.ndarray,
-        update: Update,
-        F_new: np.ndarray | None = None,
-        S: np.ndarray | None = None,
-    ) -> Report:
-        if not update.in_kernels:
-            return super().pass_quadratic(F, G, update, F_new, S)
-        return self.engine.pass_quadratic("csr", (*self.stored, *self._dealt(S is not None, G)), F, G, update, F_new, S)
-
-    def pass_gradients(
-        self,
-        F: np.ndarray,
-        G: np.ndarray,
-        update: Update,
-        F_new: np.ndarray | None = None,
-        S: np.ndarray | None = None,
-    ) -> Report:
-        if not update.in_kernels:
-            return super().pass_gradients(F, G, update, F_new, S)
-        return self.engine.pass_gradients("csr", (*self.stored, *self._dealt(S is not None, G)), F, G, update, F_new, S)
+    def stored_for(self, G: np.ndarray, statistics: bool) -> tuple[np.ndarray, ...]:
+        return (*self.stored, *self._dealt(statistics, G))
 
     def _dealt(self, statistics: bool, G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Stripes of columns, unless there are as many groups of rows as threads, and these: who adds what."""
