@@ -220,11 +220,15 @@ class TestFactor:
             ({"W": Factor(upper=-1)}, "W: lower=0 is above upper=-1"),
             ({"H": Factor(upper=[1, 2])}, "H: upper must be a number or one for each of 3 components"),
             ({"H": Factor(upper=np.nan)}, "not NaN"),
+            ({"H": Factor(l1=0.5)}, "H: l1 cannot be given: alpha_W, alpha_H"),
+            ({"W": Factor(row_weights=np.ones(40))}, "W: row_weights cannot be given"),
+            ({"W": Factor(W0, free=np.array([True, False, True]))}, "W: free cannot be given: only components of H"),
+            ({"H": Factor(H0, free=np.ones(K, bool)), "update_H": False}, "H: free cannot be given: update_H"),
             ({"H": Factor(upper=1), "solver": "mu"}, "need solver='hals'"),
             ({"H": Factor(upper=1), "loss": "kullback-leibler"}, "need solver='hals'"),
             ({"H": Factor(upper=1), "weights": np.ones(X.shape)}, "need solver='hals'"),
         ],
-        ids=range(7),
+        ids=range(11),
     )
     def test_what_cannot_be_is_refused(self, arguments, message):
         with pytest.raises(ValueError, match=message):

@@ -51,6 +51,7 @@ from nmf_core.validation import (
     check_handles_data,
     check_integer,
     check_kind,
+    check_left_alone,
     check_loss,
     check_n_components,
     check_number,
@@ -291,6 +292,8 @@ def read(a: dict[str, Any]) -> Request:
     called = solver.name if isinstance(a["solver"], Solver) else a["solver"]
     check_handles(solver.handles(loss), called, a["loss"], those_that_handle(loss))
     check_kind(a["stop"], "stop", Rule, "a rule of nmf_core.stopping")
+    if a["update_H"] is not True:
+        check_left_alone("H: free", of_H.free, "update_H says it")
     mask = check_update_H(a["update_H"] if of_H.free is None else of_H.free, k, components)
     if not mask.any():
         solver = choose_solver("auto", loss, Complete if data_class.local else data_class)

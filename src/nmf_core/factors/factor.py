@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.validation import check_below, check_bound, check_method
+from nmf_core.validation import check_below, check_bound, check_left_alone, check_method
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +22,14 @@ class Factor:
     penalty : Penalty or tuple of Penalty
         What is added to the objective.
     free : ndarray of bool, shape (k,), optional
-        The components that are updated; all by default.
+        The components of H that are updated; all by default.
     l1, l2 : float
-        Strengths of ``l1 * sum(F) + l2 / 2 * ||F||^2``, as they stand in the objective; the l1 part is for components
-        with a lower bound of zero.
+        Set by `alpha_W`, `alpha_H` and `l1_ratio`: strengths of ``l1 * sum(F) + l2 / 2 * ||F||^2``, as they stand in
+        the objective; the l1 part is for components with a lower bound of zero.
     row_weights : ndarray of shape (n,), optional
-        What `l1` and `l2` of every row are multiplied by.
+        Set by `alpha_scaling`: what `l1` and `l2` of every row are multiplied by.
     penalized : ndarray of bool, shape (k,), optional
-        The components to which these apply; all by default.
+        Set by `biases`: the components to which these apply; all by default.
 
     Examples
     --------
@@ -85,6 +85,12 @@ class Factor:
         TypeError, ValueError
             A field is not what it must be.
         """
+        for field in ("l1", "l2", "row_weights", "penalized"):
+            check_left_alone(
+                f"{name}: {field}", getattr(self, field), "alpha_W, alpha_H, l1_ratio and alpha_scaling say it"
+            )
+        if name == "W":
+            check_left_alone("W: free", self.free, "only components of H can be held fixed")
         lower, upper = check_bound(self.lower, f"{name}: lower", k), check_bound(self.upper, f"{name}: upper", k)
         check_below(np.zeros(k) if lower is None else lower, np.full(k, np.inf) if upper is None else upper, name)
         for penalty in self.penalties:

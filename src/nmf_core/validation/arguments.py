@@ -396,6 +396,12 @@ def check_nothing_else(name: str, said: str | None) -> None:
         raise ValueError(f"transform knows no bounds and penalties of one's own, but {name} of the fit had {said}.")
 
 
+def check_left_alone(name: str, value: Any, why: str) -> None:
+    """Something that is set elsewhere must not be given."""
+    if value is not None and not (isinstance(value, numbers.Real) and value == 0):
+        raise ValueError(f"{name} cannot be given: {why}.")
+
+
 def check_method(value: Any, name: str, method: str) -> None:
     """Something must have a method of this name."""
     if not callable(getattr(value, method, None)):
