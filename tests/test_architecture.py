@@ -1,8 +1,10 @@
 """The layers of the package and its house rules, read from the sources."""
 
 import ast
+import traceback
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nmf_core
@@ -290,3 +292,19 @@ def test_kernels_are_called_by_the_engine():
         "validation.arguments",
         "data.sources",
     }
+
+
+def test_eight_calls_from_an_estimator_to_a_kernel(monkeypatch):
+    stacks = []
+    kernel = nmf_core._core.dense_pass
+
+    def spy(*arguments):
+        frames = (frame for frame, _ in traceback.walk_stack(None))
+        stacks.append([frame.f_code.co_qualname for frame in frames])
+        kernel(*arguments)
+
+    monkeypatch.setattr(nmf_core._core, "dense_pass", spy)
+    nmf_core.NMF(2, max_iter=30, tol=0).fit(np.random.default_rng(0).random((20, 10)))
+    # the first is the spy; scikit-learn's decorator of fit_transform doesn't count
+    chain = stacks[-1][1 : next(i for i, call in enumerate(stacks[-1]) if call.endswith("NMF.fit")) + 1]
+    assert len([call for call in chain if "<locals>.wrapper" not in call]) <= 8, chain

@@ -225,7 +225,10 @@ def factorize(
     with ExitStack() as stack:
         stack.enter_context(serial_blas())
         fit = assemble(request, stack)
-        run(request, fit)
+        if request.mask.any():
+            solve(fit.problem, fit.solver, fit.state, fit.rules, fit.shuffle, fit.record)
+        else:  # every row of W by itself
+            solve_rows(fit.problem, fit.solver, fit.state, fit.tol, request.max_iter, fit.rules)
         return package(request, fit)
 
 
@@ -269,6 +272,7 @@ class Fit:
     state: State
     rules: list[Rule]
     tol: float
+    shuffle: np.random.RandomState | None
     record: Record | None
     began: float
 
@@ -378,23 +382,14 @@ def assemble(request: Request, stack: ExitStack) -> Fit:
     if not rows_only:
         stepper = accelerated(stepper, problem.data, r.parameters["acceleration"])
     state = state_at(problem, stepper, W, Ht, began)
-    return Fit(problem, stepper, state, [*rules, MaxIter(r.max_iter)], tol, record, began)
-
-
-def run(request: Request, fit: Fit) -> None:
-    """Step until a rule holds; with all of H fixed, find every row of W by itself."""
-    r = request
-    if r.mask.any():
-        shuffle = r.random if r.parameters["shuffle"] else None
-        solve(fit.problem, fit.solver, fit.state, fit.rules, shuffle, fit.record)
-    else:
-        solve_rows(fit.problem, fit.solver, fit.state, fit.tol, r.max_iter, fit.rules)
-    silence_unknown(fit.problem.data, *fit.state.current, r.mask, fitted=True)
+    shuffle = r.random if r.parameters["shuffle"] else None
+    return Fit(problem, stepper, state, [*rules, MaxIter(r.max_iter)], tol, shuffle, record, began)
 
 
 def package(request: Request, fit: Fit) -> Factorization:
     """What the fit has found, and what is to be said of it."""
     r, problem, s = request, fit.problem, fit.state
+    silence_unknown(problem.data, *s.current, r.mask, fitted=True)
     W, Ht = s.current
     divergence = s.divergence if s.exact else problem.divergence(W, Ht)
     objective = divergence + problem.penalties(W, Ht)

@@ -12,8 +12,8 @@ from nmf_core.engine import Engine, Update, factor_array, padded
 from nmf_core.factors import Factor, with_penalties
 from nmf_core.initialization import for_fixed_components
 from nmf_core.losses import Loss
-from nmf_core.problem import model_floors, transposed
-from nmf_core.solvers import SOLVERS, SWEEP_TOL
+from nmf_core.problem import Problem, model_floors, transposed
+from nmf_core.solvers import SOLVERS, SWEEP_TOL, FactorState, State, choose_solver
 from nmf_core.solvers.base import MOST_SWEEPS
 
 # How factors can be improved, the first choice first, and how many sweeps at most for one that is about right.
@@ -183,6 +183,9 @@ class QuadraticOnline(Online):
         super().__init__(*args, **how)
         self.S = factor_array(len(self.Ht) + self.k, self.k, self.Ht.dtype)
         self.HHt = Engine.default.gram(self.Ht, self.k)
+        self.for_rows, self.stepper = (
+            choose_solver(name, self.loss).suited(self.loss, Complete) for name in ("hals", self.solver)
+        )
         self.weight = 0.0
 
     @cached_property
@@ -191,37 +194,29 @@ class QuadraticOnline(Online):
         return padded(self.S, self.S.dtype)
 
     def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
-        of_W, _ = self.factors_beside(len(W))
-        weight = rest * self.weight + len(W)
-        _, of_H = self.factors_beside(weight)
-        m, k = data.shape[1], self.k
-        XtW, WtW = self.spare_S[:m], self.spare_S[m:]
-        np.multiply(self.S[:m], rest, out=XtW)
-        WtW[:] = 0
-        update = self.update(W, self.HHt, of_W, "hals" if fresh else self.solver)
+        k, (of_W, of_H) = self.k, self.factors_beside(len(W))
+        problem = Problem(data, self.loss, k, of_W, of_H)
+        self.spare[:] = self.Ht
+        s = State(problem, FactorState(W, k, of_W), FactorState(self.spare, k, of_H, self.HHt), 0.0)
+        s.movable = s.movable[:0]  # rows of other batches would not follow
+        s.S, s.gram_array = self.spare_S, factor_array(k, k, self.Ht.dtype)
         if fresh:
-            update = update._replace(max_sweeps=self.max_sweeps, tol=self.tol)
-        report = data.pass_quadratic(W, self.Ht, update, S=self.spare_S)
-        model = float(np.einsum("ij,ij->", WtW[:, :k], self.HHt, dtype=np.float64))
-        divergence = max(0.0, (data.squared_norm() - 2 * report.inner_improved + model) / 2)
-        WtW += rest * self.S[m:]
+            self.for_rows.improve(problem, s, s.w, self.max_sweeps, self.tol)
+        else:
+            self.stepper.improve(problem, s, s.w, SWEEPS[self.solver])
+        divergence = max(0.0, self.stepper.measure(problem, s))
+        s.S += rest * self.S
         if self.n_steps == 0:
+            WtW = s.S[-k:]
             start = rest * START * np.trace(WtW) / k
-            XtW += start * self.Ht
+            s.S[:-k] += start * self.Ht
             WtW[self.order, self.order] += start
-        HHt = factor_array(k, k, self.Ht.dtype)
-        update = self.update(self.Ht, WtW[:, :k], of_H, self.solver)
-        data.engine.improve_rows(self.spare, XtW, update, grams=HHt)
+        weight = rest * self.weight + len(W)
+        s.h.factor = self.factors_beside(weight)[1]
+        self.stepper.improve(problem, s, s.h, SWEEPS[self.solver])
         if self.solver == "mu":
             self.keep_alive()
-        return divergence, {"S": self.spare_S, "spare_S": self.S, "HHt": HHt[:, :k], "weight": weight}
-
-    def update(self, F: np.ndarray, other: np.ndarray, factor: Factor, method: str) -> Update:
-        """How a factor is improved from F on, given the Gram matrix of the other one."""
-        gram = factor.shift(other)
-        return Update(
-            F, self.order, gram[0], l1=factor.l1, max_sweeps=SWEEPS[method], tol=SWEEP_TOL, method=method, gram=gram
-        )
+        return divergence, {"S": s.S, "spare_S": self.S, "HHt": s.h.gram, "weight": weight}
 
 
 class GradientOnline(Online):

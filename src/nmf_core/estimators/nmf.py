@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -34,7 +34,7 @@ from nmf_core.losses import make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
 from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
-from nmf_core.transform import Components, transform
+from nmf_core.transform import Components, Transformed, transform
 from nmf_core.validation import MISSING, Scan
 from nmf_core.warning import ConvergenceWarning, held_back, warn
 
@@ -53,17 +53,6 @@ EXTRA_PARAMETERS = {
     "transform_max_iter": None,
     "floor": None,
 }
-
-
-class Solution(NamedTuple):
-    """What the estimator needs of a result, whoever computed it."""
-
-    W: np.ndarray
-    H: np.ndarray
-    n_iter: int
-    divergence: float = np.nan
-    floor: float = 0.0
-    interrupted: bool = False
 
 
 class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
@@ -264,15 +253,12 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             refuse_negative(X, "X in NMF", data.scan)
             checked._check_params(X)
             if make_loss(float(checked._beta_loss)) is prepared.loss:
-                with hint_at_zeros():
-                    return checked._project(X, prepared).W
-        solution = checked._solve(X, None, H, update_H=False, scan=data.scan)
-        if solution.interrupted:
-            raise KeyboardInterrupt
+                return checked._project(X, prepared).W
+        W, _, _ = checked._fit_transform(X, H=H, update_H=False, scan=data.scan)
         if H.any() and not is_dask(X):
             _PREPARED[self] = prepared = Components(H, make_loss(float(checked._beta_loss)))
             prepared.ready(X.dtype)
-        return solution.W
+        return W
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
@@ -305,52 +291,59 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         """
         with unchanged_by_failure(self):
             data = validated(X, self.missing, estimator=self, n_threads=self.n_threads)
-            solution = self._solve(data.values, *as_factors(W, H, data), scan=data.scan)
-            self.reconstruction_err_ = np.sqrt(2.0 * solution.divergence)
-            self.n_components_ = solution.H.shape[0]
-            self.components_ = solution.H
-            self.n_iter_ = solution.n_iter
+            arguments = self._arguments(data.values, *as_factors(W, H, data), data.scan)
+            with hint_at_zeros(), held_back() as doubts:
+                result = factorize(**arguments)
+            self._tell(result, doubts)
+            self.reconstruction_err_ = np.sqrt(2.0 * result.divergence)
+            self.n_components_ = result.H.shape[0]
+            self.components_ = result.H
+            self.n_iter_ = result.n_iter
             self.__dict__.pop("floor_", None)
             if self.floor is not None:
-                self.floor_ = solution.floor
-        if solution.interrupted:
+                self.floor_ = result.parameters["floor"]
+        if result.stop_reason == "interrupted":
             raise KeyboardInterrupt
-        return solution.W
+        return result.W
 
     def _fit_transform(
         self, X: Any, y: Any = None, W: Any = None, H: Any = None, update_H: bool = True, scan: Scan | None = None
     ) -> tuple[np.ndarray, np.ndarray, int]:
         """Return W, H and the number of iterations: the door scikit-learn's own methods and functions use."""
-        # The checks note down what they find; to transform, which threads may do at once, leaves no trace.
-        solution = (self if update_H else copy(self))._solve(X, W, H, update_H, scan)
-        if solution.interrupted:
+        if not update_H:  # to transform, which threads may do at once, leaves no trace
+            checked = copy(self)
+            checked._start(X, W, H, False, scan)
+            if not H.any():
+                warn("All components are zero, and so is W.")
+                return np.zeros((X.shape[0], H.shape[0]), dtype=X.dtype), H.copy(), 1
+            found = checked._project(X, H)
+            return found.W, H.copy(), found.n_iter
+        arguments = self._arguments(X, W, H, scan)
+        with hint_at_zeros(), held_back() as doubts:
+            result = factorize(**arguments)
+        self._tell(result, doubts)
+        if result.stop_reason == "interrupted":
             raise KeyboardInterrupt
-        return solution.W, solution.H, solution.n_iter
+        return result.W, result.H, result.n_iter
 
-    def _solve(self, X: Any, W: Any, H: Any, update_H: bool = True, scan: Scan | None = None) -> Solution:
-        """Check what scikit-learn checks of validated X, then leave the work to the engine."""
+    def _start(self, X: Any, W: Any, H: Any, update_H: bool, scan: Scan | None) -> tuple[Any, Any]:
+        """Check what scikit-learn checks of validated X, which it notes down; the W and H to start from."""
         if not is_dask(X) and row_blocks(X) is None:
             refuse_negative(X, "NMF initialization" if update_H else "X in NMF", scan)
         self._check_params(X)
-        if self.init == "custom" or not update_H:
-            if H is None or (W is None and update_H):
-                raise ValueError("init='custom' needs both W and H, update_H=False needs H.")
-            # Strong penalties lead to components that are all zero; as fixed ones, scikit-learn refuses them.
-            is_zero = not update_H and not H.any()
-            # With fixed components it would make an initial W, which nobody needs, from the mean of all of X.
-            subject = X if update_H else np.zeros((1, X.shape[1]), dtype=X.dtype)
-            W, _ = self._check_w_h(subject, W, np.ones_like(H) if is_zero else H, update_H)
-            if is_zero:
-                warn("All components are zero, and so is W.")
-                return Solution(np.zeros((X.shape[0], H.shape[0]), dtype=X.dtype), H.copy(), 1)
-        else:
+        if self.init != "custom" and update_H:
             if W is not None or H is not None:
                 warn_of_ignored()
-            W = H = None
             if self._n_components == "auto":
                 self._n_components = X.shape[1]
-        with hint_at_zeros():
-            return self._fit(Labelled(X, scan=scan), W, H) if update_H else self._project(X, H)
+            return None, None
+        if H is None or (W is None and update_H):
+            raise ValueError("init='custom' needs both W and H, update_H=False needs H.")
+        # Strong penalties lead to components that are all zero; as fixed ones, scikit-learn refuses them.
+        is_zero = not update_H and not H.any()
+        # With fixed components it would make an initial W, which nobody needs, from the mean of all of X.
+        subject = X if update_H else np.zeros((1, X.shape[1]), dtype=X.dtype)
+        return self._check_w_h(subject, W, np.ones_like(H) if is_zero else H, update_H)[0], H
 
     def _check_params(self, X: Any) -> "NMF":
         """Check what scikit-learn checks, which knows two solvers only."""
@@ -364,10 +357,36 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             )
         return self
 
-    def _fit(self, X: Labelled, W: np.ndarray | None, H: np.ndarray | None) -> Solution:
-        """Find both factors."""
-        with held_back() as doubts:
-            result = self._factorize(X, W, H)
+    def _arguments(self, X: Any, W: Any, H: Any, scan: Scan | None) -> dict[str, Any]:
+        """Check what scikit-learn checks; the arguments of `factorize`."""
+        W, H = self._start(X, W, H, True, scan)
+        return {
+            "X": Labelled(X, scan=scan),
+            "n_components": int(self._n_components),
+            "loss": float(self._beta_loss),
+            "solver": self.solver,
+            "missing": self.missing,
+            "alpha_scaling": self.alpha_scaling,
+            "floor": self.floor,
+            "init": self.init,
+            "W": W,
+            "H": H,
+            "alpha_W": self.alpha_W,
+            "alpha_H": self.alpha_H,
+            "l1_ratio": self.l1_ratio,
+            "tol": self.tol,
+            "stop": SmallChange(self.tol) if self.solver == "mu" else None,  # scikit-learn's
+            "max_iter": self.max_iter,
+            "time_limit": self.time_limit,
+            "random_state": check_random_state(None) if self.random_state is None else self.random_state,
+            "n_threads": self.n_threads,
+            "callback": _printing(self.solver, self.callback) if self.verbose else self.callback,
+            "progress": self.progress,
+            "shuffle": self.shuffle,
+        }
+
+    def _tell(self, result: Factorization, doubts: list[Warning]) -> None:
+        """Say how a fit has ended, as scikit-learn does, and what else was to be said of it."""
         for doubt in doubts:
             if not isinstance(doubt, ConvergenceWarning):
                 warn(str(doubt), type(doubt))
@@ -375,56 +394,28 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             warn_of_limit(self.max_iter)
         if self.verbose and result.converged:
             print("Converged at iteration", result.n_iter)
-        interrupted = result.stop_reason == "interrupted"
-        floor = result.parameters["floor"]
-        return Solution(result.W, result.H, result.n_iter, result.divergence, floor, interrupted)
 
-    def _factorize(self, X: Labelled, W: np.ndarray | None, H: np.ndarray | None) -> Factorization:
-        return factorize(
-            X,
-            int(self._n_components),
-            loss=float(self._beta_loss),
-            solver=self.solver,
-            missing=self.missing,
-            alpha_scaling=self.alpha_scaling,
-            floor=self.floor,
-            init=self.init,
-            W=W,
-            H=H,
-            alpha_W=self.alpha_W,
-            alpha_H=self.alpha_H,
-            l1_ratio=self.l1_ratio,
-            tol=self.tol,
-            stop=SmallChange(self.tol) if self.solver == "mu" else None,  # scikit-learn's
-            max_iter=self.max_iter,
-            time_limit=self.time_limit,
-            random_state=check_random_state(None) if self.random_state is None else self.random_state,
-            n_threads=self.n_threads,
-            callback=_printing(self.solver, self.callback) if self.verbose else self.callback,
-            progress=self.progress,
-            shuffle=self.shuffle,
-        )
-
-    def _project(self, X: Any, H: np.ndarray | Components) -> Solution:
+    def _project(self, X: Any, H: np.ndarray | Components) -> Transformed:
         """Find W for the given H, each row on its own."""
         tol = self.tol if self.transform_tol is None else self.transform_tol
         max_iter = self.transform_max_iter or self.max_iter
-        found = transform(
-            X,
-            H,
-            loss=float(self._beta_loss),
-            missing=self.missing,
-            alpha_scaling=self.alpha_scaling,
-            floor=None if self.floor is None else getattr(self, "floor_", self.floor),
-            alpha_W=self.alpha_W,
-            l1_ratio=self.l1_ratio,
-            tol=tol,
-            max_iter=max_iter,
-            n_threads=self.n_threads,
-        )
+        with hint_at_zeros():
+            found = transform(
+                X,
+                H,
+                loss=float(self._beta_loss),
+                missing=self.missing,
+                alpha_scaling=self.alpha_scaling,
+                floor=None if self.floor is None else getattr(self, "floor_", self.floor),
+                alpha_W=self.alpha_W,
+                l1_ratio=self.l1_ratio,
+                tol=tol,
+                max_iter=max_iter,
+                n_threads=self.n_threads,
+            )
         if not found.converged and tol > 0:
             warn_of_limit(max_iter)
-        return Solution(found.W, (H.H if isinstance(H, Components) else H).copy(), found.n_iter)
+        return found
 
 
 @validate_params(  # type: ignore[untyped-decorator]

@@ -5,7 +5,7 @@ from nmf_core.losses import Loss
 from nmf_core.solvers.admm import ADMM
 from nmf_core.solvers.als import ALS
 from nmf_core.solvers.anls import BPP, ActiveSet
-from nmf_core.solvers.base import SWEEP_TOL, Method, Solver, solve, solve_rows
+from nmf_core.solvers.base import Method, Solver, solve, solve_rows
 from nmf_core.solvers.checkpoint import Checkpoint, Record
 from nmf_core.solvers.exact import condition, solver_for_rows
 from nmf_core.solvers.extrapolated import accelerated
@@ -18,7 +18,7 @@ from nmf_core.solvers.quadratic import QuadraticSolver
 from nmf_core.solvers.randomized import Randomized
 from nmf_core.solvers.sequential import Sequential
 from nmf_core.solvers.sgd import SGD
-from nmf_core.solvers.state import FactorState, State
+from nmf_core.solvers.state import SWEEP_TOL, FactorState, State
 
 # In the order of preference: "auto" takes the first that handles the loss.
 SOLVERS: dict[str, Solver] = {

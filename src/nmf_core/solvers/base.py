@@ -12,10 +12,9 @@ from nmf_core.engine import Report, unbalanced
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
 from nmf_core.solvers.checkpoint import Record
-from nmf_core.solvers.state import IMBALANCE, FactorState, State
+from nmf_core.solvers.state import IMBALANCE, SWEEP_TOL, FactorState, State
 from nmf_core.stopping import Rule, SmallDecrease, SmallViolation
 
-SWEEP_TOL = 0.1  # a row is done for this pass when its step has fallen to this share of its first
 MOST_SWEEPS = 2**31 - 1  # that a kernel can be asked for
 MAX_SWEEPS = 8
 SMALL = 100_000
@@ -51,7 +50,7 @@ class Method(NamedTuple):
 
 
 class Solver(ABC):
-    """What an iteration does to a state. One's own defines `handles`, `start`, `iterate` and `measure`.
+    """What an iteration does to a state. One's own defines `handles`, `improve` and `measure`.
 
     A solver keeps every parameter of its constructor as an attribute of that name: they are its `options`. What a fit
     needs besides is in its `State`: a solver may serve many fits at once.
@@ -130,13 +129,34 @@ class Solver(ABC):
         """Do what must be done before the first iteration, unless the fit goes on from a checkpoint."""
 
     def step(self, problem: Problem, s: State) -> None:
-        """One iteration: improve W, then H, each once, and record what they are worth."""
+        """One iteration: improve both factors, each once, and record what they are worth."""
         s.squared_step = 0.0
-        self.iterate(problem, s)
+        for one in self.sequence(s):
+            self.improve(problem, s, one)
         s.record(self.measure(problem, s))
 
-    def iterate(self, problem: Problem, s: State) -> None:
-        """Improve both factors; with momentum extrapolate them."""
+    def sequence(self, s: State) -> tuple[FactorState, FactorState]:
+        """The factors in the order in which an iteration improves them.
+
+        With momentum the objective is that of the extrapolated W with H before extrapolation, a feasible pair whose
+        numbers are there anyway.
+        """
+        return s.factors
+
+    def improve(
+        self, problem: Problem, s: State, one: FactorState, max_sweeps: int | None = None, tol: float = SWEEP_TOL
+    ) -> Report:
+        """Improve one factor, given the other one.
+
+        Parameters
+        ----------
+        problem, s
+            As in `step`.
+        one : FactorState
+            Which one.
+        max_sweeps, tol
+            As in `State.turn`, which says where to and how far.
+        """
         raise NotImplementedError
 
     def measure(self, problem: Problem, s: State) -> float:
@@ -145,7 +165,7 @@ class Solver(ABC):
 
     def improve_rows(self, problem: Problem, s: State, max_sweeps: int, tol: float) -> Report:
         """Improve W alone, every row until its step has fallen to `tol` of its first."""
-        raise NotImplementedError
+        return self.improve(problem, s, s.w, max_sweeps, tol)
 
     def confirm(self, problem: Problem, s: State) -> bool:
         """Whether the fit may end now that a rule says that it has converged."""
@@ -168,7 +188,7 @@ class Solver(ABC):
 
     def take_back(self, problem: Problem, s: State) -> None:
         """Bring both factors, and what belongs to them, back to the last iteration."""
-        raise NotImplementedError
+        s.take_back()
 
     def cast(self, problem: Problem, s: State) -> None:
         """Hold the state in the precision of the problem's data."""

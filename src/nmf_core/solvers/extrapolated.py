@@ -79,7 +79,8 @@ class Extrapolated(Around):
     def step(self, problem: Problem, s: State) -> None:
         """One iteration; after a failure the pair is that of the last one, and the next iteration is plain."""
         divergence, s.squared_step = s.divergence, 0.0
-        self.solver.iterate(problem, s)
+        for one in self.solver.sequence(s):
+            self.solver.improve(problem, s, one)
         s.record(self.solver.measure(problem, s))
         if not s.keeps(divergence, self.solver.may_increase(s)):
             self.solver.take_back(problem, s)

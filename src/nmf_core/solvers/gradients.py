@@ -9,7 +9,7 @@ from nmf_core.engine import Report, Update, factor_array
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
 from nmf_core.solvers.base import SMALL, Solver, sums
-from nmf_core.solvers.state import FactorState, State, WarmUp
+from nmf_core.solvers.state import SWEEP_TOL, FactorState, State, WarmUp
 
 
 class Schedule(NamedTuple):
@@ -149,13 +149,21 @@ class GradientSolver(Solver):
             inner_updates=inner_updates, den_power=den_power,
         )  # fmt: skip
 
-    def iterate(self, problem: Problem, s: State) -> None:
-        """The next pair: the waiting W, and H from its statistics; with momentum both are extrapolated.
+    def sequence(self, s: State) -> tuple[FactorState, FactorState]:
+        """H for the waiting W, then the next W. The objective is that of the pair, with momentum extrapolated."""
+        return s.h, s.w
 
-        The objective is that of the extrapolated pair.
-        """
+    def improve(
+        self, problem: Problem, s: State, one: FactorState, max_sweeps: int | None = None, tol: float = SWEEP_TOL
+    ) -> Report:
+        if one is s.h:
+            return self._next_H(problem, s)
+        return self._next_W(problem, s, extrapolate=s.momentum is not None)
+
+    def _next_H(self, problem: Problem, s: State) -> Report:
+        """The waiting W becomes W, H is improved from its statistics."""
         w, h, extrapolate = s.w, s.h, s.momentum is not None
-        if s.momentum is not None:
+        if extrapolate:
             for kept, F in zip(s.extra["last"], (w.F, h.F), strict=True):
                 kept[:] = F
         w.F, w.spare = w.spare, w.F
@@ -173,9 +181,9 @@ class GradientSolver(Solver):
             report = problem.data.engine.multiply_rows(h.F, numerator, denominator, update, into)
             if turn == 0:  # what the first update moves is the violation
                 s.note(report)
-        self._next_W(problem, s, extrapolate)
+        return report
 
-    def _next_W(self, problem: Problem, s: State, extrapolate: bool) -> None:
+    def _next_W(self, problem: Problem, s: State, extrapolate: bool) -> Report:
         """Go through X: what the pair is worth, the next W, perhaps extrapolated, and its statistics."""
         s.S[:] = 0
         momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0
@@ -184,6 +192,7 @@ class GradientSolver(Solver):
         report = problem.data.pass_gradients(s.w.spare, s.h.F, update, into, s.S)
         s.note(report)
         s.loss_sum = report.loss_sum
+        return report
 
     def take_back(self, problem: Problem, s: State) -> None:
         for kept, one in zip(s.extra["last"], s.factors, strict=True):

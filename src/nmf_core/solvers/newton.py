@@ -6,12 +6,11 @@ from nmf_core.data import Complete, Container, Partial
 from nmf_core.engine import Report, Update
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.alternating import AlternatingSolver
-from nmf_core.solvers.base import sums
-from nmf_core.solvers.state import FactorState, State
+from nmf_core.solvers.base import Solver, sums
+from nmf_core.solvers.state import SWEEP_TOL, FactorState, State
 
 
-class Newton(AlternatingSolver):
+class Newton(Solver):
     """One coordinate after the other takes a Newton step, for the Kullback-Leibler divergence.
 
     Seen from one coordinate the divergence has the slope s - q(w), with a sum of hyperbolas q; Newton's method is
@@ -47,24 +46,25 @@ class Newton(AlternatingSolver):
         return s
 
     def improve(
-        self, problem: Problem, s: State, one: FactorState, max_sweeps: int, tol: float, extrapolate: bool = False
+        self, problem: Problem, s: State, one: FactorState, max_sweeps: int | None = None, tol: float = SWEEP_TOL
     ) -> Report:
         partner, columns = s.partner(one), one is not s.blocked
         totals, sizes = self._costs(problem, s, partner, columns)
         if one is s.h and self.balanced(problem, s, sizes):
             totals, sizes = self._costs(problem, s, partner, columns)
         s.extra["last"] = one, totals
-        momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0
-        F, F_new, previous = self.arrays(s, one, extrapolate)
+        turn = s.turn(one, max_sweeps, tol)
         factor, dtype = one.factor, one.F.dtype
         l1 = factor.l1 if factor.row_weights is None else factor.l1 * factor.row_weights[:, np.newaxis]
         update = Update(
-            one.F, one.order, one.rescale(sizes, momentum), previous, momentum,
-            l2=dtype.type(factor.l2) * one.row_weights, max_sweeps=max_sweeps, tol=tol,
+            one.F, one.order, one.rescale(sizes, turn.momentum), turn.previous, turn.momentum,
+            l2=dtype.type(factor.l2) * one.row_weights, max_sweeps=turn.max_sweeps, tol=turn.tol,
             loss=problem.loss, sums=(totals + l1).astype(dtype),
             floors=s.extra["floors"][one], damped=s.damped, measure=one is s.h,
         )  # fmt: skip
-        return problem.data.pass_newton(F, partner.F, update, F_new, columns=columns)
+        report = problem.data.pass_newton(turn.F, partner.F, update, turn.F_new, columns=columns)
+        s.take(one, turn, report)
+        return report
 
     def _costs(self, problem: Problem, s: State, partner: FactorState, columns: bool) -> tuple[np.ndarray, np.ndarray]:
         """What a factor's components add to the model of every row, or all rows, and their squared sums (k,)."""

@@ -8,15 +8,14 @@ from nmf_core.data import Complete, Container, Partial
 from nmf_core.engine import Report, Update
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
-from nmf_core.solvers.alternating import AlternatingSolver
-from nmf_core.solvers.base import MAX_SWEEPS, sums
-from nmf_core.solvers.state import FactorState, State
+from nmf_core.solvers.base import MAX_SWEEPS, Solver, sums
+from nmf_core.solvers.state import SWEEP_TOL, FactorState, State
 
 # What coordinate descent tells of the divergence is trusted down to so many times its rounding.
 _DOUBTFUL = 1e4
 
 
-class ObservedSolver(AlternatingSolver):
+class ObservedSolver(Solver):
     """Rows of X say how to improve W, columns how to improve H, by multiplicative updates for any loss.
 
     Sums over rows serve one column only where columns know different rows: so X is gone through by rows and by columns
@@ -41,30 +40,26 @@ class ObservedSolver(AlternatingSolver):
         s.initial = problem.objective(*s.current)
 
     def improve(
-        self, problem: Problem, s: State, one: FactorState, max_sweeps: int, tol: float, extrapolate: bool = False
+        self, problem: Problem, s: State, one: FactorState, max_sweeps: int | None = None, tol: float = SWEEP_TOL
     ) -> Report:
         partner = s.partner(one)
         totals = sums(problem, partner)
         if one is s.h and self.balanced(problem, s, totals**2):
             totals = sums(problem, partner)
-        momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0
-        F, F_new, previous = self.arrays(s, one, extrapolate)
-        update = Update(
-            one.F, one.order, one.rescale(totals**2, momentum), previous, momentum, one.factor.l1, one.factor.l2,
-            max_sweeps, tol, row_weights=one.row_weights,
-        )  # fmt: skip
-        return self.go_through(problem, s, one, F, self.completed(problem, s, one, update, totals), F_new)
+        turn = s.turn(one, max_sweeps, tol)
+        update = self.completed(problem, s, one, totals, Update(
+            one.F, one.order, one.rescale(totals**2, turn.momentum), turn.previous, turn.momentum, one.factor.l1,
+            one.factor.l2, turn.max_sweeps, turn.tol, row_weights=one.row_weights,
+        ))  # fmt: skip
+        visit = problem.data.pass_quadratic if update.loss is None else problem.data.pass_gradients
+        report = visit(turn.F, partner.F, update, turn.F_new, columns=one is s.h)
+        s.take(one, turn, report)
+        return report
 
-    def completed(self, problem: Problem, s: State, one: FactorState, update: Update, totals: np.ndarray) -> Update:
+    def completed(self, problem: Problem, s: State, one: FactorState, totals: np.ndarray, update: Update) -> Update:
         """An update with what its kernel wants besides, given the sums of the other factor's components."""
         loss, floors = problem.loss, s.extra["floors"][one]
         return update._replace(loss=loss, exponent=loss.exponent, sums=totals.astype(one.F.dtype), floors=floors)
-
-    def go_through(
-        self, problem: Problem, s: State, one: FactorState, F: np.ndarray, update: Update, F_new: np.ndarray | None
-    ) -> Report:
-        """The pass over the rows or columns of X."""
-        return problem.data.pass_gradients(F, s.partner(one).F, update, F_new, columns=one is s.h)
 
     def measure(self, problem: Problem, s: State) -> float:
         """Errors of multiplicative updates are summed."""
@@ -88,13 +83,8 @@ class ObservedHALS(ObservedSolver):
         for one in s.factors:  # a sweep costs k^2 a row, its Gram matrix k^2 / 2 an entry
             one.max_sweeps = MAX_SWEEPS
 
-    def completed(self, problem: Problem, s: State, one: FactorState, update: Update, totals: np.ndarray) -> Update:
+    def completed(self, problem: Problem, s: State, one: FactorState, totals: np.ndarray, update: Update) -> Update:
         return update._replace(lower=np.zeros(s.k, one.F.dtype) if one.lower is None else one.lower)
-
-    def go_through(
-        self, problem: Problem, s: State, one: FactorState, F: np.ndarray, update: Update, F_new: np.ndarray | None
-    ) -> Report:
-        return problem.data.pass_quadratic(F, s.partner(one).F, update, F_new, columns=one is s.h)
 
     def measure(self, problem: Problem, s: State) -> float:
         """Coordinate descent has told the errors of the last rows.

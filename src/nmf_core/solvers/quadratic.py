@@ -8,12 +8,11 @@ from nmf_core.data import Complete, Container
 from nmf_core.engine import Report, Update, factor_array
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
-from nmf_core.solvers.alternating import AlternatingSolver
-from nmf_core.solvers.base import MAX_SWEEPS, MOST_SWEEPS, SMALL, Method
-from nmf_core.solvers.state import EARLY, FactorState, State
+from nmf_core.solvers.base import MAX_SWEEPS, MOST_SWEEPS, SMALL, Method, Solver
+from nmf_core.solvers.state import EARLY, SWEEP_TOL, FactorState, State, Turn
 
 
-class QuadraticSolver(AlternatingSolver):
+class QuadraticSolver(Solver):
     """A solver for the Frobenius loss of a complete X.
 
     A pass over X improves the blocked factor and adds up the statistics from which the other one is improved. Whichever
@@ -74,55 +73,42 @@ class QuadraticSolver(AlternatingSolver):
         if min(one.max_sweeps for one in s.factors) == MAX_SWEEPS:
             s.warm_up = EARLY
 
-    def update(
-        self,
-        s: State,
-        one: FactorState,
-        sizes: np.ndarray,
-        max_sweeps: int,
-        tol: float,
-        momentum: float = 0.0,
-        previous: Any = None,
-    ) -> Update:
+    def update(self, s: State, one: FactorState, sizes: np.ndarray, turn: Turn) -> Update:
         """How a factor is improved, given the other one's Gram matrix and its diagonal in double, `sizes`."""
         fixed = s.partner(one).gram
         gram = one.factor.shift(fixed)
         matrix, rate = self.method.prepared(gram, one.order)
         return Update(
-            one.F, one.order, one.rescale(sizes, momentum), previous, momentum, one.factor.l1, 0.0, max_sweeps, tol,
-            self.method.name, gram, matrix, rate, lower=one.lower, upper=one.upper,
+            one.F, one.order, one.rescale(sizes, turn.momentum), turn.previous, turn.momentum, one.factor.l1, 0.0,
+            turn.max_sweeps, turn.tol, self.method.name, gram, matrix, rate, lower=one.lower, upper=one.upper,
             offset=None if one.factor.plain else one.factor.offset(one.F, s.k),
         )  # fmt: skip
 
     def improve(
-        self, problem: Problem, s: State, one: FactorState, max_sweeps: int, tol: float, extrapolate: bool = False
+        self, problem: Problem, s: State, one: FactorState, max_sweeps: int | None = None, tol: float = SWEEP_TOL
     ) -> Report:
         """Improve the blocked factor in a pass over X, the other one from the statistics of the blocked one."""
         partner = s.partner(one)
         sizes = partner.gram.diagonal().astype(np.float64)
         if one is s.h and self.balanced(problem, s, sizes, power=1):
             sizes = partner.gram.diagonal().astype(np.float64)
-        F, F_new, previous = self.arrays(s, one, extrapolate)
-        momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0
-        update = self.update(s, one, sizes, max_sweeps, tol, momentum, previous)
+        turn = s.turn(one, max_sweeps, tol)
+        update = self.update(s, one, sizes, turn)
         if one is s.blocked:
             s.S[:] = 0
-            report = self.go_through(problem, s, F, update, F_new)
+            report = problem.data.pass_quadratic(turn.F, partner.F, update, turn.F_new, s.S)
             grams = s.S[len(partner.F) :]
         else:
             grams = s.gram_array
             grams[:] = 0
-            report = problem.data.engine.improve_rows(F, s.S[: len(one.F)], update, F_new, grams)
-        if max_sweeps:
+            report = problem.data.engine.improve_rows(turn.F, s.S[: len(one.F)], update, turn.F_new, grams)
+        if turn.max_sweeps:
             s.inner = self.inner_product(s, one, report)
         one.gram = grams[: s.k, : s.k]
         if len(grams) > s.k:
             s.new_gram = grams[s.k :, : s.k]
+        s.take(one, turn, report)
         return report
-
-    def go_through(self, problem: Problem, s: State, F: np.ndarray, update: Update, F_new: np.ndarray | None) -> Report:
-        """The pass over X, which adds statistics to S."""
-        return problem.data.pass_quadratic(F, s.other.F, update, F_new, s.S)
 
     def inner_product(self, s: State, one: FactorState, report: Report) -> float:
         """What a report says of <X, W @ H> after one factor has been improved: of extrapolated W and improved H."""
@@ -136,7 +122,8 @@ class QuadraticSolver(AlternatingSolver):
         """Statistics of the blocked factor as it is."""
         self.improve(problem, s, s.blocked, 0, 0.0)
 
-    def undone(self, problem: Problem, s: State) -> None:
+    def take_back(self, problem: Problem, s: State) -> None:
+        super().take_back(problem, s)
         s.h.gram = problem.data.engine.gram(s.h.F, s.k)
         if problem.data.transposed:
             self.take_statistics(problem, s)
@@ -146,7 +133,8 @@ class QuadraticSolver(AlternatingSolver):
             self.take_statistics(problem, s)
             return self.improve(problem, s, s.w, max_sweeps, tol)
         sizes = s.h.gram.diagonal().astype(np.float64)
-        report = problem.data.pass_quadratic(s.w.F, s.h.F, self.update(s, s.w, sizes, max_sweeps, tol))
+        update = self.update(s, s.w, sizes, s.turn(s.w, max_sweeps, tol))
+        report = problem.data.pass_quadratic(s.w.F, s.h.F, update)
         s.inner = report.inner_improved
         s.w.gram = problem.data.engine.gram(s.w.F, s.k)
         return report

@@ -1,16 +1,43 @@
 """Coordinate descent on a compressed X."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 
 from nmf_core.data import Complete, Container
 from nmf_core.data.dense import Dense
-from nmf_core.engine import Report, Update
+from nmf_core.engine import Report
 from nmf_core.initialization import compress
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
 from nmf_core.solvers.quadratic import QuadraticSolver
-from nmf_core.solvers.state import FactorState, State
+from nmf_core.solvers.state import SWEEP_TOL, FactorState, State
 from nmf_core.validation import check_integer
+
+
+class Compressed(Complete):
+    """A complete matrix that is the product L @ R.T of two narrow ones.
+
+    Parameters
+    ----------
+    L, R : Dense
+        Matrices of shape (n, p) and (m, p).
+    """
+
+    def __init__(self, L: Dense, R: Dense) -> None:
+        self.L, self.R, self.engine = L, R, L.engine
+        self.shape, self.dtype = (L.shape[0], R.shape[0]), L.dtype
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        for here, block in self.L.blocks():
+            yield here, block @ self.R.array.T
+
+    def product(self, G: np.ndarray) -> np.ndarray:
+        return self.L.product(self.R.transposed_product(G))
+
+    def transposed_product(self, F: np.ndarray) -> np.ndarray:
+        return self.R.product(self.L.transposed_product(F))
 
 
 class Randomized(QuadraticSolver):
@@ -55,14 +82,12 @@ class Randomized(QuadraticSolver):
         size = min(s.k + self.oversampling, n, m)
         pair = compress(data, size, self.power_iterations, np.random.RandomState(self.seed))
         Q, B = (Dense(F[:, :size], engine=data.engine) for F in pair)
-        # L (n, size) and R (m, size), whose product holds nearly all of the blocked matrix
-        s.extra["compressed"] = (Q, B) if Q.shape[0] == n else (B, Q)
+        compressed = Compressed(Q, B) if Q.shape[0] == n else Compressed(B, Q)
+        compressed.transposed = data.transposed
+        s.extra["compressed"] = replace(problem, data=compressed)
         return s
 
-    def go_through(self, problem: Problem, s: State, F: np.ndarray, update: Update, F_new: np.ndarray | None) -> Report:
-        L, R = s.extra["compressed"]
-        cross = L.product(R.transposed_product(s.other.F))
-        m = len(s.other.F)
-        report = problem.data.engine.improve_rows(F, cross, update, F_new, s.S[m:])
-        s.S[:m] += R.product(L.transposed_product(F))
-        return report
+    def improve(
+        self, problem: Problem, s: State, one: FactorState, max_sweeps: int | None = None, tol: float = SWEEP_TOL
+    ) -> Report:
+        return super().improve(s.extra["compressed"], s, one, max_sweeps, tol)

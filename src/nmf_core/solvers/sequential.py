@@ -80,18 +80,19 @@ class Sequential(QuadraticSolver):
         h.F[:, h.order] = 0
         return s
 
-    def iterate(self, problem: Problem, s: State) -> None:
+    def step(self, problem: Problem, s: State) -> None:
         """Build the next component; once all are there, improve them together."""
         built = s.extra["built"]
         if built == s.k:
             if problem.data.transposed and s.iteration == s.k:
                 self.take_statistics(problem, s)
-            super().iterate(problem, s)
+            super().step(problem, s)
             return
         self._build(problem, s, built)
         s.extra["built"] = built + 1
         for one in s.factors:
             one.gram = problem.data.engine.gram(one.F, s.k)
+        s.record(self.measure(problem, s))
 
     def _build(self, problem: Problem, s: State, j: int) -> None:
         """Component j: the best of rank one for what the components before it leave, each half in turn."""

@@ -88,7 +88,9 @@ class SGD(QuadraticSolver):
         bold = self.schedule == "bold"
         kept = [(one.F.copy(), one.gram) for one in s.factors] if bold else []
         divergence, before = s.divergence, s.objectives[-1] if s.objectives else np.inf
-        super().step(problem, s)
+        s.squared_step = 0.0
+        self._epoch(problem, s)
+        s.record(self.measure(problem, s))
         if not bold:
             return
         if s.objectives[-1] <= before:
@@ -100,7 +102,8 @@ class SGD(QuadraticSolver):
             one.F[:], one.gram = F, gram
         s.objectives[-1], s.divergence = before, divergence
 
-    def iterate(self, problem: Problem, s: State) -> None:
+    def _epoch(self, problem: Problem, s: State) -> None:
+        """Visit all parts in random order."""
         if self.schedule == "inverse":
             s.extra["rate"] = self.rate / (1 + s.iteration)
         # Steps of a length of its own for every block would let some blocks count more than others.

@@ -14,6 +14,8 @@ from nmf_core.problem import Problem
 
 # What the objective may rise by without being called a failure, as a share of its largest part: its rounding.
 ROUNDING = {"float32": 3e-8, "float64": 1e-15}
+# A row is done for this pass when its step has fallen to this share of its first.
+SWEEP_TOL = 0.1
 # The mean entry of a component may be so many times larger in one factor than in the other, as a power of two. Nothing
 # bounds the ratio where a component explains next to nothing: one half vanishes, the other makes up for it.
 IMBALANCE = 16
@@ -79,6 +81,33 @@ class Momentum:
         self.limit = self.value
         self.next = self.value / self.DECAY
         self.value = 0.0
+
+
+class Turn(NamedTuple):
+    """How a factor is to be improved once.
+
+    Attributes
+    ----------
+    F : ndarray of shape (n, ld)
+        Takes the result.
+    F_new : ndarray of shape (n, ld), or None
+        If the result is extrapolated, takes the improved rows.
+    previous : ndarray of shape (n, ld), or None
+        What those were the last time.
+    momentum : float
+        How far to extrapolate: to max(0, F_new + momentum * (F_new - previous)), in the scale of this time.
+    max_sweeps : int
+        Sweeps over every row, fewer where `tol` is met.
+    tol : float
+        A row is done when its step has fallen to `tol` of its first.
+    """
+
+    F: np.ndarray
+    F_new: np.ndarray | None
+    previous: np.ndarray | None
+    momentum: float
+    max_sweeps: int
+    tol: float
 
 
 class FactorState:
@@ -292,6 +321,35 @@ class State:
         """Zeros for a factor, where such factors live."""
         data = problem.data
         return data.empty_factor(self.k) if one is self.blocked else factor_array(len(one.F), self.k, data.dtype)
+
+    def turn(self, one: FactorState, max_sweeps: int | None = None, tol: float = SWEEP_TOL) -> Turn:
+        """How to improve a factor: as an iteration does, or, with so many sweeps, by itself.
+
+        Of W the extrapolated array, of H the improved one must outlive a failure.
+        """
+        if max_sweeps is not None or self.momentum is None:
+            return Turn(one.F, None, None, 0.0, one.max_sweeps if max_sweeps is None else max_sweeps, tol)
+        F, F_new = (one.spare, one.F_new) if one is self.w else (one.F, one.spare)
+        sweeps = min(one.max_sweeps, self.warm_up.sweeps(self.iteration))
+        return Turn(F, F_new, one.F_new, self.momentum.value, sweeps, tol)
+
+    def take(self, one: FactorState, turn: Turn, report: Report) -> None:
+        """A factor has been improved: note what is reported, and let it be what has been found."""
+        self.note(report)
+        self.loss_sum = report.loss_sum
+        if turn.F_new is None:
+            return
+        if one is self.w:
+            one.F, one.spare = one.spare, one.F
+        else:
+            one.F_new, one.spare = one.spare, one.F_new
+
+    def take_back(self) -> None:
+        """Bring both factors back to what they were before they were improved the last time."""
+        w, h = self.w, self.h
+        w.F, w.spare = w.spare, w.F
+        h.F_new, h.spare = h.spare, h.F_new
+        h.F[:] = h.F_new
 
     def note(self, report: Report) -> None:
         """Add what an update of the iteration reports."""
