@@ -16,7 +16,7 @@ from nmf_core.engine import Engine, padded
 from nmf_core.files import written_whole
 from nmf_core.labels import Axis, component_names, frame, in_order, labelled, like, packed, unpacked
 from nmf_core.losses import LOSSES, Loss, make_loss
-from nmf_core.problem import Biases, History
+from nmf_core.problem import Biases, History, Start
 from nmf_core.transform import Components, Transformed, transform
 from nmf_core.validation import (
     check_excluded,
@@ -449,7 +449,8 @@ class Factorization:
             if getattr(self, name) is not None:
                 labels[name], more = packed(getattr(self, name).original, name)
                 arrays.update(more)
-        arrays["about"] = np.array(json.dumps({"format": _FORMAT, "labels": labels, **scalars}))
+        starts = [list(start) for start in self.history.starts]
+        arrays["about"] = np.array(json.dumps({"format": _FORMAT, "labels": labels, "starts": starts, **scalars}))
         with written_whole(path) as draft, draft.open("wb") as file:
             np.savez(file, **arrays)
 
@@ -487,7 +488,8 @@ def load(path: str | os.PathLike) -> Factorization:
         labels = _labels(about, arrays)
         if arrays["W"].ndim != 2 or arrays["H"].ndim != 2 or arrays["W"].shape[1] != arrays["H"].shape[0]:
             raise ValueError("shapes of W and H")
-        history = History(arrays["seconds"], arrays["objective"], arrays["violation"])
+        starts = [Start(*start) for start in about.pop("starts", [])]
+        history = History(arrays["seconds"], arrays["objective"], arrays["violation"], starts)
         biases = None
         if "bias_mean" in arrays:
             biases = Biases(float(arrays["bias_mean"]), arrays["bias_rows"], arrays["bias_columns"])

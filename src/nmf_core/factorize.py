@@ -15,9 +15,9 @@ from nmf_core.engine import Engine
 from nmf_core.factorization import Factorization
 from nmf_core.factors import ALPHA_SCALINGS, Factor
 from nmf_core.floor import apply_floor
-from nmf_core.initialization import make_random_state, silence_unknown
+from nmf_core.initialization import RANDOM, make_random_state, make_seeds, silence_unknown
 from nmf_core.losses import LOSSES, Beta, Loss, make_loss
-from nmf_core.problem import Biases, History, Problem, Terms, empty_arrays, make_problem, transposed
+from nmf_core.problem import Biases, History, Problem, Start, Terms, empty_arrays, make_problem, transposed
 from nmf_core.progress import progress_bar
 from nmf_core.solvers import (
     ALIASES,
@@ -35,8 +35,8 @@ from nmf_core.solvers import (
     those_that_handle,
 )
 from nmf_core.solvers.checkpoint import OPTIONS
-from nmf_core.start import resolve_init, start, state_at
-from nmf_core.stopping import Callback, MaxIter, Rule, TimeLimit
+from nmf_core.start import BEST_OF, resolve_init, start, state_at
+from nmf_core.stopping import Callback, CannotWin, MaxIter, Rule, TimeLimit
 from nmf_core.threads import serial_blas
 from nmf_core.validation import (
     check_balance,
@@ -58,6 +58,7 @@ from nmf_core.validation import (
     check_out,
     check_penalties,
     check_random_state,
+    check_starts,
     check_threads,
     check_update_H,
 )
@@ -90,6 +91,7 @@ def factorize(
     max_iter: int = 200,
     time_limit: float | None = None,
     random_state: Any = None,
+    n_init: int = 1,
     n_threads: int | None = None,
     callback: Callable[[Any], object] | None = None,
     progress: bool = False,
@@ -175,6 +177,12 @@ def factorize(
         Seconds after which no new iteration starts.
     random_state : int, RandomState, Generator or None
         Source of randomness of the start and of `shuffle`.
+    n_init : int
+        Number of random starts, of which the one with the lowest objective is returned. Their seeds are spawned from
+        `random_state`, the first is an integer `random_state` itself. One after the other is fitted; it is dropped once
+        it can hardly become better than the best so far. ``history.starts`` says how they ended. More than one needs an
+        `init` that is random, "random" by default then, and no `checkpoint` or `out_W`. For what many starts have in
+        common see `nmf_core.factorize_many`.
     n_threads : int, optional
         Threads. By default what affinity mask, control group, ``OMP_NUM_THREADS`` and threadpoolctl leave. The result
         is the same to the last bit for any number.
@@ -229,6 +237,8 @@ def factorize(
             solve(fit.problem, fit.solver, fit.state, fit.rules, fit.shuffle, fit.record)
         else:  # every row of W by itself
             solve_rows(fit.problem, fit.solver, fit.state, fit.tol, request.max_iter, fit.rules)
+        if request.n_init > 1:
+            fit = best_start(request, fit, stack)
         return package(request, fit)
 
 
@@ -253,6 +263,7 @@ class Request:
     callback: Any
     progress: bool
     random: np.random.RandomState
+    n_init: int
     engine: Engine
     checkpoint: Any
     out_W: np.ndarray | None
@@ -268,13 +279,20 @@ class Fit:
     """A request on its way: what is minimised, by which solver, from which state, until which rule holds."""
 
     problem: Problem
+    chosen: Solver
     solver: Solver
     state: State
     rules: list[Rule]
     tol: float
     shuffle: np.random.RandomState | None
     record: Record | None
-    began: float
+    starts: list[Start]
+
+    @property
+    def objective(self) -> float:
+        """What its factors are worth, computed from them unless that is known to all digits."""
+        s = self.state
+        return s.objective if s.exact else self.problem.objective(*s.current)
 
 
 def read(a: dict[str, Any]) -> Request:
@@ -307,7 +325,10 @@ def read(a: dict[str, Any]) -> Request:
     factors = [F.checked(name, k) for F, name in ((of_W, "W"), (of_H, "H"))]
     if not all(factor.plain for factor in factors):
         check_bounded(solver.bounded and loss.quadratic and whole, called, a["loss"])
-    init = resolve_init(a["init"], W, H, k, X.shape, mask, whole, solver.init)
+    several = a["n_init"] != 1 and W is None and H is None
+    init = resolve_init(a["init"], W, H, k, X.shape, mask, whole, "random" if several else solver.init)
+    one_start = [name for name in ("checkpoint", "out_W") if a[name] is not None]
+    n_init = check_starts(a["n_init"], init, [*RANDOM, BEST_OF], one_start)
     alphas = a["alpha_W"], a["alpha_H"], a["l1_ratio"]
     check_penalties(*alphas, X.shape)
     if mask.any():
@@ -340,7 +361,7 @@ def read(a: dict[str, Any]) -> Request:
         terms=Terms(a["missing"], weights, alphas, a["alpha_scaling"], factor_W, factor_H, biases),
         tol=a["tol"], stop=stop, max_iter=a["max_iter"], time_limit=a["time_limit"], callback=a["callback"],
         progress=check_flag(a["progress"], "progress"), folder=check_out(a["out_W"], (X.shape[0], k), X.dtype),
-        random=make_random_state(check_random_state(seed)), engine=engine,
+        random=make_random_state(check_random_state(seed)), n_init=n_init, engine=engine,
         checkpoint=a["checkpoint"], out_W=a["out_W"], parameters=parameters, row_labels=row_labels,
         column_labels=column_labels, library=library,
     )  # fmt: skip
@@ -365,25 +386,64 @@ def assemble(request: Request, stack: ExitStack) -> Fit:
     if record is not None and record.saved is not None:
         W, Ht = empty_arrays(problem.data, r.k)
     else:
-        W, Ht = start(problem, r.solver, r.init, r.given, r.mask, r.random)
-    silence_unknown(problem.data, W, Ht, r.mask)
+        W, Ht = _start(problem, r, r.random)
     solver, tol = r.solver, r.tol
     if rows_only:
         HHt = r.engine.gram(Ht, r.k)
         solver, tol = solver_for_rows(solver, problem, HHt, condition(HHt), tol)
-    rules = [] if rows_only else solver.rules(tol, data_class) if r.stop is None else solver.obey(r.stop)
+    stepper = solver.suited(r.loss, data_class)
+    if not rows_only:
+        stepper = accelerated(stepper, problem.data, r.parameters["acceleration"])
+    state = state_at(problem, stepper, W, Ht, began)
+    rules = _rules(r, None if rows_only else solver, data_class, tol, stack)
+    shuffle = r.random if r.parameters["shuffle"] else None
+    return Fit(problem, solver, stepper, state, rules, tol, shuffle, record, [])
+
+
+def _start(problem: Problem, request: Request, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Factor arrays to start from."""
+    r = request
+    W, Ht = start(problem, r.solver, r.init, r.given, r.mask, random)
+    silence_unknown(problem.data, W, Ht, r.mask)
+    return W, Ht
+
+
+def _rules(request: Request, solver: Solver | None, data_class: Any, tol: float, stack: ExitStack) -> list[Rule]:
+    """When to stop; without a solver every row of W is found by itself."""
+    r = request
+    rules = [] if solver is None else solver.rules(tol, data_class) if r.stop is None else solver.obey(r.stop)
     if r.time_limit is not None:
         rules.append(TimeLimit(r.time_limit))
     if r.callback is not None:
         rules.append(Callback(r.callback))
     if r.progress:
         rules.append(Callback(stack.enter_context(progress_bar(r.max_iter))))
-    stepper = solver.suited(r.loss, data_class)
-    if not rows_only:
-        stepper = accelerated(stepper, problem.data, r.parameters["acceleration"])
-    state = state_at(problem, stepper, W, Ht, began)
-    shuffle = r.random if r.parameters["shuffle"] else None
-    return Fit(problem, stepper, state, [*rules, MaxIter(r.max_iter)], tol, shuffle, record, began)
+    return [*rules, MaxIter(r.max_iter)]
+
+
+def best_start(request: Request, first: Fit, stack: ExitStack) -> Fit:
+    """The best fit from several random starts, of which the first has been made already."""
+    r, problem, s = request, first.problem, first.state
+    seed = r.parameters["random_state"]
+    seeds = make_seeds(r.random, r.n_init - 1) if seed is None else make_seeds(seed, r.n_init)[1:]
+    best, lowest, ended = first, first.objective, s.stop_reason
+    starts = [Start(seed, lowest, s.iteration, s.stop_reason)]
+    for other in seeds:
+        if ended in ("interrupted", "callback", "time_limit"):
+            break
+        random = make_random_state(other)
+        state = state_at(problem, first.solver, *_start(problem, r, random), first.state.began)
+        rules = _rules(r, first.chosen, type(problem.data), first.tol, stack)
+        shuffle = random if r.parameters["shuffle"] else None
+        fit = replace(first, state=state, rules=[*rules, CannotWin(lowest)], shuffle=shuffle)
+        solve(problem, fit.solver, state, fit.rules, shuffle)
+        ended, objective = state.stop_reason, fit.objective
+        starts.append(Start(other, objective, state.iteration, ended))
+        if objective < lowest:
+            best, lowest = fit, objective
+    if ended in ("interrupted", "callback", "time_limit"):  # is what has stopped all
+        best.state.stop_reason, best.state.converged = ended, False
+    return replace(best, starts=starts)
 
 
 def package(request: Request, fit: Fit) -> Factorization:
@@ -397,7 +457,7 @@ def package(request: Request, fit: Fit) -> Factorization:
     alpha_W, alpha_H, _ = r.terms.alphas
     if alpha_W or not isinstance(alpha_H, str):
         warn_of_nothing(problem, W, Ht, r.k, alpha_W, alpha_H if r.mask.any() else None)
-    history = History(np.array(s.times), np.array(s.objectives), np.array(s.violations))
+    history = History(np.array(s.times), np.array(s.objectives), np.array(s.violations), fit.starts)
     if len(history):
         history.objective[-1] = objective
     X_squared_norm = problem.X_squared_norm()
@@ -428,7 +488,7 @@ def package(request: Request, fit: Fit) -> Factorization:
         solver=name,
         init=r.init,
         n_threads=r.engine.n_threads,
-        seconds=time.perf_counter() - fit.began,
+        seconds=time.perf_counter() - s.began,
         n_stored=problem.data.n_stored,
         X_squared_norm=X_squared_norm,
         parameters=r.parameters,

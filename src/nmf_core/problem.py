@@ -260,6 +260,27 @@ class Biases(NamedTuple):
     columns: np.ndarray
 
 
+class Start(NamedTuple):
+    """How the fit from one of several starts has ended.
+
+    Attributes
+    ----------
+    seed : int or None
+        Of the start; None if it was drawn from a source of randomness without one.
+    objective : float
+        The objective that was reached.
+    n_iter : int
+        Iterations done.
+    stop_reason : str
+        As in `Factorization`, or "dropped": it could not become better than one of those before it.
+    """
+
+    seed: int | None
+    objective: float
+    n_iter: int
+    stop_reason: str
+
+
 @dataclass
 class History:
     """The course of a fit, one entry an iteration.
@@ -273,11 +294,14 @@ class History:
     violation : ndarray of float64
         The relative length of the iteration's projected gradient steps (see `nmf_core.solvers.State`); zero where the
         Karush-Kuhn-Tucker conditions hold.
+    starts : list of Start
+        With `n_init` above 1, how all of them have ended, the best among them: the course is that of this one.
     """
 
     seconds: np.ndarray
     objective: np.ndarray
     violation: np.ndarray
+    starts: list[Start] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.seconds)

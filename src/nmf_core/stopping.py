@@ -268,6 +268,32 @@ class TimeLimit(Rule):
         return state.seconds >= self.seconds
 
 
+class CannotWin(Rule):
+    """The objective will not fall below that of another start, if it falls no faster than it did.
+
+    Asked in every fifth iteration from the twentieth on: as much as the second half of the iterations has gained would
+    not be enough. An objective that falls more and more slowly gains less than that in all that are to come, as long as
+    what it gains halves when the number of iterations doubles.
+
+    Parameters
+    ----------
+    objective : float
+        What the other start has reached.
+    """
+
+    reason = "dropped"
+
+    def __init__(self, objective: float) -> None:
+        self.objective = objective
+
+    def done(self, state: State) -> bool:
+        i = state.iteration
+        if i < 20 or i % 5:
+            return False
+        before, now = state.objectives[i // 2 - 1], state.objectives[-1]
+        return now - (before - now) > self.objective
+
+
 class Callback(Rule):
     """A function of the state has returned True."""
 

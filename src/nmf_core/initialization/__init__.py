@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nmf_core.data import Container
-from nmf_core.initialization.base import Factors, make_random_state
+from nmf_core.initialization.base import Factors, make_random_state, make_seeds
 from nmf_core.initialization.given import for_fixed_components, silence_unknown, with_biases
 from nmf_core.initialization.random import kmeans, random, random_vcol
 from nmf_core.initialization.separable import snpa, spa
@@ -23,6 +23,7 @@ INITIALIZERS: dict[str, Callable[[Any, int, np.random.RandomState], Factors]] = 
     "snpa": snpa,
 }
 FOR_INCOMPLETE = ("random",)  # what needs nothing of X but its mean
+RANDOM = ("random", "random_vcol", "kmeans", "nndsvdar")  # what another seed makes another
 ANYWHERE = ("random", "nndsvd", "nndsvda")  # what also makes factors that are not in this process
 
 
@@ -54,11 +55,13 @@ __all__ = [
     "ANYWHERE",
     "FOR_INCOMPLETE",
     "INITIALIZERS",
+    "RANDOM",
     "Factors",
     "compress",
     "for_fixed_components",
     "initial_factors",
     "make_random_state",
+    "make_seeds",
     "silence_unknown",
     "truncated_svd",
     "with_biases",

@@ -1,5 +1,6 @@
 """What starts are made with."""
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,15 @@ def make_random_state(random_state: Any) -> np.random.RandomState:
     if isinstance(random_state, np.random.Generator):
         return np.random.RandomState(random_state.integers(2**32, dtype=np.uint64))
     return np.random.RandomState(random_state)
+
+
+def make_seeds(random_state: Any, n: int) -> list[int]:
+    """Seeds of n starts. The first one is that of an integer `random_state` itself; how many there are changes none."""
+    if isinstance(random_state, numbers.Integral):
+        seed = int(random_state)
+        spawned = (np.random.SeedSequence(seed, spawn_key=(i,)) for i in range(1, n))
+        return [seed, *(int(one.generate_state(1)[0]) for one in spawned)][:n]
+    return make_random_state(random_state).randint(2**32, size=n, dtype=np.uint64).tolist()
 
 
 def sizes(data: Container) -> tuple[int, int]:

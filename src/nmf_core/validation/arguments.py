@@ -52,6 +52,20 @@ def check_start(init: str, local: bool, possible: Collection[str]) -> None:
         )
 
 
+def check_starts(n_init: Any, init: str, possible: Collection[str], fixed: Collection[str]) -> int:
+    """A number of starts; of more than one, whether they differ, and whether what is given goes with them."""
+    n_init = check_integer(n_init, "n_init", 1)
+    if n_init > 1 and init not in possible:
+        raise ValueError(
+            f"n_init={n_init} needs starts that differ, but those of init={init!r} are all the same; use one of "
+            f"{', '.join(map(repr, possible))}."
+        )
+    for name in fixed:
+        if n_init > 1:
+            raise ValueError(f"n_init={n_init} and {name} do not go together: {name} is for a fit from one start.")
+    return n_init
+
+
 def check_workers(known: bool) -> None:
     """Whether it is known how to go on after a worker has been lost."""
     if not known:
