@@ -24,11 +24,11 @@ def pass_values(F, G, S, method, **others):
     k = others["gram"].shape[0] if "gram" in others else S.shape[0] - G.shape[0]
     values = {
         "F": F,
-        "N": None,
+        "F_new": None,
         "S": S,
         "report": np.zeros(REPORT_SIZE),
         "start": F,
-        "before": F,
+        "previous": F,
         "scale": np.ones(k, dtype=F.dtype),
         "G": G,
         "gram": np.ascontiguousarray((G.T @ G)[:k, :k]),
@@ -39,15 +39,15 @@ def pass_values(F, G, S, method, **others):
         "l1": 0.0,
         "l2": 0.0,
         "rate": 0.0,
-        "beta": 0.0,
+        "momentum": 0.0,
         "max_sweeps": 1,
         "tol": 0.0,
         "loss_beta": 1.0,
         "exponent": 1.0,
-        "turns": 0,
-        "bend": 0.0,
+        "inner_updates": 0,
+        "den_power": 0.0,
         "floors": np.full(len(F), 1e-10, dtype=F.dtype),
-        "careful": False,
+        "damped": False,
         "measure": True,
     }
     return {**values, **others}
@@ -55,14 +55,10 @@ def pass_values(F, G, S, method, **others):
 
 def update_of(values, loss=None):
     """The same as an `Update`."""
-    names = ("start", "order", "scale", "l1", "l2", "max_sweeps", "tol", "gram", "matrix", "rate", "sums", "floors",
-             "exponent")  # fmt: skip
+    names = ("start", "order", "scale", "previous", "momentum", "l1", "l2", "max_sweeps", "tol", "gram", "matrix",
+             "rate", "sums", "floors", "exponent", "inner_updates", "den_power", "damped", "measure")  # fmt: skip
     method = next(name for name, number in METHODS.items() if number == values["method"])
-    return Update(
-        **{name: values[name] for name in names}, previous=values["before"], momentum=values["beta"], method=method,
-        loss=loss, inner_updates=values["turns"], den_power=values["bend"], damped=values["careful"],
-        measure=values["measure"],
-    )  # fmt: skip
+    return Update(**{name: values[name] for name in names}, method=method, loss=loss)
 
 
 def for_newton(values):
@@ -98,7 +94,7 @@ def hals_step(f, cross, gram, order, l1, matrix=None, rate=0.0, state=None, lowe
 
 
 def mu_step(f, cross, gram, order, l1, matrix, rate, state):
-    """Multiply every coordinate by the two halves of the gradient, both taken before any coordinate moves."""
+    """Multiply every coordinate by the ratio of the gradient's parts, both taken before any coordinate moves."""
     fitted = f @ gram
     length = 0.0
     for c in order:
@@ -192,8 +188,8 @@ def gd_step(f, cross, gram, order, l1, matrix, rate, state):
     slope, length = slope_and_length(f, cross, gram, order, l1)
     free = np.isin(np.arange(len(f)), order)
     along = np.where(free & ((f > 0) | (slope < 0)), slope, 0.0)
-    bend = along @ gram @ along
-    rate = along @ along / bend if bend > 0 else rate
+    curvature = along @ gram @ along
+    rate = along @ along / curvature if curvature > 0 else rate
     for _ in range(20):
         d = np.where(free, np.maximum(0, f - rate * slope) - f, 0.0)
         if decrease(d, slope, gram):
@@ -254,12 +250,12 @@ STEPS = {
 MAY_FAIL = ("nesterov", "admm", "bpp", "as")  # whose rows stay as they were where the objective has risen
 
 
-def multiplicative_step(f, numerator, denominator, sums, order, l1, l2, exponent, cut, bend=0.0):
-    """Multiply every coordinate by a power of the ratio of the gradient's halves, both taken before any one moves.
+def multiplicative_step(f, numerator, denominator, sums, order, l1, l2, exponent, cut, den_power=0.0):
+    """Multiply every coordinate by a power of the ratio of the gradient's parts, both taken before any one moves.
 
-    With a bend the denominator then grows, in place, like that power of its coordinate.
+    With a den_power the denominator then grows, in place, like that power of its coordinate.
 
-    The curvature that scales a step is estimated from the slope of the half that pulls to zero, shared out among the
+    The curvature that scales a step is estimated from the denominator with its penalties, shared out among the
     components by what they hold of the model. With `cut` those that hold next to nothing become zero.
     """
     slope = denominator + l1 + l2 * f
@@ -272,29 +268,29 @@ def multiplicative_step(f, numerator, denominator, sums, order, l1, l2, exponent
             length += step**2 * curvature
         growth = (numerator[c] / (slope[c] if slope[c] > 0 else np.finfo(np.float32).eps)) ** exponent
         f[c] *= growth
-        if bend:
-            denominator[c] *= growth**bend
+        if den_power:
+            denominator[c] *= growth**den_power
     if cut:
         shares = sums * f
         f[[c for c in order if shares[c] < np.finfo(np.float64).eps * shares.sum()]] = 0
     return length
 
 
-def beta_step(f, x, G, sums, order, l1, l2, exponent, loss_beta, floor, turns=0, bend=0.0):
-    """The same with halves of the gradient that f and x tell, then so many times with a new numerator only."""
-    bend = 0.0 if loss_beta == 1 else bend
-    up, down = gradient(f, x, G, sums, loss_beta, floor)
-    length = multiplicative_step(f, up, down, sums, order, l1, l2, exponent, loss_beta < 1, bend)
-    for _ in range(turns):
-        up = gradient(f, x, G, sums, loss_beta, floor)[0]
-        multiplicative_step(f, up, down, sums, order, l1, l2, exponent, loss_beta < 1, bend)
+def beta_step(f, x, G, sums, order, l1, l2, exponent, loss_beta, floor, inner_updates=0, den_power=0.0):
+    """The same with the parts of the gradient at f, then inner_updates times with a new numerator only."""
+    den_power = 0.0 if loss_beta == 1 else den_power
+    num, den = gradient(f, x, G, sums, loss_beta, floor)
+    length = multiplicative_step(f, num, den, sums, order, l1, l2, exponent, loss_beta < 1, den_power)
+    for _ in range(inner_updates):
+        num = gradient(f, x, G, sums, loss_beta, floor)[0]
+        multiplicative_step(f, num, den, sums, order, l1, l2, exponent, loss_beta < 1, den_power)
     return length
 
 
-def newton_step(f, x, G, sums, order, l2, floor, careful):
+def newton_step(f, x, G, sums, order, l2, floor, damped):
     """Move one coordinate after the other by Newton's method for 1 / q = 1 / s, where q - s is minus its slope.
 
-    Where `careful`, not farther down than a multiplicative update does.
+    Where `damped`, not farther down than a multiplicative update does.
     """
     length = 0.0
     for c in order:
@@ -305,7 +301,7 @@ def newton_step(f, x, G, sums, order, l2, floor, careful):
         if s <= 0:  # costs nothing, so stays
             continue
         if h > 0:
-            lowest = f[c] * q / s if careful and q < s else 0.0
+            lowest = f[c] * q / s if damped and q < s else 0.0
             new = max(lowest, f[c] + (q - s) * (q / s) / (h + l2 * (q / s) ** 2))
             length += max(-f[c], (new - f[c]) / (q / s)) ** 2 * h + (new - f[c]) ** 2 * l2
         else:  # nothing asks for it
@@ -329,19 +325,21 @@ def sweep(report, max_sweeps, tol, step, f, *others):
     report[2] += not done
 
 
-def put(F, N, i, f, before, scale, beta, lower=0.0):
-    """Row f into F; or, with N, into N, and into F what lies ahead of it, but not below some bound."""
+def put(F, F_new, i, f, previous, scale, momentum, lower=0.0):
+    """Row f into F; or, with F_new, into F_new, and into F what lies ahead of it, but not below some bound."""
     k = len(f)
-    if N is None:
+    if F_new is None:
         F[i, :k] = f
     else:
-        ahead = np.maximum(lower, f + beta * (f - before[i, :k] * scale))
-        N[i, :k] = f
+        ahead = np.maximum(lower, f + momentum * (f - previous[i, :k] * scale))
+        F_new[i, :k] = f
         F[i, :k] = ahead
 
 
-def improve(F, N, report, cross, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol):
-    """Improve all rows of `start`, each by itself, into F; with N extrapolate them."""
+def improve(
+    F, F_new, report, cross, start, previous, scale, gram, matrix, order, method, l1, rate, momentum, max_sweeps, tol
+):  # fmt: skip
+    """Improve all rows of `start`, each by itself, into F; with F_new extrapolate them."""
     k = len(gram)
     name = next(name for name, number in METHODS.items() if number == method)
     if max_sweeps == 0:
@@ -357,7 +355,7 @@ def improve(F, N, report, cross, start, before, scale, gram, matrix, order, meth
         slope, d = first @ gram - target + l1, f - first
         if name in MAY_FAIL and slope @ d + d @ gram @ d / 2 > 0:
             f = first
-        put(F, N, i, f, before, scale, beta)
+        put(F, F_new, i, f, previous, scale, momentum)
         report[3:] += target @ f, target @ first, target @ F[i, :k]
 
 
@@ -369,8 +367,8 @@ def model(F, G, floors):
     return np.maximum(F.astype(np.float64) @ G.T.astype(np.float64), np.reshape(floors, (-1, 1)))
 
 
-def halves(X, Y, loss_beta):
-    """The two halves of the gradient with respect to the model Y."""
+def gradient_parts(X, Y, loss_beta):
+    """Numerator and denominator of the gradient with respect to the model Y."""
     return X * Y ** (loss_beta - 2), Y ** (loss_beta - 1)
 
 
@@ -384,9 +382,9 @@ def losses(x, y, beta):
 
 
 def gradient(f, x, G, sums, loss_beta, floor):
-    """The two halves of the gradient with respect to f."""
-    up, down = halves(x, model(f[np.newaxis], G, floor)[0], loss_beta)
-    return up @ G, sums.astype(np.float64) if loss_beta == 1 else down @ G
+    """Numerator and denominator of the gradient with respect to f."""
+    num, den = gradient_parts(x, model(f[np.newaxis], G, floor)[0], loss_beta)
+    return num @ G, sums.astype(np.float64) if loss_beta == 1 else den @ G
 
 
 def losses_but_for_a_constant(x, y, beta):
@@ -402,31 +400,39 @@ def losses_but_for_a_constant(x, y, beta):
 
 
 def dense_pass(
-    F, N, S, report, X, G, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol
+    F, F_new, S, report, X, G, start, previous, scale, gram, matrix, order, method, l1, rate, momentum, max_sweeps, tol
 ):
     X = X.astype(np.float64)
-    improve(F, N, report, X @ G, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol)
+    improve(
+        F, F_new, report, X @ G, start, previous, scale, gram, matrix, order, method, l1, rate, momentum, max_sweeps,
+        tol,
+    )  # fmt: skip
     if S is not None:
         S[: len(G)] += (X.T @ F).astype(S.dtype)
-        add_grams(S[len(G) :], F, N, len(gram))
+        add_grams(S[len(G) :], F, F_new, len(gram))
 
 
 def csr_pass(
-    F, N, S, report, data, indices, indptr, splits, groups, G, start, before, scale, gram, matrix, order, method,
-    l1, rate, beta, max_sweeps, tol,
+    F, F_new, S, report, data, indices, indptr, splits, groups, G, start, previous, scale, gram, matrix, order, method,
+    l1, rate, momentum, max_sweeps, tol,
 ):  # fmt: skip
     X = from_csr(data, indices, indptr, len(G))
     dense_pass(
-        F, N, S, report, X, G, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol
-    )
+        F, F_new, S, report, X, G, start, previous, scale, gram, matrix, order, method, l1, rate, momentum, max_sweeps,
+        tol,
+    )  # fmt: skip
 
 
 def factor_pass(
-    F, N, FtF, report, cross, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol
-):
-    improve(F, N, report, cross, start, before, scale, gram, matrix, order, method, l1, rate, beta, max_sweeps, tol)
+    F, F_new, FtF, report, cross, start, previous, scale, gram, matrix, order, method, l1, rate, momentum, max_sweeps,
+    tol,
+):  # fmt: skip
+    improve(
+        F, F_new, report, cross, start, previous, scale, gram, matrix, order, method, l1, rate, momentum, max_sweeps,
+        tol,
+    )  # fmt: skip
     if FtF is not None:
-        add_grams(FtF, F, N, len(gram))
+        add_grams(FtF, F, F_new, len(gram))
 
 
 def dense_product(C, X, G):
@@ -438,75 +444,77 @@ def csr_product(C, data, indices, indptr, G):
 
 
 def dense_beta_pass(
-    F, N, S, report, X, G, start, before, scale, sums, order, l1, l2, beta, max_sweeps, tol, loss_beta, exponent,
-    floors, turns, bend,
+    F, F_new, S, report, X, G, start, previous, scale, sums, order, l1, l2, momentum, max_sweeps, tol, loss_beta,
+    exponent, floors, inner_updates, den_power,
 ):  # fmt: skip
     k = len(sums)
     X, G = X.astype(np.float64), G.astype(np.float64)
     for i in range(len(F) if max_sweeps else 0):
         f = start[i, :k].astype(np.float64)
         report[3] += np.sum(losses_but_for_a_constant(X[i], model(f[np.newaxis], G[:, :k], floors[i])[0], loss_beta))
-        others = X[i], G[:, :k], sums, order, l1, l2, exponent, loss_beta, floors[i], turns, bend
+        others = X[i], G[:, :k], sums, order, l1, l2, exponent, loss_beta, floors[i], inner_updates, den_power
         sweep(report, max_sweeps, tol, beta_step, f, *others)
-        put(F, N, i, f, before, scale, beta, lower=f / 4)
+        put(F, F_new, i, f, previous, scale, momentum, lower=f / 4)
     if S is not None:
-        up, down = (half.T @ F.astype(np.float64) for half in halves(X, model(F, G, floors), loss_beta))
-        S[: len(G)] += up.astype(S.dtype)
+        num, den = (part.T @ F.astype(np.float64) for part in gradient_parts(X, model(F, G, floors), loss_beta))
+        S[: len(G)] += num.astype(S.dtype)
         if len(S) > len(G):
-            S[len(G) :] += (F.sum(axis=0, dtype=np.float64) if loss_beta == 1 else down).astype(S.dtype)
+            S[len(G) :] += (F.sum(axis=0, dtype=np.float64) if loss_beta == 1 else den).astype(S.dtype)
 
 
 def csr_beta_pass(
-    F, N, S, report, data, indices, indptr, splits, groups, G, start, before, scale, sums, order, l1, l2, beta,
-    max_sweeps, tol, loss_beta, exponent, floors, turns, bend,
+    F, F_new, S, report, data, indices, indptr, splits, groups, G, start, previous, scale, sums, order, l1, l2,
+    momentum, max_sweeps, tol, loss_beta, exponent, floors, inner_updates, den_power,
 ):  # fmt: skip
     X = from_csr(data, indices, indptr, len(G))
     dense_beta_pass(
-        F, N, S, report, X, G, start, before, scale, sums, order, l1, l2, beta, max_sweeps, tol, loss_beta, exponent,
-        floors, turns, bend,
+        F, F_new, S, report, X, G, start, previous, scale, sums, order, l1, l2, momentum, max_sweeps, tol, loss_beta,
+        exponent, floors, inner_updates, den_power,
     )  # fmt: skip
 
 
 def factor_beta_pass(
-    F, N, report, numerator, denominator, start, before, scale, sums, order, l1, l2, beta, loss_beta, exponent, bend
+    F, F_new, report, numerator, denominator, start, previous, scale, sums, order, l1, l2, momentum, loss_beta,
+    exponent, den_power,
 ):  # fmt: skip
     k = len(sums)
     for i in range(len(F)):
         f = start[i, :k].astype(np.float64)
-        up, down = (half[i if len(half) > 1 else 0, :k].astype(np.float64) for half in (numerator, denominator))
-        report[0] += multiplicative_step(f, up, down, sums, order, l1, l2, exponent, loss_beta < 1.5, bend)
-        if bend:
-            denominator[i, :k] = down
-        put(F, N, i, f, before, scale, beta, lower=f / 4)
+        num, den = (part[i if len(part) > 1 else 0, :k].astype(np.float64) for part in (numerator, denominator))
+        report[0] += multiplicative_step(f, num, den, sums, order, l1, l2, exponent, loss_beta < 1.5, den_power)
+        if den_power:
+            denominator[i, :k] = den
+        put(F, F_new, i, f, previous, scale, momentum, lower=f / 4)
     report[1] = max(report[1], 1)
 
 
 def dense_newton(
-    F, N, report, X, G, start, before, scale, sums, order, l2, beta, max_sweeps, tol, floors, careful, measure
+    F, F_new, report, X, G, start, previous, scale, sums, order, l2, momentum, max_sweeps, tol, floors, damped, measure
 ):  # fmt: skip
     k = len(scale)
     X, G = X.astype(np.float64), G[:, :k].astype(np.float64)
     for i in range(len(F)):
         f, costs = start[i, :k].astype(np.float64), sums[i if len(sums) > 1 else 0, :k].astype(np.float64)
-        sweep(report, max_sweeps, tol, newton_step, f, X[i], G, costs, order, l2[i], floors[i], careful)
+        sweep(report, max_sweeps, tol, newton_step, f, X[i], G, costs, order, l2[i], floors[i], damped)
         if measure:
             report[3] += np.sum(xlogy(X[i], X[i] / model(f[np.newaxis], G, floors[i])[0]) - X[i])
-        put(F, N, i, f, before, scale, beta)
+        put(F, F_new, i, f, previous, scale, momentum)
 
 
 def csr_newton(
-    F, N, report, data, indices, indptr, rows, windows, G, start, before, scale, sums, order, l2, beta, max_sweeps,
-    tol, floors, careful, measure,
+    F, F_new, report, data, indices, indptr, rows, windows, G, start, previous, scale, sums, order, l2, momentum,
+    max_sweeps, tol, floors, damped, measure,
 ):  # fmt: skip
     X = from_csr(data, indices, indptr, len(G))
     dense_newton(
-        F, N, report, X, G, start, before, scale, sums, order, l2, beta, max_sweeps, tol, floors, careful, measure
+        F, F_new, report, X, G, start, previous, scale, sums, order, l2, momentum, max_sweeps, tol, floors, damped,
+        measure,
     )  # fmt: skip
 
 
 def observed_hals(
-    F, N, report, data, weights, indices, indptr, bounds, G, start, before, scale, lower, order, l1, l2, amounts, beta,
-    max_sweeps, tol,
+    F, F_new, report, data, weights, indices, indptr, bounds, G, start, previous, scale, lower, order, l1, l2, amounts,
+    momentum, max_sweeps, tol,
 ):  # fmt: skip
     k = len(scale)
     for i, (x, w, g) in enumerate(known_entries(data, weights, indices, indptr, G[:, :k])):
@@ -514,24 +522,24 @@ def observed_hals(
         gram = (w * g.T) @ g + l2 * amounts[i] * np.eye(k)
         sweep(report, max_sweeps, tol, hals_step, f, (w * x) @ g, gram, order, l1 * amounts[i], None, 0.0, {}, lower)
         report[3] += np.sum(w * (x - g @ f) ** 2)
-        put(F, N, i, f, before, scale, beta, lower)
+        put(F, F_new, i, f, previous, scale, momentum, lower)
 
 
 def observed_mu(
-    F, N, report, data, weights, indices, indptr, bounds, G, start, before, scale, sums, order, l1, l2, beta,
+    F, F_new, report, data, weights, indices, indptr, bounds, G, start, previous, scale, sums, order, l1, l2, momentum,
     max_sweeps, tol, loss_beta, exponent, floors, amounts,
 ):  # fmt: skip
     k = len(sums)
     for i, (x, w, g) in enumerate(known_entries(data, weights, indices, indptr, G[:, :k])):
 
         def step(f, x=x, w=w, g=g, amount=amounts[i], floor=floors[i]):
-            up, down = halves(x, model(f[np.newaxis], g, floor)[0], loss_beta)
-            parts = (w * up) @ g, (w * down) @ g
+            num, den = gradient_parts(x, model(f[np.newaxis], g, floor)[0], loss_beta)
+            parts = (w * num) @ g, (w * den) @ g
             return multiplicative_step(f, *parts, sums, order, l1 * amount, l2 * amount, exponent, loss_beta < 1.5)
 
         f = start[i, :k].astype(np.float64)
         sweep(report, max_sweeps, tol, step, f)
-        put(F, N, i, f, before, scale, beta, lower=f / 4)
+        put(F, F_new, i, f, previous, scale, momentum, lower=f / 4)
 
 
 def known_entries(data, weights, indices, indptr, G):
@@ -617,9 +625,9 @@ def csr_split(splits, indices, indptr, bounds):
         splits[:, i] = indptr[i] + np.searchsorted(indices[indptr[i] : indptr[i + 1]], bounds)
 
 
-def add_grams(grams, F, N, k):
-    """Add the first k rows of F.T @ F, and where there is room those of N.T @ N."""
-    for rows, A in zip((grams[:k], grams[k:]), (F, N), strict=True):
+def add_grams(grams, F, F_new, k):
+    """Add the first k rows of F.T @ F, and where there is room those of F_new.T @ F_new."""
+    for rows, A in zip((grams[:k], grams[k:]), (F, F_new), strict=True):
         if len(rows) and A is not None:
             A = A.astype(np.float64)
             rows += (A.T @ A)[:k].astype(rows.dtype)

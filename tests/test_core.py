@@ -34,8 +34,8 @@ PRECISIONS = {np.float32: 2e-5, np.float64: 1e-12}
 THREADS = (1, 2, 3)
 # Kernels that have such a parameter can be asked for something more: entries with weights, components that may be
 # negative, costs of components that differ from row to row.
-VARIANTS = {"weights": "weighted", "lower": "unbounded", "careful": "each"}
-# How work is dealt out does not depend on beta, but for the one whose second half is known.
+VARIANTS = {"weights": "weighted", "lower": "unbounded", "damped": "each"}
+# How work is dealt out does not depend on beta, but for the one whose denominators are known.
 DEALT = (1.0, 1.5)
 
 
@@ -78,7 +78,7 @@ def those_with(*parameters, betas=BETAS):
 # What there is to compute: by every kernel, by those that improve a factor, by multiplicative updates for any beta.
 CALLS = {words: (name, choice) for name in KERNELS for words, choice in choices(name).items()}
 STEPS = those_with("start")
-HALVES = those_with("exponent")
+IN_PARTS = those_with("exponent")
 NEWTON = ("dense_newton", "csr_newton")
 OBSERVED = [name for name in KERNELS if name.startswith("observed")]
 
@@ -163,7 +163,7 @@ def problem(
         array[:, :k] = rng.random((rows, k))
         return array
 
-    F, N, before, G = factor(n), factor(n), factor(n), factor(m)
+    F, F_new, previous, G = factor(n), factor(n), factor(n), factor(m)
     if stored is None:
         X, stored = entries(rng, n, m, full=loss_beta <= 0 and name not in OBSERVED)
     else:
@@ -185,7 +185,7 @@ def problem(
         "exponent": Beta(loss_beta).exponent,
     }
     values |= compressed(X, stored, n_stripes, n_groups, rng)
-    values["spare"] = {"N": N, "before": before, "scale": rng.uniform(0.5, 2, k).astype(dtype)}
+    values["spare"] = {"F_new": F_new, "previous": previous, "scale": rng.uniform(0.5, 2, k).astype(dtype)}
     if name in OBSERVED:
         amounts = rng.random(len(values["data"])) * (rng.random(len(values["data"])) < 0.9)
         values |= {
@@ -352,7 +352,7 @@ OPTIONS = {
     "l2": {"l2": 2.5},
     "l1, l2, two sweeps": {"l1": 0.5, "l2": 20.0, "max_sweeps": 2, "tol": DONE},
     "no statistics": {"S": None, "FtF": None},
-    "careful": {"careful": True},
+    "damped": {"damped": True},
     "no measure": {"measure": False},
     "no sweep": {"max_sweeps": 0},
     "no component": {"order": np.empty(0, dtype=np.int32)},
@@ -379,11 +379,11 @@ def test_options_of_a_step(name, choice, option, dtype):
 
 
 @pytest.mark.parametrize("alias", [False, True])
-@pytest.mark.parametrize(("name", "choice", "beta", "dtype"), [*combined(STEPS, [0.0, 0.7, 5.0], PRECISIONS)])
-def test_extrapolation(name, choice, alias, beta, dtype):
-    values = problem(name, 45, 30, 10, 12, dtype, beta=beta, max_sweeps=2, tol=DONE, **choice)
+@pytest.mark.parametrize(("name", "choice", "momentum", "dtype"), [*combined(STEPS, [0.0, 0.7, 5.0], PRECISIONS)])
+def test_extrapolation(name, choice, alias, momentum, dtype):
+    values = problem(name, 45, 30, 10, 12, dtype, momentum=momentum, max_sweeps=2, tol=DONE, **choice)
     values |= values["spare"]
-    values["before" if alias else "start"] = values["N"] if alias else values["F"][::-1].copy()
+    values["previous" if alias else "start"] = values["F_new"] if alias else values["F"][::-1].copy()
     assert_equals_twin(name, values, dtype)
 
 
@@ -392,7 +392,7 @@ def test_extrapolation(name, choice, alias, beta, dtype):
 @each({words: call for words, call in STEPS.items() if "gram" in PARAMETERS[call[0]]})
 def test_gram_matrix_before_extrapolation(name, choice, shape, dtype):
     k = shape[2]
-    values = problem(name, *shape, dtype, beta=0.7, **choice)
+    values = problem(name, *shape, dtype, momentum=0.7, **choice)
     values |= values["spare"]
     plain = run(_core, name, values, _core.Workspace(2))
     array = "S" if "S" in PARAMETERS[name] else "FtF"
@@ -400,8 +400,8 @@ def test_gram_matrix_before_extrapolation(name, choice, shape, dtype):
     if choice.get("method", 0) in (_core.METHODS["hals"], _core.METHODS["mu"]):
         assert_equals_twin(name, values, dtype)
     more = run(_core, name, values, _core.Workspace(2))
-    N = more["N"].astype(np.float64)
-    np.testing.assert_allclose(more[array][-k:], (N.T @ N)[:k], rtol=10 * PRECISIONS[dtype])
+    F_new = more["F_new"].astype(np.float64)
+    np.testing.assert_allclose(more[array][-k:], (F_new.T @ F_new)[:k], rtol=10 * PRECISIONS[dtype])
     more[array] = more[array][:-k]
     assert_same_bits(more, plain)
 
@@ -415,7 +415,7 @@ def test_gram_matrix_before_extrapolation(name, choice, shape, dtype):
         if choice.get("method", 0) == 0
     }
 )
-def test_the_first_half_of_statistics_alone(name, choice, shape, dtype):
+def test_the_first_part_of_statistics_alone(name, choice, shape, dtype):
     values = problem(name, *shape, 10, 12, dtype, **(choice | {"max_sweeps": 0}))
     m = shape[1]
     whole = run(_core, name, values, _core.Workspace(2))["S"]
@@ -434,22 +434,22 @@ def test_gauge():
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
-@each(HALVES)
+@each(IN_PARTS)
 def test_extrapolation_leaves_a_quarter_of_an_entry(name, choice, dtype):
     """A zero would stay one for ever."""
-    values = problem(name, 45, 30, 10, 12, dtype, beta=1e3, **choice)
+    values = problem(name, 45, 30, 10, 12, dtype, momentum=1e3, **choice)
     values |= values["spare"]
-    values["before"][:] = 50
+    values["previous"][:] = 50
     done = run(_core, name, values, _core.Workspace())
-    np.testing.assert_array_equal(done["F"], done["N"] / 4)
-    assert (done["N"][:, :10] > 0).any()
+    np.testing.assert_array_equal(done["F"], done["F_new"] / 4)
+    assert (done["F_new"][:, :10] > 0).any()
 
 
 @pytest.mark.parametrize("l1", [0.0, 0.25])
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @each(STEPS)
 def test_components_without_a_partner(name, choice, dtype, l1):
-    """Zero columns of G: zeros on the diagonal of gram and in cross, in the sums and in both halves."""
+    """Zero columns of G: zeros on the diagonal of gram and in cross, in the sums and in numerators and denominators."""
     values = problem(name, 45, 30, 10, 12, dtype, l1=l1, **choice)
     values["gram"][[2, 7]] = values["gram"][:, [2, 7]] = 0
     for array in ("G", "numerator", "denominator"):
@@ -470,21 +470,22 @@ def test_negative_cross(method, dtype):
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize("turns", [1, 4])
+@pytest.mark.parametrize("inner_updates", [1, 4])
 @pytest.mark.parametrize("shape", [(70, 41, 10, 12), (33, 30, 130, 130), (9, 150, 5, 5)])
 @pytest.mark.parametrize("beta", [0.5, 1.0, 1.2, 1.5, 3.0])
 @pytest.mark.parametrize("name", ["dense_beta_pass", "csr_beta_pass"])
-def test_more_updates_by_new_numerators_alone(name, beta, shape, turns, dtype):
+def test_more_updates_by_new_numerators_alone(name, beta, shape, inner_updates, dtype):
     values = problem(name, *shape, dtype, loss_beta=beta, l1=0.1, l2=0.2, max_sweeps=2, tol=DONE)
     values["F"][::3, 2] = 0
-    values |= {"order": values["order"][1:].copy(), "turns": turns, "bend": 0.25, "exponent": 0.8}
+    values |= {"order": values["order"][1:].copy(), "inner_updates": inner_updates, "den_power": 0.25, "exponent": 0.8}
     assert_equals_twin(name, values, dtype)
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize("bend", [0.2, 0.5, 1.0])
-def test_denominators_grow_with_a_factor(bend, dtype):
-    values = problem("factor_beta_pass", 45, 30, 10, 12, dtype, loss_beta=1.5, l1=0.1, bend=bend, exponent=0.8)
+@pytest.mark.parametrize("den_power", [0.2, 0.5, 1.0])
+def test_denominators_grow_with_a_factor(den_power, dtype):
+    given = {"loss_beta": 1.5, "l1": 0.1, "den_power": den_power, "exponent": 0.8}
+    values = problem("factor_beta_pass", 45, 30, 10, 12, dtype, **given)
     values["order"] = values["order"][1:].copy()
     values["F"][:, 3] = values["numerator"][:, 4] = 0
     assert_equals_twin("factor_beta_pass", values, dtype)
@@ -493,10 +494,10 @@ def test_denominators_grow_with_a_factor(bend, dtype):
 @pytest.mark.parametrize("beta", [1.2, 1.5, 1.8])
 def test_more_updates_lower_the_divergence(beta):
     """Where denominators grow at least as much as they could, every update does, not only the first."""
-    values = problem("csr_beta_pass", 70, 41, 10, 12, np.float64, loss_beta=beta, bend=beta - 1, S=None)
+    values = problem("csr_beta_pass", 70, 41, 10, 12, np.float64, loss_beta=beta, den_power=beta - 1, S=None)
     after = []
-    for turns in range(5):
-        F = run(_core, "csr_beta_pass", values | {"turns": turns}, _core.Workspace())["F"]
+    for inner_updates in range(5):
+        F = run(_core, "csr_beta_pass", values | {"inner_updates": inner_updates}, _core.Workspace())["F"]
         model = reference.model(F, values["G"], 1e-10)
         after.append([np.sum(reference.losses(x, y, beta)) for x, y in zip(values["X"], model, strict=True)])
     assert (np.diff(after, axis=0) <= 1e-12).all()
@@ -631,7 +632,7 @@ def test_same_bits_at_any_number_of_threads(name, choice, shape, dtype, level):
 def test_same_bits_where_only_a_long_factor_pays_for_threads(name, dtype):
     values = problem(name, 1, 1, 12, 12, dtype)
     F = np.random.default_rng(0).random((300_000, 12)).astype(dtype)
-    values |= {"F": F, "start": F, "before": F, "numerator": F[::-1].copy()}
+    values |= {"F": F, "start": F, "previous": F, "numerator": F[::-1].copy()}
     expected = run(_core, name, values, _core.Workspace(1))
     for n_threads in THREADS[1:]:
         assert_same_bits(run(_core, name, values, _core.Workspace(n_threads)), expected)
@@ -662,7 +663,7 @@ def test_same_bits_in_any_windows(dtype):
 
 
 @each(CALLS)
-def test_a_team_keeps_nothing_between_calls(name, choice):
+def test_a_workspace_keeps_nothing_between_calls(name, choice):
     workspace = _core.Workspace(2)
     large = problem(name, 300, 150, 40, 40, np.float64, **choice)
     small = problem(name, 30, 15, 4, 4, np.float64, **choice)
@@ -691,7 +692,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(name, choice, tol, dtype, l
             alone["l2"] = values["l2"][row]
         alone |= {
             "start": alone["F"],
-            "before": alone["F"],
+            "previous": alone["F"],
             "denominator": values["denominator"][row if len(values["denominator"]) > 1 else slice(1)].copy(),
             "data": values["data"][low:high],
             "indices": values["indices"][low:high],
@@ -721,7 +722,7 @@ def test_permuted_components_in_permuted_order(name, choice, level):
     arrays = ("F", "G", "cross", "numerator", "denominator", "sums", "lower")
     permuted = values | {array: values[array][..., p].copy() for array in arrays if array in values}
     permuted |= {"gram": values["gram"][np.ix_(p, p)].copy(), "order": np.argsort(p).astype(np.int32)}
-    permuted["start"] = permuted["before"] = permuted["F"]
+    permuted["start"] = permuted["previous"] = permuted["F"]
     workspace = _core.Workspace(level=level)
     expected = run(_core, name, values, workspace)["F"][:, p]
     np.testing.assert_allclose(run(_core, name, prepared(permuted), workspace)["F"], expected, rtol=1e-9, atol=1e-12)
@@ -939,8 +940,8 @@ def test_losses_of_models_around_their_floor(beta, level):
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize("beta", [*BETAS, 0.3, 1.1, 3.0])
-def test_halves_of_single_entries(beta, dtype, level):
-    """The statistics of a single row 1 are the halves of the columns."""
+def test_gradient_parts_of_single_entries(beta, dtype, level):
+    """The statistics of a single row 1 are the numerators and denominators of the columns."""
     y, one = numbers(dtype), np.ones((1, 1), dtype=dtype)
     x = np.linspace(0.1, 3, len(y), dtype=dtype)
     S = np.zeros((len(y) + (1 if beta == 1 else len(y)), 1), dtype=dtype)
@@ -1003,10 +1004,10 @@ def test_logarithms_of_single_entries(name, dtype, level):
     assert (np.abs(told[:, 3] - expected) <= bound).all()
 
 
-# --- teams
+# --- workspaces
 
 
-def test_team():
+def test_workspace():
     workspace = _core.Workspace(3, level=0)
     assert workspace.n_threads == (3 if _core.OPENMP else 1)
     assert workspace.level == 0

@@ -86,13 +86,13 @@ class Twin:
 
     def improve_other(self, X, W, Y, rest):
         _, _, l1, l2 = self.strengths(X, len(X))
-        up, down = reference.halves(X, Y, self.beta)
-        share = W.T @ down if self.beta != 1 else np.repeat(W.sum(axis=0)[:, np.newaxis], X.shape[1], axis=1)
+        num, den = reference.gradient_parts(X, Y, self.beta)
+        share = W.T @ den if self.beta != 1 else np.repeat(W.sum(axis=0)[:, np.newaxis], X.shape[1], axis=1)
         root = self.H ** (1 / self.exponent)
         if self.first:
             held = START * share.mean()
             self.A, self.B = held * root, np.full_like(self.H, held)
-        self.A = rest * self.A + (W.T @ up) * root
+        self.A = rest * self.A + (W.T @ num) * root
         self.B = rest * self.B + share + l1 + l2 * self.H
         self.H = (self.A / self.B) ** self.exponent
 

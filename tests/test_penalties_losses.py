@@ -46,10 +46,10 @@ class TestLoss:
         numerical = derivative(lambda y: ALL[name].value(x, y).sum(), y)
         np.testing.assert_allclose(ALL[name].gradient(x, y), numerical, rtol=1e-6, atol=1e-7)
 
-    def test_gradient_is_the_difference_of_its_halves(self, name):
+    def test_gradient_is_the_difference_of_its_parts(self, name):
         x, y = np.random.default_rng(4).uniform(0.2, 3.0, (2, 40))
-        up, down = reference.halves(x, y, ALL[name].beta)
-        np.testing.assert_allclose(ALL[name].gradient(x, y), down - up, rtol=1e-12, atol=1e-13)
+        num, den = reference.gradient_parts(x, y, ALL[name].beta)
+        np.testing.assert_allclose(ALL[name].gradient(x, y), den - num, rtol=1e-12, atol=1e-13)
 
     def test_quadratic_means_one_curvature_everywhere(self, name):
         x, y = np.random.default_rng(2).uniform(0.2, 3.0, (2, 40))
@@ -80,7 +80,7 @@ class TestLoss:
         assert ALL[name].value(X, W @ H).sum() == pytest.approx(theirs(X, W, H, ALL[name].beta), rel=1e-12)
 
     def test_constant_is_what_the_model_does_not_say(self, name):
-        """The divergence without it is that of the halves: a function of the model and linear in the data."""
+        """The divergence without it is that of the parts: a function of the model and linear in the data."""
         beta, rng = ALL[name].beta, np.random.default_rng(7)
         X, Y = rng.uniform(0.1, 3.0, (2, 8, 5))
         rest = {
@@ -146,7 +146,7 @@ def test_losses_are_continuous_in_beta(beta, away):
     ("beta", "exponent"), [(-1, 1 / 3), (0, 1 / 2), (0.5, 2 / 3), (1, 1), (1.5, 1), (2, 1), (2.5, 2 / 3), (3, 1 / 2)]
 )
 def test_exponent_of_a_multiplicative_update(beta, exponent):
-    """One over the order of the powers of y that the halves of a majorising function differ by."""
+    """One over the order of the powers of y that the parts of a majorising function differ by."""
     assert Beta(beta).exponent == pytest.approx(exponent, rel=1e-15)
     assert Beta(beta + 1e-12).exponent == pytest.approx(exponent, rel=1e-11)
 

@@ -1,24 +1,24 @@
 # distutils: language=c
 """The compiled kernels of nmf_core.
 
-Every loop that touches data is here; what decides anything is in Python. Kernels check nothing and allocate nothing:
-arrays that are written come first, then arrays that are read, scalars, and last the `Workspace` that does the work.
+Every loop that touches data is here; decisions are made in Python. Kernels check nothing and allocate nothing:
+arrays that are written come first, then arrays that are read, scalars, and last the `Workspace`.
 Factors are C-contiguous (rows, ld) arrays; columns beyond the k components that `gram` has are zeros that fill a row
 up to whole vectors. Sources, by what they hold:
 
 products  products of matrices, dense and CSR, for all instruction-set levels (C)
 rows      the frame in which a solver's step improves a block of rows, and with it, in _rows.pyx, translated by itself:
 hals, mu, greedy, gradient, solves, pivot  the steps
-job       what they and the passes need to know
+job       the arguments of the steps and of the passes
 beta      multiplicative updates for beta-divergences
 pass      one pass over X: improvement of one factor, statistics for the other
-divergence  what factors are worth, in double
-newton    coordinate steps for the Kullback-Leibler divergence, row by row (C, and who does which rows)
+divergence  divergences, and sums and Gram matrices of factors, in double
+newton    coordinate steps for the Kullback-Leibler divergence, row by row (C, and which thread takes which rows)
 observed  steps of rows of which only some entries are known, or count more than others (C for those of HALS)
 parts     of singular vectors, from which starts are made
 nnls      exact non-negative least squares, many right-hand sides
 recommend  the largest entries of a model's rows
-scan      what a start has to know of X, from one pass
+scan      extremes, sums and order of the entries of X, before a fit
 """
 cimport cython
 from cython.parallel cimport prange, threadid
@@ -69,7 +69,7 @@ def max_threads():
 
 @cython.auto_pickle(False)
 cdef class Workspace:
-    """Who does the work of a kernel: threads, their instruction set and their scratch memory.
+    """Threads of a kernel, their instruction set and their scratch memory.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The steps that improve rows of a factor: a part of `_core` that is translated and compiled by itself.
 
-It is no module, nor ever initialised: C functions without Python, which `_core` calls. A change of one of these loops
-leaves what reads the arguments of `_core`'s functions as it is, which takes three times as long to compile.
+It is no module, nor ever initialised: C functions without Python, which `_core` calls. It is apart because what reads
+the arguments of `_core`'s functions takes three times as long to compile, which a change of these loops thus spares.
 """
 from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport sqrt

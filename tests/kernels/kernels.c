@@ -68,7 +68,7 @@ static ptrdiff_t make_order(int *order, ptrdiff_t k, int all)
 }
 
 /* y^(beta - 1), x y^(beta - 2), and what they add to the divergence. */
-static double half(double beta, double y)
+static double den(double beta, double y)
 {
     return pow(y, beta - 1);
 }

@@ -4,9 +4,9 @@ static const double NAME(betas)[] = {-1, 0, 0.5, 1, 1.5, 2, 2.5};
 enum { NAME(BETAS) = sizeof(NAME(betas)) / sizeof(double) };
 
 /* T = x y^(beta - 2), y = y^(beta - 1) and their sum; y stays for beta = 1, x and T for NMF_MODEL. */
-static void NAME(test_split)(const NAME(nmf_losses) *table)
+static void NAME(test_entry_parts)(const NAME(nmf_losses) *table)
 {
-    subject = "split";
+    subject = "entry_parts";
     for (int b = 0; b < NAME(BETAS); b++)
         for (int part = NMF_LOSS; part <= NMF_EXCESS; part++)
             for (ptrdiff_t count = 1; count < 50; count += 1 + count / 4) {
@@ -25,9 +25,9 @@ static void NAME(test_split)(const NAME(nmf_losses) *table)
                     model += part == NMF_MODEL ? 0 : excess(beta, x, y);
                     expected += model;
                     total += fabs(model);
-                    NAME(want)[i] = beta == 1 ? NAME(B)[i] : half(beta, y);
+                    NAME(want)[i] = beta == 1 ? NAME(B)[i] : den(beta, y);
                 }
-                table->split(part, beta, floor, count, NAME(A), NAME(D), NAME(C), count % 2 ? &sum : NULL);
+                table->entry_parts(part, beta, floor, count, NAME(A), NAME(D), NAME(C), count % 2 ? &sum : NULL);
                 NAME(compare)(NAME(D), count, beta < 0 ? 64 : 8);
                 if (count % 2)
                     compare(sum, expected, 10 * ALLOWED * total);
@@ -66,7 +66,7 @@ static void NAME(test_model_sums)(int level, const NAME(nmf_losses) *table)
                         y += (double)NAME(A)[j * ldg + c] * NAME(B)[c * ldp + s];
                     y = y > floor ? y : floor;
                     for (ptrdiff_t c = 0; c < k; c++)
-                        NAME(want)[c * ldp + s] += half(beta, y) * NAME(A)[j * ldg + c];
+                        NAME(want)[c * ldp + s] += den(beta, y) * NAME(A)[j * ldg + c];
                     expected[s] += beta == 0 ? 0 : pow(y, beta) / beta;
                 }
             table->model_sums(beta, by_partner, NAME(E), partners, k, NAME(A), ldg, NAME(B), ldp, items, NAME(C), ldp,
@@ -82,7 +82,7 @@ static void NAME(test_model_sums)(int level, const NAME(nmf_losses) *table)
         }
 }
 
-/* Dot products of stored entries, then the half of the gradient at them, through B into a row and through f into S. */
+/* Dot products of stored entries, then the gradient's numerator at them, through B into a row and through f into S. */
 static void NAME(test_rows)(const NAME(nmf_losses) *table)
 {
     for (ptrdiff_t width = 1; width < 80; width += 1 + width / 4)
@@ -108,7 +108,7 @@ static void NAME(test_rows)(const NAME(nmf_losses) *table)
                 NAME(want)[p] = y[p];
             table->row_dots(width, count, readable, indices, NAME(A), NAME(B), ld, NAME(C));
             NAME(compare)(NAME(C), count, 20);
-            subject = "split_row";
+            subject = "row_numerator";
             for (int b = 0; b < 2 * NAME(BETAS); b++) {
                 const double beta = NAME(betas)[b / 2], floor = 0.5;
                 const int into = b % 2;
@@ -122,8 +122,8 @@ static void NAME(test_rows)(const NAME(nmf_losses) *table)
                     for (ptrdiff_t c = 0; c < width; c++)
                         NAME(want)[into ? indices[p] * ld + c : c] += t * (into ? NAME(A)[c] : NAME(B)[indices[p] * ld + c]);
                 }
-                table->split_row(beta, floor, width, count, readable, NAME(E), indices, NAME(A), NAME(B), ld,
-                                 into ? NULL : NAME(D), into ? NAME(D) : NULL, share % 2 ? &sum : NULL);
+                table->row_numerator(beta, floor, width, count, readable, NAME(E), indices, NAME(A), NAME(B), ld,
+                                     into ? NULL : NAME(D), into ? NAME(D) : NULL, share % 2 ? &sum : NULL);
                 NAME(compare)(NAME(D), into ? 90 * ld : width, 1000);
                 if (share % 2)
                     compare(sum, expected, 20 * ALLOWED * size);
@@ -131,14 +131,14 @@ static void NAME(test_rows)(const NAME(nmf_losses) *table)
         }
 }
 
-/* f <- f (up / slope)^exponent with its denominators grown like f^bend, and the squared length of the steps. */
+/* f <- f (num / slope)^exponent with its denominators grown like f^den_power, and the squared length of the steps. */
 static void NAME(test_multiply)(const NAME(nmf_losses) *table)
 {
     static const double exponents[] = {1, 0.5, 0.75};
     subject = "multiply";
     for (ptrdiff_t k = 1; k < 50; k += 1 + k / 5)
         for (int e = 0; e < 6; e++) {
-            const double exponent = exponents[e / 2], l1 = 0.125 * (e % 2), l2 = 0.25 * (e % 2), bend = 0.5;
+            const double exponent = exponents[e / 2], l1 = 0.125 * (e % 2), l2 = 0.25 * (e % 2), den_power = 0.5;
             const double share = k % 2 ? 0 : 0.01;
             double total = 0, after = 0, length = 0, expected[50], grown[50];
             NAME(fill)(NAME(A), 0.25, 1);   /* f */
@@ -156,14 +156,15 @@ static void NAME(test_multiply)(const NAME(nmf_losses) *table)
                 step = step > -f ? step : -f;
                 length += NAME(E)[c] > 0 ? step * step * curvature : 0;
                 expected[c] = NAME(E)[c] > 0 ? f * ratio : f;
-                grown[c] = NAME(E)[c] > 0 ? NAME(C)[c] * pow(ratio, bend) : NAME(C)[c];
+                grown[c] = NAME(E)[c] > 0 ? NAME(C)[c] * pow(ratio, den_power) : NAME(C)[c];
                 after += NAME(D)[c] * expected[c];
             }
             NAME(expect)(NAME(A));
             for (ptrdiff_t c = 0; c < k; c++)
                 NAME(want)[c] = NAME(E)[c] > 0 && NAME(D)[c] * expected[c] < share * after ? 0 : expected[c];
             const double got = table->multiply(k, NAME(A), e % 2 ? NAME(C) : NULL, NAME(B), NAME(C), NAME(D), NAME(E),
-                                               (REAL)l1, (REAL)l2, (REAL)exponent, (REAL)bend, (REAL)1e-7, (REAL)share);
+                                               (REAL)l1, (REAL)l2, (REAL)exponent, (REAL)den_power, (REAL)1e-7,
+                                               (REAL)share);
             NAME(compare)(NAME(A), k, 4);
             compare(got, length, 100 * ALLOWED * (1 + length));
             for (ptrdiff_t c = 0; c < k && e % 2; c++)

@@ -29,7 +29,7 @@ static void NAME(newton_row)(const nmf_newton *job, ptrdiff_t m, const double *x
                 q += x[j] * u;
                 h += x[j] * u * u;
             }
-            const double share = q / s, lowest = job->careful && share < 1 ? f[c] * share : 0;
+            const double share = q / s, lowest = job->damped && share < 1 ? f[c] * share : 0;
             double to = f[c] + (q - s) * share / (h + l2 * share * share);
             to = h > 0 ? (to > lowest ? to : lowest) : 0;
             const double move = to - f[c], plain = move / share > -f[c] ? move / share : -f[c];
@@ -41,7 +41,7 @@ static void NAME(newton_row)(const nmf_newton *job, ptrdiff_t m, const double *x
     }
 }
 
-/* What the rows at[0:rows] of F, N and the report should be; X dense for the test, (rows of F, m). */
+/* What the rows at[0:rows] of F, F_new and the report should be; X dense for the test, (rows of F, m). */
 static void NAME(check_newton)(const nmf_newton *job, const int64_t *at, ptrdiff_t rows, ptrdiff_t m, const double *X,
                                const double *report)
 {
@@ -52,8 +52,8 @@ static void NAME(check_newton)(const nmf_newton *job, const int64_t *at, ptrdiff
         for (ptrdiff_t c = 0; c < job->k; c++) {
             const ptrdiff_t i = at[r] * job->ld + c;
             const double ahead = f[c] + 0.5 * (f[c] - 0.5 * NAME(B)[i]);
-            compare(NAME(D)[i], job->N == NULL ? f[c] : ahead > 0 ? ahead : 0, 1000 * ALLOWED * (1 + f[c]));
-            if (job->N != NULL)
+            compare(NAME(D)[i], job->F_new == NULL ? f[c] : ahead > 0 ? ahead : 0, 1000 * ALLOWED * (1 + f[c]));
+            if (job->F_new != NULL)
                 compare(NAME(C)[i], f[c], 1000 * ALLOWED * (1 + f[c]));
         }
     }
@@ -87,10 +87,10 @@ static nmf_newton NAME(make_newton)(ptrdiff_t k, int *order, ptrdiff_t m)
     job.sums = NAME(E) + 5000;
     job.sums_step = k % 3 ? k : 0;
     job.scale = scale;
-    job.before = job.N = k % 3 == 1 ? NAME(C) : NULL;
-    job.beta = 0.5;
+    job.previous = job.F_new = k % 3 == 1 ? NAME(C) : NULL;
+    job.momentum = 0.5;
     job.max_sweeps = 1 + (int)(k % 2);
-    job.careful = k % 4 < 2;
+    job.damped = k % 4 < 2;
     job.measure = 1;
     return job;
 }
@@ -161,7 +161,7 @@ static void NAME(test_newton_csr)(int level, const NAME(nmf_losses) *table)
 
 static void NAME(test_losses)(int level, const NAME(nmf_losses) *table)
 {
-    NAME(test_split)(table);
+    NAME(test_entry_parts)(table);
     NAME(test_model_sums)(level, table);
     NAME(test_rows)(table);
     NAME(test_multiply)(table);

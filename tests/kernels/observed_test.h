@@ -70,8 +70,8 @@ static void NAME(test_observed)(int level, const NAME(nmf_products) *table)
         job.amounts = NAME(E);
         job.scale = scale;
         job.lower = lower;
-        job.before = job.N = k % 3 == 1 ? NAME(C) : NULL;
-        job.beta = 0.5;
+        job.previous = job.F_new = k % 3 == 1 ? NAME(C) : NULL;
+        job.momentum = 0.5;
         job.l1 = k % 4 == 3 ? 0.5 : 0;
         job.l2 = k % 4 == 3 ? 0.25 : 0.125;
         job.max_sweeps = 1 + (int)(k % 3);
@@ -81,8 +81,9 @@ static void NAME(test_observed)(int level, const NAME(nmf_products) *table)
             NAME(observed_row)(&job, weights, NAME(X).indptr[r], NAME(X).indptr[r + 1], r, f, expected);
             for (ptrdiff_t c = 0; c < k; c++) {
                 const double ahead = f[c] + 0.5 * (f[c] - 0.5 * NAME(B)[r * job.ld + c]);
-                compare(NAME(D)[r * job.ld + c], job.N == NULL ? f[c] : ahead > lower[c] ? ahead : lower[c], 300 * ALLOWED);
-                if (job.N != NULL)
+                compare(NAME(D)[r * job.ld + c], job.F_new == NULL ? f[c] : ahead > lower[c] ? ahead : lower[c],
+                        300 * ALLOWED);
+                if (job.F_new != NULL)
                     compare(NAME(C)[r * job.ld + c], f[c], 300 * ALLOWED);
             }
             for (ptrdiff_t c = k; c < job.ld; c++)

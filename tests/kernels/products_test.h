@@ -171,18 +171,19 @@ static void NAME(test_copies)(const NAME(nmf_products) *table)
             NAME(compare)(NAME(C), columns * (rows + 2), 0);
         }
     for (ptrdiff_t ld = 1; ld < 40; ld += 3) {
-        const REAL beta = (REAL)0.75, least = (REAL)(ld % 2 ? 0 : 0.25);
+        const REAL momentum = (REAL)0.75, least = (REAL)(ld % 2 ? 0 : 0.25);
         NAME(fill)(NAME(D), 0, 1);
         NAME(fill)(NAME(B), 0, 1);
         NAME(fill)(NAME(C), 0, 1);
         subject = "extrapolate";
         NAME(expect)(NAME(D));
         for (ptrdiff_t i = 0; i < 5 * ld; i++) {
-            const double now = NAME(D)[i], was = (double)NAME(C)[i] * NAME(B)[i % ld], ahead = now + beta * (now - was);
+            const double now = NAME(D)[i], was = (double)NAME(C)[i] * NAME(B)[i % ld];
+            const double ahead = now + momentum * (now - was);
             NAME(want)[i] = ahead > least * now ? ahead : least * now;
         }
         memcpy(NAME(E), NAME(D), sizeof(NAME(D)));
-        table->extrapolate(5, ld, beta, least, NAME(B), NAME(C), NAME(C), NAME(D));
+        table->extrapolate(5, ld, momentum, least, NAME(B), NAME(C), NAME(C), NAME(D));
         NAME(compare)(NAME(D), 5 * ld, 1);
         for (ptrdiff_t i = 0; i < 5 * ld; i++)
             compare(NAME(C)[i], NAME(E)[i], 1e-300);

@@ -1,5 +1,5 @@
-# Multiplicative updates for beta-divergences: the two halves of the gradient, x y^(beta - 2) and y^(beta - 1), taken
-# through one factor or the other. (Fevotte & Idier 2011, doi:10.1162/NECO_a_00168.)
+# Multiplicative updates for beta-divergences: the parts of the gradient, its numerator x y^(beta - 2) and its
+# denominator y^(beta - 1), taken through one factor or the other. (Fevotte & Idier 2011, doi:10.1162/NECO_a_00168.)
 
 cdef extern from "dispatch.h" nogil:
     unsigned int flush_underflow "nmf_flush_underflow"()
@@ -9,10 +9,10 @@ cdef extern from "dispatch.h" nogil:
         MODEL "NMF_MODEL"
         EXCESS "NMF_EXCESS"
         CHUNK "NMF_PIECE"  # stored entries that are looked at together
-    void split_f(int level, int part, double beta, double floor, Py_ssize_t count, const float* x, float* y, float* T,
-                 double* sum)
-    void split_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, double* y,
-                 double* T, double* sum)
+    void entry_parts_f(int level, int part, double beta, double floor, Py_ssize_t count, const float* x, float* y,
+                       float* T, double* sum)
+    void entry_parts_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, double* y,
+                       double* T, double* sum)
     void model_sums_f(int level, double beta, bint by_partner, const float* floors, Py_ssize_t partners, Py_ssize_t k,
                       const float* G, Py_ssize_t ldg, const float* P, Py_ssize_t ldp, Py_ssize_t items, float* to,
                       Py_ssize_t ldo, double* worth)
@@ -21,20 +21,20 @@ cdef extern from "dispatch.h" nogil:
                       Py_ssize_t ldo, double* worth)
     void row_dots_f(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
                     const float* f, const float* B, Py_ssize_t ld, float* y)
-    void split_row_f(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
-                     Py_ssize_t readable, const float* x, const int32_t* indices, const float* f, const float* B,
-                     Py_ssize_t ld, float* up, float* S, double* total)
+    void row_numerator_f(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+                         Py_ssize_t readable, const float* x, const int32_t* indices, const float* f, const float* B,
+                         Py_ssize_t ld, float* num, float* S, double* total)
     void row_dots_d(int level, Py_ssize_t width, Py_ssize_t count, Py_ssize_t readable, const int32_t* indices,
                     const double* f, const double* B, Py_ssize_t ld, double* y)
-    void split_row_d(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
-                     Py_ssize_t readable, const double* x, const int32_t* indices, const double* f, const double* B,
-                     Py_ssize_t ld, double* up, double* S, double* total)
+    void row_numerator_d(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+                         Py_ssize_t readable, const double* x, const int32_t* indices, const double* f, const double* B,
+                         Py_ssize_t ld, double* num, double* S, double* total)
     double multiply_f(int level, Py_ssize_t k, float* f, float* grown, const float* numerator,
                       const float* denominator, const float* sums, const float* free, float l1, float l2,
-                      float exponent, float bend, float guard, float share)
+                      float exponent, float den_power, float guard, float share)
     double multiply_d(int level, Py_ssize_t k, double* f, double* grown, const double* numerator,
                       const double* denominator, const double* sums, const double* free, double l1, double l2,
-                      double exponent, double bend, double guard, double share)
+                      double exponent, double den_power, double guard, double share)
 
 # What extrapolation leaves of an entry: a zero would stay one for ever.
 cdef double LEAST = 0.25
@@ -43,19 +43,19 @@ cdef enum:
     SPAN = 128  # columns of a tile of dense X or of the model
 
 
-cdef inline void split(int level, int part, double beta, double floor, Py_ssize_t count, const real* x, real* y,
-                       real* T, double* total) noexcept nogil:
+cdef inline void entry_parts(int level, int part, double beta, double floor, Py_ssize_t count, const real* x, real* y,
+                             real* T, double* total) noexcept nogil:
     """T = x y^(beta - 2), and y becomes y^(beta - 1); total gains the divergence, up to a constant of x."""
     if real is float:
-        split_f(level, part, beta, floor, count, x, y, T, total)
+        entry_parts_f(level, part, beta, floor, count, x, y, T, total)
     else:
-        split_d(level, part, beta, floor, count, x, y, T, total)
+        entry_parts_d(level, part, beta, floor, count, x, y, T, total)
 
 
 cdef inline void model_sums(int level, double beta, bint by_partner, const real* floors, Py_ssize_t partners,
                             Py_ssize_t k, const real* G, Py_ssize_t ldg, const real* P, Py_ssize_t ldp,
                             Py_ssize_t items, real* to, Py_ssize_t ldo, double* worth) noexcept nogil:
-    """to (k x items) += what the model itself says of items and their partners."""
+    """to (k x items) += the denominators of items: sums over their partners, without X."""
     if real is float:
         model_sums_f(level, beta, by_partner, floors, partners, k, G, ldg, P, ldp, items, to, ldo, worth)
     else:
@@ -71,18 +71,18 @@ cdef inline void row_dots(int level, Py_ssize_t width, Py_ssize_t count, Py_ssiz
         row_dots_d(level, width, count, readable, indices, f, B, ld, y)
 
 
-cdef inline void split_row(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
-                           Py_ssize_t readable, const real* x, const int32_t* indices, const real* f, const real* B,
-                           real* up, real* S, double* total) noexcept nogil:
-    """x y^(beta - 2) at the stored entries of the row f, taken through B into `up` or through f into S."""
+cdef inline void row_numerator(int level, double beta, double floor, Py_ssize_t width, Py_ssize_t count,
+                               Py_ssize_t readable, const real* x, const int32_t* indices, const real* f, const real* B,
+                               real* num, real* S, double* total) noexcept nogil:
+    """x y^(beta - 2) at the stored entries of the row f, taken through B into `num` or through f into S."""
     if real is float:
-        split_row_f(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
+        row_numerator_f(level, beta, floor, width, count, readable, x, indices, f, B, width, num, S, total)
     else:
-        split_row_d(level, beta, floor, width, count, readable, x, indices, f, B, width, up, S, total)
+        row_numerator_d(level, beta, floor, width, count, readable, x, indices, f, B, width, num, S, total)
 
 
-# Scratch memory of split_rows and split_improve, in numbers.
-cdef inline Py_ssize_t split_size(Py_ssize_t ld) noexcept nogil:
+# Scratch memory of row_parts and improve_by_parts, in numbers.
+cdef inline Py_ssize_t parts_size(Py_ssize_t ld) noexcept nogil:
     return 3 * TILE * SPAN + 3 * TILE * ld
 
 
@@ -98,11 +98,11 @@ cdef inline const real* dense_tile(const Job* job, const real* _, Py_ssize_t fir
     return copy
 
 
-# Halves of the gradient for some rows f of F, from `first` on: numerator (rows x ld) = sum_j x_j y_j^(beta - 2) g_j
+# Parts of the gradient for some rows f of F, from `first` on: numerator (rows x ld) = sum_j x_j y_j^(beta - 2) g_j
 # and, unless it is NULL, denominator = sum_j y_j^(beta - 1) g_j, y = max(its floor, f G.T); for beta = 1 it is known,
-# `sums`. totals: one number a row, gains what `split` adds, or NULL.
-cdef void split_rows(const Job* job, real* F, Py_ssize_t first, Py_ssize_t rows, real* numerator,
-                     real* denominator, double* totals, real* scratch) noexcept nogil:
+# `sums`. totals: one number a row, gains what `entry_parts` adds, or NULL.
+cdef void row_parts(const Job* job, real* F, Py_ssize_t first, Py_ssize_t rows, real* numerator,
+                    real* denominator, double* totals, real* scratch) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, k = job.k, c, i, columns, ldx = 0
     cdef const real* G = <const real*>job.G
     cdef real* Y = scratch                    # TILE x SPAN
@@ -125,29 +125,30 @@ cdef void split_rows(const Job* job, real* F, Py_ssize_t first, Py_ssize_t rows,
             if dense:
                 X = dense_tile(job, F, first, rows, c * SPAN, columns, T + TILE * SPAN, &ldx)
             for i in range(rows):
-                split(job.level, LOSS if dense else MODEL, job.loss_beta, (<const real*>job.floors)[first + i], columns,
-                      X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN,
-                      NULL if totals == NULL else totals + i)
+                entry_parts(job.level, LOSS if dense else MODEL, job.loss_beta, (<const real*>job.floors)[first + i],
+                            columns, X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN,
+                            NULL if totals == NULL else totals + i)
             if dense:
                 product(job.level, ADD, rows, ld, columns, T, SPAN, 1, G + c * SPAN * ld, ld, numerator, ld)
             if both:
                 product(job.level, ADD, rows, ld, columns, Y, SPAN, 1, G + c * SPAN * ld, ld, denominator, ld)
     if not dense:
-        split_stored(job, F, <const real*>job.floors + first, job.indptr + first,
-                     job.indptr + first + 1, rows, numerator, <real*>NULL, totals)
+        stored_numerator(job, F, <const real*>job.floors + first, job.indptr + first,
+                         job.indptr + first + 1, rows, numerator, <real*>NULL, totals)
 
 
 # The same for stored entries of rows f of F, begin[r] to end[r] of each: only x y^(beta - 2), taken through G into the
 # numerator or, for the statistics, through F into S.
-cdef void split_stored(const Job* job, const real* F, const real* floors, const int64_t* begin,
-                       const int64_t* end, Py_ssize_t rows, real* numerator, real* S, double* totals) noexcept nogil:
+cdef void stored_numerator(const Job* job, const real* F, const real* floors, const int64_t* begin,
+                           const int64_t* end, Py_ssize_t rows, real* numerator, real* S,
+                           double* totals) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, r, p
     cdef unsigned int mode = flush_underflow()
     for r in range(rows):
         p = begin[r]
-        split_row(job.level, job.loss_beta, floors[r], ld, end[r] - p, job.stored - p, <const real*>job.data + p,
-                  job.indices + p, F + r * ld, <const real*>job.G,
-                  numerator if S != NULL else numerator + r * ld, S, NULL if totals == NULL else totals + r)
+        row_numerator(job.level, job.loss_beta, floors[r], ld, end[r] - p, job.stored - p, <const real*>job.data + p,
+                      job.indices + p, F + r * ld, <const real*>job.G,
+                      numerator if S != NULL else numerator + r * ld, S, NULL if totals == NULL else totals + r)
     restore_underflow(mode)
 
 
@@ -160,16 +161,16 @@ cdef inline double multiply(const Job* job, real* f, const real* numerator, cons
     cdef real share = 2.220446049250313e-16 if job.loss_beta < cut else 0
     if real is float:
         return multiply_f(job.level, job.k, f, grown, numerator, denominator, <const float*>job.sums,
-                          <const float*>job.free, <float>job.l1, <float>job.l2, <float>job.exponent, <float>job.bend,
-                          guard, share)
+                          <const float*>job.free, <float>job.l1, <float>job.l2, <float>job.exponent,
+                          <float>job.den_power, guard, share)
     else:
         return multiply_d(job.level, job.k, f, grown, numerator, denominator, <const double*>job.sums,
-                          <const double*>job.free, job.l1, job.l2, job.exponent, job.bend, guard, share)
+                          <const double*>job.free, job.l1, job.l2, job.exponent, job.den_power, guard, share)
 
 
 # Whether statistics are a numerator and a denominator for every column: S may be numerators alone.
 cdef inline bint holds_both(const Job* job) noexcept nogil:
-    return job.halves and job.loss_beta != 1 and job.height > job.m
+    return job.in_parts and job.loss_beta != 1 and job.height > job.m
 
 
 # What the model itself, the sum of its entries, adds to the Kullback-Leibler divergence of a row of CSR.
@@ -182,10 +183,10 @@ cdef inline double model_sum(const Job* job, const real* f) noexcept nogil:
 
 
 # The rows of F from `first` on become the improved rows of `start`; report as in improve_tiles, but the last number
-# gains the divergence of `start`, up to a constant. After the update of every sweep come job.turns more, for which only
-# the numerators are computed anew.
-cdef void split_improve(const Job* job, real* F, Py_ssize_t first, Py_ssize_t rows, real* scratch,
-                        double* report) noexcept nogil:
+# gains the divergence of `start`, up to a constant. After the update of every sweep come job.inner_updates more, for
+# which only the numerators are computed anew.
+cdef void improve_by_parts(const Job* job, real* F, Py_ssize_t first, Py_ssize_t rows, real* scratch,
+                           double* report) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, i
     cdef double length
     cdef real* numerator = scratch + 3 * TILE * SPAN
@@ -196,26 +197,26 @@ cdef void split_improve(const Job* job, real* F, Py_ssize_t first, Py_ssize_t ro
     cdef double[TILE] lengths
     cdef double[TILE] begun
     cdef bint[TILE] done
-    cdef int sweep, turn, running = 0
+    cdef int sweep, inner, running = 0
     cdef unsigned int mode = flush_underflow()
     memcpy(now, <const real*>job.start + first * ld, rows * ld * sizeof(real))
     for i in range(rows):
         done[i] = False
         totals[i] = 0
     for sweep in range(job.max_sweeps):
-        for turn in range(1 + job.turns):
-            split_rows(job, now, first, rows, numerator, denominator if turn == 0 else NULL,
-                       totals if sweep == 0 and turn == 0 else NULL, scratch)
+        for inner in range(1 + job.inner_updates):
+            row_parts(job, now, first, rows, numerator, denominator if inner == 0 else NULL,
+                      totals if sweep == 0 and inner == 0 else NULL, scratch)
             for i in range(rows):
                 row = <const real*>job.sums if job.loss_beta == 1 else denominator + i * ld
-                if sweep == 0 and turn == 0:
+                if sweep == 0 and inner == 0:
                     report[REPORT * (i // NARROW) + 3] += totals[i]
                     if job.X == NULL and job.loss_beta == 1:
                         report[REPORT * (i // NARROW) + 3] += model_sum(job, now + i * ld)
                 if not done[i]:
                     length = multiply(job, now + i * ld, numerator + i * ld, row,
-                                      denominator + i * ld if job.bend != 0 else NULL, 1.0)
-                    if turn == 0:
+                                      denominator + i * ld if job.den_power != 0 else NULL, 1.0)
+                    if inner == 0:
                         lengths[i] = length
         running = 0
         for i in range(rows):
@@ -232,29 +233,29 @@ cdef void split_improve(const Job* job, real* F, Py_ssize_t first, Py_ssize_t ro
     report[2] += running
     for i in range(rows):
         memcpy(F + (first + i) * ld, now + i * ld, ld * sizeof(real))
-        extrapolate_row(job, F + (first + i) * ld, NULL if job.N == NULL else <real*>job.N + (first + i) * ld,
-                        <const real*>job.before + (first + i) * ld)
+        extrapolate_row(job, F + (first + i) * ld, NULL if job.F_new == NULL else <real*>job.F_new + (first + i) * ld,
+                        <const real*>job.previous + (first + i) * ld)
     restore_underflow(mode)
 
 
-# With N it takes the improved row F, which is then extrapolated, job.scale being filled up to ld numbers.
-cdef inline void extrapolate_row(const Job* job, real* F, real* N, const real* before) noexcept nogil:
-    if N == NULL:
+# With F_new it takes the improved row F, which is then extrapolated, job.scale being filled up to ld numbers.
+cdef inline void extrapolate_row(const Job* job, real* F, real* F_new, const real* previous) noexcept nogil:
+    if F_new == NULL:
         return
-    if job.beta != 0:
-        extrapolate(job.level, 1, job.ld, <real>job.beta, LEAST, <const real*>job.scale, before, N, F)
+    if job.momentum != 0:
+        extrapolate(job.level, 1, job.ld, <real>job.momentum, LEAST, <const real*>job.scale, previous, F_new, F)
     else:
-        memcpy(N, F, job.ld * sizeof(real))
+        memcpy(F_new, F, job.ld * sizeof(real))
 
 
-# Statistics of some rows of F: the halves of the gradient of the other factor, up to SPAN `columns` of them from
+# Statistics of some rows of F: the parts of the gradient of the other factor, up to SPAN `columns` of them from
 # `column` on, added to S and, where it holds both, to its rows after the first m.
-cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t column,
-                        Py_ssize_t columns, real* S, real* scratch) noexcept nogil:
+cdef void column_parts(const Job* job, const real* F, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t column,
+                       Py_ssize_t columns, real* S, real* scratch) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, i, b, c, tile, ldx = 0
     cdef real* Y = scratch
     cdef real* T = Y + TILE * SPAN
-    cdef real* down = S + (job.m + column) * ld
+    cdef real* den = S + (job.m + column) * ld
     cdef const real* X = NULL
     cdef const real* Gt = <const real*>job.Gt + column
     cdef const real* floors = <const real*>job.floors + first
@@ -265,7 +266,7 @@ cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssiz
         model_sums(job.level, job.loss_beta, True, floors, rows, job.k, F, ld, Gt, job.m, columns, Y, SPAN, NULL)
         for i in range(columns):
             for c in range(job.k):
-                down[i * ld + c] += Y[c * SPAN + i]
+                den[i * ld + c] += Y[c * SPAN + i]
     else:
         for b in range((rows + TILE - 1) // TILE):
             tile = min(<Py_ssize_t>TILE, rows - b * TILE)
@@ -273,12 +274,12 @@ cdef void split_columns(const Job* job, const real* F, Py_ssize_t first, Py_ssiz
                 X = dense_tile(job, F, first + b * TILE, tile, column, columns, T + TILE * SPAN, &ldx)
             product(job.level, SET, tile, columns, job.k, F + b * TILE * ld, ld, 1, Gt, job.m, Y, SPAN)
             for i in range(tile):
-                split(job.level, LOSS if dense else MODEL, job.loss_beta, floors[b * TILE + i], columns,
-                      X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN, NULL)
+                entry_parts(job.level, LOSS if dense else MODEL, job.loss_beta, floors[b * TILE + i], columns,
+                            X + i * ldx if dense else NULL, Y + i * SPAN, T + i * SPAN, NULL)
             if dense:
                 product(job.level, ADD, columns, ld, tile, T, 1, SPAN, F + b * TILE * ld, ld, S + column * ld, ld)
             if holds_both(job):
-                product(job.level, ADD, columns, ld, tile, Y, 1, SPAN, F + b * TILE * ld, ld, down, ld)
+                product(job.level, ADD, columns, ld, tile, Y, 1, SPAN, F + b * TILE * ld, ld, den, ld)
     restore_underflow(mode)
 
 

@@ -50,11 +50,11 @@ NMF_TABLE(nmf_losses, d)
     {                                                                                                                  \
         NMF_AT(nmf_products, tag, level, 64)->transpose(rows, columns, from, ldf, to, ldt);                            \
     }                                                                                                                  \
-    static inline void extrapolate_##tag(int level, ptrdiff_t rows, ptrdiff_t ld, real beta, real least,               \
-                                         const real *scale, const real *before, real *N, real *F)                      \
+    static inline void extrapolate_##tag(int level, ptrdiff_t rows, ptrdiff_t ld, real momentum, real least,           \
+                                         const real *scale, const real *previous, real *F_new, real *F)                \
     {                                                                                                                  \
         NMF_AT(nmf_products, tag, level, ld * (int)sizeof(real) % 64 ? 16 : 64)                                        \
-            ->extrapolate(rows, ld, beta, least, scale, before, N, F);                                                 \
+            ->extrapolate(rows, ld, momentum, least, scale, previous, F_new, F);                                       \
     }                                                                                                                  \
     static inline double dot_##tag(int level, ptrdiff_t n, const real *a, const real *b)                               \
     {                                                                                                                  \
@@ -92,10 +92,10 @@ NMF_TABLE(nmf_losses, d)
     {                                                                                                                  \
         return NMF_LANES(NMF_BYTES_AT(level), real);                                                                   \
     }                                                                                                                  \
-    static inline void split_##tag(int level, int part, double beta, double floor, ptrdiff_t count, const real *x,     \
-                                   real *y, real *T, double *sum)                                                      \
+    static inline void entry_parts_##tag(int level, int part, double beta, double floor, ptrdiff_t count,              \
+                                         const real *x, real *y, real *T, double *sum)                                 \
     {                                                                                                                  \
-        NMF_AT(nmf_losses, tag, level, 64)->split(part, beta, floor, count, x, y, T, sum);                             \
+        NMF_AT(nmf_losses, tag, level, 64)->entry_parts(part, beta, floor, count, x, y, T, sum);                       \
     }                                                                                                                  \
     static inline void model_sums_##tag(int level, double beta, int by_partner, const real *floors,                    \
                                         ptrdiff_t partners, ptrdiff_t k, const real *G, ptrdiff_t ldg, const real *P,  \
@@ -106,10 +106,10 @@ NMF_TABLE(nmf_losses, d)
     }                                                                                                                  \
     static inline double multiply_##tag(int level, ptrdiff_t k, real *f, real *grown, const real *numerator,           \
                                         const real *denominator, const real *sums, const real *free, real l1, real l2, \
-                                        real exponent, real bend, real guard, real share)                              \
+                                        real exponent, real den_power, real guard, real share)                         \
     {                                                                                                                  \
         return NMF_AT(nmf_losses, tag, level, 64)->multiply(k, f, grown, numerator, denominator, sums, free, l1, l2,   \
-                                                            exponent, bend, guard, share);                             \
+                                                            exponent, den_power, guard, share);                        \
     }                                                                                                                  \
     static inline void newton_dense_##tag(int level, int across, const nmf_newton *job, const real *X,                 \
                                           ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t m, const real *H,              \
@@ -125,12 +125,12 @@ NMF_TABLE(nmf_losses, d)
         NMF_AT(nmf_losses, tag, level, width * (int)sizeof(real))                                                      \
             ->row_dots(width, count, readable, indices, f, B, ld, y);                                                  \
     }                                                                                                                  \
-    static inline void split_row_##tag(int level, double beta, double floor, ptrdiff_t width, ptrdiff_t count,         \
-                                       ptrdiff_t readable, const real *x, const int32_t *indices, const real *f,       \
-                                       const real *B, ptrdiff_t ld, real *up, real *S, double *sum)                    \
+    static inline void row_numerator_##tag(int level, double beta, double floor, ptrdiff_t width, ptrdiff_t count,     \
+                                           ptrdiff_t readable, const real *x, const int32_t *indices, const real *f,   \
+                                           const real *B, ptrdiff_t ld, real *num, real *S, double *sum)               \
     {                                                                                                                  \
         NMF_AT(nmf_losses, tag, level, width * (int)sizeof(real))                                                      \
-            ->split_row(beta, floor, width, count, readable, x, indices, f, B, ld, up, S, sum);                        \
+            ->row_numerator(beta, floor, width, count, readable, x, indices, f, B, ld, num, S, sum);                   \
     }                                                                                                                  \
     static inline void newton_csr_##tag(int level, int across, const nmf_newton *job, const real *data,                \
                                         const int32_t *indices, const int64_t *indptr, const int64_t *rows,            \

@@ -1,4 +1,4 @@
-# What a pair of factors is worth: divergences, computed in double from X and the factors alone.
+# Divergences, computed in double from X and the factors alone; sums and Gram matrices of a factor, in double, too.
 
 cdef extern from "dispatch.h" nogil:
     double losses_d(int level, int part, double beta, double floor, Py_ssize_t count, const double* x, const double* y,

@@ -80,8 +80,8 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(power)(NMF_NAME(full) y, NM
     return NMF_NAME(exponential)(power * NMF_NAME(logarithm)(y));
 }
 
-/* y^(beta - 1), the half of the gradient of the beta-divergence that X has no part in; for beta = 1, where it is 1, y. */
-static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(model_half)(NMF_REAL beta, NMF_NAME(full) model)
+/* y^(beta - 1), the denominator of the gradient of the beta-divergence, without X; y for beta = 1, where it is 1. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(model_den)(NMF_REAL beta, NMF_NAME(full) model)
 {
     if (beta == 0)
         return NMF_NAME(reciprocal)(model);
@@ -92,11 +92,12 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(model_half)(NMF_REAL beta, 
     return NMF_NAME(power)(model, beta - 1);
 }
 
-/* Both halves of the gradient of the beta-divergence for a vector of entries with y at least `floor`: T = x y^(beta - 2)
- * and, in place, y becomes y^(beta - 1) (for beta = 1, where it is 1, y stays). Of NMF_MODEL only the second; x and T are
- * not touched. Returns what the entries add to the divergence, up to what x alone adds: both halves, only the second's
- * (NMF_MODEL) or only the first's (NMF_EXCESS); of beta = 0 and 1, which need a logarithm, only with `measure`. */
-static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(split_vector)(int part, int measure, NMF_REAL beta,
+/* Both parts of the gradient of the beta-divergence for a vector of entries with y at least `floor`: the numerator
+ * T = x y^(beta - 2) and, in place of y, the denominator y^(beta - 1) (y stays for beta = 1, where that is 1).
+ * NMF_MODEL: the denominator alone; x and T are not touched. Returns what the entries add to the divergence, up to what
+ * x alone adds: what belongs to both parts, to the denominator (NMF_MODEL) or to the numerator (NMF_EXCESS); of beta = 0
+ * and 1, which need a logarithm, only with `measure`. */
+static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(vector_parts)(int part, int measure, NMF_REAL beta,
                                                                    NMF_NAME(full) floor, const NMF_REAL *x, NMF_REAL *y,
                                                                    NMF_REAL *T)
 {
@@ -111,35 +112,35 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(split_vector)(int part, int
             worth += model;
         return worth;
     }
-    const NMF_NAME(full) down = NMF_NAME(model_half)(beta, model);
-    NMF_STORE(y, 0) = down;
+    const NMF_NAME(full) den = NMF_NAME(model_den)(beta, model);
+    NMF_STORE(y, 0) = den;
     if (part != NMF_EXCESS && beta != 0)
-        worth = model * down * (1 / beta);
+        worth = model * den * (1 / beta);
     if (part == NMF_MODEL)
         return worth;
-    NMF_NAME(full) up = NMF_LOAD(x, 0);
+    NMF_NAME(full) num = NMF_LOAD(x, 0);
     if (beta == (NMF_REAL)1.5)
-        up *= NMF_NAME(reciprocal)(down);
+        num *= NMF_NAME(reciprocal)(den);
     else if (beta != 2)
-        up *= down * NMF_NAME(reciprocal)(model);
-    NMF_STORE(T, 0) = up;
+        num *= den * NMF_NAME(reciprocal)(model);
+    NMF_STORE(T, 0) = num;
     if (beta == 0) {
         if (measure)
-            worth = NMF_NAME(logarithm)(model) + model * up;
+            worth = NMF_NAME(logarithm)(model) + model * num;
         return worth;
     }
-    return worth - model * up * (1 / (beta - 1));
+    return worth - model * num * (1 / (beta - 1));
 }
 
-static NMF_TARGET void NMF_NAME(split)(int part, double beta, double floor, ptrdiff_t count, const NMF_REAL *x, NMF_REAL *y,
-                                       NMF_REAL *T, double *sum)
+static NMF_TARGET void NMF_NAME(entry_parts)(int part, double beta, double floor, ptrdiff_t count, const NMF_REAL *x,
+                                             NMF_REAL *y, NMF_REAL *T, double *sum)
 {
     const NMF_NAME(full) least = NMF_NAME(splat)((NMF_REAL)floor);
     const int measure = sum != NULL;
     NMF_NAME(full) total = {0};
     ptrdiff_t p = 0;
     for (; p + NMF_FULL <= count; p += NMF_FULL)
-        total += NMF_NAME(split_vector)(part, measure, (NMF_REAL)beta, least, x + p, y + p, T + p);
+        total += NMF_NAME(vector_parts)(part, measure, (NMF_REAL)beta, least, x + p, y + p, T + p);
     double rest = 0;
     if (p < count) {
         /* Lanes beyond the last entry: 0 in X, 1 in the model. */
@@ -151,7 +152,7 @@ static NMF_TARGET void NMF_NAME(split)(int part, double beta, double floor, ptrd
         if (part != NMF_MODEL)
             memcpy(last[0], x + p, (count - p) * sizeof(NMF_REAL));
         memcpy(last[1], y + p, (count - p) * sizeof(NMF_REAL));
-        NMF_STORE(worth, 0) = NMF_NAME(split_vector)(part, measure, (NMF_REAL)beta, least, last[0], last[1], last[2]);
+        NMF_STORE(worth, 0) = NMF_NAME(vector_parts)(part, measure, (NMF_REAL)beta, least, last[0], last[1], last[2]);
         memcpy(y + p, last[1], (count - p) * sizeof(NMF_REAL));
         if (part != NMF_MODEL)
             memcpy(T + p, last[2], (count - p) * sizeof(NMF_REAL));
@@ -194,8 +195,8 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(add_some)(NMF_REAL *to, ptrdiff_t cou
 #endif
 }
 
-/* The model of two vectors of items and of `tall` partners, a literal, with its halves in Y (partners x two vectors); what
- * they add to the divergence times beta goes to total. */
+/* The model of two vectors of items and of `tall` partners, a literal: Y (partners x two vectors) takes its denominators;
+ * what it adds to the divergence times beta goes to total. */
 static NMF_TARGET NMF_INLINE void NMF_NAME(model_tile)(const int tall, NMF_REAL beta, int by_partner, const NMF_REAL *floors,
                                                        const NMF_NAME(full) *floor, ptrdiff_t k, const NMF_REAL *G,
                                                        ptrdiff_t ldg, const NMF_REAL *P, ptrdiff_t ldp, NMF_REAL *Y,
@@ -214,15 +215,15 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(model_tile)(const int tall, NMF_REAL 
     NMF_UNROLL for (int j = 0; j < tall; j++) NMF_UNROLL for (int v = 0; v < 2; v++)
     {
         const NMF_NAME(full) model = NMF_NAME(larger)(y[j][v], by_partner ? NMF_NAME(splat)(floors[j]) : floor[v]);
-        const NMF_NAME(full) half = NMF_NAME(model_half)(beta, model);
-        total[v] += model * half;
-        NMF_STORE(Y, 2 * j + v) = half;
+        const NMF_NAME(full) den = NMF_NAME(model_den)(beta, model);
+        total[v] += model * den;
+        NMF_STORE(Y, 2 * j + v) = den;
     }
 }
 
 /* out (count x two vectors of items) += sum_j g_jc y_j for so many components, a literal: all sums in registers. */
-static NMF_TARGET NMF_INLINE void NMF_NAME(half_sums)(const int count, ptrdiff_t partners, const NMF_REAL *G, ptrdiff_t ldg,
-                                                      const NMF_REAL *Y, NMF_REAL *out, ptrdiff_t ldo)
+static NMF_TARGET NMF_INLINE void NMF_NAME(den_sums)(const int count, ptrdiff_t partners, const NMF_REAL *G, ptrdiff_t ldg,
+                                                     const NMF_REAL *Y, NMF_REAL *out, ptrdiff_t ldo)
 {
     NMF_NAME(full) sum[5][2];
     NMF_UNROLL for (int c = 0; c < count; c++) sum[c][0] = sum[c][1] = (NMF_NAME(full)){0};
@@ -252,11 +253,11 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(model_strip)(NMF_REAL beta, int by_pa
     for (ptrdiff_t c = 0, rest = (k + 4) / 5; c < k; rest--) {
         const ptrdiff_t count = (k - c + rest - 1) / rest; /* as even as possible */
         switch (count) {
-        case 1: NMF_NAME(half_sums)(1, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
-        case 2: NMF_NAME(half_sums)(2, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
-        case 3: NMF_NAME(half_sums)(3, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
-        case 4: NMF_NAME(half_sums)(4, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
-        default: NMF_NAME(half_sums)(5, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        case 1: NMF_NAME(den_sums)(1, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        case 2: NMF_NAME(den_sums)(2, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        case 3: NMF_NAME(den_sums)(3, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        case 4: NMF_NAME(den_sums)(4, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
+        default: NMF_NAME(den_sums)(5, partners, G + c, ldg, Y, out + c * ldo, ldo); break;
         }
         c += count;
     }
@@ -266,7 +267,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(model_strip)(NMF_REAL beta, int by_pa
         worth[i] += (double)lanes[i] / beta;
 }
 
-/* What the model itself says, without X: out (k x items) += sum_j y_j^(beta - 1) g_j, y = max(floor, p . g_j), for items
+/* The denominators, without X: out (k x items) += sum_j y_j^(beta - 1) g_j, y = max(floor, p . g_j), for items
  * whose numbers p lie side by side in P (k x items); floors for every item, or for every partner g_j. worth, where it is
  * wanted, gains y^beta / beta of every item. P and out are gone through in whole strips of two vectors. In pieces of
  * partners whose model stays in the first cache level between its two products. */
@@ -387,10 +388,10 @@ static NMF_TARGET void NMF_NAME(row_dots)(ptrdiff_t width, ptrdiff_t count, ptrd
 }
 
 static NMF_TARGET NMF_INLINE void
-    NMF_NAME(split_row_chunks)(const int chunks, NMF_REAL beta, NMF_REAL floor, ptrdiff_t width,
-                               ptrdiff_t count, ptrdiff_t readable, const NMF_REAL *x,
-                               const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,
-                               NMF_REAL *up, NMF_REAL *S, double *sum)
+    NMF_NAME(row_numerator_chunks)(const int chunks, NMF_REAL beta, NMF_REAL floor, ptrdiff_t width,
+                                   ptrdiff_t count, ptrdiff_t readable, const NMF_REAL *x,
+                                   const int32_t *indices, const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld,
+                                   NMF_REAL *num, NMF_REAL *S, double *sum)
 {
     const ptrdiff_t done = width / NMF_FULL * NMF_FULL;
     const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(floor);
@@ -411,7 +412,7 @@ static NMF_TARGET NMF_INLINE void
         NMF_STORE(Y, 0) = NMF_NAME(some_dots)(chunks, width, entries, readable - p, indices + p, row, rest,
                                               f, B, ld);
         const NMF_NAME(full) more =
-            NMF_NAME(split_vector)(NMF_EXCESS, sum != NULL, beta, least, X, Y, T);
+            NMF_NAME(vector_parts)(NMF_EXCESS, sum != NULL, beta, least, X, Y, T);
         if (entries == NMF_FULL)
             worth += more;
         else
@@ -421,7 +422,7 @@ static NMF_TARGET NMF_INLINE void
             if (S != NULL)
                 NMF_NAME(add_row)(chunks, width, S + (ptrdiff_t)indices[p + e] * ld, T[e], row, rest, f);
             else if (chunks < 0)
-                NMF_NAME(add_row)(-1, width, up, T[e], row, NMF_NAME(load_some)(b + done, width - done), b);
+                NMF_NAME(add_row)(-1, width, num, T[e], row, NMF_NAME(load_some)(b + done, width - done), b);
             else {
                 NMF_UNROLL for (int c = 0; c < chunks; c++) total[c] += T[e] * NMF_LOAD(b, c);
                 if (done < width)
@@ -430,23 +431,23 @@ static NMF_TARGET NMF_INLINE void
         }
     }
     if (S == NULL && chunks >= 0)
-        NMF_NAME(add_row)(chunks, width, up, 1, total, total_rest, f);
+        NMF_NAME(add_row)(chunks, width, num, 1, total, total_rest, f);
     if (sum != NULL)
         *sum += NMF_NAME(lane_sum)(worth);
 }
 
-/* The part x y^(beta - 2), y = max(floor, f . B[index]), of the gradient at the stored entries of the row f, taken
- * through B into `up` or, where there is S, through f into its rows. `sum` gains what `split` tells of the
+/* The numerator x y^(beta - 2), y = max(floor, f . B[index]), of the gradient at the stored entries of the row f, taken
+ * through B into `num` or, where there is S, through f into its rows. `sum` gains what `entry_parts` finds of the
  * divergence. Long rows are taken piece by piece, so that sums do not become too long for their precision. */
-static NMF_TARGET void NMF_NAME(split_row)(double beta, double floor, ptrdiff_t width, ptrdiff_t count,
-                                           ptrdiff_t readable, const NMF_REAL *x, const int32_t *indices,
-                                           const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *up,
-                                           NMF_REAL *S, double *sum)
+static NMF_TARGET void NMF_NAME(row_numerator)(double beta, double floor, ptrdiff_t width, ptrdiff_t count,
+                                               ptrdiff_t readable, const NMF_REAL *x, const int32_t *indices,
+                                               const NMF_REAL *f, const NMF_REAL *B, ptrdiff_t ld, NMF_REAL *num,
+                                               NMF_REAL *S, double *sum)
 {
     for (ptrdiff_t p = 0; p < count; p += NMF_PIECE) {
         const ptrdiff_t some = count - p < NMF_PIECE ? count - p : NMF_PIECE;
-        NMF_BY_CHUNKS(NMF_NAME(split_row_chunks), (NMF_REAL)beta, (NMF_REAL)floor, width, some,
-                      readable - p, x + p, indices + p, f, B, ld, up, S, sum)
+        NMF_BY_CHUNKS(NMF_NAME(row_numerator_chunks), (NMF_REAL)beta, (NMF_REAL)floor, width, some,
+                      readable - p, x + p, indices + p, f, B, ld, num, S, sum)
     }
 }
 
@@ -465,13 +466,13 @@ static NMF_TARGET NMF_INLINE NMF_REAL NMF_NAME(finite)(NMF_REAL length)
  *
  * 0 if it would fall below the normal numbers, before ratios of such become infinite, or if its share of the row's model,
  * sums f, would fall below `share`: updates only approach zeros. `guard` stands for a vanishing slope. `grown`, unless it
- * is NULL, takes the denominators, grown like the power `bend` of f; it may be where they are.
- * Returns the squared length of the steps that the slopes and curvatures of the coordinates tell, each at most the way to
+ * is NULL, takes the denominators, grown like f^den_power; it may be where they are.
+ * Returns the squared length of Newton's steps, by the slopes and curvatures of the coordinates, each at most the way to
  * zero. A curvature is estimated as sums slope / (sums . f), which is exact where the component stands alone. */
 static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, NMF_REAL *grown, const NMF_REAL *numerator,
                                             const NMF_REAL *denominator, const NMF_REAL *sums, const NMF_REAL *free,
-                                            NMF_REAL l1, NMF_REAL l2, NMF_REAL exponent, NMF_REAL bend, NMF_REAL guard,
-                                            NMF_REAL share)
+                                            NMF_REAL l1, NMF_REAL l2, NMF_REAL exponent, NMF_REAL den_power,
+                                            NMF_REAL guard, NMF_REAL share)
 {
     const NMF_NAME(full) zero = {0}, least = NMF_NAME(splat)(NMF_TINY);
     NMF_NAME(full) size = zero, length = zero;
@@ -481,14 +482,14 @@ static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, NMF_REAL *
     const NMF_REAL total = NMF_NAME(lane_sum)(size), inverse = total > NMF_TINY ? 1 / total : 0;
     size = zero;
     for (ptrdiff_t c = 0; c < k; c += NMF_FULL) {
-        const NMF_NAME(full) old = NMF_NAME(load_some)(f + c, k - c), up = NMF_NAME(load_some)(numerator + c, k - c);
-        const NMF_NAME(full) down = NMF_NAME(load_some)(denominator + c, k - c), slope = down + l1 + l2 * old;
+        const NMF_NAME(full) old = NMF_NAME(load_some)(f + c, k - c), num = NMF_NAME(load_some)(numerator + c, k - c);
+        const NMF_NAME(full) den = NMF_NAME(load_some)(denominator + c, k - c), slope = den + l1 + l2 * old;
         const NMF_NAME(full) moves = NMF_NAME(load_some)(free + c, k - c), weight = NMF_NAME(load_some)(sums + c, k - c);
         const NMF_NAME(full) curvature = slope * weight * inverse + l2;
         const NMF_NAME(full) step =
-            NMF_NAME(larger)((up - slope) * NMF_NAME(reciprocal)(NMF_NAME(larger)(curvature, least)), -old);
+            NMF_NAME(larger)((num - slope) * NMF_NAME(reciprocal)(NMF_NAME(larger)(curvature, least)), -old);
         length += NMF_SELECT(curvature > least, step * step * curvature, zero) * moves;
-        NMF_NAME(full) ratio = up * NMF_NAME(reciprocal)(NMF_SELECT(slope > least, slope, NMF_NAME(splat)(guard)));
+        NMF_NAME(full) ratio = num * NMF_NAME(reciprocal)(NMF_SELECT(slope > least, slope, NMF_NAME(splat)(guard)));
         if (exponent == (NMF_REAL)0.5)
             ratio = NMF_NAME(root)(ratio);
         else if (exponent != 1)
@@ -498,8 +499,8 @@ static NMF_TARGET double NMF_NAME(multiply)(ptrdiff_t k, NMF_REAL *f, NMF_REAL *
         memcpy(f + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
         size += weight * kept;
         if (grown != NULL) {
-            const NMF_NAME(full) growth = NMF_NAME(power)(NMF_NAME(larger)(ratio, least), bend);
-            NMF_STORE(lanes, 0) = NMF_SELECT(moves > zero, down * growth, down);
+            const NMF_NAME(full) growth = NMF_NAME(power)(NMF_NAME(larger)(ratio, least), den_power);
+            NMF_STORE(lanes, 0) = NMF_SELECT(moves > zero, den * growth, den);
             memcpy(grown + c, lanes, (k - c < NMF_FULL ? k - c : NMF_FULL) * sizeof(NMF_REAL));
         }
     }
@@ -522,7 +523,7 @@ static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(growth)(NMF_NAME(full) v)
     return NMF_SELECT((v < 0.35) & (v > -0.35), sum, NMF_NAME(exponential)(v) - 1);
 }
 
-/* The beta-divergence d(x, y) for y > 0: what losses/beta.py says, in the same way. */
+/* The beta-divergence d(x, y) for y > 0, by the formulas of losses/beta.py. */
 static NMF_TARGET NMF_INLINE NMF_NAME(full) NMF_NAME(loss)(double beta, NMF_NAME(full) x, NMF_NAME(full) y)
 {
     const NMF_NAME(full) zero = {0};

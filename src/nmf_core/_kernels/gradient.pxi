@@ -40,8 +40,8 @@ cdef inlined pg_step(const int NB, int level, bint longest, real* P, const real*
     cdef real* T = D + k * NB
     cdef real* best = T + k * NB     # the longest step so far that lowers the objective enough
     cdef real* slope = best + k * NB
-    cdef real* bend = slope + NB
-    cdef real* other = bend + NB     # how far D is from `best`
+    cdef real* curvature = slope + NB
+    cdef real* other = curvature + NB  # how far D is from `best`
     cdef real* search = other + NB   # 1: for a longer step, -1: for a shorter one, 0: none
     cdef real* lengths = search + NB
     cdef Py_ssize_t i, c, s, trial
@@ -55,7 +55,7 @@ cdef inlined pg_step(const int NB, int level, bint longest, real* P, const real*
         search[s] = active[s]
         if sweep == 0:
             lengths[s] = rate
-        slope[s] = bend[s] = 0
+        slope[s] = curvature[s] = 0
     if not longest:
         for i in range(n_order):
             c = order[i]
@@ -67,12 +67,12 @@ cdef inlined pg_step(const int NB, int level, bint longest, real* P, const real*
             c = order[i]
             for s in range(NB):
                 slope[s] += D[c * NB + s] * D[c * NB + s]
-                bend[s] += D[c * NB + s] * T[c * NB + s]
+                curvature[s] += D[c * NB + s] * T[c * NB + s]
         for s in range(NB):
-            lengths[s] = slope[s] / bend[s] if bend[s] > 0 else rate
+            lengths[s] = slope[s] / curvature[s] if curvature[s] > 0 else rate
     for trial in range(TRIALS):
         for s in range(NB):
-            slope[s] = bend[s] = other[s] = 0
+            slope[s] = curvature[s] = other[s] = 0
         for i in range(n_order):
             c = order[i]
             for s in range(NB):
@@ -83,12 +83,12 @@ cdef inlined pg_step(const int NB, int level, bint longest, real* P, const real*
             c = order[i]
             for s in range(NB):
                 slope[s] += R[c * NB + s] * D[c * NB + s]
-                bend[s] += T[c * NB + s] * D[c * NB + s]
+                curvature[s] += T[c * NB + s] * D[c * NB + s]
                 value = D[c * NB + s] - best[c * NB + s]
                 other[s] += value if value > 0 else -value
         searching = 0
         for s in range(NB):
-            enough = <real>0.99 * slope[s] + <real>0.5 * bend[s] <= 0
+            enough = <real>0.99 * slope[s] + <real>0.5 * curvature[s] <= 0
             other[s] = search[s] != 0 and enough and (other[s] > 0 or trial == 0)  # now: whether D is the best
             if search[s] == 0:
                 continue

@@ -1,5 +1,5 @@
-# What blocks of rows of a factor are improved with: the same for all who visit them (pass.pxi, beta.pxi) and for the
-# steps (_rows.pyx).
+# What improving a block of rows of a factor needs: the same in the passes (pass.pxi, beta.pxi) and in the steps
+# (_rows.pyx).
 
 cdef enum:
     HALS = 0
@@ -18,11 +18,11 @@ cdef enum:
     GROUPS = 16  # at most so many groups of rows have statistics of their own
 
 
-# All that a pass needs to know, the same for every block and thread. Pointers to numbers are untyped: functions that
+# All that a pass needs, the same for every block and thread. Pointers to numbers are untyped: functions that
 # use them get F besides, whose type says which precision.
 cdef struct Job:
     int level, n_threads, method, max_sweeps
-    double l1, rate, beta, tol
+    double l1, rate, momentum, tol
     Py_ssize_t n, m, k, ld       # rows and columns of X, components, numbers from one row of a factor to the next
     const void* X                # dense, or NULL
     Py_ssize_t row_step, step    # from one row of X to the next, from one column to the next
@@ -40,9 +40,9 @@ cdef struct Job:
     const int* order
     Py_ssize_t n_order
     void* F
-    void* N                      # or NULL: no extrapolation
+    void* F_new                  # takes the rows before extrapolation; NULL: no extrapolation
     const void* start
-    const void* before
+    const void* previous         # the improved rows of the last time
     const void* scale
     void* S                      # or NULL: no statistics wanted
     char* memory
@@ -50,10 +50,10 @@ cdef struct Job:
     double* report
     Py_ssize_t height            # rows of S
     # of a beta-divergence only
-    bint halves                  # whether it is one, not a quadratic loss
-    double loss_beta, exponent, l2, bend
-    int turns                    # more updates after that of each sweep, with old denominators
-    const void* Gt               # G transposed, k x m, or NULL where nothing asks for it
+    bint in_parts                # whether it is one: statistics are the parts of a gradient, numerator and denominator
+    double loss_beta, exponent, l2, den_power
+    int inner_updates            # more updates after that of each sweep, with old denominators
+    const void* Gt               # G transposed, k x m, or NULL where it is not needed
     const void* sums             # sums of G's columns
     const void* floors           # for every row, the least that its model counts as
     const void* free             # ld numbers, 1 for components to update, 0 for others

@@ -1,4 +1,4 @@
-/* The kernels that C says better than Cython: products of matrices, elementary functions, coordinate steps.
+/* The kernels that need vector types, which Cython lacks: products of matrices, elementary functions, coordinate steps.
  *
  * The functions proper are in templates, which products.c and losses.c compile for one precision at one instruction-set
  * level each. Such a unit offers a table of its functions; what Cython calls, in dispatch.h, looks them up.
@@ -125,14 +125,14 @@ typedef struct {
     const void *sums;      /* what each component adds to the divergence by its size: k numbers, for every row or for all */
     const void *l2;        /* for every row */
     const void *start;     /* rows from which to go */
-    const void *before;    /* the improved rows of the last time, for extrapolation */
+    const void *previous;  /* the improved rows of the last time, for extrapolation */
     const void *scale;     /* ld */
     void *F;               /* takes the rows */
-    void *N;               /* or NULL: no extrapolation */
+    void *F_new;           /* takes the rows before extrapolation; NULL: no extrapolation */
     const void *floors;    /* for every row, the least that its model counts as */
-    double beta, tol;
+    double momentum, tol;
     ptrdiff_t sums_step;   /* from the sums of one row to those of the next, 0 where they are the same for all */
-    int max_sweeps, careful, measure;
+    int max_sweeps, damped, measure;
 } nmf_newton;
 
 /* What coordinate descent on rows with missing entries needs besides their entries: see observed_template.h. */
@@ -141,13 +141,13 @@ typedef struct {
     const int *order;              /* the components to update, in this order */
     const void *G;                 /* (columns, ld), the fixed factor */
     const void *start;             /* rows from which to go */
-    const void *before;            /* the improved rows of the last time, for extrapolation */
+    const void *previous;          /* the improved rows of the last time, for extrapolation */
     const void *scale;             /* ldb */
     const void *lower;             /* ldb, bounds of the components: zero, or minus infinity, then without l1 penalty */
     const void *amounts;           /* for every row, what its penalties are multiplied by */
     void *F;                       /* takes the rows */
-    void *N;                       /* or NULL: no extrapolation */
-    double l1, l2, beta, tol;
+    void *F_new;                   /* takes the rows before extrapolation; NULL: no extrapolation */
+    double l1, l2, momentum, tol;
     int max_sweeps;
 } nmf_observed;
 
@@ -165,8 +165,8 @@ typedef struct {
                         real l1, real *V, const real *active);                                                         \
         void (*transpose)(ptrdiff_t rows, ptrdiff_t columns, const real *from, ptrdiff_t ldf, real *to,                \
                           ptrdiff_t ldt);                                                                              \
-        void (*extrapolate)(ptrdiff_t rows, ptrdiff_t ld, real beta, real least, const real *scale,                    \
-                            const real *before, real *N, real *F);                                                     \
+        void (*extrapolate)(ptrdiff_t rows, ptrdiff_t ld, real momentum, real least, const real *scale,                \
+                            const real *previous, real *F_new, real *F);                                               \
         double (*dot)(ptrdiff_t n, const real *a, const real *b);                                                      \
         void (*double_dots)(ptrdiff_t count, ptrdiff_t last, ptrdiff_t k, const int32_t *indices, const real *f,       \
                             const real *B, ptrdiff_t ldb, double *y);                                                  \
@@ -177,22 +177,22 @@ typedef struct {
     } nmf_products_##tag;                                                                                              \
     extern const nmf_products_##tag nmf_products_##tag##0, nmf_products_##tag##1, nmf_products_##tag##2;
 
-/* What losses.c offers: the halves of gradients, multiplicative updates, Newton steps, divergences. */
+/* What losses.c offers: the parts of gradients, multiplicative updates, Newton steps, divergences. */
 #define NMF_LOSSES(tag, real)                                                                                          \
     typedef struct {                                                                                                   \
-        void (*split)(int part, double beta, double floor, ptrdiff_t count, const real *x, real *y, real *T,           \
-                      double *sum);                                                                                    \
+        void (*entry_parts)(int part, double beta, double floor, ptrdiff_t count, const real *x, real *y, real *T,     \
+                            double *sum);                                                                              \
         void (*model_sums)(double beta, int by_partner, const real *floors, ptrdiff_t partners, ptrdiff_t k,           \
                            const real *G, ptrdiff_t ldg, const real *P, ptrdiff_t ldp, ptrdiff_t items, real *out,     \
                            ptrdiff_t ldo, double *worth);                                                              \
         void (*row_dots)(ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable, const int32_t *indices, const real *f,  \
                          const real *B, ptrdiff_t ld, real *y);                                                        \
-        void (*split_row)(double beta, double floor, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,             \
-                          const real *x, const int32_t *indices, const real *f, const real *B, ptrdiff_t ld, real *up, \
-                          real *S, double *sum);                                                                       \
+        void (*row_numerator)(double beta, double floor, ptrdiff_t width, ptrdiff_t count, ptrdiff_t readable,         \
+                              const real *x, const int32_t *indices, const real *f, const real *B, ptrdiff_t ld,       \
+                              real *num, real *S, double *sum);                                                        \
         double (*multiply)(ptrdiff_t k, real *f, real *grown, const real *numerator, const real *denominator,          \
-                           const real *sums, const real *free, real l1, real l2, real exponent, real bend, real guard, \
-                           real share);                                                                                \
+                           const real *sums, const real *free, real l1, real l2, real exponent, real den_power,        \
+                           real guard, real share);                                                                    \
         void (*newton_dense)(int across, const nmf_newton *job, const real *X, ptrdiff_t row_step, ptrdiff_t step,     \
                              ptrdiff_t m, const real *H, ptrdiff_t ldh, ptrdiff_t first, ptrdiff_t rows,               \
                              real *scratch, double *report);                                                           \

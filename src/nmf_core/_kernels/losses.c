@@ -7,10 +7,10 @@
 #include "newton_template.h"
 
 const NMF_JOIN(nmf_losses, NMF_TAG, ) NMF_NAME(nmf_losses) = {
-    .split = NMF_NAME(split),
+    .entry_parts = NMF_NAME(entry_parts),
     .model_sums = NMF_NAME(model_sums),
     .row_dots = NMF_NAME(row_dots),
-    .split_row = NMF_NAME(split_row),
+    .row_numerator = NMF_NAME(row_numerator),
     .multiply = NMF_NAME(multiply),
     .newton_dense = NMF_NAME(newton_dense),
     .newton_csr = NMF_NAME(newton_csr),

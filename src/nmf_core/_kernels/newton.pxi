@@ -10,13 +10,13 @@ cdef extern from "dispatch.h" nogil:
         const void* sums
         const void* l2
         const void* start
-        const void* before
+        const void* previous
         const void* scale
         void* F
-        void* N
+        void* F_new
         const void* floors
-        double beta, tol
-        int max_sweeps, careful, measure
+        double momentum, tol
+        int max_sweeps, damped, measure
     void newton_dense_f(int level, int across, const nmf_newton* job, const float* X, Py_ssize_t row_step,
                         Py_ssize_t step, Py_ssize_t m, const float* H, Py_ssize_t ldh, Py_ssize_t first,
                         Py_ssize_t rows, float* scratch, double* report)
@@ -45,20 +45,20 @@ cdef inline Py_ssize_t whole_lines(Py_ssize_t size) noexcept nogil:
     return (size + 15) // 16 * 16
 
 
-cdef nmf_newton describe_newton(real[:, ::1] F, real[:, ::1] N, const real[:, ::1] G, const real[:, ::1] start,
-                                const real[:, ::1] before, Py_ssize_t k, const real[:, ::1] sums,
-                                const int[::1] order, const real[::1] l2, double beta, int max_sweeps, double tol,
-                                const real[::1] floors, bint careful, bint measure):
+cdef nmf_newton describe_newton(real[:, ::1] F, real[:, ::1] F_new, const real[:, ::1] G, const real[:, ::1] start,
+                                const real[:, ::1] previous, Py_ssize_t k, const real[:, ::1] sums,
+                                const int[::1] order, const real[::1] l2, double momentum, int max_sweeps, double tol,
+                                const real[::1] floors, bint damped, bint measure):
     cdef nmf_newton job
     job.k, job.ld, job.n_order = k, F.shape[1], order.shape[0]
     job.order = &order[0] if order.shape[0] else NULL
-    job.G, job.sums, job.start, job.before = &G[0, 0], &sums[0, 0], &start[0, 0], &before[0, 0]
+    job.G, job.sums, job.start, job.previous = &G[0, 0], &sums[0, 0], &start[0, 0], &previous[0, 0]
     job.F = &F[0, 0]
-    job.N = NULL if N is None else &N[0, 0]
+    job.F_new = NULL if F_new is None else &F_new[0, 0]
     job.floors = &floors[0]
     job.l2, job.sums_step = &l2[0], sums.shape[1] if sums.shape[0] > 1 else 0
-    job.beta, job.tol, job.max_sweeps = beta, tol, max_sweeps
-    job.careful, job.measure = careful, measure
+    job.momentum, job.tol, job.max_sweeps = momentum, tol, max_sweeps
+    job.damped, job.measure = damped, measure
     return job
 
 
@@ -84,13 +84,13 @@ cdef real* divide_memory(nmf_newton* job, const real[::1] scale, size_t thread_b
 # Every row f of `start` becomes the improved row of F, up to max_sweeps sweeps of steps of its components in `order`:
 # f_c <- max(0, f_c + (q - s) (q / s) / (h + l2 (q / s)^2)) with q = sum_j x_j g_jc / y_j, h = sum_j x_j (g_jc / y_j)^2,
 #     y = max(the row's floor, G f),   s = sums_c + l2 f_c,   sums_c = sum_j g_jc + l1, one for every row or for all,
-# not below f_c q / s if `careful`; then N and F are extrapolated as in dense_pass. report as there, but the last
+# not below f_c q / s if `damped`; then F_new and F are extrapolated as in dense_pass. report as there, but the last
 # number gains sum_j x_j (log(x_j / y_j) - 1), if `measure`. Rows are dealt out; no row depends on another. Bytes: X
 # once (by columns: in blocks of a cache line), G's transpose for every row, from the second cache level.
-def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:, :] X, const real[:, ::1] G,
-                 const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
-                 const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps,
-                 double tol, const real[::1] floors, bint careful, bint measure, Workspace workspace not None):
+def dense_newton(real[:, ::1] F, real[:, ::1] F_new, double[::1] report, const real[:, :] X, const real[:, ::1] G,
+                 const real[:, ::1] start, const real[:, ::1] previous, const real[::1] scale,
+                 const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double momentum, int max_sweeps,
+                 double tol, const real[::1] floors, bint damped, bint measure, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], m = X.shape[1], k = scale.shape[0], ld = F.shape[1]
     cdef int level = workspace.level, n_threads
     cdef nmf_newton job
@@ -111,7 +111,7 @@ def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[
     size = whole_lines(size)
     cdef Py_ssize_t t, j, tasks = (n + width - 1) // width, blocks = (m + TILE - 1) // TILE
     n_threads = workspace.threads_for(<double>n * m * k * STEP_COST)
-    job = describe_newton(F, N, G, start, before, k, sums, order, l2, beta, max_sweeps, tol, floors, careful,
+    job = describe_newton(F, F_new, G, start, previous, k, sums, order, l2, momentum, max_sweeps, tol, floors, damped,
                           measure)
     memory = divide_memory(&job, scale, size * sizeof(real), k * ldh, tasks, &reports, &H, workspace)
     with nogil:
@@ -130,11 +130,11 @@ def dense_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[
 # begins, and n. The rows of a window are one task: the long ones one by one, the others in tiles of as many as a
 # vector has numbers, so that those of a tile are about equally long. Bytes: the stored entries and a row of G for
 # each, once.
-def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const int32_t[::1] indices,
+def csr_newton(real[:, ::1] F, real[:, ::1] F_new, double[::1] report, const real[::1] data, const int32_t[::1] indices,
                const int64_t[::1] indptr, const int64_t[::1] rows, const int64_t[::1] windows, const real[:, ::1] G,
-               const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
-               const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double beta, int max_sweeps,
-               double tol, const real[::1] floors, bint careful, bint measure, Workspace workspace not None):
+               const real[:, ::1] start, const real[:, ::1] previous, const real[::1] scale,
+               const real[:, ::1] sums, const int[::1] order, const real[::1] l2, double momentum, int max_sweeps,
+               double tol, const real[::1] floors, bint damped, bint measure, Workspace workspace not None):
     cdef Py_ssize_t n = F.shape[0], k = scale.shape[0], ld = F.shape[1], tasks = windows.shape[0] - 1, t, size
     cdef int level = workspace.level, n_threads
     cdef nmf_newton job
@@ -153,7 +153,7 @@ def csr_newton(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::
     long_rows = (longest + width - 1) // width if longest > most else 0
     size = whole_lines(tile_size(max(long_rows, min(longest, most)), min(ld, (k + 3) // 4 * 4), k, ld, width))
     n_threads = workspace.threads_for(<double>data.shape[0] * k * STEP_COST)
-    job = describe_newton(F, N, G, start, before, k, sums, order, l2, beta, max_sweeps, tol, floors, careful,
+    job = describe_newton(F, F_new, G, start, previous, k, sums, order, l2, momentum, max_sweeps, tol, floors, damped,
                           measure)
     memory = divide_memory(&job, scale, size * sizeof(real), 0, tasks, &reports, &rest, workspace)
     with nogil:

@@ -4,7 +4,7 @@
  * s = sum g_c (plus penalties) and q = sum x g_c / y, whose own slope is -h = -sum x g_c^2 / y^2. Newton's method for
  * 1 / q = 1 / s moves it by (q - s) (q / s) / h. As a sum of terms a / (b + w), q has a concave reciprocal, so a step
  * never ends above the minimiser; it is exact where one entry of the row, or several alike, decide. From above it may
- * end too far below, which raises the divergence in rare cases; `careful` steps do not.
+ * end too far below, which raises the divergence in rare cases; `damped` steps do not.
  *
  * The entries that count stand in vectors in one of three layouts: LANES, a row in each lane; ACROSS, the entries of each
  * row over all lanes; SHARED, a row in each lane and the same g for all of them. Lanes never mix but for the sums
@@ -145,9 +145,9 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(newton_sweeps)(const int layout, cons
                 NMF_NAME(newton_sums)(layout, 1, t, rows, now, last, move, &q, &h);
             const NMF_NAME(full) w = NMF_LOAD(t->w, c), s = NMF_LOAD(t->sums, c) + l2 * w, share = q / s;
             /* Down to w q / s the divergence is sure to fall, as in a multiplicative update. */
-            const NMF_NAME(full) lowest = job->careful ? NMF_SELECT(share < 1, w * share, zero) : zero;
+            const NMF_NAME(full) lowest = job->damped ? NMF_SELECT(share < 1, w * share, zero) : zero;
             const NMF_NAME(full) ahead = NMF_NAME(larger)(w + (q - s) * share / (h + l2 * share * share), lowest);
-            /* Without entries that ask for the component it goes to zero, if it costs anything. */
+            /* A component that no entry needs goes to zero, if it costs anything. */
             const NMF_NAME(full) idle = NMF_SELECT(s > zero, -w, zero);
             move = NMF_SELECT((h > zero) & (s > zero), ahead - w, idle) * free;
             NMF_STORE(t->w, c) = w + move;
@@ -210,14 +210,14 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(newton_rows)(const int layout, const 
     for (ptrdiff_t s = 0; s < rows; s++) {
         NMF_REAL *F = (NMF_REAL *)job->F + at[s] * ld;
         memcpy(F, buffer + s * ld, ld * sizeof(NMF_REAL));
-        if (job->N == NULL)
+        if (job->F_new == NULL)
             continue;
-        NMF_REAL *N = (NMF_REAL *)job->N + at[s] * ld;
-        if (job->beta != 0)
-            NMF_NAME(extrapolate)(1, ld, (NMF_REAL)job->beta, 0, (const NMF_REAL *)job->scale,
-                                  (const NMF_REAL *)job->before + at[s] * ld, N, F);
+        NMF_REAL *F_new = (NMF_REAL *)job->F_new + at[s] * ld;
+        if (job->momentum != 0)
+            NMF_NAME(extrapolate)(1, ld, (NMF_REAL)job->momentum, 0, (const NMF_REAL *)job->scale,
+                                  (const NMF_REAL *)job->previous + at[s] * ld, F_new, F);
         else
-            memcpy(N, F, ld * sizeof(NMF_REAL));
+            memcpy(F_new, F, ld * sizeof(NMF_REAL));
     }
 }
 

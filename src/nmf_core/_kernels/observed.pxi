@@ -8,13 +8,13 @@ cdef extern from "dispatch.h" nogil:
         const int* order
         const void* G
         const void* start
-        const void* before
+        const void* previous
         const void* scale
         const void* lower
         const void* amounts
         void* F
-        void* N
-        double l1, l2, beta, tol
+        void* F_new
+        double l1, l2, momentum, tol
         int max_sweeps
     enum:
         OBSERVED_ROWS "NMF_OBSERVED_ROWS"
@@ -31,15 +31,15 @@ cdef extern from "dispatch.h" nogil:
 # Rows f of F improved for F G.T ~ X from `start` on, up to max_sweeps sweeps of
 #     f_c <- max(lower_c, f_c - (A f - b + amount l1)_c / A_cc),  l1 only where lower_c is zero,
 #     A = sum_j w_j g_j g_j.T + amount l2,  b = sum_j w_j x_j g_j  over the row's entries;
-# then extrapolated if there is N. amounts: a number for every row. weights: of the entries, or None for ones. bounds:
-# where the tasks, some rows each, begin, and n. report as in dense_pass, but the last number gains the sum of
+# then extrapolated if there is F_new. amounts: a number for every row. weights: of the entries, or None for ones.
+# bounds: where the tasks, some rows each, begin, and n. report as in dense_pass, but the last number gains the sum of
 # w (x - y)^2. A row's entries of G are gathered once, into the first cache level, and A and b summed there: k^2 / 2 + k
 # multiply-adds an entry. Bytes: the stored entries and a row of G for each, once.
-def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const real[::1] weights,
+def observed_hals(real[:, ::1] F, real[:, ::1] F_new, double[::1] report, const real[::1] data, const real[::1] weights,
                   const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds,
-                  const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale,
+                  const real[:, ::1] G, const real[:, ::1] start, const real[:, ::1] previous, const real[::1] scale,
                   const real[::1] lower, const int[::1] order, double l1, double l2, const real[::1] amounts,
-                  double beta, int max_sweeps, double tol, Workspace workspace not None):
+                  double momentum, int max_sweeps, double tol, Workspace workspace not None):
     cdef Py_ssize_t k = scale.shape[0], ld = F.shape[1], tasks = bounds.shape[0] - 1, t, width, rows, size
     cdef nmf_observed job
     cdef double* reports
@@ -52,10 +52,10 @@ def observed_hals(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real
     job.k, job.ld, job.n_order = k, ld, order.shape[0]
     job.ldb = (max(k + 1, ld) + width - 1) // width * width
     job.order = &order[0] if order.shape[0] else NULL
-    job.G, job.start, job.before = &G[0, 0], &start[0, 0], &before[0, 0]
+    job.G, job.start, job.previous = &G[0, 0], &start[0, 0], &previous[0, 0]
     job.amounts, job.F = &amounts[0], &F[0, 0]
-    job.N = NULL if N is None else &N[0, 0]
-    job.l1, job.l2, job.beta, job.tol, job.max_sweeps = l1, l2, beta, tol, max_sweeps
+    job.F_new = NULL if F_new is None else &F_new[0, 0]
+    job.l1, job.l2, job.momentum, job.tol, job.max_sweeps = l1, l2, momentum, tol, max_sweeps
     rows = OBSERVED_ROWS if k <= OBSERVED_NARROW else 1
     size = (rows * (job.ldb + 3) + (1 if weights is None else 2) * OBSERVED_CHUNK) * job.ldb
     size += job.ldb * job.ldb * <Py_ssize_t>(sizeof(double) // sizeof(real))
@@ -95,14 +95,15 @@ cdef inline void descend_rows(int level, const nmf_observed* job, const real* da
 # Multiplicative updates of the rows f of F from `start` on, for any beta-divergence of the stored entries:
 #     f_c <- f_c (sum_j w_j x_j y_j^(loss_beta - 2) g_jc / (sum_j w_j y_j^(loss_beta - 1) g_jc
 #                                                           + amount (l1 + l2 f_c)))^exponent
-# with y = max(the row's floor, G f), up to max_sweeps times; then extrapolated if there is N. sums: of the columns of
-# G. weights, bounds, amounts as above. report as in dense_pass without its last number. Bytes: the stored entries once,
-# a row of G for each three times, the second and third from cache.
-def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[::1] data, const real[::1] weights,
+# with y = max(the row's floor, G f), up to max_sweeps times; then extrapolated if there is F_new. sums: of the columns
+# of G. weights, bounds, amounts as above. report as in dense_pass without its last number. Bytes: the stored entries
+# once, a row of G for each three times, the second and third from cache.
+def observed_mu(real[:, ::1] F, real[:, ::1] F_new, double[::1] report, const real[::1] data, const real[::1] weights,
                 const int32_t[::1] indices, const int64_t[::1] indptr, const int64_t[::1] bounds, const real[:, ::1] G,
-                const real[:, ::1] start, const real[:, ::1] before, const real[::1] scale, const real[::1] sums,
-                const int[::1] order, double l1, double l2, double beta, int max_sweeps, double tol, double loss_beta,
-                double exponent, const real[::1] floors, const real[::1] amounts, Workspace workspace not None):
+                const real[:, ::1] start, const real[:, ::1] previous, const real[::1] scale, const real[::1] sums,
+                const int[::1] order, double l1, double l2, double momentum, int max_sweeps, double tol,
+                double loss_beta, double exponent, const real[::1] floors, const real[::1] amounts,
+                Workspace workspace not None):
     cdef Py_ssize_t ld = F.shape[1], tasks = bounds.shape[0] - 1, t
     cdef Py_ssize_t size = (2 * CHUNK + 3 * ld) * <Py_ssize_t>sizeof(real)
     cdef Job job
@@ -111,7 +112,7 @@ def observed_mu(real[:, ::1] F, real[:, ::1] N, double[::1] report, const real[:
     cdef int n_threads
     if F.shape[0] == 0:
         return
-    job = describe(F, N, nothing, start, before, scale, order, 0, l1, 0, beta, max_sweeps, tol)
+    job = describe(F, F_new, nothing, start, previous, scale, order, 0, l1, 0, momentum, max_sweeps, tol)
     add_loss(&job, sums, l2, loss_beta, exponent)
     job.F, job.floors, job.G, job.stored, job.level = &F[0, 0], &floors[0], &G[0, 0], data.shape[0], workspace.level
     job.data = <const void*>&data[0] if job.stored else NULL
@@ -151,7 +152,7 @@ cdef void multiply_rows(Job job, real* F, const real* weights, const real* amoun
         begun = 0
         running = False
         for sweep in range(job.max_sweeps):
-            split_known(&job, f, weights, i, numerator, <real*>memory)
+            known_parts(&job, f, weights, i, numerator, <real*>memory)
             length = multiply(&job, f, numerator, numerator + ld, <real*>NULL, 1.5)
             if sweep == 0:
                 begun = length
@@ -161,12 +162,13 @@ cdef void multiply_rows(Job job, real* F, const real* weights, const real* amoun
             if not running:
                 break
         report[2] += running
-        extrapolate_row(&job, f, NULL if job.N == NULL else <real*>job.N + i * ld, <const real*>job.before + i * ld)
+        extrapolate_row(&job, f, NULL if job.F_new == NULL else <real*>job.F_new + i * ld,
+                        <const real*>job.previous + i * ld)
     restore_underflow(mode)
 
 
-# Halves of the gradient for row i, ld numbers each, over its stored entries.
-cdef void split_known(const Job* job, const real* f, const real* weights, Py_ssize_t i, real* numerator,
+# Numerator and denominator of the gradient for row i, ld numbers each, over its stored entries.
+cdef void known_parts(const Job* job, const real* f, const real* weights, Py_ssize_t i, real* numerator,
                       real* scratch) noexcept nogil:
     cdef Py_ssize_t ld = job.ld, c
     cdef real* Y = scratch
@@ -180,9 +182,9 @@ cdef void split_known(const Job* job, const real* f, const real* weights, Py_ssi
         count = min(<int64_t>CHUNK, end - p)
         bounds[0], bounds[1] = 0, count
         row_dots(job.level, ld, count, job.stored - p, indices + p, f, <const real*>job.G, ld, Y)
-        split(job.level, LOSS, job.loss_beta, (<const real*>job.floors)[i], count, <const real*>job.data + p, Y, T,
-              NULL)
-        if job.loss_beta == 1:  # where `split` leaves this half out
+        entry_parts(job.level, LOSS, job.loss_beta, (<const real*>job.floors)[i], count, <const real*>job.data + p, Y,
+                    T, NULL)
+        if job.loss_beta == 1:  # where `entry_parts` leaves the denominator out
             for c in range(count):
                 Y[c] = 1
         if weights != NULL:

@@ -125,7 +125,7 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
             t.f[r][c] = start[c];
             t.a[r][c] = (lower[c] < 0 ? 0 : l1) - own[k * ldb + c];
         }
-        /* what no entry asks for becomes zero where it costs something */
+        /* a component that no entry needs becomes zero where it costs something */
         for (ptrdiff_t i = 0; i < job->n_order; i++)
             if (t.inverse[r][job->order[i]] == 0 && t.a[r][job->order[i]] > 0)
                 t.f[r][job->order[i]] = 0;
@@ -162,17 +162,18 @@ static NMF_TARGET NMF_INLINE void NMF_NAME(observed_improve)(const int count, co
             error += f[c] * ((double)t.a[r][c] - own[k * ldb + c] - l2 * f[c] - (lower[c] < 0 ? 0 : l1));
         report[3] += error;
         memcpy(F, f, k * sizeof(NMF_REAL));
-        if (job->N == NULL)
+        if (job->F_new == NULL)
             continue;
-        /* N may be `before`. Whole vectors: of a loop over numbers compilers make several versions that round differently. */
-        memcpy(t.a[r], (const NMF_REAL *)job->before + (first + r) * ld, k * sizeof(NMF_REAL));
-        memcpy((NMF_REAL *)job->N + (first + r) * ld, f, k * sizeof(NMF_REAL));
-        if (job->beta == 0)
+        /* F_new may be `previous`. Whole vectors: of a loop over numbers compilers make several versions that round
+         * differently. */
+        memcpy(t.a[r], (const NMF_REAL *)job->previous + (first + r) * ld, k * sizeof(NMF_REAL));
+        memcpy((NMF_REAL *)job->F_new + (first + r) * ld, f, k * sizeof(NMF_REAL));
+        if (job->momentum == 0)
             continue;
         for (ptrdiff_t v = 0; v < ldb; v += NMF_FULL) {
             const NMF_NAME(full) now = *(const NMF_NAME(full) *)(f + v);
             const NMF_NAME(full) was = *(const NMF_NAME(full) *)(t.a[r] + v) * *(const NMF_NAME(full) *)(scale + v);
-            *(NMF_NAME(full) *)(t.a[r] + v) = NMF_NAME(larger)(now + (NMF_REAL)job->beta * (now - was),
+            *(NMF_NAME(full) *)(t.a[r] + v) = NMF_NAME(larger)(now + (NMF_REAL)job->momentum * (now - was),
                                                               *(const NMF_NAME(full) *)(lower + v));
         }
         memcpy(F, t.a[r], k * sizeof(NMF_REAL));

@@ -29,10 +29,10 @@ cdef extern from "dispatch.h" nogil:
                      Py_ssize_t ldt)
     void transpose_d(int level, Py_ssize_t rows, Py_ssize_t columns, const double* source, Py_ssize_t lds, double* to,
                      Py_ssize_t ldt)
-    void extrapolate_f(int level, Py_ssize_t rows, Py_ssize_t ld, float beta, float least, const float* scale,
-                       const float* before, float* N, float* F)
-    void extrapolate_d(int level, Py_ssize_t rows, Py_ssize_t ld, double beta, double least, const double* scale,
-                       const double* before, double* N, double* F)
+    void extrapolate_f(int level, Py_ssize_t rows, Py_ssize_t ld, float momentum, float least, const float* scale,
+                       const float* previous, float* F_new, float* F)
+    void extrapolate_d(int level, Py_ssize_t rows, Py_ssize_t ld, double momentum, double least, const double* scale,
+                       const double* previous, double* F_new, double* F)
     double dot_f(int level, Py_ssize_t n, const float* a, const float* b)
     double dot_d(int level, Py_ssize_t n, const double* a, const double* b)
     void gather_f(int level, Py_ssize_t rows, Py_ssize_t width, const float* data, const int32_t* indices,
@@ -127,13 +127,16 @@ cdef inline void transpose(int level, Py_ssize_t rows, Py_ssize_t columns, const
         transpose_d(level, rows, columns, source, lds, to, ldt)
 
 
-cdef inline void extrapolate(int level, Py_ssize_t rows, Py_ssize_t ld, real beta, real least,
-                             const real* scale, const real* before, real* N, real* F) noexcept nogil:
-    """N = F, F = max(least F, F + beta (F - before * scale)) for rows of ld numbers; before may be N."""
+cdef inline void extrapolate(int level, Py_ssize_t rows, Py_ssize_t ld, real momentum, real least,
+                             const real* scale, const real* previous, real* F_new, real* F) noexcept nogil:
+    """F_new = F, F = max(least F, F + momentum (F - previous * scale)) for rows of ld numbers.
+
+    previous may be F_new.
+    """
     if real is float:
-        extrapolate_f(level, rows, ld, beta, least, scale, before, N, F)
+        extrapolate_f(level, rows, ld, momentum, least, scale, previous, F_new, F)
     else:
-        extrapolate_d(level, rows, ld, beta, least, scale, before, N, F)
+        extrapolate_d(level, rows, ld, momentum, least, scale, previous, F_new, F)
 
 
 cdef inline double dot(int level, Py_ssize_t n, const real* A, const real* B) noexcept nogil:

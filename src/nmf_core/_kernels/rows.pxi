@@ -27,8 +27,9 @@ cdef inline void add_inner(int level, Py_ssize_t rows, Py_ssize_t ld, const real
 
 
 # The rows of F from `begin` on become the improved rows of `start` (F and start may be the same), given their cross.
-# With N they are extrapolated: N becomes the improved rows, and with `before`, the improved rows of the last time,
-# F = max(0, N + beta (N - before * scale)), scale being a number for each component; N and before may be the same.
+# With F_new they are extrapolated: F_new becomes the improved rows, and with `previous`, the improved rows of the last
+# time, F = max(0, F_new + momentum (F_new - previous * scale)), scale being a number for each component; F_new and
+# previous may be the same.
 # Rows are taken in tiles of NB, transposed so that they lie side by side, and swept up to max_sweeps times. A row
 # that has met `tol` (its squared scaled step has fallen to tol^2 of its first) is frozen: what becomes of a row never
 # depends on its neighbours. Rows that fill up the last tile are zeros and frozen from the start.
@@ -41,7 +42,7 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
     cdef const real* gram = <const real*>job.gram
     cdef const real* scale = <const real*>job.scale
     cdef const real* matrix = <const real*>job.matrix
-    cdef real l1 = <real>job.l1, rate = <real>job.rate, beta = <real>job.beta, goal = <real>(job.tol * job.tol)
+    cdef real l1 = <real>job.l1, rate = <real>job.rate, momentum = <real>job.momentum, goal = <real>(job.tol * job.tol)
     cdef real* P = scratch                       # k x NB, the tile of F
     cdef real* Q = P + k * NB                    # k x NB, the tile of cross
     cdef real* V = Q + k * NB                    # NB, squared scaled steps of a sweep
@@ -51,7 +52,7 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
     cdef real* rest = last + k * NB if may_fail(job.method) else last
     cdef const real* start
     cdef real* new
-    cdef real* N
+    cdef real* F_new
     cdef Py_ssize_t b, tile, rows, s, c
     cdef int sweep, running = 0
     cdef bint frozen
@@ -110,14 +111,15 @@ cdef inlined improve_tiles(const int NB, int level, const Job* job, real* F, con
         new = F + (begin + tile) * ld
         transpose(level, k, rows, P, NB, new, ld)
         add_inner(level, rows, ld, cross + tile * ld, new, tile, report + 3)
-        if job.N != NULL:
-            N = <real*>job.N + (begin + tile) * ld
-            if beta != 0:
+        if job.F_new != NULL:
+            F_new = <real*>job.F_new + (begin + tile) * ld
+            if momentum != 0:
                 for c in range(ld):
                     rest[c] = scale[c] if c < k else 0
-                extrapolate(level, rows, ld, beta, 0, rest, <const real*>job.before + (begin + tile) * ld, N, new)
+                extrapolate(level, rows, ld, momentum, 0, rest, <const real*>job.previous + (begin + tile) * ld, F_new,
+                            new)
             else:
-                memcpy(N, new, rows * ld * sizeof(real))
+                memcpy(F_new, new, rows * ld * sizeof(real))
         add_inner(level, rows, ld, cross + tile * ld, new, tile, report + 5)
 
 

@@ -1,4 +1,4 @@
-# What a start has to know of the entries of X, from one pass.
+# Extremes, sums and order of the entries of X, each from one pass, before a fit.
 
 cdef enum:
     SCANNED = 1 << 14  # entries of a block, in the order of rows: it fits into the cache

@@ -202,23 +202,25 @@ static NMF_TARGET void NMF_NAME(transpose)(ptrdiff_t rows, ptrdiff_t columns, co
 #endif
 }
 
-/* N = F, F = max(least F, F + beta (F - before * scale)) for rows of ld numbers; before may be N. */
-static NMF_TARGET void NMF_NAME(extrapolate)(ptrdiff_t rows, ptrdiff_t ld, NMF_REAL beta, NMF_REAL least,
-                                             const NMF_REAL *scale, const NMF_REAL *before, NMF_REAL *N, NMF_REAL *F)
+/* F_new = F, F = max(least F, F + momentum (F - previous * scale)) for rows of ld numbers; previous may be F_new. */
+static NMF_TARGET void NMF_NAME(extrapolate)(ptrdiff_t rows, ptrdiff_t ld, NMF_REAL momentum, NMF_REAL least,
+                                             const NMF_REAL *scale, const NMF_REAL *previous, NMF_REAL *F_new,
+                                             NMF_REAL *F)
 {
     for (ptrdiff_t r = 0; r < rows; r++) {
         ptrdiff_t w = r * ld;
         const ptrdiff_t end = w + ld;
         for (; w + NMF_FULL <= end; w += NMF_FULL) {
             const NMF_NAME(full) new = *(const NMF_NAME(full) *)(F + w);
-            const NMF_NAME(full) was = *(const NMF_NAME(full) *)(before + w) * *(const NMF_NAME(full) *)(scale + w - r * ld);
-            const NMF_NAME(full) ahead = new + beta * (new - was);
-            *(NMF_NAME(full) *)(N + w) = new;
+            const NMF_NAME(full) was =
+                *(const NMF_NAME(full) *)(previous + w) * *(const NMF_NAME(full) *)(scale + w - r * ld);
+            const NMF_NAME(full) ahead = new + momentum * (new - was);
+            *(NMF_NAME(full) *)(F_new + w) = new;
             *(NMF_NAME(full) *)(F + w) = least * new + NMF_POSITIVE(ahead - least * new, NMF_NAME(bits));
         }
         for (; w < end; w++) {
-            const NMF_REAL new = F[w], ahead = new + beta * (new - before[w] * scale[w - r * ld]);
-            N[w] = new;
+            const NMF_REAL new = F[w], ahead = new + momentum * (new - previous[w] * scale[w - r * ld]);
+            F_new[w] = new;
             F[w] = least * new + (ahead > least * new ? ahead - least * new : 0);
         }
     }
