@@ -5,7 +5,7 @@ import numpy as np
 import scipy.sparse as sp
 from divergences import dense
 
-from nmf_core.data import Partial
+from nmf_core.data import ObservedMatrix
 from nmf_core.losses import make_loss
 from nmf_core.solvers import SOLVERS
 
@@ -14,7 +14,7 @@ PAIRS = [
     (loss, name)
     for loss, beta in BETAS.items()
     for name, solver in SOLVERS.items()
-    if solver.handles(make_loss(loss), Partial)
+    if solver.handles(make_loss(loss), ObservedMatrix)
 ]
 # Solvers that descend to a point where the conditions of optimality hold.
 DESCENT = [("frobenius", "hals"), ("kullback-leibler", "newton")]

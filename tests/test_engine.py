@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from problems import noisy, start
 
 from nmf_core import _core
-from nmf_core.data import Complete, Layout, Partial, as_container
+from nmf_core.data import FullMatrix, Layout, ObservedMatrix, as_container
 from nmf_core.engine import Engine, padded
 from nmf_core.factors import Factor
 from nmf_core.losses import make_loss
@@ -54,7 +54,7 @@ def fit(engine, loss, solver, form, acceleration, factors=()):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("loss", "solver"), PAIRS)
 def test_solvers_take_the_same_course(loss, solver, form, acceleration):
-    if not SOLVERS[solver].handles(make_loss(loss), Partial if form == "missing" else Complete):
+    if not SOLVERS[solver].handles(make_loss(loss), ObservedMatrix if form == "missing" else FullMatrix):
         pytest.skip("refused by `factorize`")
     ours, twins = (fit(e, loss, solver, form, acceleration) for e in (Engine(2), Engine(1, kernels=Twins())))
     if solver == "pg":  # whose search takes powers of ten: rounding decides now and then

@@ -10,7 +10,7 @@ from problems import noisy, start
 
 import nmf_core
 from nmf_core import Factor, factorize
-from nmf_core.data import Complete
+from nmf_core.data import FullMatrix
 from nmf_core.factors import Penalty
 from nmf_core.losses import Loss
 from nmf_core.solvers import Method, QuadraticSolver
@@ -87,7 +87,7 @@ class Below(Rule):
         return state.objective < self.value
 
 
-class OuterSum(Complete):
+class OuterSum(FullMatrix):
     """The matrix a_i + b_j, which is nowhere stored."""
 
     def __init__(self, a, b):

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from problems import PLANTED, noisy, start
 
 from nmf_core import _core, compare_solvers, factorize, kkt_residual
-from nmf_core.data import Complete, Partial
+from nmf_core.data import FullMatrix, ObservedMatrix
 from nmf_core.losses import make_loss
 from nmf_core.solvers import ADMM, PG, SGD, SOLVERS, Greedy, Nesterov, Randomized, Sequential
 from nmf_core.solvers.als import inverse_of_free
@@ -126,7 +126,9 @@ def test_fixed_components_are_kept(solver, make):
     assert result.objective < 0.5 * reference.objective(X, W0, H0)
 
 
-@pytest.mark.parametrize("solver", [name for name in SOLVERS if not SOLVERS[name].handles(make_loss(2), Partial)])
+@pytest.mark.parametrize(
+    "solver", [name for name in SOLVERS if not SOLVERS[name].handles(make_loss(2), ObservedMatrix)]
+)
 def test_what_needs_a_complete_x_says_so(solver):
     holes = np.where(X.max() / 2 < X, np.nan, X)
     if not SOLVERS[solver].handles(make_loss(2)):
@@ -404,7 +406,7 @@ class TestComparison:
 
 def test_methods_of_the_kernels_are_those_of_the_solvers():
     assert {
-        solver.suited(make_loss(2), Complete).method.name
+        solver.suited(make_loss(2), FullMatrix).method.name
         for solver in SOLVERS.values()
         if solver.name in QUADRATIC and solver.name != "mue"
     } == set(_core.METHODS)

@@ -8,7 +8,7 @@ import pytest
 from problems import noisy
 
 from nmf_core import factorize, stopping
-from nmf_core.data import Complete
+from nmf_core.data import FullMatrix
 from nmf_core.solvers import SOLVERS
 
 CONVERGED = {"tol", "relative change", "small step", "plateau"}
@@ -141,7 +141,7 @@ WATCHED = {name: {"tol", "relative change"} for name in SOLVERS} | {"hals": {"to
 @pytest.mark.parametrize("name", [name for name in SOLVERS if name != "sequential"])
 class TestRulesOfASolver:
     def test_mean_convergence(self, name):
-        rules = SOLVERS[name].rules(1e-4, Complete)
+        rules = SOLVERS[name].rules(1e-4, FullMatrix)
         assert {rule.reason for rule in rules} == WATCHED[name]
         assert all(rule.converged for rule in rules)
 
@@ -149,14 +149,14 @@ class TestRulesOfASolver:
         falling = np.linspace(10, 1, 20)
         for violation, over in ((1e-4, "tol" in WATCHED[name]), (1.001e-4, False)):
             shown = state(20, objectives=falling, violation=violation)
-            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4, Complete)) is over
+            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4, FullMatrix)) is over
 
     def test_little_progress(self, name):
         if name == "als":
             pytest.skip("the objective may rise: it is the factors that are looked at")
         for last, over in ((1 - 1e-5, "relative change" in WATCHED[name]), (0.9, False)):
             shown = state(20, objectives=[4.0, *np.linspace(1, last, 19)])
-            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4, Complete)) is over
+            assert any(rule.done(shown) for rule in SOLVERS[name].rules(1e-4, FullMatrix)) is over
 
 
 # --- rules of the user's

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Partial, accept
+from nmf_core.data import FullMatrix, ObservedMatrix, accept
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.floor import apply_floor
@@ -147,7 +147,7 @@ def compare_solvers(
     the_loss = make_loss(check_loss(loss, LOSSES))
     if solvers is None:
         partial = any(parameters.get(name) for name in ("missing", "biases")) or parameters.get("weights") is not None
-        solvers = those_that_handle(the_loss, Partial if partial else Complete)
+        solvers = those_that_handle(the_loss, ObservedMatrix if partial else FullMatrix)
     chosen: dict[str, Solver] = {}
     for solver in check_solvers(solvers):
         if not isinstance(solver, Solver):

@@ -419,7 +419,7 @@ class Engine:
         F_new: np.ndarray | None = None,
         S: np.ndarray | None = None,
     ) -> Report:
-        """As `Complete.pass_quadratic`, or `Partial.pass_quadratic` where the kind is "observed"."""
+        """As `FullMatrix.pass_quadratic`, or `ObservedMatrix.pass_quadratic` where the kind is "observed"."""
         u, report = update, Report()
         if kind == "observed":
             self.kernels.observed_hals(
@@ -444,7 +444,7 @@ class Engine:
         F_new: np.ndarray | None = None,
         S: np.ndarray | None = None,
     ) -> Report:
-        """As `Complete.pass_gradients`, or `Partial.pass_gradients` where the kind is "observed"."""
+        """As `FullMatrix.pass_gradients`, or `ObservedMatrix.pass_gradients` where the kind is "observed"."""
         u, report = update, Report()
         if kind == "observed":
             self.kernels.observed_mu(
@@ -468,7 +468,7 @@ class Engine:
         update: Update,
         F_new: np.ndarray | None = None,
     ) -> Report:
-        """As `Container.pass_newton`."""
+        """As `Matrix.pass_newton`."""
         u, report = update, Report()
         getattr(self.kernels, f"{kind}_newton")(
             F, F_new, report.numbers, *stored, G, u.start, u.before, u.scale, u.sums, u.order, u.l2, u.momentum,
@@ -479,7 +479,7 @@ class Engine:
     def divergence(
         self, kind: str, stored: tuple[Any, ...], F: np.ndarray, G: np.ndarray, loss: Loss, floors: np.ndarray
     ) -> float:
-        """As `Container.divergence`; of the kind "csr" only what stored entries change in that of a model alone."""
+        """As `Matrix.divergence`; of the kind "csr" only what stored entries change in that of a model alone."""
         kernel = getattr(self.kernels, f"{kind}_divergence")
         return float(kernel(*stored, F, G, loss.kernel, floors, self.workspace))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Layout, Partial, accept, container_class
+from nmf_core.data import FullMatrix, Layout, ObservedMatrix, accept, container_class
 from nmf_core.engine import Engine
 from nmf_core.factorization import Factorization
 from nmf_core.factors import ALPHA_SCALINGS, Factor
@@ -318,7 +318,7 @@ def read(a: dict[str, Any]) -> Request:
         check_left_alone("H: free", of_H.free, "update_H says it")
     mask = check_update_H(a["update_H"] if of_H.free is None else of_H.free, k, components)
     if not mask.any():
-        solver = choose_solver("auto", loss, Complete if data_class.local else data_class)
+        solver = choose_solver("auto", loss, FullMatrix if data_class.local else data_class)
     biases = check_flag(a["biases"], "biases")
     check_biases(biases, solver.name, a["loss"], bool(mask.all()))
     whole = a["missing"] is None and weights is None and not biases
@@ -550,5 +550,5 @@ def _checksum(A: Any) -> int | None:
 def _check_enough(problem: Problem, k: int) -> None:
     """Warn if no row, or no column, of X has as many known entries as it has numbers to find, and no penalty helps."""
     data = problem.data
-    if isinstance(data, Partial) and not all(factor.is_penalized for factor in problem.factors):
+    if isinstance(data, ObservedMatrix) and not all(factor.is_penalized for factor in problem.factors):
         check_enough(int(min(data.counts().max(), data.counts(columns=True).max())), k)

@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, raised
+from nmf_core.data import FullMatrix, raised
 from nmf_core.losses import Loss
 from nmf_core.problem import container_for
-from nmf_core.validation import Matrix, Scan, check_floor, check_matrix, check_representable, check_resident
+from nmf_core.validation import ArrayOrSparse, Scan, check_floor, check_matrix, check_representable, check_resident
 
 
 def apply_floor(
-    X: Any, floor: Any, loss: Loss, missing: str | None, weights: Matrix | None, scan: Scan | None = None
+    X: Any, floor: Any, loss: Loss, missing: str | None, weights: ArrayOrSparse | None, scan: Scan | None = None
 ) -> tuple[Any, float]:
     """Validated X with a small number added to what is known, and that number.
 
@@ -34,7 +34,7 @@ def apply_floor(
         X is not in memory, or with the number it leaves its dtype.
     """
     floor = check_floor(floor)
-    if floor and isinstance(X, Complete):
+    if floor and isinstance(X, FullMatrix):
         check_resident(False, "A floor")
     if floor == "auto":
         data = container_for(X, loss, missing=missing, weights=weights, scan=scan)

@@ -6,21 +6,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Complete, Layout, as_container
+from nmf_core.data import FullMatrix, Layout, as_container
 from nmf_core.engine import Engine
 from nmf_core.losses import Loss
 from nmf_core.online import Online
-from nmf_core.validation import Matrix, check_zeros
+from nmf_core.validation import ArrayOrSparse, check_zeros
 
 
-def batches(X: Matrix, loss: Loss, size: int, engine: Engine) -> list[Complete]:
+def batches(X: ArrayOrSparse, loss: Loss, size: int, engine: Engine) -> list[FullMatrix]:
     """A validated X (n_samples, n_features) as containers of `size` rows; the last one may have fewer.
 
     They share the memory of X, as long as it stores its rows one after the other.
     """
     data = as_container(X, layout=Layout(row_major=True, sparsify=loss.linear), engine=engine)
     check_zeros(data, loss.positive)
-    assert isinstance(data, Complete)
+    assert isinstance(data, FullMatrix)
     n = data.shape[0]
     return [data.part(first, min(first + size, n)) for first in range(0, n, size)]
 
@@ -110,7 +110,7 @@ class Course(NamedTuple):
 
 def fit_batches(
     online: Online,
-    parts: Sequence[Complete],
+    parts: Sequence[FullMatrix],
     W: np.ndarray,
     convergence: Convergence,
     *,
@@ -124,7 +124,7 @@ def fit_batches(
     ----------
     online : Online
         Where the components are improved. Modified in place.
-    parts : sequence of Complete
+    parts : sequence of FullMatrix
         X.
     W : ndarray of shape (n_samples, ld)
         Factor array to start from. Modified in place, unless every row is solved for from scratch.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete
+from nmf_core.data import FullMatrix
 from nmf_core.engine import Engine, Update, factor_array, padded
 from nmf_core.factors import Factor, with_penalties
 from nmf_core.initialization import for_fixed_components
@@ -108,12 +108,12 @@ class Online(ABC):
         """A copy of the components (n_components, n_features)."""
         return transposed(self.Ht, self.k)
 
-    def step(self, data: Complete, W: np.ndarray | None = None) -> float:
+    def step(self, data: FullMatrix, W: np.ndarray | None = None) -> float:
         """Go through a batch.
 
         Parameters
         ----------
-        data : Complete
+        data : FullMatrix
             The batch, visited by rows, in the precision of the components.
         W : ndarray of shape (n_rows, ld), optional
             Factor array of the batch, improved by a few sweeps. Modified in place. By default every row is solved for
@@ -153,7 +153,7 @@ class Online(ABC):
         self.spare[:, self.k :] = 0
 
     @abstractmethod
-    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
+    def go_through(self, data: FullMatrix, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
         """Improve W, and write the next Ht to `spare`.
 
         Returns the divergence of the batch for the new W and Ht, and the attributes that are others after the step:
@@ -184,7 +184,7 @@ class QuadraticOnline(Online):
         self.S = factor_array(len(self.Ht) + self.k, self.k, self.Ht.dtype)
         self.HHt = Engine.default.gram(self.Ht, self.k)
         self.for_rows, self.stepper = (
-            choose_solver(name, self.loss).suited(self.loss, Complete) for name in ("hals", self.solver)
+            choose_solver(name, self.loss).suited(self.loss, FullMatrix) for name in ("hals", self.solver)
         )
         self.weight = 0.0
 
@@ -193,7 +193,7 @@ class QuadraticOnline(Online):
         """Room for the next statistics."""
         return padded(self.S, self.S.dtype)
 
-    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
+    def go_through(self, data: FullMatrix, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
         k, (of_W, of_H) = self.k, self.factors_beside(len(W))
         problem = Problem(data, self.loss, k, of_W, of_H)
         self.spare[:] = self.Ht
@@ -249,7 +249,7 @@ class GradientOnline(Online):
         m = len(self.Ht)
         return factor_array(m + (1 if self.loss.linear else m), self.k, self.Ht.dtype)
 
-    def go_through(self, data: Complete, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
+    def go_through(self, data: FullMatrix, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
         loss, k, dtype = self.loss, self.k, W.dtype
         of_W, of_H = self.factors_beside(len(W))
         m = len(self.Ht)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Layout, accept
+from nmf_core.data import FullMatrix, Layout, accept
 from nmf_core.engine import Engine, Update, factor_array, padded
 from nmf_core.factors import Factor
 from nmf_core.losses import LOSSES, make_loss
@@ -74,7 +74,7 @@ def kkt_residual(
     """
     labels, weights = accept(X, missing, weights)
     X = labels.values
-    if not isinstance(X, Complete):
+    if not isinstance(X, FullMatrix):
         X = X.astype(np.float64, copy=False)
     weights = None if weights is None else weights.astype(np.float64, copy=False)
     the_loss = make_loss(check_loss(loss, LOSSES))
@@ -87,7 +87,7 @@ def kkt_residual(
         problem = make_problem(X, the_loss, k, terms, layout=Layout(row_major=not the_loss.quadratic), engine=engine)
         sides = (padded(W, X.dtype), problem.factor_W), (padded(H.T, X.dtype), problem.factor_H)
         blocked, other = sides[::-1] if problem.data.transposed else sides
-        if not isinstance(problem.data, Complete):
+        if not isinstance(problem.data, FullMatrix):
             squares = _of_known_entries(problem, blocked, other)
         elif the_loss.quadratic:
             squares = _of_products(problem.data, blocked, other, k)
@@ -100,7 +100,7 @@ def kkt_residual(
 # Multiplicative updates tell, on the way, what steps coordinate descent would take from where they start.
 
 
-def _of_products(data: Complete, blocked: Side, other: Side, k: int) -> float:
+def _of_products(data: FullMatrix, blocked: Side, other: Side, k: int) -> float:
     """The sum of squared scaled steps for a quadratic loss."""
     (F, _), (G, _) = blocked, other
     crosses = data.product(G), data.transposed_product(F)

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from nmf_core.comparison import Comparison
-from nmf_core.data import Complete
+from nmf_core.data import FullMatrix
 from nmf_core.factorization import Factorization
 from nmf_core.interpretation import (
     component_shares,
@@ -127,7 +127,7 @@ def convergence(f: Factorization, *, against: str = "seconds", axes: tuple[Axes,
         lower.set_yscale("log", nonpositive="mask")
     lower.set_title(f"stopped by {f.stop_reason}", loc="right", color=QUIET, fontsize=8, fontweight="normal")
     tol = f.parameters.get("tol") or 0.0
-    rules = SOLVERS[f.solver].rules(tol, Complete) if tol and f.solver in SOLVERS else []
+    rules = SOLVERS[f.solver].rules(tol, FullMatrix) if tol and f.solver in SOLVERS else []
     if f.stop_reason != "relative change" and any(isinstance(rule, SmallViolation) for rule in rules):
         lower.axhline(tol, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
         lower.annotate(f"tol = {tol:g}", (0, tol), (4, 3), xycoords=("axes fraction", "data"),

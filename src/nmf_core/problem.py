@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Container, Layout, Partial, as_container
+from nmf_core.data import Layout, Matrix, ObservedMatrix, as_container
 from nmf_core.engine import factor_array, reduce_rows
 from nmf_core.factors import Factor, with_penalties
 from nmf_core.losses import LOSSES, Loss
-from nmf_core.validation import Matrix, check_known, check_zeros
+from nmf_core.validation import ArrayOrSparse, check_known, check_zeros
 
 ROWS = 1024  # of a factor that are copied together
 
@@ -22,7 +22,7 @@ class Problem:
 
     Parameters
     ----------
-    data : Complete or Partial
+    data : FullMatrix or ObservedMatrix
         X, visited by rows or by columns.
     loss : Loss
         The scalar loss.
@@ -107,7 +107,7 @@ class Terms(NamedTuple):
     """
 
     missing: str | None = None
-    weights: Matrix | None = None
+    weights: ArrayOrSparse | None = None
     alphas: tuple[float, float | str, float] = (0.0, 0.0, 0.0)
     alpha_scaling: str = "size"
     W: Factor = Factor()
@@ -116,7 +116,7 @@ class Terms(NamedTuple):
     mean: float | None = None
 
 
-def container_for(X: Matrix, loss: Loss, **needs: Any) -> Container:
+def container_for(X: ArrayOrSparse, loss: Loss, **needs: Any) -> Matrix:
     """The container of a validated X that suits the loss; `needs` as in `as_container`.
 
     It is in float64 if powers of what X holds leave float32.
@@ -131,7 +131,7 @@ def container_for(X: Matrix, loss: Loss, **needs: Any) -> Container:
 
 
 def make_problem(
-    X: Matrix, loss: Loss, k: int, terms: Terms, *, nothing_known: bool = False, advice: str = "", **needs: Any
+    X: ArrayOrSparse, loss: Loss, k: int, terms: Terms, *, nothing_known: bool = False, advice: str = "", **needs: Any
 ) -> Problem:
     """The problem of a validated X and k components.
 
@@ -157,12 +157,12 @@ def make_problem(
     ValueError
         Nothing is known of X, or it is zero somewhere, which the loss does not allow.
     """
-    if isinstance(X, Container):
+    if isinstance(X, Matrix):
         data: Any = copy(X)
         data.engine = needs["engine"]
     else:
         data = container_for(X, loss, missing=terms.missing, weights=terms.weights, **needs)
-    partial_ = isinstance(data, Partial)
+    partial_ = isinstance(data, ObservedMatrix)
     if partial_ and not nothing_known:
         check_known(data.n_stored)
     check_zeros(data, loss.positive, advice)
@@ -191,7 +191,7 @@ def _with_biases(factor: Factor, k: int, fixed: int) -> Factor:
 
 
 def model_floors(
-    data: Container, loss: Loss, *, columns: bool = False, by_itself: bool = False, double: bool = False
+    data: Matrix, loss: Loss, *, columns: bool = False, by_itself: bool = False, double: bool = False
 ) -> Any:
     """For every row, or column, of the blocked matrix, the least that an entry of the model counts as.
 
@@ -228,13 +228,13 @@ def transposed(F: np.ndarray, k: int) -> np.ndarray:
     return array
 
 
-def empty_arrays(data: Container, k: int) -> tuple[np.ndarray, np.ndarray]:
+def empty_arrays(data: Matrix, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Factor arrays of zeros for W and Ht, where those of X live."""
     blocked, other = data.empty_factor(k), factor_array(data.shape[1], k, data.dtype)
     return (other, blocked) if data.transposed else (blocked, other)
 
 
-def start_arrays(data: Container, k: int, W: Any, Ht: Any) -> tuple[np.ndarray, np.ndarray]:
+def start_arrays(data: Matrix, k: int, W: Any, Ht: Any) -> tuple[np.ndarray, np.ndarray]:
     """Copies of the first k columns of W (n_samples, ...) and Ht (n_features, ...), where factors of X live."""
     arrays = empty_arrays(data, k)
     for array, F in zip(arrays, (W, Ht), strict=True):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Complete, Layout, accept, is_dask, result_type
+from nmf_core.data import FullMatrix, Layout, accept, is_dask, result_type
 from nmf_core.engine import Engine, padded
 from nmf_core.factors import Factor
 from nmf_core.floor import apply_floor
@@ -212,7 +212,7 @@ def transform(
         Ht, gram_H, alike, sums_H = components.ready(data.dtype)
         solver, tol = solver_for_rows(solver, problem, gram_H, alike, tol)
         solver = solver.suited(the_loss, type(data))
-        complete = isinstance(data, Complete)
+        complete = isinstance(data, FullMatrix)
         if W is None:
             masses = np.array([sums_H.sum()]) if complete else data.model_sums(Ht, own).sum(axis=1)
             start_W = for_fixed_components(data, the_loss, own, masses)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Partial
+from nmf_core.data import FullMatrix, ObservedMatrix
 from nmf_core.problem import Problem
 from nmf_core.warning import warn
 
@@ -62,10 +62,10 @@ def _share_for_rows(problem: Problem, Ht: np.ndarray, k: int) -> float:
     data, factor = problem.data, problem.factor_W
     if not problem.loss.quadratic or not factor.l1:
         return 0.0
-    if isinstance(data, Complete):
+    if isinstance(data, FullMatrix):
         gain = float((data.transposed_product if data.transposed else data.product)(Ht).max())
     else:
-        assert isinstance(data, Partial)
+        assert isinstance(data, ObservedMatrix)
         rows, amounts = map(data.row, range(data.shape[0])), factor.weights_of(data.shape[0], np.dtype(np.float64))
         gains = [float((values * weights @ Ht[places, :k]).max()) for places, values, weights in rows]
         gain = max(gain / amount for gain, amount in zip(gains, amounts, strict=True) if amount > 0)

@@ -5,19 +5,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmf_core.data.base import Complete, Container, Partial, single_holds
+from nmf_core.data.base import FullMatrix, Matrix, ObservedMatrix, single_holds
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
 from nmf_core.data.sources import DaskRows, accept, is_dask, raised, result_type, row_blocks
 from nmf_core.engine import Engine
-from nmf_core.validation import Matrix, Scan, check_matrix, check_resident, is_sparse, look_at
+from nmf_core.validation import ArrayOrSparse, Scan, check_matrix, check_resident, is_sparse, look_at
 
 __all__ = [
-    "Complete",
-    "Container",
     "DaskRows",
+    "FullMatrix",
     "Layout",
-    "Partial",
+    "Matrix",
+    "ObservedMatrix",
     "RowBlocks",
     "accept",
     "as_container",
@@ -34,9 +34,9 @@ __all__ = [
 FEW = 0.1
 
 
-def container_class(X: Matrix | RowBlocks | DaskRows) -> type[Container]:
-    """The class of its container, as far as it decides what can be done with X: `Complete` if X is in memory."""
-    if isinstance(X, Container):
+def container_class(X: ArrayOrSparse | RowBlocks | DaskRows) -> type[Matrix]:
+    """The class of its container, as far as it decides what can be done with X: `FullMatrix` if X is in memory."""
+    if isinstance(X, Matrix):
         return type(X)
     if isinstance(X, DaskRows):
         from nmf_core.data.distributed import Distributed
@@ -46,7 +46,7 @@ def container_class(X: Matrix | RowBlocks | DaskRows) -> type[Container]:
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 
         return Chunked
-    return Complete
+    return FullMatrix
 
 
 class Layout(NamedTuple):
@@ -55,7 +55,7 @@ class Layout(NamedTuple):
     Attributes
     ----------
     as_observed : bool
-        Whether known entries must be held one by one even if nothing is missing, for what only `Partial` ones can do.
+        Whether known entries must be held one by one even if nothing is missing: what an `ObservedMatrix` can do.
     row_independent : bool
         Whether what a pass makes of a row must not depend, to the last bit, on the number of rows: arrays stored by
         columns are copied then, because their products are summed in groups that depend on it; those of CSC are not
@@ -78,15 +78,15 @@ _ANY = Layout()
 
 
 def as_container(
-    X: Matrix | RowBlocks | DaskRows,
+    X: ArrayOrSparse | RowBlocks | DaskRows,
     *,
     missing: str | None = None,
-    weights: Matrix | None = None,
+    weights: ArrayOrSparse | None = None,
     layout: Layout = _ANY,
     folder: Path | None = None,
     engine: Engine = Engine.default,
     scan: Scan | None = None,
-) -> Container:
+) -> Matrix:
     """The container of a validated X; nothing is copied if the memory allows to read it row by row or column by column.
 
     Parameters

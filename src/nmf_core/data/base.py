@@ -19,7 +19,7 @@ def single_holds(squares: float | np.ndarray) -> bool:
     return bool(((squares == 0) | (squares > 1e-20) & (squares < 1e20)).all())
 
 
-class Container(ABC):
+class Matrix(ABC):
     """A matrix that is visited by blocks of its rows.
 
     The *blocked* matrix, called A in the formulas here, is X, or X.T if `transposed`: then the blocks are columns of
@@ -38,7 +38,7 @@ class Container(ABC):
     engine : Engine
         What it computes with.
     may_be_single : bool
-        Whether there may be the same matrix in float32, see `Complete.in_single`.
+        Whether there may be the same matrix in float32, see `FullMatrix.in_single`.
     resident : bool
         Of the class: whether all of A is at hand, so that its columns can be visited, too, and any rows at any time.
     local : bool
@@ -168,7 +168,7 @@ class Container(ABC):
         """
 
 
-class Complete(Container):
+class FullMatrix(Matrix):
     """A matrix of which every entry is known and counts the same, so that sums over rows serve all columns.
 
     One of one's own says its `shape`, `dtype`, `n_stored` and `blocks`, and is not `transposed`: everything else
@@ -179,7 +179,7 @@ class Complete(Container):
 
     def __init_subclass__(cls) -> None:
         # One that has no parts can only be gone through.
-        if "resident" not in vars(cls) and cls.part is Complete.part:
+        if "resident" not in vars(cls) and cls.part is FullMatrix.part:
             cls.resident = False
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
@@ -213,17 +213,17 @@ class Complete(Container):
     def least(self) -> float:
         return min((float(A.min(where=A > 0, initial=np.inf)) for _, A in self.blocks()), default=math.inf)
 
-    def in_double(self) -> "Complete":
+    def in_double(self) -> "FullMatrix":
         """The same matrix in float64."""
         double = copy(self)
         double.dtype = np.dtype(np.float64)
         return double
 
-    def in_single(self) -> "Complete | None":
+    def in_single(self) -> "FullMatrix | None":
         """The same matrix in float32, or None where that saves nothing, cannot hold it or takes as much room again."""
         return None
 
-    def part(self, first: int, end: int) -> "Complete":
+    def part(self, first: int, end: int) -> "FullMatrix":
         """So many rows of A, sharing memory."""
         raise NotImplementedError(f"{type(self).__name__} has no `part`")
 
@@ -327,7 +327,7 @@ class Complete(Container):
         return self.engine.sums(G, k)[np.newaxis]
 
 
-class Visited(Complete):
+class Visited(FullMatrix):
     """A complete matrix that is gone through by passes of kernels.
 
     Attributes
@@ -418,7 +418,7 @@ def _multiply(
     return report
 
 
-class Partial(Container):
+class ObservedMatrix(Matrix):
     """A matrix of which some entries are known, each perhaps with a weight; the others do not count.
 
     Attributes
@@ -441,7 +441,7 @@ class Partial(Container):
         """Places, values and weights of what is known in a row of A."""
 
     @abstractmethod
-    def shifted(self, offset: float) -> "Partial":
+    def shifted(self, offset: float) -> "ObservedMatrix":
         """The same entries less a number, of any sign."""
 
     @abstractmethod

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from nmf_core.validation import (
+    ArrayOrSparse,
     Labels,
-    Matrix,
     Scan,
     check_all_read,
     check_block_dtype,
@@ -117,15 +117,15 @@ class RowBlocks:
             first += len(block)
         return array
 
-    def __iter__(self) -> Iterator[Matrix]:
+    def __iter__(self) -> Iterator[ArrayOrSparse]:
         """The blocks as arrays or CSR, checked and read ahead."""
         return (block for block, _ in read_ahead(lambda: self._checked(self.passes == 0)))
 
-    def scanned(self) -> Iterator[tuple[Matrix, Scan | None]]:
+    def scanned(self) -> Iterator[tuple[ArrayOrSparse, Scan | None]]:
         """The same, with what is known of their entries, which are looked at whatever has been seen before."""
         return read_ahead(lambda: self._checked(True))
 
-    def _checked(self, values: bool) -> Iterator[tuple[Matrix, Scan | None]]:
+    def _checked(self, values: bool) -> Iterator[tuple[ArrayOrSparse, Scan | None]]:
         shape = self.shape[::-1] if self.transposed else self.shape
         what = "column" if self.transposed else "row"
         first = 0

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data.base import Complete, Visited
+from nmf_core.data.base import FullMatrix, Visited
 from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
 from nmf_core.data.sparse import Sparse
@@ -113,7 +113,7 @@ class Chunked(Visited):
             A[rows] = part.array if isinstance(part, Dense) else part.csr().toarray()
         return Dense(A, transposed=self.transposed, engine=self.engine)
 
-    def part(self, first: int, end: int) -> Complete:
+    def part(self, first: int, end: int) -> FullMatrix:
         check_resident(False, "Visiting rows in any order")
         raise AssertionError
 

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from nmf_core import rows
-from nmf_core.data.base import Partial
+from nmf_core.data.base import ObservedMatrix
 from nmf_core.data.sparse import Rows
 from nmf_core.engine import Engine, Report, Update
 from nmf_core.losses import Loss
@@ -17,7 +17,7 @@ _BLOCK_ENTRIES = 1 << 18  # entries that are looked at together
 _LONG = 1 << 12  # entries of a row that are added up in the precision of the data
 
 
-class Observed(Rows, Partial):
+class Observed(Rows, ObservedMatrix):
     """The known entries of X by rows, and when first wanted by columns: either factor is improved from its own copy.
 
     Parameters

@@ -27,7 +27,7 @@ class Shard:
 
     Attributes
     ----------
-    parts : list of (slice, Complete)
+    parts : list of (slice, FullMatrix)
         Rows within the shard and their container.
     n : int
         Rows of all.

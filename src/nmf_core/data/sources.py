@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmf_core._core import Workspace
-from nmf_core.data.base import Complete
+from nmf_core.data.base import FullMatrix
 from nmf_core.data.blocks import BLOCK_BYTES, RowBlocks, block_rows
 from nmf_core.data.mapped import file_blocks, position_in_file
 from nmf_core.labels import Axis, Labelled, index_columns, labelled
 from nmf_core.validation import (
+    ArrayOrSparse,
     Labels,
-    Matrix,
     check_alone,
     check_chunks,
     check_data,
@@ -46,7 +46,7 @@ def accept(
     columns: Axis | None = None,
     hint: bool = True,
     workspace: Workspace | None = None,
-) -> tuple[Labelled, Matrix | None]:
+) -> tuple[Labelled, ArrayOrSparse | None]:
     """What a fit takes: validated X or, if it is not in memory, its `RowBlocks`, with its labels; and weights.
 
     Parameters
@@ -65,7 +65,7 @@ def accept(
     TypeError, ValueError
         X is not what it must be, or what is wanted needs it in memory.
     """
-    if isinstance(X, Complete):
+    if isinstance(X, FullMatrix):
         check_alone(missing, weights, biases)
         for here, block in X.blocks():
             check_matrix(block, f"X (rows {here.start} to {here.start + len(block) - 1})")
@@ -87,7 +87,7 @@ def accept(
     return data.aligned("X", columns=columns, of="the fit"), weights
 
 
-def raised(X: Any, floor: float, missing: str | None) -> Matrix:
+def raised(X: Any, floor: float, missing: str | None) -> ArrayOrSparse:
     """A copy of validated X with a number added to all entries that are known; a sparse X becomes dense for it.
 
     With missing="unstored" it stays sparse: only what it stores is known.
@@ -135,7 +135,7 @@ def result_type(dtype: Any) -> np.dtype:
 
 
 def _sliced(
-    read: Callable[[int, int], Matrix],
+    read: Callable[[int, int], ArrayOrSparse],
     shape: tuple[int, int],
     dtype: np.dtype,
     multiple: int = 64,
@@ -147,7 +147,7 @@ def _sliced(
     step = block_rows(n, m * dtype.itemsize, multiple, block_bytes)
     bounds = [*range(0, n, step), n]
 
-    def blocks() -> Iterator[Matrix]:
+    def blocks() -> Iterator[ArrayOrSparse]:
         for first, end in pairwise(bounds):
             yield read(first, end)
 
@@ -228,7 +228,7 @@ def _from_compressed(X: Any, block_bytes: int | None) -> RowBlocks:
     bounds = np.unique(np.searchsorted(ends, [*range(0, int(ends[-1]), most), ends[-1]], side="right") - 1)
     bounds = np.unique([0, *bounds, len(ends) - 1])
 
-    def blocks() -> Iterator[Matrix]:
+    def blocks() -> Iterator[ArrayOrSparse]:
         for first, end in pairwise(bounds):
             yield X[:, first:end].T if transposed else X[first:end]
 
@@ -328,7 +328,7 @@ def _from_dask(X: Any, block_bytes: int | None) -> Any:
     da: Any = import_module("dask.array")
     chunks = X.to_delayed().ravel().tolist()
 
-    def blocks() -> Iterator[Matrix]:
+    def blocks() -> Iterator[ArrayOrSparse]:
         for chunk in chunks:
             yield dask.compute(chunk)[0]
 

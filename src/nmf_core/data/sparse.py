@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core.data.base import Container, Visited, single_holds
+from nmf_core.data.base import Matrix, Visited, single_holds
 from nmf_core.data.dense import Dense
 from nmf_core.engine import Engine, Report, Update
 from nmf_core.losses import Loss
@@ -31,7 +31,7 @@ _BLOCK_BYTES = 1 << 22  # of rows as an array, in double
 _SUM_ENTRIES = 1 << 18  # entries, about, whose sums are taken together: they are copied in double
 
 
-class Rows(Container):
+class Rows(Matrix):
     """Stored entries in compressed rows: CSR, read in place; what is unsorted or occurs twice is mended in a copy.
 
     Parameters

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Container
+from nmf_core.data import Matrix
 from nmf_core.initialization.base import Factors, make_random_state, make_seeds
 from nmf_core.initialization.given import for_fixed_components, silence_unknown, with_biases
 from nmf_core.initialization.random import kmeans, random, random_vcol
@@ -27,12 +27,12 @@ RANDOM = ("random", "random_vcol", "kmeans", "nndsvdar")  # what another seed ma
 ANYWHERE = ("random", "nndsvd", "nndsvda")  # what also makes factors that are not in this process
 
 
-def initial_factors(data: Container, k: int, init: str, rng: np.random.RandomState) -> Factors:
+def initial_factors(data: Matrix, k: int, init: str, rng: np.random.RandomState) -> Factors:
     """Initial factors of X.
 
     Parameters
     ----------
-    data : Container
+    data : Matrix
         X.
     k : int
         Number of components.

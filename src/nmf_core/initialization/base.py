@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 
 Factors = tuple[np.ndarray, np.ndarray]
 
@@ -28,19 +28,19 @@ def make_seeds(random_state: Any, n: int) -> list[int]:
     return make_random_state(random_state).randint(2**32, size=n, dtype=np.uint64).tolist()
 
 
-def sizes(data: Container) -> tuple[int, int]:
+def sizes(data: Matrix) -> tuple[int, int]:
     """(n_samples, n_features)."""
     n, m = data.shape
     return (m, n) if data.transposed else (n, m)
 
 
-def times(data: Complete, G: np.ndarray, transpose: bool = False) -> np.ndarray:
+def times(data: FullMatrix, G: np.ndarray, transpose: bool = False) -> np.ndarray:
     """X @ G, or X.T @ G, as a factor array, for a factor array G."""
     by_rows = transpose == data.transposed
     return data.product(G) if by_rows else data.transposed_product(G)
 
 
-def placed(data: Complete, F: np.ndarray) -> Any:
+def placed(data: FullMatrix, F: np.ndarray) -> Any:
     """A factor array of the rows of the blocked matrix, where such factors live."""
     if data.local:
         return F
@@ -49,7 +49,7 @@ def placed(data: Complete, F: np.ndarray) -> Any:
     return room
 
 
-def round_trip(data: Complete, G: np.ndarray, tall: bool) -> np.ndarray:
+def round_trip(data: FullMatrix, G: np.ndarray, tall: bool) -> np.ndarray:
     """X.T @ (X @ G) if X is tall, else X @ (X.T @ G); arguments as for `times`."""
     if tall != data.transposed:  # row by row of what is visited
         return data.normal_product(G)

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from nmf_core.data import Container, Partial
+from nmf_core.data import Matrix, ObservedMatrix
 from nmf_core.engine import factor_array
 from nmf_core.initialization.base import divide, sizes
 from nmf_core.losses import Loss
 
 
-def for_fixed_components(data: Container, loss: Loss, k: int, masses: np.ndarray) -> np.ndarray:
+def for_fixed_components(data: Matrix, loss: Loss, k: int, masses: np.ndarray) -> np.ndarray:
     """A factor array (n_samples, ld) to start from where H is fixed: no row of it depends on another row of X.
 
     Zeros for the Frobenius loss; for others, which may not start there, equal components that have the sum of the row.
@@ -21,14 +21,14 @@ def for_fixed_components(data: Container, loss: Loss, k: int, masses: np.ndarray
     return W
 
 
-def silence_unknown(data: Container, W: np.ndarray, Ht: np.ndarray, update_H: np.ndarray, fitted: bool = False) -> None:
+def silence_unknown(data: Matrix, W: np.ndarray, Ht: np.ndarray, update_H: np.ndarray, fitted: bool = False) -> None:
     """Put zeros in W (n_samples, ld) and Ht (n_features, ld) for samples and features of which nothing is known.
 
     After a fit also in components of a sample or feature that the other factor has nowhere in what is known of it:
     nothing known depends on them, but the fit might have found use for them. Both are modified in place, H only in the
     components to update.
     """
-    if not isinstance(data, Partial):
+    if not isinstance(data, ObservedMatrix):
         return
     k = len(update_H)
     for F, G, free in ((W, Ht, np.ones(k, dtype=bool)), (Ht, W, update_H)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.engine import padded
 from nmf_core.initialization.base import Factors, sizes, times
 
@@ -10,7 +10,7 @@ ROWS = 1 << 16  # of W for which numbers are drawn together: in double they are 
 AVERAGED = 20  # samples or features of X whose mean is a start of a component
 
 
-def random(data: Container, k: int, rng: np.random.RandomState) -> Factors:
+def random(data: Matrix, k: int, rng: np.random.RandomState) -> Factors:
     """Absolute values of normal numbers, scaled so that W @ H has about the mean of X, of what is known of it.
 
     The numbers are drawn as scikit-learn draws them, H before W: a seed gives the same start.
@@ -25,7 +25,7 @@ def random(data: Container, k: int, rng: np.random.RandomState) -> Factors:
     return W, np.abs(H).T
 
 
-def random_vcol(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
+def random_vcol(data: FullMatrix, k: int, rng: np.random.RandomState) -> Factors:
     """Components of W are means of some random columns of X, those of H means of some random rows.
 
     Closer to the data than random numbers, and as sparse as their means. Scaled so that W @ H has the mean of X.
@@ -51,7 +51,7 @@ def random_vcol(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
     return W, Ht
 
 
-def kmeans(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
+def kmeans(data: FullMatrix, k: int, rng: np.random.RandomState) -> Factors:
     """H holds the means of k clusters of samples, W says to which cluster a sample belongs, softened by 0.2.
 
     Clusters by Lloyd's algorithm from k distinct samples, a few iterations; they need not be good, only different.
@@ -80,7 +80,7 @@ def kmeans(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
     return member + 0.2, centers
 
 
-def _means(data: Complete, member: np.ndarray) -> np.ndarray:
+def _means(data: FullMatrix, member: np.ndarray) -> np.ndarray:
     """The mean of every cluster's samples (n_features, k), in double, zero for an empty one."""
     k = member.shape[1]
     sums = times(data, padded(member, data.dtype), transpose=True)[:, :k]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nmf_core.data import Complete
+from nmf_core.data import FullMatrix
 from nmf_core.engine import Update, padded
 from nmf_core.initialization.base import Factors, divide, times
 
@@ -10,7 +10,7 @@ BATCH = 256  # rows that are looked at together
 STEPS = 100  # of the projection onto what is chosen
 
 
-def spa(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
+def spa(data: FullMatrix, k: int, rng: np.random.RandomState) -> Factors:
     """H holds k rows of X, chosen by successive projection; W says how they mix.
 
     Rows are brought to the sum 1. The longest is chosen, then all are projected onto what is orthogonal to it, and so
@@ -39,7 +39,7 @@ def spa(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
     return rows.mixed()
 
 
-def snpa(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
+def snpa(data: FullMatrix, k: int, rng: np.random.RandomState) -> Factors:
     """The same, by successive non-negative projection: rows are projected onto the mixtures of those that are chosen.
 
     More robust, and it finds pure rows that depend on each other linearly; slower.
@@ -109,7 +109,7 @@ class Candidates:
         Those that are chosen, in their order.
     """
 
-    def __init__(self, data: Complete) -> None:
+    def __init__(self, data: FullMatrix) -> None:
         self.data = data
         sums = data.sums(columns=data.transposed)
         self.scale = divide(np.ones_like(sums), sums)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nmf_core.data import Complete
+from nmf_core.data import FullMatrix
 from nmf_core.engine import Engine, padded, reduce_rows
 from nmf_core.initialization.base import Factors, divide, placed, round_trip, sizes, times
 
@@ -16,12 +16,12 @@ LEAST = 1e-6  # smaller entries of a start by singular vectors are zeros
 COMMON = 1e-8, 1e6
 
 
-def truncated_svd(data: Complete, k: int, rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
+def truncated_svd(data: FullMatrix, k: int, rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
     """The k largest singular triplets of X, by a randomised range finder with power iterations.
 
     Parameters
     ----------
-    data : Container
+    data : Matrix
         X.
     k : int
         Number of triplets, at most min(n_samples, n_features).
@@ -55,7 +55,7 @@ def truncated_svd(data: Complete, k: int, rng: np.random.RandomState) -> tuple[n
 
 
 def compress(
-    data: Complete, size: int, power_iterations: int, rng: np.random.RandomState
+    data: FullMatrix, size: int, power_iterations: int, rng: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
     """An orthonormal basis of about what the longer side of X spans, and X seen in it.
 
@@ -72,7 +72,7 @@ def compress(
     return Q, times(data, Q, transpose=tall)
 
 
-def _dominant(data: Complete, size: int, power_iterations: int, rng: np.random.RandomState) -> np.ndarray:
+def _dominant(data: FullMatrix, size: int, power_iterations: int, rng: np.random.RandomState) -> np.ndarray:
     """About the `size` strongest directions of the shorter side of X, where a basis costs less: a factor array.
 
     Orthonormal if there were power iterations. From the third on they are a Chebyshev polynomial of A, which is
@@ -149,7 +149,7 @@ def _orthonormalize(Y: np.ndarray, columns: int, engine: Engine) -> tuple[np.nda
     return T, np.sqrt(np.maximum(squares, 0))
 
 
-def nndsvd(data: Complete, k: int, rng: np.random.RandomState, fill: float = 0.0) -> Factors:
+def nndsvd(data: FullMatrix, k: int, rng: np.random.RandomState, fill: float = 0.0) -> Factors:
     """Non-negative double singular value decomposition: a start with zeros, or another number in place of them.
 
     Every singular triplet is replaced by the larger of its positive and its negative part.
@@ -172,18 +172,18 @@ def nndsvd(data: Complete, k: int, rng: np.random.RandomState, fill: float = 0.0
     return U, V
 
 
-def _unit(data: Complete) -> float:
+def _unit(data: FullMatrix) -> float:
     """The mean of X, or 1 where it is common."""
     mean = data.mean()
     return 1.0 if mean <= 0 or COMMON[0] <= mean <= COMMON[1] else mean
 
 
-def nndsvda(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
+def nndsvda(data: FullMatrix, k: int, rng: np.random.RandomState) -> Factors:
     """`nndsvd` with its zeros replaced by the mean of X."""
     return nndsvd(data, k, rng, data.mean())
 
 
-def nndsvdar(data: Complete, k: int, rng: np.random.RandomState) -> Factors:
+def nndsvdar(data: FullMatrix, k: int, rng: np.random.RandomState) -> Factors:
     """`nndsvd` with its zeros replaced by small random numbers, around a hundredth of the mean of X."""
     W, Ht = (F[:, :k] for F in nndsvd(data, k, rng))
     mean = data.mean() / np.sqrt(_unit(data))

@@ -1,6 +1,6 @@
 """Solvers: what happens to a factor in an iteration. A new solver is a file here and a line in `SOLVERS`."""
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.losses import Loss
 from nmf_core.solvers.admm import ADMM
 from nmf_core.solvers.als import ALS
@@ -31,7 +31,7 @@ SOLVERS: dict[str, Solver] = {
 ALIASES = {"cd": "hals"}
 
 
-def choose_solver(solver: str | Solver, loss: Loss, data: type[Container] = Complete) -> Solver:
+def choose_solver(solver: str | Solver, loss: Loss, data: type[Matrix] = FullMatrix) -> Solver:
     """The solver of a name or alias; "auto" is the first of the table that minimises this loss."""
     if isinstance(solver, Solver):
         return solver
@@ -40,7 +40,7 @@ def choose_solver(solver: str | Solver, loss: Loss, data: type[Container] = Comp
     return SOLVERS[ALIASES.get(solver, solver)]
 
 
-def those_that_handle(loss: Loss, data: type[Container] = Complete) -> list[str]:
+def those_that_handle(loss: Loss, data: type[Matrix] = FullMatrix) -> list[str]:
     """The names of the solvers for this loss, of data in this class of containers."""
     return [name for name, solver in SOLVERS.items() if solver.handles(loss, data)]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nmf_core.data import Container
+from nmf_core.data import Matrix
 from nmf_core.solvers.base import Method
 from nmf_core.solvers.quadratic import QuadraticSolver
 from nmf_core.stopping import Rule, SmallStep, SmallViolation
@@ -48,6 +48,6 @@ class ALS(QuadraticSolver):
     method = Method("als", prepare=lambda gram, order: (inverse_of_free(gram, order), 0.0))
     monotone = False
 
-    def rules(self, tol: float, data: type[Container]) -> list[Rule]:
+    def rules(self, tol: float, data: type[Matrix]) -> list[Rule]:
         # the objective may rise, and where the fit ends the violation need not be zero
         return [SmallViolation(tol), SmallStep(tol)]

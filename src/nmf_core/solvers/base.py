@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.engine import Report, unbalanced
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
@@ -90,10 +90,10 @@ class Solver(ABC):
     # --- what it is for
 
     @abstractmethod
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
         """Whether it minimises this loss, of data in this class of matrices."""
 
-    def suited(self, loss: Loss, data: type[Container]) -> "Solver":
+    def suited(self, loss: Loss, data: type[Matrix]) -> "Solver":
         """The solver of the same name whose iterations are for this loss and class of matrices."""
         return self
 
@@ -101,7 +101,7 @@ class Solver(ABC):
         """Whether a complete X must be visited by rows, however it is stored."""
         return False
 
-    def rules(self, tol: float, data: type[Container]) -> list[Rule]:
+    def rules(self, tol: float, data: type[Matrix]) -> list[Rule]:
         """The rules that mean convergence for this solver, of data in this class of matrices."""
         return [SmallViolation(tol), SmallDecrease(tol)]
 

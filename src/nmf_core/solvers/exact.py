@@ -6,7 +6,7 @@ hardly tell apart. With G = Q R, min ||x - G f|| over f >= 0 is min ||Q.T x - R 
 
 import numpy as np
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.data.dense import Dense
 from nmf_core.engine import Engine, Report, padded
 from nmf_core.losses import Loss
@@ -65,8 +65,8 @@ class Exact(HALS):
 
     name = "anls-bpp"
 
-    def suited(self, loss: Loss, data: type[Container]) -> Solver:
-        return self if issubclass(data, Complete) else _ExactObserved()
+    def suited(self, loss: Loss, data: type[Matrix]) -> Solver:
+        return self if issubclass(data, FullMatrix) else _ExactObserved()
 
     def improve_rows(self, problem: Problem, s: State, max_sweeps: int, tol: float) -> Report:
         w, k, data = s.w, s.k, problem.data

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Container, single_holds
+from nmf_core.data import Matrix, single_holds
 from nmf_core.engine import Report
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
@@ -140,7 +140,7 @@ def _blind(s: State) -> float:
     return math.sqrt(2 * ROUNDING["float32"] * s.model / s.mass) if s.mass else 0.0
 
 
-def accelerated(solver: Solver, data: Container, on: bool = True) -> Solver:
+def accelerated(solver: Solver, data: Matrix, on: bool = True) -> Solver:
     """The solver as a fit of these data uses it: accelerated, or at least such that failures are taken back."""
     if not solver.accelerated or not (on or solver.guarded):
         return solver

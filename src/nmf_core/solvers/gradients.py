@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.engine import Report, Update, factor_array
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
@@ -55,7 +55,7 @@ SPARSE_BOLD = Schedule(WarmUp(40, 3), 40, 1.0)
 CAUTIOUS = Schedule(WarmUp(80, 3), 100, 0.0)
 
 
-def schedule_for(loss: Loss, data: Complete) -> Schedule:
+def schedule_for(loss: Loss, data: FullMatrix) -> Schedule:
     """How acceleration sets in for this loss."""
     entries = data.shape[0] * data.shape[1]
     inner_updates = min(SPARSE.inner_updates, entries // (STORED * max(1, data.n_stored)))
@@ -82,8 +82,8 @@ class GradientSolver(Solver):
     name = "mu"
     fields = ("S",)
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
-        return issubclass(data, Complete)
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
+        return issubclass(data, FullMatrix)
 
     def row_major(self, loss: Loss) -> bool:
         return True

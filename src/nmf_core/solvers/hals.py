@@ -1,6 +1,6 @@
 """Hierarchical alternating least squares, that is cyclic coordinate descent."""
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.losses import Loss
 from nmf_core.solvers.base import Method, Solver
 from nmf_core.solvers.observed import ObservedHALS
@@ -26,12 +26,12 @@ class HALS(QuadraticSolver):
     mixed = True
     bounded = True
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
         return loss.quadratic
 
-    def suited(self, loss: Loss, data: type[Container]) -> Solver:
-        return self if issubclass(data, Complete) else ObservedHALS()
+    def suited(self, loss: Loss, data: type[Matrix]) -> Solver:
+        return self if issubclass(data, FullMatrix) else ObservedHALS()
 
-    def rules(self, tol: float, data: type[Container]) -> list[Rule]:
+    def rules(self, tol: float, data: type[Matrix]) -> list[Rule]:
         # Where entries are missing there are directions in which the objective is all but flat.
-        return [SmallViolation(tol)] if issubclass(data, Complete) else super().rules(tol, data)
+        return [SmallViolation(tol)] if issubclass(data, FullMatrix) else super().rules(tol, data)

@@ -1,6 +1,6 @@
 """Multiplicative updates."""
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.losses import Loss
 from nmf_core.solvers.base import Method, Solver
 from nmf_core.solvers.gradients import GradientSolver
@@ -28,16 +28,16 @@ class MU(Solver):
 
     name = "mu"
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
         return True
 
-    def suited(self, loss: Loss, data: type[Container]) -> Solver:
-        if not issubclass(data, Complete):
+    def suited(self, loss: Loss, data: type[Matrix]) -> Solver:
+        if not issubclass(data, FullMatrix):
             return ObservedSolver()
         return _QuadraticMU() if loss.quadratic else GradientSolver()
 
     def row_major(self, loss: Loss) -> bool:
-        return self.suited(loss, Complete).row_major(loss)
+        return self.suited(loss, FullMatrix).row_major(loss)
 
 
 class ExtrapolatedMU(MU):
@@ -57,7 +57,7 @@ class ExtrapolatedMU(MU):
     name = "mue"
     accelerated = True
 
-    def suited(self, loss: Loss, data: type[Container]) -> Solver:
-        solver = GradientSolver() if issubclass(data, Complete) else ObservedSolver()
+    def suited(self, loss: Loss, data: type[Matrix]) -> Solver:
+        solver = GradientSolver() if issubclass(data, FullMatrix) else ObservedSolver()
         solver.name, solver.accelerated = self.name, True
         return solver

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nmf_core.data import Complete, Container, Partial
+from nmf_core.data import FullMatrix, Matrix, ObservedMatrix
 from nmf_core.engine import Report, Update
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
@@ -29,7 +29,7 @@ class Newton(Solver):
     accelerated = True
     guarded = True
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
         return loss.kernel == 1 and data.resident
 
     def may_increase(self, s: State) -> bool:
@@ -80,7 +80,7 @@ class Newton(Solver):
         With weights, x has been multiplied by them: the sum would be that of something else.
         """
         data = problem.data
-        if isinstance(data, Partial) and data.weights is not None:
+        if isinstance(data, ObservedMatrix) and data.weights is not None:
             return problem.divergence(*s.current)
         one, totals = s.extra["last"]
         F = s.current[s.factors.index(one)]

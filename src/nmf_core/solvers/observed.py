@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nmf_core.data import Complete, Container, Partial
+from nmf_core.data import FullMatrix, Matrix, ObservedMatrix
 from nmf_core.engine import Report, Update
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem, model_floors
@@ -24,8 +24,8 @@ class ObservedSolver(Solver):
 
     name = "mu"
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
-        return issubclass(data, Partial)
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
+        return issubclass(data, ObservedMatrix)
 
     def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
         s = super().start(problem, w, h, began)
@@ -72,8 +72,8 @@ class ObservedHALS(ObservedSolver):
     name = "hals"
     accelerated = True
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
-        return loss.quadratic and issubclass(data, Partial)
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
+        return loss.quadratic and issubclass(data, ObservedMatrix)
 
     def prepare(self, problem: Problem, s: State) -> None:
         pass

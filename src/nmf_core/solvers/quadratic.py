@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.engine import Report, Update, factor_array
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
@@ -36,8 +36,8 @@ class QuadraticSolver(Solver):
     method: Method = Method("hals")
     fields: ClassVar[tuple[str, ...]] = ("S", "model")
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
-        return loss.quadratic and issubclass(data, Complete)
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
+        return loss.quadratic and issubclass(data, FullMatrix)
 
     def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
         s = super().start(problem, w, h, began)

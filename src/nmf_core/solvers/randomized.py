@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.data.dense import Dense
 from nmf_core.engine import Report
 from nmf_core.initialization import compress
@@ -16,7 +16,7 @@ from nmf_core.solvers.state import SWEEP_TOL, FactorState, State
 from nmf_core.validation import check_integer
 
 
-class Compressed(Complete):
+class Compressed(FullMatrix):
     """A complete matrix that is the product L @ R.T of two narrow ones.
 
     Parameters
@@ -72,7 +72,7 @@ class Randomized(QuadraticSolver):
         self.power_iterations = check_integer(power_iterations, "power_iterations", 0)
         self.seed = check_integer(seed, "seed", 0, 2**32 - 1)
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
         return super().handles(loss, data) and data.local
 
     def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.engine import padded
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
@@ -64,10 +64,10 @@ class Sequential(QuadraticSolver):
         self.tol = check_number(tol, "tol")
         self.max_iter = check_integer(max_iter, "max_iter", 1)
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
         return super().handles(loss, data) and data.local
 
-    def rules(self, tol: float, data: type[Container]) -> list[Rule]:
+    def rules(self, tol: float, data: type[Matrix]) -> list[Rule]:
         return self.obey(SmallViolation(tol) | SmallDecrease(tol))
 
     def obey(self, stop: Rule) -> list[Rule]:

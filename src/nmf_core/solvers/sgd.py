@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.data import Complete, Container
+from nmf_core.data import FullMatrix, Matrix
 from nmf_core.engine import Update
 from nmf_core.losses import Loss
 from nmf_core.problem import Problem
@@ -61,7 +61,7 @@ class SGD(QuadraticSolver):
         self.seed = check_integer(seed, "seed", 0, 2**32 - 1)
         self.monotone = schedule == "bold"
 
-    def handles(self, loss: Loss, data: type[Container] = Complete) -> bool:
+    def handles(self, loss: Loss, data: type[Matrix] = FullMatrix) -> bool:
         return super().handles(loss, data) and data.resident
 
     def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
@@ -113,7 +113,7 @@ class SGD(QuadraticSolver):
             self._visit(problem, s, s.extra["parts"][b], curvature)
         self._finish(problem, s)
 
-    def _visit(self, problem: Problem, s: State, part: tuple[int, int, Complete], curvature: float) -> None:
+    def _visit(self, problem: Problem, s: State, part: tuple[int, int, FullMatrix], curvature: float) -> None:
         """One step of some rows of the blocked factor, and one of the other factor for what these rows say."""
         first, end, data = part
         blocked, other, engine = s.blocked, s.other, problem.data.engine

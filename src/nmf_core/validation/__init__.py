@@ -67,8 +67,8 @@ from nmf_core.validation.blocks import (
 )
 from nmf_core.validation.matrices import (
     MISSING,
+    ArrayOrSparse,
     Labels,
-    Matrix,
     check_excluded,
     check_factor,
     check_features,
@@ -87,8 +87,8 @@ from nmf_core.validation.scan import Scan
 __all__ = [
     "LARGEST_BETA",
     "MISSING",
+    "ArrayOrSparse",
     "Labels",
-    "Matrix",
     "Scan",
     "check_all_read",
     "check_alone",

@@ -14,7 +14,7 @@ from nmf_core.labels import Axis, Labelled, labelled
 from nmf_core.memory import physical_memory
 from nmf_core.validation.matrices import (
     MISSING,
-    Matrix,
+    ArrayOrSparse,
     check_factor,
     check_matrix,
     check_weighted,
@@ -529,14 +529,14 @@ def check_random_state(value: Any) -> Any:
 
 def check_data(
     X: Any, missing: Any, weights: Any = None, *, hint: bool = True, workspace: Workspace | None = None
-) -> tuple[Labelled, Matrix | None]:
+) -> tuple[Labelled, ArrayOrSparse | None]:
     """What `check_weighted` makes of X and its weights, once `missing` is one of the ways to say what is missing."""
     if missing is not None:
         check_choice(missing, "missing", MISSING)
     return check_weighted(X, weights, missing, hint=hint, workspace=workspace)
 
 
-def check_incomplete(X: Any, missing: str | None) -> tuple[Matrix, str | None]:
+def check_incomplete(X: Any, missing: str | None) -> tuple[ArrayOrSparse, str | None]:
     """A validated X, and what is missing from it once entries are held out.
 
     That is NaN of an array, even if it is complete so far, or what canonical CSR does not store; or None for any other

@@ -12,7 +12,7 @@ from nmf_core.validation.scan import Scan, in_order, scan
 
 Labels = tuple[str, ...] | None  # as files hold them
 
-Matrix = Any  # an ndarray, or a CSR or CSC array or matrix
+ArrayOrSparse = Any  # an ndarray, or a CSR or CSC array or matrix
 
 MISSING = ("nan", "unstored")
 
@@ -100,7 +100,7 @@ def check_matrix(
     return data._replace(values=X, scan=found)
 
 
-def look_at(X: Matrix, name: str = "X", workspace: Workspace | None = None) -> Scan:
+def look_at(X: ArrayOrSparse, name: str = "X", workspace: Workspace | None = None) -> Scan:
     """What one pass tells of an array, CSR or CSC of float32 or float64.
 
     Raises
@@ -122,7 +122,7 @@ def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
     return dtype
 
 
-def _check_structure(X: Matrix, name: str, workspace: Workspace | None = None) -> bool:
+def _check_structure(X: ArrayOrSparse, name: str, workspace: Workspace | None = None) -> bool:
     """Whether CSR or CSC is in order, each entry once.
 
     Built by hand it can also point outside itself; kernels trust it afterwards.
@@ -143,7 +143,7 @@ def _check_structure(X: Matrix, name: str, workspace: Workspace | None = None) -
 
 
 def _check_values(
-    X: Matrix, found: Scan, name: str, factor: bool, missing: str | None, signed: bool, squared: bool, hint: bool
+    X: ArrayOrSparse, found: Scan, name: str, factor: bool, missing: str | None, signed: bool, squared: bool, hint: bool
 ) -> None:
     if found.size == 0 or (found.minimum > found.maximum and missing == "nan"):
         return
@@ -177,7 +177,7 @@ def _check_values(
     raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{advice}")
 
 
-def _first(X: Matrix, found: np.ndarray) -> tuple[int, int]:
+def _first(X: ArrayOrSparse, found: np.ndarray) -> tuple[int, int]:
     """Row and column of the first entry found, in the order in which X is stored."""
     if not is_sparse(X):
         row, column = np.unravel_index(int(found.argmax()), X.shape)
@@ -187,14 +187,14 @@ def _first(X: Matrix, found: np.ndarray) -> tuple[int, int]:
     return (major, minor) if X.format == "csr" else (minor, major)
 
 
-def stored_values(X: Matrix) -> np.ndarray:
+def stored_values(X: ArrayOrSparse) -> np.ndarray:
     """Entries of an array, or the stored ones of CSR and CSC."""
     return X.data[: X.indptr[-1]] if is_sparse(X) else X
 
 
 def check_weighted(
     X: Any, weights: Any, missing: str | None, *, hint: bool = False, workspace: Workspace | None = None
-) -> tuple[Labelled, Matrix | None]:
+) -> tuple[Labelled, ArrayOrSparse | None]:
     """What `check_matrix` makes of X, and the weights of its entries, if there are some, in its dtype and order.
 
     Whatever stands in an array where the weight is zero does not matter, not even to checks.
@@ -220,7 +220,7 @@ def check_weighted(
     return data, weights
 
 
-def _without_weightless(X: Any, weights: Matrix) -> Any:
+def _without_weightless(X: Any, weights: ArrayOrSparse) -> Any:
     """X with zeros where an array of the shape of the weights has none."""
     if is_sparse(X) or weights.shape != np.shape(X):
         return X
