@@ -8,6 +8,7 @@ from nmf_core.threads import show_config  # isort: split
 
 from nmf_core.comparison import compare_solvers
 from nmf_core.divergence import beta_divergence
+from nmf_core.ensemble import Ensemble, RankSurvey, factorize_many, load_ensemble, rank_survey
 from nmf_core.factorization import Factorization, load
 from nmf_core.factorize import factorize
 from nmf_core.factors import Factor
@@ -27,20 +28,25 @@ __all__ = [
     "NMF",
     "Checkpoint",
     "ConvergenceWarning",
+    "Ensemble",
     "Factor",
     "Factorization",
     "MiniBatchNMF",
+    "RankSurvey",
     "__version__",
     "beta_divergence",
     "compare_solvers",
     "factorize",
+    "factorize_many",
     "initialize",
     "is_patched",
     "kkt_residual",
     "load",
+    "load_ensemble",
     "nnls",
     "non_negative_factorization",
     "patch_sklearn",
+    "rank_survey",
     "show_config",
     "unpatch_sklearn",
 ]
@@ -49,6 +55,7 @@ __all__ = [
 _NEED_SCIKIT_LEARN = ("NMF", "MiniBatchNMF", "non_negative_factorization")
 _MODULES = (
     "data",
+    "ensemble",
     "factors",
     "interpretation",
     "io",

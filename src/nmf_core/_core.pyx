@@ -120,6 +120,7 @@ cdef class Workspace:
 
 include "_kernels/beta.pxi"
 include "_kernels/pass.pxi"
+include "_kernels/batch.pxi"
 include "_kernels/newton.pxi"
 include "_kernels/observed.pxi"
 include "_kernels/parts.pxi"

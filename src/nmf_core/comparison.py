@@ -1,6 +1,5 @@
 """Solvers side by side: which one is the fastest on the data at hand."""
 
-import importlib.util
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from nmf_core.data import FullMatrix, ObservedMatrix, accept
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.floor import apply_floor
+from nmf_core.labels import tabulated
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, Solver, choose_solver, those_that_handle
 from nmf_core.start import initialize
@@ -63,7 +63,7 @@ class Comparison:
         """
         results = list(self.results.values())
         objective = np.array([result.objective for result in results])
-        columns = {
+        return tabulated({
             "solver": np.array(list(self.results)),
             "objective": objective,
             "relative": objective / self.best if self.best else np.where(objective > 0, np.inf, 1.0),
@@ -72,12 +72,7 @@ class Comparison:
             "seconds": np.array([result.history.seconds[-1] for result in results]),
             "violation": np.array([result.history.violation[-1] for result in results]),
             "stop_reason": np.array([result.stop_reason for result in results]),
-        }
-        if importlib.util.find_spec("pandas") is None:
-            return columns
-        import pandas
-
-        return pandas.DataFrame(columns)
+        })  # fmt: skip
 
     def __repr__(self) -> str:
         table = self.table

@@ -365,11 +365,7 @@ class Engine:
                         gram[:, :k] += self.gram(array, k)
             end = float(np.sum(targets * F[:, : new.shape[1]], dtype=np.float64))
             return Report.of(squared_step, sweeps, unfinished, improved, start, end)
-        self.kernels.factor_pass(
-            F, F_new, grams, report.numbers, cross, u.start, u.before, u.scale, u.gram,
-            u.gram if u.matrix is None else u.matrix, u.order, self.kernels.METHODS[u.method], u.l1, u.rate,
-            u.momentum, u.max_sweeps, u.tol, self.workspace,
-        )  # fmt: skip
+        self.kernels.factor_pass(F, F_new, grams, report.numbers, cross, *self._how(u), self.workspace)
         return report
 
     def multiply_rows(
@@ -427,12 +423,30 @@ class Engine:
                 u.row_weights, u.momentum, u.max_sweeps, u.tol, self.workspace,
             )  # fmt: skip
             return report
-        getattr(self.kernels, f"{kind}_pass")(
-            F, F_new, S, report.numbers, *stored, G, u.start, u.before, u.scale, u.gram,
-            u.gram if u.matrix is None else u.matrix, u.order, self.kernels.METHODS[u.method], u.l1, u.rate,
-            u.momentum, u.max_sweeps, u.tol, self.workspace,
-        )  # fmt: skip
+        getattr(self.kernels, f"{kind}_pass")(F, F_new, S, report.numbers, *stored, G, *self._how(u), self.workspace)
         return report
+
+    def passes_quadratic(
+        self, kind: str, stored: tuple[Any, ...], passes: list[tuple[np.ndarray, np.ndarray, Update, Any, Any]]
+    ) -> list[Report]:
+        """Several such passes over the same matrix as one: each is (F, G, update, F_new, S), with S of zeros.
+
+        All S have one shape, or are None.
+        """
+        reports = [Report() for _ in passes]
+        asked = [
+            (F, F_new, S, report.numbers, G, *self._how(update))
+            for (F, G, update, F_new, S), report in zip(passes, reports, strict=True)
+        ]
+        getattr(self.kernels, f"{kind}_passes")(asked, *stored, self.workspace)
+        return reports
+
+    def _how(self, u: Update) -> tuple[Any, ...]:
+        """An update for a quadratic loss as kernels take it."""
+        return (
+            u.start, u.before, u.scale, u.gram, u.gram if u.matrix is None else u.matrix, u.order,
+            self.kernels.METHODS[u.method], u.l1, u.rate, u.momentum, u.max_sweeps, u.tol,
+        )  # fmt: skip
 
     def pass_gradients(
         self,

@@ -370,11 +370,7 @@ def read(a: dict[str, Any]) -> Request:
 def assemble(request: Request, stack: ExitStack) -> Fit:
     """Make the problem, find the start, choose how to step and when to stop."""
     r, began = request, time.perf_counter()
-    problem = make_problem(
-        r.X, r.loss, r.k, r.terms, advice=" floor='auto' does so.",
-        layout=Layout(as_observed=r.terms.biases, row_major=r.solver.row_major(r.loss)), folder=r.folder,
-        engine=r.engine, scan=r.scan,
-    )  # fmt: skip
+    problem = problem_of(r)
     data_class, rows_only = type(problem.data), not r.mask.any()
     others = those_that_handle(r.loss, data_class)
     check_handles_data(r.solver.handles(r.loss, data_class) or rows_only, r.called, data_class.resident, others)
@@ -382,7 +378,7 @@ def assemble(request: Request, stack: ExitStack) -> Fit:
     record = None
     if r.checkpoint is not None and not rows_only:
         checkpoint = r.checkpoint if isinstance(r.checkpoint, Checkpoint) else Checkpoint(r.checkpoint)
-        record = Record(checkpoint, _identity(problem, r), r.solver.default_options)
+        record = Record(checkpoint, identity(problem, r), r.solver.default_options)
     if record is not None and record.saved is not None:
         W, Ht = empty_arrays(problem.data, r.k)
     else:
@@ -398,6 +394,16 @@ def assemble(request: Request, stack: ExitStack) -> Fit:
     rules = _rules(r, None if rows_only else solver, data_class, tol, stack)
     shuffle = r.random if r.parameters["shuffle"] else None
     return Fit(problem, solver, stepper, state, rules, tol, shuffle, record, [])
+
+
+def problem_of(request: Request) -> Problem:
+    """What is minimised."""
+    r = request
+    layout = Layout(as_observed=r.terms.biases, row_major=r.solver.row_major(r.loss))
+    return make_problem(
+        r.X, r.loss, r.k, r.terms, advice=" floor='auto' does so.", layout=layout, folder=r.folder, engine=r.engine,
+        scan=r.scan,
+    )  # fmt: skip
 
 
 def _start(problem: Problem, request: Request, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
@@ -508,7 +514,7 @@ def _result_W(problem: Problem, W: Any, k: int, out_W: np.ndarray | None) -> Any
     return out_W
 
 
-def _identity(problem: Problem, request: Request) -> dict[str, Any]:
+def identity(problem: Problem, request: Request) -> dict[str, Any]:
     """What makes a fit what it is, but for when it stops: plain values."""
     data, r = problem.data, request
     named = ("alpha_W", "alpha_H", "l1_ratio", "alpha_scaling", "missing", "weighted", "random_state", "shuffle",

@@ -27,6 +27,16 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def check_new_folder(path: Path) -> None:
+    """Raise OSError unless there is room for a folder at `path`: nothing, or an empty folder."""
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    if path.is_dir() and any(path.iterdir()):
+        raise FileExistsError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such folder", str(path.parent))
+
+
 def check_destination(path: str | os.PathLike) -> None:
     """Raise OSError if a file can't be written whole at `path`: better before the work than after it."""
     path = Path(path)

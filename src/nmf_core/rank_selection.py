@@ -1,11 +1,11 @@
 """What errors of held-out entries say about the number of components."""
 
-import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nmf_core.labels import tabulated
 from nmf_core.validation import check_errors
 
 # In units of the median of its number of components: what an error counts as at most, and from where it has exploded.
@@ -115,19 +115,14 @@ class RankSelection:
         Its columns are n_components, mean, standard_error, n_folds (the number of fits), and minimum and
         one_standard_error, which say whether this is the best, by either rule.
         """
-        columns = {
+        return tabulated({
             "n_components": self.n_components,
             "mean": self.mean,
             "standard_error": self.standard_error,
             "n_folds": np.full(len(self.n_components), self.errors.shape[1]),
             "minimum": self.n_components == self.best,
             "one_standard_error": self.n_components == self.best_one_standard_error,
-        }
-        if importlib.util.find_spec("pandas") is None:
-            return columns
-        import pandas
-
-        return pandas.DataFrame(columns)
+        })  # fmt: skip
 
     def __repr__(self) -> str:
         told = {k: f"  exploded in {folds_named(folds)}" for k, folds in self.exploded.items()}

@@ -338,9 +338,14 @@ class Visited(FullMatrix):
 
     kind: ClassVar[str]
     resident = True
+    batch: Any = None  # the `Batch` whose passes these are, if several fits visit the matrix together
 
     def stored_for(self, G: np.ndarray, statistics: bool) -> tuple[np.ndarray, ...]:
         """The arrays of A that a pass beside a factor array G wants, with statistics or without."""
+        raise NotImplementedError
+
+    def stored_for_several(self, G: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The arrays of A that several passes at once want, beside factor arrays of the shape of G."""
         raise NotImplementedError
 
     def pass_quadratic(
@@ -353,6 +358,8 @@ class Visited(FullMatrix):
     ) -> Report:
         if not update.in_kernels:
             return super().pass_quadratic(F, G, update, F_new, S)
+        if self.batch is not None:
+            return self.batch.ask(self, (F, G, update, F_new, S))
         return self.engine.pass_quadratic(self.kind, self.stored_for(G, S is not None), F, G, update, F_new, S)
 
     def pass_gradients(

@@ -109,6 +109,9 @@ class Dense(Visited):
     def stored_for(self, G: np.ndarray, statistics: bool) -> tuple[np.ndarray, ...]:
         return (self.array,)
 
+    def stored_for_several(self, G: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (self.array,)
+
     def pass_newton(
         self, F: np.ndarray, G: np.ndarray, update: Update, F_new: np.ndarray | None = None, *, columns: bool = False
     ) -> Report:

@@ -181,6 +181,7 @@ class Sparse(Rows, Visited):
         self._splits: dict[int, np.ndarray] = {}
         self._bounds: dict[int, np.ndarray] = {}
         self._transpose: Sparse | None = None
+        self._single: list[np.ndarray] = []  # the entries in float32, once they have been wanted, for all copies
 
     def has_zeros(self) -> bool:
         return self.n_stored < self.shape[0] * self.shape[1] or super().has_zeros()
@@ -197,7 +198,9 @@ class Sparse(Rows, Visited):
         if not self.may_be_single or not single_holds(self.squared_norm()):
             return None
         single = copy(self)  # where the entries are is shared
-        single.dtype, single.data = np.dtype(np.float32), self.data.astype(np.float32)
+        if not self._single:
+            self._single.append(self.data.astype(np.float32))
+        single.dtype, single.data = np.dtype(np.float32), self._single[0]
         single._bounds, single._transpose = {}, None
         return single
 
@@ -208,7 +211,7 @@ class Sparse(Rows, Visited):
         rows.data, rows.indices = self.data[begin:stop], self.indices[begin:stop]
         rows.indptr = self.indptr[first : end + 1] - begin
         rows.n_stored = len(rows.data)
-        rows._splits, rows._bounds = {}, {}
+        rows._splits, rows._bounds, rows._single = {}, {}, []
         rows._windows = rows._transpose = rows._squared_norm = rows._scan = None
         return rows
 
@@ -228,6 +231,9 @@ class Sparse(Rows, Visited):
 
     def stored_for(self, G: np.ndarray, statistics: bool) -> tuple[np.ndarray, ...]:
         return (*self.stored, *self._dealt(statistics, G))
+
+    def stored_for_several(self, G: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (*self.stored, self._groups(G))
 
     def _dealt(self, statistics: bool, G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Stripes of columns, unless there are as many groups of rows as threads, and these: who adds what."""

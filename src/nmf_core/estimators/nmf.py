@@ -52,6 +52,7 @@ EXTRA_PARAMETERS = {
     "transform_tol": None,
     "transform_max_iter": None,
     "floor": None,
+    "n_init": 1,
 }
 
 
@@ -121,6 +122,9 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
     floor : float, "auto" or None, default=None
         A small number that is added to X, in `fit` and in `transform`, for a `beta_loss` that zeros make infinite (0 or
         less); "auto" finds one if it is needed. See :func:`nmf_core.factorize`.
+    n_init : int, default=1
+        Number of random starts, of which `fit` keeps the one with the lowest objective; of more than one, `init` must
+        be random, and None is "random".
 
     Attributes
     ----------
@@ -167,6 +171,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         "transform_tol": [Interval(Real, 0, None, closed="left"), None],
         "transform_max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "floor": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), None],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
     }
     _n_components: Any  # set by scikit-learn's checks
 
@@ -194,6 +199,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         transform_tol: float | None = None,
         transform_max_iter: int | None = None,
         floor: float | str | None = None,
+        n_init: int = 1,
     ) -> None:
         super().__init__(
             n_components=n_components,
@@ -218,6 +224,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         self.transform_tol = transform_tol
         self.transform_max_iter = transform_max_iter
         self.floor = floor
+        self.n_init = n_init
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -369,6 +376,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             "alpha_scaling": self.alpha_scaling,
             "floor": self.floor,
             "init": self.init,
+            "n_init": self.n_init,
             "W": W,
             "H": H,
             "alpha_W": self.alpha_W,
@@ -454,6 +462,7 @@ def non_negative_factorization(
     transform_tol: float | None = None,
     transform_max_iter: int | None = None,
     floor: float | str | None = None,
+    n_init: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Factorise X, a drop-in for :func:`sklearn.decomposition.non_negative_factorization`.
 

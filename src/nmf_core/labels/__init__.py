@@ -1,7 +1,7 @@
 """Labels of rows and columns: taken off whatever has some, looked up, put in order, and given back in kind."""
 
 from nmf_core.labels.axis import Axis, component_names, in_order
-from nmf_core.labels.frames import Labelled, frame, index_columns, labelled, like
+from nmf_core.labels.frames import Labelled, frame, index_columns, labelled, like, tabulated
 from nmf_core.labels.stored import packed, unpacked
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "labelled",
     "like",
     "packed",
+    "tabulated",
     "unpacked",
 ]

@@ -126,6 +126,13 @@ def frame(values: Any, rows: Axis | None, columns: Axis | None, library: str | N
     return _narwhals(library).from_numpy(values, schema=list(map(str, names)), backend=library).to_native()
 
 
+def tabulated(columns: dict[str, np.ndarray]) -> Any:
+    """Columns of the same length as a data frame of pandas, or as they are if pandas is not installed."""
+    if importlib.util.find_spec("pandas") is None:
+        return columns
+    return import_module("pandas").DataFrame(columns)
+
+
 def like(X: Any, values: np.ndarray, columns: Axis) -> Any:
     """An array (n, m) as a data frame of the kind of X (n, ...) with its labels of rows; as it is if X is no frame."""
     X = _native(X)

@@ -19,6 +19,7 @@ from nmf_core.validation.matrices import (
     check_matrix,
     check_weighted,
     is_sparse,
+    stored_values,
 )
 from nmf_core.warning import warn
 
@@ -52,18 +53,27 @@ def check_start(init: str, local: bool, possible: Collection[str]) -> None:
         )
 
 
-def check_starts(n_init: Any, init: str, possible: Collection[str], fixed: Collection[str]) -> int:
+def check_starts(
+    number: Any, init: str, possible: Collection[str], fixed: Collection[str], name: str = "n_init"
+) -> int:
     """A number of starts; of more than one, whether they differ, and whether what is given goes with them."""
-    n_init = check_integer(n_init, "n_init", 1)
-    if n_init > 1 and init not in possible:
+    number = check_integer(number, name, 1)
+    if number > 1 and init not in possible:
         raise ValueError(
-            f"n_init={n_init} needs starts that differ, but those of init={init!r} are all the same; use one of "
+            f"{name}={number} needs starts that differ, but those of init={init!r} are all the same; use one of "
             f"{', '.join(map(repr, possible))}."
         )
-    for name in fixed:
-        if n_init > 1:
-            raise ValueError(f"n_init={n_init} and {name} do not go together: {name} is for a fit from one start.")
-    return n_init
+    for other in fixed:
+        if number > 1:
+            raise ValueError(f"{name}={number} and {other} do not go together: {other} is for a fit from one start.")
+    return number
+
+
+def check_decided(given: Collection[str], decided: Collection[str], why: str) -> None:
+    """Whether none of some arguments has been given."""
+    for name in decided:
+        if name in given:
+            raise TypeError(f"{name} cannot be given: {why}.")
 
 
 def check_workers(known: bool) -> None:
@@ -485,21 +495,23 @@ def check_out(out_W: Any, shape: tuple[int, int], dtype: np.dtype) -> Path | Non
     return None if name is None else Path(name).parent
 
 
-def check_saved(path: Any, header: Any, kind: str, problem: dict[str, Any]) -> dict[str, Any]:
+def check_saved(
+    path: Any, header: Any, kind: str, problem: dict[str, Any], what: str = "a checkpoint"
+) -> dict[str, Any]:
     """The values in the header of a file, if it is of this kind and about this problem."""
     if not isinstance(header, dict) or header.get("format") != kind:
-        raise ValueError(f"{path} is not a checkpoint of nmf_core, or a damaged one: delete it or give another path.")
+        raise ValueError(f"{path} is not {what} of nmf_core, or a damaged one: delete it or give another path.")
     for name, value in problem.items():
-        there = header["problem"].get(name)
+        there = header.get("problem", {}).get(name)
         # sums may be of the same numbers in another order, and of numbers around zero
         real = isinstance(value, float) and isinstance(there, float)
         same = real and math.isclose(there, value, rel_tol=1e-11, abs_tol=1e-11 * problem.get(SIZE, 0.0) ** 0.5)
         if not same and there != value:
             raise ValueError(
-                f"{path} is a checkpoint of another problem: {name} is {there!r} there, but {value!r} "
+                f"{path} is {what} of another problem: {name} is {there!r} there, but {value!r} "
                 f"here. Delete it or give another path."
             )
-    return dict(header["values"])
+    return dict(header.get("values", {}))
 
 
 def check_number(value: Any, name: str, low: float = 0.0, high: float = float("inf")) -> float:
@@ -553,11 +565,15 @@ def check_incomplete(X: Any, missing: str | None) -> tuple[ArrayOrSparse, str | 
     return X, missing
 
 
-def check_ranks(n_components: Any) -> np.ndarray:
-    """Numbers of components to try: at least one, ascending, each once."""
+def check_ranks(n_components: Any, once: bool = False) -> np.ndarray:
+    """Numbers of components to try: at least one, ascending, each once; `once`, whether none may be there twice."""
     if isinstance(n_components, str) or not isinstance(n_components, Iterable):
         raise TypeError(f"n_components must be numbers of components such as range(1, 11), got {n_components!r}.")
-    ranks = sorted({check_integer(k, "every number in n_components", 1) for k in n_components})
+    asked = [check_integer(k, "every number in n_components", 1) for k in n_components]
+    ranks = sorted(set(asked))
+    if once and len(ranks) < len(asked):
+        twice = next(k for k in ranks if asked.count(k) > 1)
+        raise ValueError(f"n_components holds {twice} more than once; every number of components is surveyed once.")
     if not ranks:
         raise ValueError("n_components must hold at least one number of components, but it is empty.")
     return np.array(ranks)
@@ -569,6 +585,45 @@ def check_folds(n_folds: Any, n: int, what: str) -> int:
     if n_folds > n:
         raise ValueError(f"X has {n} {what}, too few for {n_folds} folds.")
     return n_folds
+
+
+def check_pairs(n: int) -> None:
+    """Whether there is room for a number for every pair of so many samples."""
+    wanted, memory = 8 * n * (n - 1) // 2, physical_memory()
+    if wanted > memory / 2:
+        raise ValueError(
+            f"The consensus of all pairs of {n} samples would take {wanted / 2**30:.0f} GiB of this machine's "
+            f"{memory / 2**30:.0f} GiB of memory; ask for some samples. cophenetic, dispersion, pac and silhouette "
+            f"need no pairs."
+        )
+
+
+def check_same_seeds(path: Any, there: list[int], wanted: list[int]) -> None:
+    """Whether the runs in a folder are those that are wanted, or the first of them."""
+    n = min(len(there), len(wanted))
+    if there[:n] != wanted[:n]:
+        raise ValueError(
+            f"{path} is an ensemble with other seeds, of another random_state. Delete it or give another path."
+        )
+
+
+def check_not_empty(path: Any, n_runs: int) -> None:
+    """Whether there is a run in a folder."""
+    if n_runs == 0:
+        raise ValueError(f"{path} is an ensemble of which no run has ended yet.")
+
+
+def check_counts(X: ArrayOrSparse) -> None:
+    """Whether what X holds are counts: whole numbers, besides what is missing."""
+    values = stored_values(X)
+    odd = values != np.floor(values)
+    odd &= ~np.isnan(values)
+    if odd.any():
+        first = values[odd].flat[0]
+        raise ValueError(
+            f"resample='poisson' draws counts with those of X as means, but X has entries that are no whole numbers, "
+            f"such as {first:g}; 'bootstrap' and 'subsample' draw samples of any X."
+        )
 
 
 def check_errors(mean: np.ndarray) -> None:
@@ -593,3 +648,12 @@ def check_block(n_known: int) -> int:
     if n_known == 0:
         raise ValueError("No entry is known in a block that is held out; use fewer folds or another method.")
     return n_known
+
+
+def check_kept(n_kept: int, k: int) -> None:
+    """Whether enough components of many runs are left for k clusters."""
+    if n_kept < k:
+        raise ValueError(
+            f"Only {n_kept} components of all runs are close enough to their nearest neighbours, too few for "
+            f"{k} clusters. Raise density_threshold, or make more runs."
+        )
