@@ -265,8 +265,18 @@ def test_public_names_have_documentation(name):
 # --- shapes
 
 
-DOORS = {"cli", "estimators", "factorize.factorize", "ensemble.many.factorize_many", "ensemble.survey.rank_survey", "transform.transform", "comparison", "least_squares.nnls",
-         "optimality.kkt_residual", "model_selection"}  # fmt: skip
+DOORS = {
+    "cli",
+    "comparison",
+    "ensemble.many.factorize_many",
+    "ensemble.survey.rank_survey",
+    "estimators",
+    "factorize.factorize",
+    "least_squares.nnls",
+    "model_selection",
+    "optimality.kkt_residual",
+    "transform.transform",
+}
 
 
 def test_few_parameters():

@@ -25,7 +25,7 @@ KERNELS = sorted(
     name
     for name, value in vars(_core).items()
     if isinstance(value, type(_core.dense_pass)) and not name.startswith("_")
-    if name not in ("best_level", "gauge", "max_threads", "unbalanced")
+    if name not in ("best_level", "csr_passes", "dense_passes", "gauge", "max_threads", "unbalanced")
 )
 PARAMETERS = {name: list(inspect.signature(getattr(_core, name)).parameters) for name in KERNELS}
 BETAS = (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5)

@@ -42,6 +42,15 @@ def dense_pass(
     tol: float,
     workspace: Workspace,
 ) -> None: ...
+def dense_passes(passes: list[tuple[Any, ...]], X: NDArray[Any], workspace: Workspace) -> None: ...
+def csr_passes(
+    passes: list[tuple[Any, ...]],
+    data: NDArray[Any],
+    indices: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    workspace: Workspace,
+) -> None: ...
 def csr_pass(
     F: NDArray[Any],
     F_new: NDArray[Any] | None,

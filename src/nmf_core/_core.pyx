@@ -12,6 +12,7 @@ hals, mu, greedy, gradient, solves, pivot  the steps
 job       the arguments of the steps and of the passes
 beta      multiplicative updates for beta-divergences
 pass      one pass over X: improvement of one factor, statistics for the other
+batch     passes for several pairs of factors at once
 divergence  divergences, and sums and Gram matrices of factors, in double
 newton    coordinate steps for the Kullback-Leibler divergence, row by row (C, and which thread takes which rows)
 observed  steps of rows of which only some entries are known, or count more than others (C for those of HALS)

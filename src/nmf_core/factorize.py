@@ -367,10 +367,10 @@ def read(a: dict[str, Any]) -> Request:
     )  # fmt: skip
 
 
-def assemble(request: Request, stack: ExitStack) -> Fit:
-    """Make the problem, find the start, choose how to step and when to stop."""
+def assemble(request: Request, stack: ExitStack, problem: Problem | None = None) -> Fit:
+    """Make the problem, unless it is there, find the start, choose how to step and when to stop."""
     r, began = request, time.perf_counter()
-    problem = problem_of(r)
+    problem = problem_of(r) if problem is None else problem
     data_class, rows_only = type(problem.data), not r.mask.any()
     others = those_that_handle(r.loss, data_class)
     check_handles_data(r.solver.handles(r.loss, data_class) or rows_only, r.called, data_class.resident, others)
@@ -396,12 +396,13 @@ def assemble(request: Request, stack: ExitStack) -> Fit:
     return Fit(problem, solver, stepper, state, rules, tol, shuffle, record, [])
 
 
-def problem_of(request: Request) -> Problem:
-    """What is minimised."""
+def problem_of(request: Request, data: Any = None) -> Problem:
+    """What is minimised; `data` is the matrix, if it is there already."""
     r = request
     layout = Layout(as_observed=r.terms.biases, row_major=r.solver.row_major(r.loss))
     return make_problem(
-        r.X, r.loss, r.k, r.terms, advice=" floor='auto' does so.", layout=layout, folder=r.folder, engine=r.engine,
+        r.X if data is None else data, r.loss, r.k, r.terms, advice=" floor='auto' does so.", layout=layout,
+        folder=r.folder, engine=r.engine,
         scan=r.scan,
     )  # fmt: skip
 

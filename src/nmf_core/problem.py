@@ -169,7 +169,7 @@ def make_problem(
     alpha_H, row_weights, shift = terms.alphas[1], None, 0.0
     if terms.alpha_scaling == "observed" and partial_:
         row_weights = data.amounts(), data.amounts(columns=True) if alpha_H else None
-    shape = X.shape
+    shape = data.shape[::-1] if data.transposed else data.shape
     W, H = with_penalties((terms.W, terms.H), shape, terms.alphas, row_weights)
     if terms.biases and partial_:
         shift = data.mean() if terms.mean is None else terms.mean

@@ -1,14 +1,18 @@
 """Several fits that visit one matrix together: X is read once for all of them."""
 
 import threading
-from collections.abc import Callable
 from copy import copy
 from typing import Any
 
-import numpy as np
-
 from nmf_core.data.base import Visited
 from nmf_core.engine import Engine, Report
+
+# Multiply-adds of a pass from which on it takes longer than to wait for each other.
+WORTH = 1 << 20
+# Bytes of a row of factors side by side, up to which more of them pay.
+DENSE_BYTES, SPARSE_BYTES = 512, 256
+LINE = 64  # bytes of a cache line
+MOST_TOGETHER = 16
 
 
 class _Asked:
@@ -44,6 +48,7 @@ class Batch:
         self.change = threading.Condition()
         self.members: set[int] = set()
         self.waiting: list[_Asked] = []
+        self.left = False
 
     def view(self, data: Visited) -> Visited:
         """The matrix for a fit: the same, but its passes are made here."""
@@ -69,25 +74,22 @@ class Batch:
         """The fit in this thread is over."""
         with self.change:
             self.members.discard(threading.get_ident())
-            self.change.notify_all()
+            self.left = True
+            self.change.notify_all()  # the others may be all that is waited for
 
-    def serve(self, over: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Make the passes that are asked for until everything is over, which is looked at when a fit leaves.
-
-        Returns False if nothing was to be made for so many seconds.
-        """
-        while True:
-            with self.change:
-                if not self.change.wait_for(lambda: self._complete or over(), timeout):
-                    return False
-                asked, self.waiting = self.waiting, []
-            if not asked:
-                return True
-            groups: dict[tuple[Any, ...], list[_Asked]] = {}
-            for one in asked:
-                groups.setdefault(one.key, []).append(one)
-            for several in groups.values():
-                self._make(several)
+    def serve(self, seconds: float) -> None:
+        """Make the passes that all members have asked for, once they have, or wait until one leaves, or so long."""
+        with self.change:
+            self.change.wait_for(lambda: self._complete or self.left, seconds)
+            self.left = False
+            if not self._complete:
+                return
+            asked, self.waiting = self.waiting, []
+        groups: dict[tuple[Any, ...], list[_Asked]] = {}
+        for one in asked:
+            groups.setdefault(one.key, []).append(one)
+        for several in groups.values():
+            self._make(several)
 
     @property
     def _complete(self) -> bool:
@@ -111,6 +113,15 @@ class Batch:
                 one.ready.set()
 
 
-def columns_together(k: int, dtype: np.dtype, sparse: bool) -> int:
-    """How many fits of k components share the columns of a product, as far as that pays."""
-    return max(2, (384 if sparse else 512) // (k * np.dtype(dtype).itemsize))
+def together(data: Visited, k: int, n_threads: int) -> int:
+    """How many fits of k components visit a matrix together: 1 where it does not pay.
+
+    Small matrices are read fast, and waiting costs more. An entry of a sparse matrix asks for a row of the factor: rows
+    that fill a cache line or more are no cheaper side by side.
+    """
+    row = k * data.dtype.itemsize
+    sparse = data.n_stored < data.shape[0] * data.shape[1]
+    if data.n_stored * k < WORTH or (sparse and row > LINE):
+        return 1
+    columns = (SPARSE_BYTES if sparse else DENSE_BYTES) // row
+    return min(MOST_TOGETHER, columns * n_threads) if columns > 1 else 1

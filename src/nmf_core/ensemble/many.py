@@ -427,6 +427,7 @@ def factorize_many(
     subject, request = subject_of(X, resample, fraction, n_runs, parameters)
     seeds = make_seeds(check_random_state(random_state), n_runs)
     first = request(n_components, seeds[0])
+    subject = subject.prepared(first)
     runs, seeds, said = runs_for(
         subject, first, seeds, random_state, checkpoint, room_for(subject, [(n_runs, first.k)])
     )

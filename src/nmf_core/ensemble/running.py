@@ -4,18 +4,22 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nmf_core.data import FullMatrix, accept, container_class
+from nmf_core.data.base import Visited
+from nmf_core.data.batch import MOST_TOGETHER, Batch, together
 from nmf_core.data.resampling import RESAMPLE, resample, resampled_weights
+from nmf_core.engine import Engine
 from nmf_core.ensemble.runs import Runs
 from nmf_core.factorization import Factorization
-from nmf_core.factorize import factorize, identity, problem_of, read
+from nmf_core.factorize import assemble, factorize, identity, package, problem_of, read
 from nmf_core.initialization import RANDOM
 from nmf_core.memory import physical_memory
+from nmf_core.solvers import QuadraticSolver, solve
 from nmf_core.start import BEST_OF
 from nmf_core.threads import available_threads, serial_blas
 from nmf_core.validation import (
@@ -58,6 +62,8 @@ class Subject(NamedTuple):
         Share of the samples in a subsample.
     parameters : dict
         Other arguments of `factorize`.
+    data : Visited, optional
+        X as the passes of kernels visit it, where those of several runs may be made together.
     """
 
     X: Any
@@ -65,6 +71,7 @@ class Subject(NamedTuple):
     how: str | None
     fraction: float
     parameters: dict[str, Any]
+    data: Visited | None = None
 
     @property
     def in_memory(self) -> bool:
@@ -73,7 +80,16 @@ class Subject(NamedTuple):
 
     def of(self, X: Any) -> "Subject":
         """The same with another matrix."""
-        return self._replace(X=self.X._replace(values=X, scan=None))
+        return self._replace(X=self.X._replace(values=X, scan=None), data=None)
+
+    def prepared(self, request: Any) -> "Subject":
+        """The same, ready for runs like this one whose passes are made together, if such runs there are."""
+        if self.how or not self.in_memory or not isinstance(request.solver, QuadraticSolver):
+            return self
+        with serial_blas():
+            data = problem_of(request).data
+        whole = isinstance(data, Visited) and not request.parameters["floor"]
+        return self._replace(data=data if whole else None)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -94,6 +110,21 @@ class Subject(NamedTuple):
             g, n_iter=f.n_iter, converged=f.converged, stop_reason=f.stop_reason, history=f.history, solver=f.solver,
             init=f.init, seconds=f.seconds + g.seconds, parameters=f.parameters,
         )  # fmt: skip
+
+    def together(self, k: int, n_threads: int) -> int:
+        """How many fits of k components visit X together."""
+        return 1 if self.data is None else together(self.data, k, n_threads)
+
+    def join(self, batch: Batch, task: Task, how: dict[str, Any]) -> Factorization:
+        """One run whose passes over X are made together with those of others."""
+        assert self.data is not None
+        more = {"n_components": task.k, "random_state": task.seed, "X": self.X, "weights": self.weights}
+        request = read({**DEFAULTS, **self.parameters, **more, **how})
+        with ExitStack() as stack:
+            fit = assemble(request, stack, problem_of(request, batch.view(self.data)))
+            solve(fit.problem, fit.solver, fit.state, fit.rules, fit.shuffle)
+            batch.leave()  # the others need not wait for the rest
+            return package(request, fit)
 
 
 def subject_of(
@@ -141,6 +172,54 @@ def about(subject: Subject, request: Any) -> dict[str, Any]:
     return {**same, "resample": subject.how, "fraction": subject.fraction if subject.how == "subsample" else None}
 
 
+class _Session:
+    """What concerns all runs that are under way: threads, time, and what ends them."""
+
+    def __init__(self, time_limit: float | None, watched: Any, batch: Batch | None) -> None:
+        self.until = None if time_limit is None else time.perf_counter() + check_number(time_limit, "time_limit")
+        self.watched = watched
+        self.batch = batch
+        self.stop = threading.Event()
+        self.change = threading.Condition()
+        self.left = 0
+        self.doubts: list[Warning] = []
+        self.cut: list[tuple[Runs, Task, Factorization]] = []
+
+    def run(self, runs: Runs, task: Task, subject: Subject, n_threads: int) -> None:
+        """One run, in a thread of its own."""
+        try:
+            if self.stop.is_set():
+                return
+            with held_back() as held:
+                how = {"n_threads": n_threads, "callback": lambda state: self.stop.is_set()}
+                f = subject.fit(task.k, task.seed, **how) if self.batch is None else subject.join(self.batch, task, how)
+            if f.stop_reason in ("callback", "interrupted"):
+                self.cut.append((runs, task, f))
+                return
+            self.doubts.extend(held[:1])
+            runs.put(task.number, f)
+            if self.watched is not None:
+                self.watched()
+        finally:
+            with self.change:
+                self.left -= 1
+                self.change.notify()
+            if self.batch is not None:
+                self.batch.leave()
+
+    def wait(self) -> None:
+        """Until all runs are over, which they are soon after the time is."""
+        while self.left:
+            if self.until is not None and time.perf_counter() >= self.until:
+                self.stop.set()
+            seconds = 1.0 if self.until is None else min(1.0, max(0.01, self.until - time.perf_counter()))
+            if self.batch is not None:
+                self.batch.serve(seconds)
+                continue
+            with self.change:
+                self.change.wait_for(lambda: not self.left, seconds)
+
+
 def run_all(
     tasks: Iterable[tuple[Runs, Task, Subject]],
     *,
@@ -165,61 +244,51 @@ def run_all(
         Called after every run.
     """
     queue = list(tasks)
-    side, each = _side_by_side(queue, n_threads)
-    until = None if time_limit is None else time.perf_counter() + check_number(time_limit, "time_limit")
-    stop, doubts, cut = threading.Event(), [], []
-
-    def run(runs: Runs, task: Task, subject: Subject) -> None:
-        if stop.is_set():
-            return
-        with held_back() as held:
-            f = subject.fit(task.k, task.seed, n_threads=each, callback=lambda state: stop.is_set())
-        if f.stop_reason in ("callback", "interrupted"):
-            cut.append((runs, task, f))
-            return
-        doubts.extend(held[:1])
-        runs.put(task.number, f)
-        if watched is not None:
-            watched()
-
-    executor = ThreadPoolExecutor(side)
-    interrupted = False
-    try:
-        pending: set[Future] = {executor.submit(run, *one) for one in queue}
-        while pending:
-            left = None if until is None else max(0.0, until - time.perf_counter())
-            done, pending = wait(pending, timeout=left, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-            if until is not None and time.perf_counter() >= until:
-                break
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        stop.set()
-        executor.shutdown(cancel_futures=True)
-    if not any(len(runs) for runs, *_ in queue):
-        for runs, task, f in cut[:1]:
-            runs.put(task.number, replace(f, stop_reason="interrupted" if interrupted else "time_limit"))
-        if not cut and interrupted:
-            raise KeyboardInterrupt
-    warn_once(doubts, f"{len(queue)} runs")
-    return not (cut or interrupted) and all(task.number in runs.there for runs, task, _ in queue)
-
-
-def _side_by_side(queue: list[Any], n_threads: int | None) -> tuple[int, int]:
-    """How many runs at a time, and the threads of each: many with one, as far as X and the memory allow."""
-    threads = available_threads() if n_threads is None else check_integer(n_threads, "n_threads", 1)
     if not queue:
-        return 1, threads
+        return True
+    threads = available_threads() if n_threads is None else check_integer(n_threads, "n_threads", 1)
+    side = _side_by_side(queue, threads)
+    several = min(side * (len(queue) > 1), *(subject.together(task.k, threads) for _, task, subject in queue))
+    batch = Batch(Engine(threads)) if several > 1 else None
+    if batch is not None:  # fits of as many components visit the matrix together
+        side = several
+        queue.sort(key=lambda one: (one[1].number // side, -one[1].k))
+    else:
+        side = min(side, threads)
+    session, interrupted = _Session(time_limit, watched, batch), False
+    executor = ThreadPoolExecutor(side)
+    each = max(1, threads // side) if batch is None else 1
+    futures: list[Future] = []
+    with serial_blas():
+        try:
+            session.left = len(queue)
+            futures = [executor.submit(session.run, *one, each) for one in queue]
+            session.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+            session.stop.set()
+            session.wait()
+        executor.shutdown()
+    for future in futures:
+        future.result()
+    if not any(len(runs) for runs, *_ in queue):
+        for runs, task, f in session.cut[:1]:
+            runs.put(task.number, replace(f, stop_reason="interrupted" if interrupted else "time_limit"))
+        if interrupted and not session.cut:
+            raise KeyboardInterrupt
+    warn_once(session.doubts, f"{len(queue)} runs")
+    return all(task.number in runs.there for runs, task, _ in queue)
+
+
+def _side_by_side(queue: list[Any], threads: int) -> int:
+    """How many runs the memory allows at a time, one of what is not in memory."""
     subject = queue[0][2]
     if not subject.in_memory:
-        return 1, threads
+        return 1
     n, m = subject.shape
     largest = max(task.k for _, task, _ in queue)
     room = SHARE * physical_memory() / (6 * (n + m) * largest * 8 + (n * m * 8 if subject.how else 0))
-    side = int(max(1, min(threads, len(queue), room)))
-    return side, max(1, threads // side)
+    return int(max(1, min(len(queue), room, max(threads, MOST_TOGETHER))))
 
 
 def room_for(subject: Subject, sizes: Iterable[tuple[int, int]]) -> bool:

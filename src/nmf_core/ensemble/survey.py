@@ -347,6 +347,7 @@ def rank_survey(
     subject, request = subject_of(X, resample, fraction, n_runs, parameters)
     seeds = make_seeds(check_random_state(random_state), n_runs)
     requests = {k: request(k, seeds[0]) for k in ranks}
+    subject = subject.prepared(requests[ranks[0]])
     room = room_for(subject, [(n_runs, k) for k in ranks])
     subjects = {"": subject}
     if null:
