@@ -275,6 +275,7 @@ DOORS = {
     "least_squares.nnls",
     "model_selection",
     "optimality.kkt_residual",
+    "report.render_report",
     "transform.transform",
 }
 

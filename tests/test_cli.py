@@ -18,6 +18,7 @@ from nmf_core.cli import commands, main
 from nmf_core.cli.parser import make_parser
 from nmf_core.cli.wording import in_options
 from nmf_core.comparison import compare_solvers
+from nmf_core.ensemble import RankSurvey, rank_survey
 from nmf_core.io import read_matrix, read_triplets
 from nmf_core.model_selection import RankSelection, cross_validate_rank
 
@@ -281,6 +282,9 @@ def test_interrupt_with_nothing_to_keep(table, monkeypatch, capsys):
         "fit x.npy -k 2 --triplets user item",
         *(f"rank x.npy --ranks {ranks}" for ranks in ("0-3", "5-2", "x", "2-", "2-9:0", "2,,3", "1-999999999")),
         "rank x.npy --method guess",
+        "consensus x.npy --resample jackknife",
+        "consensus x.npy --rule guess",
+        "consensus x.npy --ranks 3-2",
         "recommend m.npz",
         "walk",
     ],
@@ -292,7 +296,7 @@ def test_wrong_usage(arguments, capsys):
     assert "usage: nmf-core" in capsys.readouterr().err
 
 
-COMMANDS = ("fit", "transform", "rank", "compare", "recommend", "demo")
+COMMANDS = ("fit", "transform", "rank", "consensus", "compare", "recommend", "demo")
 
 
 @pytest.mark.parametrize("arguments", ["--help", *(f"{command} --help" for command in COMMANDS)])
@@ -397,6 +401,7 @@ def test_a_failing_write_leaves_nothing(table, monkeypatch, capsys):
         ("jinja2", ["fit", "x.npy", "-k", "2", "--report", "page.html"]),
         ("matplotlib", ["fit", "x.npy", "-k", "2", "--report", "page.html"]),
         ("matplotlib", ["rank", "x.npy", "--plot", "ranks.png"]),
+        ("jinja2", ["consensus", "x.npy", "--report", "page.html"]),
         ("sklearn", ["demo"]),
     ],
 )
@@ -633,6 +638,106 @@ def test_bad_arguments_of_rank(X, capsys):
     assert "biases" in failing(capsys, "rank", "x.npy", "--method", "bi-cv", "--biases")
     assert "sparse" in failing(capsys, "rank", "x.npy", "--missing", "unstored")
     assert "No such file" in failing(capsys, "rank", "nothing.npy")
+
+
+# --- consensus, and the best of several starts
+
+
+def test_consensus_prints_the_table_and_the_choice(table, capsys):
+    line = "consensus table.csv --ranks 2-4 --runs 5 --seed 0 --null"
+    assert run(f"{line} -o best.npz --report page.html --plot survey.png") == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("nmf-core: table.csv: ")
+    expected = rank_survey(read_matrix("table.csv").X, [2, 3, 4], 5, null=True, random_state=0)
+    lines = printed.out.splitlines()
+    assert lines[0].split() == ["components", "runs", "held-out", "error", "standard", "error", "explained", "null",
+                                "cophenetic", "dispersion", "pac", "silhouette", "stability", "least"]  # fmt: skip
+    rows = np.array([line.split() for line in lines[1:4]], dtype=float)
+    columns = ["n_components", "n_runs", "held_out", "held_out_se", "explained_variance", "null_explained_variance",
+               "cophenetic", "dispersion", "pac", "silhouette", "stability_mean", "stability_min"]  # fmt: skip
+    np.testing.assert_allclose(rows, expected.table[columns].to_numpy(), rtol=1e-3)
+    said = dict(line.split("  ", 1) for line in lines[5:])
+    said = {name: value.strip() for name, value in said.items()}
+    assert (said["components"], said["rule"]) == (str(expected.best), expected.rule)
+    assert said["reason"] == expected.reason
+    assert said["written"] == "best.npz, page.html, survey.png"
+
+    f, best = nmf_core.load("best.npz"), expected[expected.best].best
+    np.testing.assert_array_equal(f.H, best.H)
+    assert (f.row_labels, f.column_labels) == (ROWS, COLUMNS)
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert f"5 runs of {expected.best} components" in page
+    assert "Number of components" in page
+    assert "<h1>table.csv</h1>" in page
+    assert Path("survey.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_consensus_of_replicates_as_json(X, capsys):
+    np.save("x.npy", np.round(20 * X))
+    line = "consensus x.npy --ranks 3,2 --runs 4 --resample poisson --no-held-out --rule pac --max-iter 20 --seed 1"
+    assert run(f"{line} --loss kullback-leibler --checkpoint runs --json") == 0
+    said = json.loads(capsys.readouterr().out)
+    same = {"loss": "kullback-leibler", "max_iter": 20, "random_state": 1}
+    expected = rank_survey(np.round(20 * X), [2, 3], 4, resample="poisson", held_out=False, rule="pac", **same)
+    table = expected.table.drop(columns="seconds").to_dict("records")
+    assert [{name: rank[name] for name in row} for rank, row in zip(said["ranks"], table, strict=True)] == table
+    assert (said["resample"], said["loss"], said["written"]) == ("poisson", "kullback-leibler", [])
+    assert (said["rule"], said["best"], said["reason"]) == ("pac", expected.best, expected.reason)
+    assert names("runs") == ["k-0002", "k-0003"]
+    assert len(nmf_core.load_ensemble("runs/k-0003")) == 4
+
+
+def test_consensus_tells_what_is_done_after_an_interrupt(X, capsys, monkeypatch):
+    np.save("x.npy", X)
+    whole = rank_survey(X, [2, 3], 3, held_out=False, random_state=0)
+    some = RankSurvey({2: nmf_core.factorize_many(X, 2, 2, random_state=0), 3: whole[3]})
+    monkeypatch.setattr(commands, "rank_survey", lambda *arguments, **given: some)
+    assert run("consensus x.npy --ranks 2-3 --runs 3 --rule held-out -o m.npz") == 0
+    printed = capsys.readouterr()
+    stopped, rule = printed.err.splitlines()[1:]
+    assert stopped == "nmf-core: stopped after 5 of 6 runs; what is told is of these"
+    assert rule.startswith("nmf-core: there are no errors of held-out entries for --rule held-out; ")
+    assert nmf_core.load("m.npz").n_components == some.best
+
+    def interrupted(*arguments, **given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "rank_survey", interrupted)
+    assert run("consensus x.npy --ranks 2-3 -o n.npz") == 130
+    assert names() == ["m.npz", "x.npy"]
+
+
+def test_bad_arguments_of_consensus(X, capsys):
+    np.save("x.npy", X)
+    Path("m.npz").touch()
+    line = ("consensus", "x.npy", "--ranks", "2-3")
+    assert "must end in one of .png" in failing(capsys, *line, "--plot", "x.jpg")
+    assert "No such folder" in failing(capsys, *line, "--report", "nowhere/x.html")
+    assert "written over" in failing(capsys, *line, "--report", "m.npz", "-o", "m.npz")
+    assert "written over" in failing(capsys, *line, "--plot", "x.png", "-o", "x.png")
+    assert "--runs must be at least 2" in failing(capsys, *line, "--runs", 1)
+    assert "--init nndsvd are all the same" in failing(capsys, *line, "--init", "nndsvd")
+    assert "draws counts" in failing(capsys, *line, "--resample", "poisson")
+    assert "--fraction must" in failing(capsys, *line, "--resample", "subsample", "--fraction", 2)
+    assert "--rule must be one of" in failing(capsys, *line, "--rule", "held-out", "--no-held-out")
+    assert "--time-limit must" in failing(capsys, *line, "--time-limit", -1)
+    assert "--threads must" in failing(capsys, *line, "--threads", 0)
+    assert "--ranks holds 2 more than once" in failing(capsys, "consensus", "x.npy", "--ranks", "2,2")
+    assert "No such file" in failing(capsys, "consensus", "nothing.npy")
+
+
+def test_fit_keeps_the_best_of_several_starts(X, capsys):
+    np.save("x.npy", X)
+    assert run("fit x.npy -k 3 --runs 4 --seed 0") == 0
+    assert "\nstarts              4\n" in capsys.readouterr().out
+    f = nmf_core.load("x.nmf.npz")
+    np.testing.assert_array_equal(f.H, nmf_core.factorize(X, 3, n_init=4, random_state=0).H)
+    assert run("fit x.npy -k 3 --runs 2 --seed 0 --json") == 0
+    assert json.loads(capsys.readouterr().out)["starts"] == 2
+    assert run("fit x.npy -k 3") == 0
+    assert "starts" not in capsys.readouterr().out
+    assert "--runs must be at least 1" in failing(capsys, "fit", "x.npy", "-k", 3, "--runs", 0)
+    assert "--init nndsvd are all the same" in failing(capsys, "fit", "x.npy", "-k", 3, "--runs", 2, "--init", "nndsvd")
 
 
 # --- compare

@@ -5,13 +5,17 @@ from dataclasses import replace
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import nmf_core
 from nmf_core import plotting, stopping
+from nmf_core.ensemble.matching import cosines
 from nmf_core.model_selection import RankSelection
+from nmf_core.plotting import ensembles
 
 
 def factorized(n, m, k, labelled=False, **options):
@@ -227,3 +231,220 @@ def test_svg_is_the_same_every_time_and_refers_to_nothing():
         text = text.replace(name, "")
     for reference in text.split('href="')[1:]:
         assert reference.startswith(("#", "data:"))
+
+
+# --- many runs
+
+
+def blocks(n=30, m=18, labelled=True):
+    """Samples of three kinds in turn, with noise."""
+    rng = np.random.default_rng(0)
+    kind = np.arange(n) % 3
+    X = 4.0 * (kind[:, np.newaxis] == np.arange(m) % 3) + rng.random((n, m))
+    return pd.DataFrame(X, index=[f"s{i}" for i in range(n)]) if labelled else X
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    return nmf_core.factorize_many(blocks(), 4, 7, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def survey():
+    found = nmf_core.rank_survey(blocks(), [2, 3, 4], 4, held_out=False, null=True, random_state=0)
+    return nmf_core.RankSurvey(dict(found), selection([[4, 6], [1.2, 1.4], [1.1, 1.3]]), found.null)
+
+
+def row_names(ax):
+    return [label.get_text() for label in ax.get_yticklabels()]
+
+
+def legend_of(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_pictures_of_many_runs_leave_no_trace(ensemble, survey):
+    settings = dict(matplotlib.rcParams)
+    for figure in (
+        plotting.consensus_map(ensemble, labels=np.arange(30) % 3),
+        plotting.component_clusters(ensemble),
+        plotting.rank_survey(survey),
+        plotting.stability_error(survey),
+    ):
+        assert isinstance(figure, Figure)
+        assert plotting.svg(figure).startswith(b"<?xml")
+    assert dict(matplotlib.rcParams) == settings
+    assert plt.get_fignums() == []
+
+
+def test_consensus_map_puts_together_what_belongs_together(ensemble):
+    figure = plotting.consensus_map(ensemble, labels=["a", "b", "c"] * 10)
+    ax = figure.axes[0]
+    order = [int(name[1:]) for name in row_names(ax)]
+    assert sorted(order) == list(range(30))
+    square, clusters, classes = (image.get_array() for image in ax.images)
+    np.testing.assert_array_equal(square, ensemble.consensus(order, square=True))
+    # clusters and classes are in one piece each, and have numbers where there is room
+    changes = np.flatnonzero(np.diff(ensemble.clusters[order])) + 1
+    np.testing.assert_array_equal(np.flatnonzero(np.diff(clusters[:, 0, 0])) + 1, changes)
+    assert len(np.unique(classes[:, 0], axis=0)) == 3
+    numbers = [text.get_text() for text in ax.texts if text.get_text().isdigit()]
+    starts = [0, *changes]
+    assert numbers == [str(cluster) for cluster in ensemble.clusters[order][starts]]
+    colours = dict(zip(legend_of(ax), (handle.get_facecolor()[:3] for handle in ax.get_legend().legend_handles),
+                       strict=True))  # fmt: skip
+    assert [colours["abc"[i % 3]] for i in order] == [tuple(colour) for colour in classes[:, 0]]
+    assert ax.get_title(loc="left") == "Consensus of 7 runs, 4 components"
+    assert ax.get_xlabel() == "30 samples"
+
+
+def test_consensus_map_of_some_samples(ensemble, monkeypatch):
+    ax = plotting.consensus_map(ensemble, samples=["s7", "s4", "s1", "s0"]).axes[0]
+    assert sorted(row_names(ax)) == ["s0", "s1", "s4", "s7"]
+    assert ax.get_legend() is None
+    assert len(ax.images) == 2
+    with pytest.raises(ValueError, match="There is no sample 's99'"):
+        plotting.consensus_map(ensemble, samples=["s99"])
+
+    monkeypatch.setattr(ensembles, "DRAWN", 12)
+    monkeypatch.setattr(ensembles, "LABELLED", 5)
+    images = [plotting.consensus_map(ensemble).axes[0].images[0].get_array() for _ in range(2)]
+    np.testing.assert_array_equal(*images)
+    assert images[0].shape == (12, 12)
+    ax = plotting.consensus_map(ensemble, labels=["a"] * 30).axes[0]
+    assert ax.get_xlabel() == "12 of 30 samples,\ndrawn at random"
+    assert row_names(ax) == []
+
+
+def test_classes_of_samples(ensemble):
+    classes = pd.Series(["$a", "b", None] * 10, index=[f"s{i}" for i in range(30)])
+    straight, mixed = (plotting.consensus_map(ensemble, one).axes[0] for one in (classes, classes[::-1]))
+    np.testing.assert_array_equal(straight.images[2].get_array(), mixed.images[2].get_array())
+    # by their first appearance in the order of the samples, whatever the order in which they are given
+    assert legend_of(straight) == legend_of(mixed) == [r"\$a", "b"]
+    nothing = [int(name[1:]) % 3 == 2 for name in row_names(straight)]
+    found = (straight.images[2].get_array()[:, 0] == to_rgb(ensembles.NONE)).all(axis=1)
+    np.testing.assert_array_equal(found, nothing)
+
+    many = [f"class {i}" for i in range(26)] + ["class 0", "class 1", np.nan, pd.NA]
+    shown = legend_of(plotting.consensus_map(ensemble, many).axes[0])
+    assert len(shown) == ensembles.CLASSES
+    assert shown[:2] == ["class 0", "class 1"]
+    assert shown[-1] == "7 others"
+
+    for bad, shape in ((["a"] * 29, r"\(29,\)"), ("a", r"\(\)"), (np.zeros((30, 2)), r"\(30, 2\)")):
+        with pytest.raises(ValueError, match=f"^labels must hold a class for each of the 30 samples, .* {shape}.$"):
+            plotting.consensus_map(ensemble, bad)
+    with pytest.raises(ValueError, match="rows of labels are not those of X"):
+        plotting.consensus_map(ensemble, pd.Series(["a"] * 30, index=[f"t{i}" for i in range(30)]))
+
+
+@pytest.mark.parametrize(("n", "k", "n_runs"), [(1, 1, 2), (2, 2, 3), (5, 3, 1), (60, 2, 2)])
+def test_pictures_of_small_ensembles(n, k, n_runs):
+    many = nmf_core.factorize_many(blocks(n, labelled=False), k, n_runs, random_state=0)
+    survey = nmf_core.RankSurvey({k: many})
+    for figure in (
+        plotting.consensus_map(many),
+        plotting.component_clusters(many, density_threshold=2),
+        plotting.rank_survey(survey),
+        plotting.stability_error(survey),
+    ):
+        assert plotting.svg(figure).startswith(b"<?xml")
+
+
+def test_component_clusters_show_what_is_dropped(ensemble):
+    everything = ensemble.components(density_threshold=2)
+    threshold = float(np.sort(everything.density)[-3])
+    found = ensemble.components(density_threshold=threshold)
+    assert found.kept.sum() == 25
+    figure = plotting.component_clusters(ensemble, density_threshold=threshold)
+    ax = figure.axes[0]
+    square, grey, strip = (image.get_array() for image in ax.images)
+    order = np.lexsort((found.density, np.where(found.kept, found.cluster, 4)))
+    H = np.concatenate(list(ensemble.H))[order]
+    np.testing.assert_allclose(square, cosines(H, H), atol=1e-12)
+    np.testing.assert_array_equal(grey.mask, np.outer(np.arange(28) < 25, np.arange(28) < 25))
+    sizes = np.bincount(found.cluster[found.kept])
+    np.testing.assert_array_equal(np.flatnonzero(np.abs(np.diff(strip[:, 0], axis=0)).any(axis=1)) + 1, sizes.cumsum())
+    assert [text.get_text() for text in ax.texts if text.get_text().startswith("c")][-4:] == ["c1", "c2", "c3", "c4"]
+    assert ax.get_xlabel() == "28 components\n3 dropped"
+    histogram = ax.child_axes[-1]
+    assert histogram.lines[0].get_xdata()[0] == threshold
+    assert sum(patch.get_height() for patch in histogram.patches) == 28
+
+    ax = plotting.component_clusters(ensemble, density_threshold=2, clustering="matching").axes[0]
+    assert len(ax.images) == 2
+    assert ax.get_xlabel() == "28 components\nnone dropped"
+    with pytest.raises(ValueError, match="Raise density_threshold"):
+        plotting.component_clusters(ensemble, density_threshold=0)
+
+
+def test_component_clusters_of_some_runs(ensemble, monkeypatch):
+    monkeypatch.setattr(ensembles, "DRAWN", 13)
+    ax = plotting.component_clusters(ensemble, density_threshold=2).axes[0]
+    assert ax.images[0].get_array().shape == (12, 12)
+    assert ax.get_xlabel() == "12 components of 3 runs, drawn at random\nnone dropped"
+    assert sum(patch.get_height() for patch in ax.child_axes[-1].patches) == 28
+
+
+def test_rank_survey_has_panels_that_mark_the_choice(survey):
+    figure = plotting.rank_survey(survey)
+    panels = {ax.get_title(loc="left"): ax for ax in figure.axes if ax.axison}
+    assert list(panels) == ["Held-out error", "Explained variance", "Consensus", "Ambiguous pairs", "Silhouette",
+                            "Stability", "Sparseness"]  # fmt: skip
+    table = survey.table
+    for title, columns in (
+        ("Explained variance", ["null_explained_variance", "explained_variance"]),
+        ("Consensus", ["cophenetic", "dispersion"]),
+        ("Ambiguous pairs", ["null_pac", "pac"]),
+        ("Silhouette", ["null_silhouette", "silhouette"]),
+        ("Stability", ["null_stability_mean", "stability_mean", "stability_min"]),
+        ("Sparseness", ["sparsity_W", "sparsity_H"]),
+    ):
+        assert len(panels[title].lines) == len(columns)
+        for line, column in zip(panels[title].lines, columns, strict=True):
+            np.testing.assert_array_equal(line.get_xdata(), [2, 3, 4])
+            np.testing.assert_array_equal(line.get_ydata(), table[column])
+    np.testing.assert_allclose(panels["Held-out error"].lines[0].get_ydata(), survey.held_out.mean)
+    for ax in panels.values():
+        band = ax.patches[0].get_extents().transformed(ax.transData.inverted())
+        np.testing.assert_allclose([band.x0, band.x1], [survey.best - 0.4, survey.best + 0.4])
+        np.testing.assert_array_equal(ax.get_xticks(), [2, 3, 4])
+    assert figure.get_suptitle().replace("\n", " ") == f"{survey.best} components: {survey.reason}"
+
+    bare = nmf_core.RankSurvey(dict(survey))
+    assert len(plotting.rank_survey(bare).axes) == 6
+    narrow = plotting.rank_survey(bare, n_columns=2)
+    assert narrow.get_figwidth() < 5
+    assert max(map(len, narrow.get_suptitle().split("\n"))) < 60
+    assert all(len(ax.lines) <= 2 for ax in narrow.axes)
+
+
+def test_rank_survey_shows_errors_of_any_size(survey):
+    wild = nmf_core.RankSurvey(dict(survey), selection([[1e9, 2e9], [1, np.inf], [2, 2]]))
+    figure = plotting.rank_survey(wild)
+    assert figure.axes[0].get_yscale() == "log"
+    assert plotting.svg(figure).startswith(b"<?xml")
+
+
+def test_stability_and_error_side_by_side(survey):
+    figure = Figure()
+    left = figure.add_subplot()
+    assert plotting.stability_error(survey, ax=left) is figure
+    assert figure.axes[0] is left
+    table = survey.table
+    np.testing.assert_array_equal(left.lines[0].get_ydata(), table["stability_mean"])
+    whiskers = left.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose([whisker[:, 1].min() for whisker in whiskers], table["stability_min"])
+    np.testing.assert_allclose([whisker[:, 1].max() for whisker in whiskers], table["stability_mean"])
+    np.testing.assert_array_equal(figure.axes[1].lines[0].get_ydata(), table["relative_error"])
+    assert left.get_title(loc="left") == f"Stability and error, {survey.best} chosen"
+
+
+def test_pictures_of_many_runs_go_where_they_are_told(ensemble):
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert plotting.consensus_map(ensemble, ax=left) is figure
+    assert plotting.component_clusters(ensemble, ax=right) is figure
+    assert left.get_title(loc="left").startswith("Consensus")
+    assert right.get_title(loc="left").startswith("Components")

@@ -39,7 +39,7 @@ class Page(html.parser.HTMLParser):
     def handle_starttag(self, tag, attributes):
         assert tag not in ("script", "link", "iframe", "object", "form")
         self.references += [value for name, value in attributes if name in ("src", "href", "action", "srcset")]
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "br", "source"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -166,6 +166,68 @@ def test_many_components_and_long_labels(X, monkeypatch):
     assert "2 more components are not shown" in rendered
     assert "c5" not in Page(rendered).headings
     assert "x" * 100 not in rendered
+
+
+# --- many runs
+
+
+def in_cells(page):
+    """Words with blanks between those of different cells."""
+    return " ".join(" ".join(Page(page).texts).split())
+
+
+@pytest.fixture(scope="module")
+def survey(X):
+    return nmf_core.rank_survey(X, [2, 3], 4, null=True, random_state=0, max_iter=30)
+
+
+def test_an_ensemble_and_a_survey(X, survey):
+    ensemble = survey[3]
+    rendered = render_report(ensemble.best, X, ensemble=ensemble, survey=survey, labels=["<i>a</i>", "b"] * 30)
+    page, text = Page(rendered), in_cells(rendered)
+    assert page.open == []
+    assert {"Number of components", "4 runs of 3 components", "Agreement", "Stability"} <= {*page.headings}
+    assert f"{survey.best}: {survey.reason}." in text
+    for words in (f"cophenetic correlation {ensemble.cophenetic:.4f}", f"dispersion {ensemble.dispersion:.4f}",
+                  f"ambiguous pairs (PAC) {ensemble.pac:.4f}", f"mean silhouette {ensemble.silhouette.mean():.4f}",
+                  "components runs held-out error standard error explained variance"):  # fmt: skip
+        assert words in text
+    for name, mean, least in zip(("c1", "c2", "c3"), *ensemble.stability, strict=True):
+        assert f"{name} {mean:.3f} {least:.3f}" in text
+    assert rendered.count('class="chosen"') == 1
+    # four of the fit, two of the runs, and of the survey one that is there for two widths, and one more
+    assert len(page.references) == 9
+    assert all(reference.startswith("data:image/svg+xml;base64,") for reference in page.references)
+    assert "<i>a" not in rendered
+
+
+def test_stability_is_that_of_the_components_of_the_page(X, survey, monkeypatch):
+    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    ensemble = survey[3]
+    other = (ensemble.i_best + 1) % 4
+    cosine = np.delete(ensemble.align(other).cosine, other, axis=0)
+    text = in_cells(render_report(ensemble[other], ensemble=ensemble))
+    for j in range(3):
+        assert f"c{j + 1} {cosine[:, j].mean():.3f} {cosine[:, j].min():.3f}" in text
+    with pytest.raises(ValueError, match=r"H of the page's factorization has shape \(3, 20\), but \(2, 20\)"):
+        render_report(ensemble.best, ensemble=survey[2])
+    with pytest.raises(ValueError, match="labels must hold a class for each of the 60 samples"):
+        render_report(ensemble.best, ensemble=ensemble, labels=["a"])
+
+
+def test_ensembles_of_which_little_can_be_said(X, monkeypatch):
+    """Components that are like no others, and a survey without errors of held-out entries."""
+    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    single = nmf_core.factorize_many(X, 3, 1, resample="bootstrap", random_state=0)
+    rendered = render_report(single.best, ensemble=single, survey=nmf_core.RankSurvey({3: single}))
+    text = in_cells(rendered)
+    assert "1 run of 3 components" in text
+    assert "replicates of X bootstrap" in text
+    assert "components runs explained variance" in text
+    assert "Stability mean least c1 - - c2 - -" in text
+    zeros = nmf_core.factorize_many(np.zeros((5, 4)), 2, 3, random_state=0)
+    page = Page(render_report(zeros.best, ensemble=zeros))
+    assert len(page.references) == 4
 
 
 @pytest.mark.parametrize(

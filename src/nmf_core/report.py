@@ -1,15 +1,18 @@
-"""A page that shows a factorization: one HTML file that needs nothing else, not even a network."""
+"""A page that shows a factorization, and the runs it is the best of: one HTML file that needs nothing else."""
 
 import base64
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import scipy
 
 from nmf_core import __version__, plotting
+from nmf_core.ensemble import Ensemble, RankSurvey
+from nmf_core.ensemble.matching import stability
 from nmf_core.factorization import Factorization
 from nmf_core.files import written_whole
 from nmf_core.interpretation import (
@@ -21,6 +24,7 @@ from nmf_core.interpretation import (
     strongest_features,
 )
 from nmf_core.labels import component_names
+from nmf_core.validation import check_shape
 
 try:
     import jinja2
@@ -30,6 +34,21 @@ except ImportError as error:
 # More components than this are not shown one by one, and labels are cut to this many characters.
 MOST_COMPONENTS = 100
 LONGEST_LABEL = 60
+
+# Columns of the table of a survey, by their heads, and how their numbers are written.
+SURVEYED = {
+    "components": ("n_components", "d"),
+    "runs": ("n_runs", "d"),
+    "held-out error": ("held_out", ".4g"),
+    "standard error": ("held_out_se", ".2g"),
+    "explained variance": ("explained_variance", ".4f"),
+    "cophenetic": ("cophenetic", ".4f"),
+    "dispersion": ("dispersion", ".3f"),
+    "ambiguous pairs": ("pac", ".3f"),
+    "silhouette": ("silhouette", ".3f"),
+    "stability": ("stability_mean", ".3f"),
+    "least": ("stability_min", ".3f"),
+}
 
 Rows = Sequence[Sequence[Any]]
 
@@ -55,8 +74,13 @@ def render_report(
     title: str = "Non-negative matrix factorization",
     captions: Sequence[str] | None = None,
     tables: Mapping[str, Rows] | None = None,
+    ensemble: Ensemble | None = None,
+    survey: RankSurvey | None = None,
+    labels: Any = None,
 ) -> str:
     """The page as HTML: key numbers, pictures, components, best and worst rows, parameters, versions.
+
+    With an ensemble also what its runs have in common, with a survey what speaks for a number of components.
 
     Parameters
     ----------
@@ -72,11 +96,32 @@ def render_report(
         A line about every component.
     tables : mapping of str to rows, optional
         Further tables by heading; the first row of each is its head.
+    ensemble : Ensemble, optional
+        Runs with as many components, of which this factorization usually is the best: consensus of samples, clusters of
+        components, key numbers, and how stable every component of this factorization is.
+    survey : RankSurvey, optional
+        What is found by number of components: pictures, a table, and why one is chosen.
+    labels : array-like of shape (n_samples,), optional
+        A class of every sample for the picture of the consensus, see `nmf_core.plotting.consensus_map`.
 
     Returns
     -------
     str
         HTML without references to anything outside of it. Labels and titles are escaped.
+
+    Raises
+    ------
+    ValueError
+        The runs of the ensemble have another shape, or labels are not one for each sample.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> X = np.kron(np.eye(2), np.ones((4, 3))) + 0.1
+    >>> ensemble = nmf_core.factorize_many(X, 2, 5, random_state=0)
+    >>> page = nmf_core.report.render_report(ensemble.best, X, ensemble=ensemble)
+    >>> "5 runs of 2 components" in page
+    True
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("nmf_core"), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -93,6 +138,8 @@ def render_report(
         n_left_out=max(0, f.n_components - MOST_COMPONENTS),
         extremes={} if X is None else _extremes(f, row_errors(f, X, weights)),
         tables=tables or {},
+        runs=None if ensemble is None else _runs(f, ensemble, labels),
+        survey=None if survey is None else _survey(survey),
         facts={
             "Result": _words(f.summary()),
             "Parameters": _words(all_parameters(f)),
@@ -134,10 +181,71 @@ def _pictures(f: Factorization, X: Any, weights: Any) -> list[tuple[str, str]]:
         figures.append(("Error of every row", plotting.row_error(f, X, weights=weights)))
     figures.append(("Heat map of W", plotting.factor_heatmap(f, "W")))
     figures.append(("Heat map of H", plotting.factor_heatmap(f, "H")))
-    return [
-        (text, f"data:image/svg+xml;base64,{base64.b64encode(plotting.svg(figure)).decode()}")
-        for text, figure in figures
-    ]
+    return [(text, _uri(figure)) for text, figure in figures]
+
+
+def _uri(figure: Any) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(plotting.svg(figure)).decode()}"
+
+
+def _runs(f: Factorization, ensemble: Ensemble, labels: Any) -> dict[str, Any]:
+    """What runs have in common: how many, pictures, key numbers, and the stability of components."""
+    figures = {"Consensus of samples": plotting.consensus_map(ensemble, labels)}
+    for threshold in (0.5, 2):  # all that are not zero, if too few of them are alike
+        with suppress(ValueError):
+            clusters = plotting.component_clusters(ensemble, density_threshold=threshold)
+            figures["Components of all runs by cluster"] = clusters
+            break
+    mean, minimum = _stability(f, ensemble)
+    replicates = {"replicates of X": ensemble.resample} if ensemble.resample else {}
+    numbers = {
+        "objective": f"{ensemble.objectives.min():.6g} to {ensemble.objectives.max():.6g}",
+        "runs not converged": ensemble.n_unconverged,
+        "cophenetic correlation": f"{ensemble.cophenetic:.4f}",
+        "dispersion": f"{ensemble.dispersion:.4f}",
+        "ambiguous pairs (PAC)": f"{ensemble.pac:.4f}",
+        "mean silhouette": f"{ensemble.silhouette.mean():.4f}",
+    }
+    rows = zip(component_names(f.n_components), mean, minimum, strict=True)
+    stable = [(name, *(_plain(value, ".3f") for value in values)) for name, *values in rows]
+    return {
+        "title": f"{_many(len(ensemble), 'run')} of {_many(f.n_components, 'component')}",
+        "pictures": [(text, _uri(figure)) for text, figure in figures.items()],
+        "numbers": {**replicates, **numbers},
+        "stability": [("", "mean", "least"), *stable[:MOST_COMPONENTS]],
+    }
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _plain(value: Any, how: str) -> str:
+    """A number, or a dash where there is none, as of a single run."""
+    return "-" if np.isnan(value) else f"{value:{how}}"
+
+
+def _stability(f: Factorization, ensemble: Ensemble) -> tuple[np.ndarray, np.ndarray]:
+    """How similar components are to those of the runs, but for one that is this very factorization."""
+    check_shape(f.H.shape, ensemble.H[0].shape, "H of the page's factorization")
+    same = next((i for i, H in enumerate(ensemble.H) if np.array_equal(H, f.H)), None)
+    return stability(ensemble.align(f.H), without=same)
+
+
+def _survey(survey: RankSurvey) -> dict[str, Any]:
+    """What speaks for a number of components: the reason, pictures, and the table."""
+    table, best = survey.table, survey.best
+    columns = {head: about for head, about in SURVEYED.items() if about[0] in table}
+    rows = [[_plain(np.asarray(table[name])[i], how) for name, how in columns.values()] for i in range(len(survey))]
+    return {
+        "best": best,
+        "reason": survey.reason,
+        "wide": _uri(plotting.rank_survey(survey)),
+        "narrow": _uri(plotting.rank_survey(survey, n_columns=2)),
+        "stability": _uri(plotting.stability_error(survey)),
+        "table": [list(columns), *rows],
+        "chosen": survey.n_components.tolist().index(best) + 1,
+    }
 
 
 def _components(f: Factorization, captions: Sequence[str] | None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The command ``nmf-core``: fit, transform, rank, compare, recommend, demo."""
+"""The command ``nmf-core``: fit, transform, rank, consensus, compare, recommend, demo."""
 
 import argparse
 import logging

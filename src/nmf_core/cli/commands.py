@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from nmf_core import __version__
 from nmf_core.comparison import compare_solvers
+from nmf_core.ensemble import RankSurvey, rank_survey
 from nmf_core.factorization import Factorization, Summary, load
 from nmf_core.factorize import factorize
 from nmf_core.files import check_destination, written_whole
@@ -36,6 +37,22 @@ from nmf_core.model_selection import RankSelection, cross_validate_rank
 from nmf_core.validation import Labels
 
 PICTURES = (".png", ".svg", ".pdf")
+
+# Columns of a survey that are printed as text, by their heads.
+SURVEYED = {
+    "components": "n_components",
+    "runs": "n_runs",
+    "held-out error": "held_out",
+    "standard error": "held_out_se",
+    "explained": "explained_variance",
+    "null": "null_explained_variance",
+    "cophenetic": "cophenetic",
+    "dispersion": "dispersion",
+    "pac": "pac",
+    "silhouette": "silhouette",
+    "stability": "stability_mean",
+    "least": "stability_min",
+}
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(factorize).parameters.items()}
 
@@ -70,7 +87,8 @@ def fit(options: argparse.Namespace) -> int:
             options.report, f, table.X, title="standard input" if options.file == "-" else Path(options.file).name
         )
     more = {"file": options.file, "parameters": all_parameters(f), "written": list(map(str, written))}
-    _tell(options, f.summary(), more)
+    starts = {"starts": len(f.history.starts)} if f.history.starts else {}
+    _tell(options, Summary(f.summary(), **starts), more)
     return 0
 
 
@@ -106,6 +124,30 @@ def rank(options: argparse.Namespace) -> int:
     )  # fmt: skip
     _draw(options.plot, "rank_curve", selection)
     _tell_ranks(options, selection)
+    return 0
+
+
+def consensus(options: argparse.Namespace) -> int:
+    """Factorize many times with several numbers of components."""
+    others = [path for path in (options.output, options.report) if path]
+    _check_picture(options, *others)
+    if options.report:
+        from nmf_core import report  # what it lacks should be known before the work
+    table = _read(options, "comparing numbers of components", max(options.ranks))
+    X = Labelled(table.X, Axis.of(table.row_labels), Axis.of(table.column_labels))
+    survey = rank_survey(
+        X, options.ranks, options.n_runs, held_out=not options.no_held_out, null=options.null, rule=options.rule,
+        resample=options.resample, fraction=options.fraction, progress=_shows_progress(options), **_given(options),
+    )  # fmt: skip
+    _note_missing_runs(options, survey)
+    ensemble = survey[survey.best]
+    if options.output:
+        ensemble.best.save(options.output)
+    _draw(options.plot, "rank_survey", survey)
+    if options.report:
+        title = "standard input" if options.file == "-" else Path(options.file).name
+        report.write_report(options.report, ensemble.best, table.X, title=title, ensemble=ensemble, survey=survey)
+    _tell_survey(options, survey, [str(path) for path in (*others, options.plot) if path])
     return 0
 
 
@@ -210,13 +252,13 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _check_picture(options: argparse.Namespace) -> None:
-    """Whether the picture that is wanted, if one is, can be drawn, before the work is done."""
+def _check_picture(options: argparse.Namespace, *others: Path) -> None:
+    """Whether the picture that is wanted, if one is, can be drawn, before the work is done, and other files written."""
     if not options.plot:
-        return _check_outputs([], options.file)
+        return _check_outputs(others, options.file)
     if options.plot.suffix.lower() not in PICTURES:
         raise ValueError(f"{options.plot}: the name of a picture must end in one of {', '.join(PICTURES)}")
-    _check_outputs([options.plot], options.file)
+    _check_outputs([*others, options.plot], options.file)
     importlib.import_module("nmf_core.plotting")
 
 
@@ -301,6 +343,36 @@ def _tell_ranks(options: argparse.Namespace, selection: RankSelection) -> None:
         print()
         chosen = {"smallest error": best, "within one standard error of it": simplest}
         print(Summary(**about, **chosen, **({"written": written[0]} if written else {})))
+
+
+def _note_missing_runs(options: argparse.Namespace, survey: RankSurvey) -> None:
+    """Say what there is, if there was an interrupt or no time for all of it."""
+    asked = len(options.ranks) * options.n_runs
+    done = sum(len(ensemble) for ensemble in survey.values())
+    if done < asked:
+        note(f"stopped after {done} of {asked} runs; what is told is of these")
+    if options.rule not in (None, survey.rule):
+        note(f"there are no errors of held-out entries for --rule {options.rule}; {survey.rule} chooses instead")
+
+
+def _tell_survey(options: argparse.Namespace, survey: RankSurvey, written: list[str]) -> None:
+    table = survey.table
+    columns = {name: np.asarray(table[name]).tolist() for name in table}
+    about = {"file": options.file, "loss": survey[survey.best].best.loss, "resample": options.resample}
+    chosen = {"rule": survey.rule, "best": survey.best, "reason": survey.reason}
+    if options.json:
+        rows = [dict(zip(columns, map(_finite, row), strict=True)) for row in zip(*columns.values(), strict=True)]
+        print(json.dumps({"version": __version__, **about, "ranks": rows, **chosen, "written": written}, indent=2))
+    elif not options.quiet:
+        shown = {head: columns[name] for head, name in SURVEYED.items() if name in columns}
+        print("  ".join(shown))
+        for row in zip(*shown.values(), strict=True):
+            cells = [str(value) if isinstance(value, int) else f"{value:.4g}" for value in row]
+            print("  ".join(f"{cell:>{len(head)}}" for head, cell in zip(shown, cells, strict=True)))
+        print()
+        about = {name: value for name, value in about.items() if value is not None}
+        print(Summary(**about, components=survey.best, rule=survey.rule, reason=survey.reason,
+                      **({"written": ", ".join(written)} if written else {})))  # fmt: skip
 
 
 def _finite(value: float) -> float | None:

@@ -9,6 +9,8 @@ from nmf_core import __version__
 from nmf_core.cli import commands
 from nmf_core.cli.arguments import Parser, loss, n_bytes, number_or, ranks, separator
 from nmf_core.cli.commands import DEFAULTS, PICTURES
+from nmf_core.data.resampling import RESAMPLE
+from nmf_core.ensemble.survey import RULES
 from nmf_core.factors import ALPHA_SCALINGS
 from nmf_core.io import DUPLICATES, LABELS, READERS, WRITABLE
 from nmf_core.losses import LOSSES
@@ -55,6 +57,14 @@ def make_parser() -> argparse.ArgumentParser:
     _add_rank(
         command("rank", commands.rank, "compare numbers of components by the error of entries that are held out", FILES)
     )
+    _add_consensus(
+        command(
+            "consensus",
+            commands.consensus,
+            "factorize many times with several numbers of components, to see how many there are",
+            FILES,
+        )
+    )
     _add_compare(
         command(
             "compare", commands.compare, "fit by several solvers from one start, to see which is the fastest", FILES
@@ -70,7 +80,12 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
     parser.add_argument("-k", "--components", type=int, required=True, metavar="N", help="number of components")
-    _add_factorization(parser.add_argument_group("the factorization"))
+    factorization = parser.add_argument_group("the factorization")
+    factorization.add_argument(
+        "--runs", dest="n_init", type=int, default=DEFAULTS["n_init"], metavar="N",
+        help="random starts, of which the best is kept (default: %(default)s)",
+    )  # fmt: skip
+    _add_factorization(factorization)
     _add_memory_limit(_add_input(parser))
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -152,6 +167,46 @@ def _add_rank(parser: argparse.ArgumentParser) -> None:
     _add_input(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--plot", type=Path, metavar="PICTURE", help=f"draw the errors, {', '.join(PICTURES)}")
+    _add_verbosity(output)
+
+
+def _add_consensus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the matrix X: rows are samples, columns are features")
+    parser.add_argument(
+        "--ranks", type=ranks, default="2-10", metavar="RANKS",
+        help="numbers of components to try, such as 2-12, 2-12:2 or 2,4,8 (default: %(default)s)",
+    )  # fmt: skip
+    many = parser.add_argument_group("the runs")
+    many.add_argument(
+        "--runs", dest="n_runs", type=int, default=30, metavar="N",
+        help="runs with every number of components (default: %(default)s)",
+    )  # fmt: skip
+    many.add_argument("--init", choices=[*STARTS], help="where they start (default: random)")
+    many.add_argument(
+        "--resample", choices=RESAMPLE,
+        help="every run gets a replicate of X: counts drawn anew, samples drawn with replacement, or some of the "
+        "samples (default: X itself from another start)",
+    )  # fmt: skip
+    many.add_argument(
+        "--fraction", type=float, default=0.8, metavar="F", help="share of the samples (default: %(default)s)"
+    )
+    many.add_argument(
+        "--rule", choices=[*RULES], help="what chooses a number of components (default: the first of these that can)"
+    )
+    many.add_argument("--null", action="store_true", help="survey X with every column in random order, too")
+    many.add_argument("--no-held-out", action="store_true", help="do without the errors of entries that are held out")
+    many.add_argument(
+        "--checkpoint", type=Path, metavar="FOLDER", help="write every run there; those that are there are not repeated"
+    )
+    many.add_argument("--time-limit", type=float, metavar="S", help="seconds after which runs that go on are given up")
+    _add_factorization(parser.add_argument_group("every factorization"), without=("init", "time_limit"))
+    _add_input(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "-o", "--output", type=Path, metavar="MODEL", help="write the best run of the chosen number of components"
+    )
+    output.add_argument("--report", type=Path, metavar="HTML", help="write a page with pictures of that run and of all")
+    output.add_argument("--plot", type=Path, metavar="PICTURE", help=f"draw what was found, {', '.join(PICTURES)}")
     _add_verbosity(output)
 
 

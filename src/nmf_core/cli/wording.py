@@ -17,6 +17,8 @@ _OPTIONS = {
     "n_folds": ("folds",),
     "n_repeats": ("repeats",),
     "n_jobs": ("jobs",),
+    "n_init": ("runs",),
+    "n_runs": ("runs",),
 }
 # Parameters that are no words of a sentence; others are known by the value behind them.
 _NAMES = (

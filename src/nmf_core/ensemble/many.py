@@ -18,6 +18,7 @@ from nmf_core.files import check_new_folder
 from nmf_core.initialization import make_seeds
 from nmf_core.labels import tabulated
 from nmf_core.validation import (
+    check_choice,
     check_flag,
     check_integer,
     check_matrix,
@@ -277,6 +278,8 @@ class Ensemble(Sequence[Factorization]):
         .. [1] D. Kotliar et al. (2019), "Identifying gene expression programs of cell-type identity and cellular
            activity with single-cell RNA-Seq", doi:10.7554/eLife.43803.
         """
+        check_choice(clustering, "clustering", ["kmeans", "matching"])
+        check_choice(average, "average", ["median", "mean"])
         found = consensus_components(
             self.H, self.n_components, neighbourhood=neighbourhood, density_threshold=density_threshold,
             clustering=clustering, average=average,

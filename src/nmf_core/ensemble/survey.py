@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +17,12 @@ from nmf_core.model_selection import RankSelection, cross_validate_rank
 from nmf_core.validation import (
     check_choice,
     check_flag,
+    check_free,
     check_integer,
     check_random_state,
     check_ranks,
     check_resident,
+    check_surveyed,
 )
 
 # Mean and least similarity of the components of stable ensembles: of 60 planted ranks (3, 5, 8; counts and Gaussian
@@ -57,7 +60,8 @@ class RankSurvey(Mapping[int, Ensemble]):
         The same survey of X with the entries of every column in random order: what there is to find in data in which
         features have nothing to do with each other.
     rule : str
-        The rule by which `best` chooses, one of `rules`.
+        The rule by which `best` chooses, one of `rules`: that which was asked for, if there is what it needs, else the
+        first of them.
 
     Examples
     --------
@@ -77,6 +81,7 @@ class RankSurvey(Mapping[int, Ensemble]):
         null: "RankSurvey | None" = None,
         rule: str | None = None,
     ) -> None:
+        check_surveyed(len(ensembles))
         self._ensembles = dict(sorted(ensembles.items()))
         self.held_out = held_out
         self.null = null
@@ -239,7 +244,7 @@ def _stability(survey: RankSurvey, mean: float = STABLE[0], minimum: float = STA
     rows = {k: _row(ensemble) for k, ensemble in survey.items()}
     stable = [k for k, row in rows.items() if row["stability_mean"] >= mean and row["stability_min"] >= minimum]
     if not stable:
-        k = max(rows, key=lambda k: rows[k]["stability_mean"])
+        k = max(rows, key=lambda k: np.nan_to_num(rows[k]["stability_mean"], nan=-1.0))
         return Choice(k, f"no number of components is stable (similarities of at least {mean:g} on average and "
                          f"{minimum:g} in the worst case); this one is the least unstable")  # fmt: skip
     k = max(stable)
@@ -310,7 +315,8 @@ def rank_survey(
     n_runs : int
         Runs of each, at least 2.
     held_out : bool
-        Whether errors of held-out entries are found, too, by `nmf_core.model_selection.cross_validate_rank`.
+        Whether errors of held-out entries are found, too, by `nmf_core.model_selection.cross_validate_rank`, after the
+        runs, unless these were interrupted or their time was over.
     null : bool
         Whether the same is done for X with the entries of every column in random order.
     rule : {"one-standard-error", "held-out", "stability", "cophenetic", "pac"}, optional
@@ -346,6 +352,8 @@ def rank_survey(
     if rule is not None:
         check_choice(rule, "rule", [name for name, one in RULES.items() if held_out or not one.of_held_out])
     common = dict(parameters)
+    if held_out:
+        check_free(common, blocks=False)
     subject, request = subject_of(X, resample, fraction, n_runs, parameters)
     seeds = make_seeds(check_random_state(random_state), n_runs)
     requests = {k: request(k, seeds[0]) for k in ranks}
@@ -366,7 +374,8 @@ def rank_survey(
             runs, own, said = runs_for(one, asked, seeds, random_state, folder, room)
             found[name][k] = runs, own, said
             tasks += [(runs, Task(i, k, seed), one) for i, seed in enumerate(own[:n_runs]) if i not in runs.there]
-    tasks.sort(key=lambda task: (task[1].number, -task[1].k))  # what is interrupted has some runs of all
+    # what is interrupted has some runs of all numbers of components, those of X before those of its null
+    tasks.sort(key=lambda task: (task[2] is not subject, task[1].number, -task[1].k))
     with watched(watch, len(tasks)) as count:
         done = run_all(tasks, n_threads=n_threads, time_limit=time_limit, watched=count)
     surveys = [
@@ -379,14 +388,10 @@ def rank_survey(
     ]
     selection = None
     if held_out and done:
-        selection = _errors(subject, ranks, random_state, n_threads, common)
+        jobs = -1 if n_threads is None else n_threads
+        with suppress(KeyboardInterrupt):  # the runs are there
+            selection = cross_validate_rank(
+                subject.X, ranks, n_jobs=jobs, random_state=random_state, progress=watch, **common
+            )
     of_null = RankSurvey(surveys[1]) if null and surveys[1] else None
     return RankSurvey(surveys[0], selection, of_null, rule)
-
-
-def _errors(
-    subject: Subject, ranks: list[int], random_state: Any, n_threads: int | None, parameters: dict[str, Any]
-) -> RankSelection:
-    """Errors of held-out entries."""
-    jobs = -1 if n_threads is None else n_threads
-    return cross_validate_rank(subject.X, ranks, n_jobs=jobs, random_state=random_state, **parameters)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nmf_core._core import Workspace
-from nmf_core.labels import Axis, Labelled, labelled
+from nmf_core.labels import Axis, Labelled, in_order, labelled
 from nmf_core.memory import physical_memory
 from nmf_core.validation.matrices import (
     MISSING,
@@ -613,6 +613,12 @@ def check_not_empty(path: Any, n_runs: int) -> None:
         raise ValueError(f"{path} is an ensemble of which no run has ended yet.")
 
 
+def check_surveyed(n_ranks: int) -> None:
+    """Whether there is an ensemble of any number of components."""
+    if n_ranks == 0:
+        raise ValueError("A survey needs an ensemble of at least one number of components.")
+
+
 def check_counts(X: ArrayOrSparse) -> None:
     """Whether what X holds are counts: whole numbers, besides what is missing."""
     values = stored_values(X)
@@ -657,3 +663,21 @@ def check_kept(n_kept: int, k: int) -> None:
             f"Only {n_kept} components of all runs are close enough to their nearest neighbours, too few for "
             f"{k} clusters. Raise density_threshold, or make more runs."
         )
+
+
+def check_classes(labels: Any, n: int, samples: Axis | None) -> np.ndarray:
+    """Classes of n samples, None where there is none; a series is brought into the order of their labels."""
+    classes = np.array(labels, dtype=object)
+    if classes.shape != (n,):
+        raise ValueError(f"labels must hold a class for each of the {n} samples, but have shape {classes.shape}.")
+    if hasattr(type(labels), "index") and hasattr(type(labels), "to_numpy"):  # a pandas series
+        places = in_order(Axis(labels.index), samples, "labels", "row", "X")
+        classes = classes if places is None else classes[places]
+    classes[[_is_nothing(one) for one in classes]] = None
+    return classes
+
+
+def _is_nothing(one: Any) -> bool:
+    """Whether it is None, NaN or the like: what is not equal to itself, or does not know whether it is."""
+    same = one == one
+    return one is None or not (isinstance(same, bool | np.bool_) and bool(same))
