@@ -73,6 +73,10 @@ CHANGES = {
     "acceleration": ({}, {"acceleration": False}),
     "checkpoint": ({}, {"checkpoint": 3}),
     "out_W": ({}, {"out_W": np.zeros((1, 1))}),
+    "n_init": ({"random_state": 1}, {"random_state": 1, "n_init": 4}),
+    "sort": ({"sort": True}, {"sort": False}),
+    "sample_names": ({}, {"sample_names": ["one"]}),
+    "feature_names": ({}, {"feature_names": ["one"]}),
 }
 
 
@@ -275,8 +279,9 @@ def test_callback_sees_every_iteration(loss, solver, order):
 
     last = []
     result = factorize(
-        np.asarray(X, order=order), K, loss=loss, solver=solver, callback=look, max_iter=12, tol=0, random_state=0
-    )
+        np.asarray(X, order=order), K, loss=loss, solver=solver, callback=look, max_iter=12, tol=0, random_state=0,
+        sort=False,
+    )  # fmt: skip
     iterations, seconds, objectives, violation = np.array(seen).T
     np.testing.assert_array_equal(iterations, np.arange(1, 13))
     np.testing.assert_array_equal(seconds, result.history.seconds)

@@ -12,7 +12,7 @@ from nmf_core.data import FullMatrix
 from nmf_core.solvers import SOLVERS
 
 CONVERGED = {"tol", "relative change", "small step", "plateau"}
-OTHERS = {"max_iter", "time_limit", "callback"}
+OTHERS = {"max_iter", "time_limit", "callback", "dropped"}
 RULES = [
     value
     for value in vars(stopping).values()

@@ -54,6 +54,7 @@ from nmf_core.validation import (
     check_left_alone,
     check_loss,
     check_n_components,
+    check_names,
     check_number,
     check_out,
     check_penalties,
@@ -99,6 +100,9 @@ def factorize(
     acceleration: bool = True,
     checkpoint: Any = None,
     out_W: np.ndarray | None = None,
+    sort: bool = True,
+    sample_names: Any = None,
+    feature_names: Any = None,
 ) -> Factorization:
     """Find W >= 0 and H >= 0 with X ~ W @ H.
 
@@ -203,6 +207,13 @@ def factorize(
     out_W : ndarray of shape (n_samples, n_components), optional
         Takes W, in the dtype of X. With a memory map and an X in blocks of rows, no factor of the size of W is in
         memory during the fit either: such factors are in unnamed files in the folder of the map. Modified in place.
+    sort : bool
+        Whether components are sorted by their share of the model, the largest first. Never those of a custom start, of a
+        `Factor` that says something of them, or of "sequential", whose order means something.
+    sample_names : array-like of labels, optional
+        Names of the rows of an X that has none, such as a sparse one.
+    feature_names : array-like of labels, optional
+        Names of its columns.
 
     Returns
     -------
@@ -268,6 +279,7 @@ class Request:
     checkpoint: Any
     out_W: np.ndarray | None
     folder: Any
+    sort: bool
     parameters: dict[str, Any]
     row_labels: Any
     column_labels: Any
@@ -300,6 +312,8 @@ def read(a: dict[str, Any]) -> Request:
     engine = Engine(check_threads(a["n_threads"]))
     data, weights = accept(a["X"], a["missing"], a["weights"], biases=a["biases"], workspace=engine.workspace)
     X, row_labels, column_labels, library, scan = data
+    row_labels = check_names(a["sample_names"], "sample_names", row_labels, X.shape[0], "rows")
+    column_labels = check_names(a["feature_names"], "feature_names", column_labels, X.shape[1], "columns")
     of_W, of_H = (F if isinstance(F, Factor) else Factor(F) for F in (a["W"], a["H"]))
     W, H, n_components, components = check_factors(
         of_W.initial, of_H.initial, a["n_components"], row_labels, column_labels
@@ -351,6 +365,8 @@ def read(a: dict[str, Any]) -> Request:
         "shuffle": check_flag(a["shuffle"], "shuffle"),
         "acceleration": check_flag(a["acceleration"], "acceleration"),
     }
+    means_nothing = init != "custom" and not solver.ordered and all(factor.plain for factor in factors)
+    sort = check_flag(a["sort"], "sort") and means_nothing
     free_H = None if biases or mask.all() else mask
     factor_W, factor_H = (replace(F, initial=None, free=free) for F, free in zip(factors, (None, free_H), strict=True))
     if biases and not mask.any():
@@ -362,7 +378,7 @@ def read(a: dict[str, Any]) -> Request:
         tol=a["tol"], stop=stop, max_iter=a["max_iter"], time_limit=a["time_limit"], callback=a["callback"],
         progress=check_flag(a["progress"], "progress"), folder=check_out(a["out_W"], (X.shape[0], k), X.dtype),
         random=make_random_state(check_random_state(seed)), n_init=n_init, engine=engine,
-        checkpoint=a["checkpoint"], out_W=a["out_W"], parameters=parameters, row_labels=row_labels,
+        checkpoint=a["checkpoint"], out_W=a["out_W"], sort=sort, parameters=parameters, row_labels=row_labels,
         column_labels=column_labels, library=library,
     )  # fmt: skip
 
@@ -480,9 +496,11 @@ def package(request: Request, fit: Fit) -> Factorization:
             f"Raise max_iter or tol.",
             ConvergenceWarning,
         )
+    order = _by_share(problem, W, Ht, r.k) if r.sort else None
+    H = transposed(Ht, r.k) if order is None else transposed(Ht, r.k)[order]
     return Factorization(
-        W=_result_W(problem, W, r.k, r.out_W).astype(r.X.dtype, copy=False),
-        H=transposed(Ht, r.k).astype(r.X.dtype, copy=False),
+        W=_result_W(problem, W, r.k, order, r.out_W).astype(r.X.dtype, copy=False),
+        H=H.astype(r.X.dtype, copy=False),
         objective=objective,
         divergence=divergence,
         squared_error=squared_error,
@@ -506,12 +524,22 @@ def package(request: Request, fit: Fit) -> Factorization:
     )
 
 
-def _result_W(problem: Problem, W: Any, k: int, out_W: np.ndarray | None) -> Any:
-    """W as it is returned: of its own, or in the array that is there for it."""
+def _by_share(problem: Problem, W: Any, Ht: np.ndarray, k: int) -> np.ndarray | None:
+    """The first k components by their share of the model, the largest first; None if they stand so."""
+    engine = problem.data.engine
+    order = np.argsort(-(engine.sums(W, k) * engine.sums(Ht, k)), kind="stable")
+    return None if np.array_equal(order, np.arange(k)) else order
+
+
+def _result_W(problem: Problem, W: Any, k: int, order: np.ndarray | None, out_W: np.ndarray | None) -> Any:
+    """W as it is returned, its components in an order: of its own, or in the array that is there for it."""
     if out_W is None:
-        return W[:, :k].copy() if problem.data.transposed else problem.data.to_user(W, k)
+        if order is not None and isinstance(W, np.ndarray):
+            return W[:, order]
+        found = W[:, :k].copy() if problem.data.transposed else problem.data.to_user(W, k)
+        return found if order is None else found[:, order]
     for first in range(0, len(W), ROWS):
-        out_W[first : first + ROWS] = W[first : first + ROWS, :k]
+        out_W[first : first + ROWS] = W[first : first + ROWS, :k] if order is None else W[first : first + ROWS, order]
     return out_W
 
 

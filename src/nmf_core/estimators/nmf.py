@@ -391,6 +391,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             "callback": _printing(self.solver, self.callback) if self.verbose else self.callback,
             "progress": self.progress,
             "shuffle": self.shuffle,
+            "sort": False,  # as scikit-learn
         }
 
     def _tell(self, result: Factorization, doubts: list[Warning]) -> None:

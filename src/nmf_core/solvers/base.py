@@ -73,6 +73,8 @@ class Solver(ABC):
         Whether it knows upper bounds and penalties of one's own.
     init : str or None
         The start that it wants, if not that of others.
+    ordered : bool
+        Whether the order of the components means something.
     fields : tuple of str
         What a checkpoint holds of a state besides what all have: its attributes, or keys of `State.extra`.
     """
@@ -85,6 +87,7 @@ class Solver(ABC):
     mixed: bool = False
     bounded: bool = False
     init: str | None = None
+    ordered: bool = False
     fields: ClassVar[tuple[str, ...]] = ()
 
     # --- what it is for

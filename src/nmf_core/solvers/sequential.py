@@ -57,6 +57,7 @@ class Sequential(QuadraticSolver):
 
     name = "sequential"
     init = "spa"
+    ordered = True
     fields = (*QuadraticSolver.fields, "inner", "built", "starts")
 
     def __init__(self, refine: bool = False, tol: float = 1e-5, max_iter: int = 200) -> None:

@@ -619,6 +619,21 @@ def check_surveyed(n_ranks: int) -> None:
         raise ValueError("A survey needs an ensemble of at least one number of components.")
 
 
+def check_names(names: Any, name: str, there: Axis | None, n: int, what: str) -> Axis | None:
+    """Labels of rows or columns: those that X has, or those that are given for an X that has none."""
+    if names is None:
+        return there
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"{name} must be labels, one for each of the {what} of X, got {names!r}.")
+    given = Axis.of(names)
+    assert given is not None
+    if len(given) != n:
+        raise ValueError(f"{name} are {len(given)} labels, but X has {n} {what}.")
+    if there is not None and not there.is_numbering and there != given:
+        raise ValueError(f"{name} are given, but the {what} of X have labels already, such as {there[0]!r}.")
+    return given
+
+
 def check_counts(X: ArrayOrSparse) -> None:
     """Whether what X holds are counts: whole numbers, besides what is missing."""
     values = stored_values(X)
