@@ -10,6 +10,7 @@ from nmf_core.data import FullMatrix, ObservedMatrix, accept
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.floor import apply_floor
+from nmf_core.html import table
 from nmf_core.labels import tabulated
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, Solver, choose_solver, those_that_handle
@@ -61,9 +62,12 @@ class Comparison:
         Its columns are solver, objective, relative (the objective over the lowest), to_1.01 and to_1.001 (seconds until
         the objective was so many times the lowest, NaN if never), iterations, seconds, violation and stop_reason.
         """
+        return tabulated(self._columns())
+
+    def _columns(self) -> dict[str, Any]:
         results = list(self.results.values())
         objective = np.array([result.objective for result in results])
-        return tabulated({
+        return {
             "solver": np.array(list(self.results)),
             "objective": objective,
             "relative": objective / self.best if self.best else np.where(objective > 0, np.inf, 1.0),
@@ -72,7 +76,10 @@ class Comparison:
             "seconds": np.array([result.history.seconds[-1] for result in results]),
             "violation": np.array([result.history.violation[-1] for result in results]),
             "stop_reason": np.array([result.stop_reason for result in results]),
-        })  # fmt: skip
+        }
+
+    def _repr_html_(self) -> str:
+        return table(self._columns())
 
     def __repr__(self) -> str:
         table = self.table

@@ -28,7 +28,7 @@ import scipy.sparse as sp
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.interpretation import strongest_components, strongest_features
-from nmf_core.labels import Axis, component_names
+from nmf_core.labels import Axis
 
 
 class Corpus(NamedTuple):
@@ -141,7 +141,7 @@ def _topics(f: Factorization, described: Sequence[tuple[int, str]], width: int) 
     sections_width = width // 3
     words_width = width - sections_width - 18
     lines = [f"{'':>4}  packages  {'strongest words':<{words_width}}  in sections", "-" * width]
-    topics = zip(component_names(f.n_components), strongest_features(f), described, strict=True)
+    topics = zip(f.names, strongest_features(f), described, strict=True)
     for name, features, (n, sections) in topics:
         words = _fitting([feature.label for feature in features], " ", words_width)
         where = _fitting(sections.split(", "), ", ", sections_width)

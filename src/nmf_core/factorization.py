@@ -4,8 +4,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import FrozenInstanceError, dataclass, field
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,43 @@ import numpy as np
 
 from nmf_core.engine import Engine, padded
 from nmf_core.files import written_whole
-from nmf_core.labels import Axis, component_names, frame, in_order, labelled, like, packed, unpacked
+from nmf_core.html import beside, pairs
+from nmf_core.html import table as html_table
+from nmf_core.interpretation import (
+    component_shares,
+    components_table,
+    explanation,
+    features_table,
+    samples_table,
+    sparsity,
+)
+from nmf_core.labels import (
+    Axis,
+    Labelled,
+    component_names,
+    frame,
+    in_order,
+    labelled,
+    like,
+    packed,
+    tabulated,
+    unpacked,
+)
 from nmf_core.losses import LOSSES, Loss, make_loss
 from nmf_core.problem import Biases, History, Start
+from nmf_core.similarity import match
 from nmf_core.transform import Components, Transformed, transform
 from nmf_core.validation import (
+    check_choice,
+    check_component_names,
     check_excluded,
     check_integer,
     check_list,
     check_loss,
     check_matrix,
+    check_model_room,
     check_nothing_else,
+    check_order,
     check_places,
     check_shape,
     check_threads,
@@ -34,6 +60,12 @@ from nmf_core.warning import ConvergenceWarning, warn
 _FORMAT = "nmf_core factorization 2"
 _EARLIER = "nmf_core factorization 1"  # all labels are text
 _BLOCK = 1 << 18  # entries of the model that are computed together
+# Sizes of the rows of H by which components are scaled.
+SCALES = {
+    "share": lambda H: H.sum(axis=1),
+    "unit": lambda H: np.linalg.norm(H, axis=1),
+    "max": lambda H: H.max(axis=1, initial=0.0),
+}
 # What zipfile raises besides on an archive whose bytes have changed: unknown versions, false encryption.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
@@ -66,9 +98,18 @@ class Recommendations:
             return None
         return np.fromiter((*self.column_labels, None), dtype=object)[self.columns]
 
+    def _repr_html_(self) -> str:
+        named = self.columns if self.labels is None else self.labels
+        places = range(self.columns.shape[1])
+        best: dict[str, Any] = {str(place + 1): named[:, place] for place in places}
+        return html_table({"row": list(range(len(self.columns))), **best})
+
 
 class Summary(dict):
     """A dict of plain numbers and strings that prints as a table."""
+
+    def _repr_html_(self) -> str:
+        return pairs(self)
 
     def __str__(self) -> str:
         width = max(map(len, self))
@@ -127,6 +168,8 @@ class Factorization:
         Mean, biases of samples and biases of features, if they were asked for: the model is their sum and W @ H.
     own_loss : Loss or None
         The loss, if it is of a class of one's own: a file does not hold it.
+    component_labels : Axis or None
+        Names of the components, if they have been given some, see `named`.
     """
 
     W: np.ndarray
@@ -151,9 +194,10 @@ class Factorization:
     biases: Biases | None = None
     frame_library: str | None = None
     own_loss: Loss | None = None
+    component_labels: Axis | None = None
 
     def __post_init__(self) -> None:
-        for name in ("row_labels", "column_labels"):
+        for name in ("row_labels", "column_labels", "component_labels"):
             object.__setattr__(self, name, Axis.of(getattr(self, name)))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -169,18 +213,236 @@ class Factorization:
 
     @property
     def components(self) -> Any:
-        """H, as a data frame of the library of X if that had labels: components are c1, c2, ..."""
+        """H, as a data frame of the library of X if that had labels: components are c1, c2, ... or have their names."""
         named = self.column_labels is not None
-        return frame(self.H, self._names if named else None, self.column_labels, self.frame_library)
+        return frame(self.H, self.names if named else None, self.column_labels, self.frame_library)
 
     @property
     def embedding(self) -> Any:
         """W, as a data frame of the library of X if that had labels."""
-        return frame(self.W, self.row_labels, self._names, self.frame_library)
+        return frame(self.W, self.row_labels, self.names, self.frame_library)
 
     @property
-    def _names(self) -> Axis:
-        return Axis(component_names(self.n_components))
+    def names(self) -> Axis:
+        """Names of the components: c1, c2, ... unless they have been given others."""
+        return Axis(component_names(self.n_components)) if self.component_labels is None else self.component_labels
+
+    # --- the same model in another scale, order, or with names
+
+    def scaled(self, to: str = "share") -> "Factorization":
+        """The same model with its components in another scale; W @ H is the same up to rounding.
+
+        Parameters
+        ----------
+        to : {"share", "unit", "max"}
+            Rows of H sum to one, so that W holds what a component adds up to in a sample; have length one; or have one
+            as their largest entry.
+
+        Returns
+        -------
+        Factorization
+            A new one. Penalties are part of its `objective` as they were for the factors of the fit.
+        """
+        check_choice(to, "to", SCALES)
+        H = self.H.astype(np.float64)
+        size = SCALES[to](H)
+        size[size == 0] = 1
+        W, H = self.W * size.astype(self.W.dtype), (H / size[:, np.newaxis]).astype(self.H.dtype)
+        return replace(self, W=W, H=H)
+
+    def sorted(self, by: Any = "share") -> "Factorization":
+        """The same model with its components in another order.
+
+        Parameters
+        ----------
+        by : {"share", "sparsity", "name"} or array-like of int, shape (n_components,)
+            By share of the model or sparsity of H, the largest first; by name; or the order itself, numbers from 0.
+
+        Returns
+        -------
+        Factorization
+            A new one. Names go with their components; where there are none, c1 is the first again.
+        """
+        if isinstance(by, str):
+            check_choice(by, "by", ("share", "sparsity", "name"))
+        if isinstance(by, str) and by == "name":
+            order = np.array(sorted(range(self.n_components), key=lambda j: str(self.names[j])))
+        elif isinstance(by, str):
+            keys = component_shares(self) if by == "share" else np.array([sparsity(h) for h in self.H])
+            order = np.argsort(-keys, kind="stable")
+        else:
+            order = check_order(by, self.n_components)
+        labels = self.component_labels
+        names = None if labels is None else Axis([labels[j] for j in order])
+        return replace(self, W=self.W[:, order], H=self.H[order], component_labels=names)
+
+    def named(self, names: Any) -> "Factorization":
+        """The same with names of components, which tables, data frames, pictures and files have then.
+
+        Parameters
+        ----------
+        names : dict or array-like of str, shape (n_components,)
+            All names, or new names by those that there are, such as ``{"c1": "music"}``.
+
+        Returns
+        -------
+        Factorization
+            A new one.
+        """
+        return replace(self, component_labels=Axis(check_component_names(names, self.names)))
+
+    def align(self, other: Any) -> "Factorization":
+        """The same with its components in the order of similar ones.
+
+        Parameters
+        ----------
+        other : Factorization or array-like of shape (n_components, n_features)
+            Components to compare with: each is paired with one of these so that the sum of cosine similarities is
+            largest. Labelled features are brought into one order. Names are taken over, if these have some.
+
+        Returns
+        -------
+        Factorization
+            A new one.
+        """
+        own = isinstance(other, Factorization)
+        given = Labelled(other.H, None, other.column_labels) if own else check_matrix(other, "other", factor=True)
+        components = given.aligned("other", columns=self.column_labels, of="the fit").values
+        check_shape(components.shape, self.H.shape, "other")
+        found = self.sorted(match(components, self.H)[0])
+        names = other.component_labels if own else given.rows
+        return found if names is None else replace(found, component_labels=names)
+
+    # --- tables
+
+    def features(self, n: int = 10, by: str = "distinctive") -> Any:
+        """The strongest features of every component.
+
+        Parameters
+        ----------
+        n : int
+            Features of a component at most.
+        by : {"distinctive", "weight", "lift"}
+            What strong means: with the share p of a feature in its component and q in the whole model, ``p * log(p /
+            q)``, p, or ``p / q``. What is strong everywhere says little about a component.
+
+        Returns
+        -------
+        data frame
+            Of the library of X, else of pandas (or a dict of columns without it): component, rank, feature, weight (p)
+            and score.
+
+        Examples
+        --------
+        >>> import numpy as np, nmf_core
+        >>> X = np.array([[4.0, 2.0, 0.0], [8.0, 4.0, 0.0], [0.0, 1.0, 5.0]])
+        >>> f = nmf_core.factorize(X, 2, feature_names=["a", "b", "c"], random_state=0)
+        >>> list(f.features(n=1)["feature"])
+        ['a', 'c']
+        """
+        return tabulated(features_table(self, n, by), self.frame_library)
+
+    def samples(self, n: int = 3, X: Any = None, weights: Any = None) -> Any:
+        """The strongest components of every sample, and their shares.
+
+        Parameters
+        ----------
+        n : int
+            Components of a sample at most.
+        X, weights : array-like, sparse matrix or data frame of shape (n_samples, n_features), optional
+            What was factorized, for the error of every sample relative to its length.
+
+        Returns
+        -------
+        data frame
+            sample, component and share of the strongest, component_2, share_2, ... of those that follow, and error.
+            Shares are those of the lengths ``W * ||h||``, which do not depend on the scale of components.
+        """
+        return tabulated(samples_table(self, n, X, weights), self.frame_library)
+
+    def component_info(self, n: int = 5, by: str = "distinctive", stability: Any = None) -> Any:
+        """What there is to say of every component.
+
+        Parameters
+        ----------
+        n : int
+            Features and samples that are named.
+        by : {"distinctive", "weight", "lift"}
+            Which features, as in `features`.
+        stability : array-like of shape (n_components,), optional
+            How often each was found again, such as ``ensemble.stability.mean``.
+
+        Returns
+        -------
+        data frame
+            component, share (of the model), sparsity (Hoyer's, of its row of H), samples (to how many it contributes
+            most), stability, top_features, and top_samples, to which it contributes most.
+        """
+        return tabulated(components_table(self, n, by, stability), self.frame_library)
+
+    def reconstruct(self, components: Any = None, samples: Any = None) -> Any:
+        """What the model, or a part of it, says of samples.
+
+        Parameters
+        ----------
+        components : array-like of int or names, optional
+            Which components, by default all and the biases.
+        samples : array-like of int or labels, optional
+            Which samples, by their labels if X had some, or by their numbers from 0; by default all.
+
+        Returns
+        -------
+        ndarray or data frame of shape (n_samples, n_features)
+            A data frame if X had labels.
+        """
+        k, n = self.n_components, self.W.shape[0]
+        which: Any = slice(None)
+        if components is not None:
+            which = np.atleast_1d(check_places(components, k, self.names, "component"))
+        rows = None if samples is None else np.atleast_1d(check_places(samples, n, self.row_labels, "row"))
+        check_model_room(n if rows is None else len(rows), self.H.shape[1], self.W.dtype.itemsize)
+        W = np.asarray(self.W if rows is None else self.W[rows])
+        model = W[:, which] @ self.H[which]
+        if components is None and self.biases is not None:
+            of_rows = self.biases.rows if rows is None else self.biases.rows[rows]
+            model += (self.biases.mean + of_rows[:, np.newaxis] + self.biases.columns).astype(model.dtype)
+        labels = self.row_labels
+        if rows is not None and labels is not None:
+            labels = Axis([labels[i] for i in rows])
+        return frame(model, labels, self.column_labels, self.frame_library)
+
+    def explain(self, sample: Any, feature: Any) -> Any:
+        """What every component, and the biases, add to the model of one entry.
+
+        Parameters
+        ----------
+        sample, feature : int or label
+            By their labels if X had some, or by their numbers from 0.
+
+        Returns
+        -------
+        data frame
+            component, contribution and share, the largest first. Contributions add up to ``predict(sample, feature)``.
+        """
+        return tabulated(explanation(self, sample, feature), self.frame_library)
+
+    def _repr_html_(self) -> str:
+        summary = self.summary()
+        shown = (
+            "loss",
+            "solver",
+            "objective",
+            "relative_error",
+            "explained_variance",
+            "n_iter",
+            "stop_reason",
+            "seconds",
+        )
+        facts = pairs({name: summary[name] for name in shown}, repr(self)[1:].partition(",")[0])
+        named = self.column_labels is not None or self.row_labels is not None
+        columns = components_table(self)
+        kept = columns if named else {name: columns[name] for name in ("component", "share", "sparsity", "samples")}
+        return beside([facts, html_table(kept)])
 
     def transform(
         self,
@@ -223,7 +485,7 @@ class Factorization:
             Some rows are not done after `max_iter` sweeps.
         """
         found = self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads)
-        return like(X, found.W, self._names)
+        return like(X, found.W, self.names)
 
     @property
     def _loss(self) -> Any:
@@ -242,7 +504,9 @@ class Factorization:
     @cached_property
     def _components(self) -> Components:
         """H made ready for `transform`, once."""
-        return Components(self.H, make_loss(check_loss(self._loss, LOSSES)), self.biases, self.column_labels)
+        return Components(
+            self.H, make_loss(check_loss(self._loss, LOSSES)), self.biases, self.column_labels, self.names
+        )
 
     def predict(self, rows: Any, columns: Any) -> np.ndarray:
         """What the model says at some places: of X with its `floor`, if the fit had one.
@@ -401,8 +665,8 @@ class Factorization:
             divergence=self.divergence,
             relative_error=float(np.sqrt(unexplained)),
             explained_variance=1.0 - unexplained,
-            sparsity_W=_sparsity(np.asarray(self.W).T),
-            sparsity_H=_sparsity(self.H),
+            sparsity_W=float(np.mean([sparsity(w) for w in np.asarray(self.W).T])),
+            sparsity_H=float(np.mean([sparsity(h) for h in self.H])),
             zeros_W=float(np.mean(np.asarray(self.W) == 0)),
             zeros_H=float(np.mean(self.H == 0)),
             seconds=self.seconds,
@@ -445,7 +709,7 @@ class Factorization:
         labels = {}
         if self.biases is not None:
             arrays.update(bias_mean=self.biases.mean, bias_rows=self.biases.rows, bias_columns=self.biases.columns)
-        for name in ("row_labels", "column_labels"):
+        for name in ("row_labels", "column_labels", "component_labels"):
             if getattr(self, name) is not None:
                 labels[name], more = packed(getattr(self, name).original, name)
                 arrays.update(more)
@@ -510,17 +774,11 @@ def _labels(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, A
         labels = {name: unpacked(label, arrays, name) for name, label in about.pop("labels").items()}
     else:
         raise KeyError("format")
-    sizes = {"row_labels": arrays["W"].shape[0], "column_labels": arrays["H"].shape[-1]}
+    sizes = {
+        "row_labels": arrays["W"].shape[0],
+        "column_labels": arrays["H"].shape[-1],
+        "component_labels": arrays["H"].shape[0],
+    }
     if any(len(axis) != sizes[name] for name, axis in labels.items()):
         raise KeyError("numbers of labels")
     return labels
-
-
-def _sparsity(vectors: Iterable[np.ndarray]) -> float:
-    """Mean of Hoyer's sparseness; a zero vector counts 0."""
-    values = []
-    for vector in vectors:
-        norm = np.linalg.norm(vector.astype(np.float64))
-        root = np.sqrt(vector.size)
-        values.append((root - vector.sum(dtype=np.float64) / norm) / (root - 1) if norm > 0 and root > 1 else 0.0)
-    return float(np.mean(values))

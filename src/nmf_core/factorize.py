@@ -208,7 +208,7 @@ def factorize(
         Takes W, in the dtype of X. With a memory map and an X in blocks of rows, no factor of the size of W is in
         memory during the fit either: such factors are in unnamed files in the folder of the map. Modified in place.
     sort : bool
-        Whether components are sorted by their share of the model, the largest first. Never those of a custom start, of a
+        Whether components are sorted by their share of the model, the largest first. Never those of a custom start, a
         `Factor` that says something of them, or of "sequential", whose order means something.
     sample_names : array-like of labels, optional
         Names of the rows of an X that has none, such as a sparse one.

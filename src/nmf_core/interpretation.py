@@ -7,23 +7,55 @@ import numpy as np
 import scipy.sparse as sp
 
 from nmf_core.data import raised
-from nmf_core.factorization import Factorization
 from nmf_core.labels import Axis, labelled
-from nmf_core.validation import check_shape
+from nmf_core.validation import check_choice, check_integer, check_places, check_shape
 
 # A matrix is read in blocks of about this many entries.
 BLOCK_ENTRIES = 1 << 20
 
 
+RANKINGS = ("distinctive", "weight", "lift")
+
+
 class Feature(NamedTuple):
-    """A feature of a component: its label, and its entry of H as a share of the component's largest."""
+    """A feature of a component: its label, and how strong it is there as a share of the strongest one."""
 
     label: str
     weight: float
 
 
-def strongest_features(f: Factorization, n: int = 10) -> list[list[Feature]]:
-    """The n features that weigh most in every component, strongest first, without those that weigh nothing.
+def feature_scores(f: Any, by: str = "distinctive") -> np.ndarray:
+    """How strong every feature is in every component: the one definition of it, for tables, pictures and reports.
+
+    Parameters
+    ----------
+    f : Factorization
+        The factorization.
+    by : {"distinctive", "weight", "lift"}
+        With the share p of a feature in its component, and its share q in the whole model: ``p * log(p / q)``, what it
+        adds to the divergence of the component from the rest, so that what is everywhere does not count; p; or
+        ``p / q``, which prefers rare ones. Of a single component it is always p.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_components, n_features)
+        Zero where H is; "distinctive" may be negative.
+    """
+    check_choice(by, "by", RANKINGS)
+    H = f.H.astype(np.float64)
+    sums = H.sum(axis=1, keepdims=True)
+    p = np.divide(H, sums, out=np.zeros_like(H), where=sums > 0)
+    if by == "weight" or np.count_nonzero(sums) < 2:
+        return p
+    q = component_shares(f) @ p
+    lift = np.divide(p, q, out=np.ones_like(p), where=q > 0)
+    if by == "lift":
+        return np.where(p > 0, lift, 0.0)
+    return p * np.log(np.where(p > 0, lift, 1.0))
+
+
+def strongest_features(f: Any, n: int = 10, by: str = "distinctive") -> list[list[Feature]]:
+    """The n strongest features of every component, the strongest first, without those that are not strong at all.
 
     Parameters
     ----------
@@ -31,11 +63,15 @@ def strongest_features(f: Factorization, n: int = 10) -> list[list[Feature]]:
         The factorization.
     n : int
         Features of a component at most.
+    by : {"distinctive", "weight", "lift"}
+        What strong means, as in `feature_scores`.
     """
     features = []
-    for h in f.H:
-        top = np.argsort(-h, kind="stable")[:n]
-        features.append([Feature(label_of(f.column_labels, i), float(h[i] / h[top[0]])) for i in top if h[i] > 0])
+    for score in feature_scores(f, by):
+        top = np.argsort(-score, kind="stable")[:n]
+        features.append(
+            [Feature(label_of(f.column_labels, i), float(score[i] / score[top[0]])) for i in top if score[i] > 0]
+        )
     return features
 
 
@@ -44,18 +80,18 @@ def label_of(labels: Axis | None, i: int) -> str:
     return str(i) if labels is None else str(labels[i])
 
 
-def all_parameters(f: Factorization) -> dict[str, Any]:
+def all_parameters(f: Any) -> dict[str, Any]:
     """Everything that was chosen, by the user or for them."""
     return {"loss": f.loss, "solver": f.solver, "init": f.init, **f.parameters, "n_threads": f.n_threads}
 
 
-def component_shares(f: Factorization) -> np.ndarray:
+def component_shares(f: Any) -> np.ndarray:
     """The share (n_components,) of every component in the sum of all entries of W @ H."""
     sums = f.W.sum(axis=0, dtype=np.float64) * f.H.sum(axis=1, dtype=np.float64)
     return sums / (sums.sum() or 1.0)
 
 
-def row_errors(f: Factorization, X: Any, weights: Any = None) -> np.ndarray:
+def row_errors(f: Any, X: Any, weights: Any = None) -> np.ndarray:
     """||x_i - model_i|| / ||x_i|| for every row of X, over its known entries; NaN where these are zero, or none.
 
     X is taken with the `floor` of the fit, if it had one.
@@ -95,7 +131,7 @@ def row_errors(f: Factorization, X: Any, weights: Any = None) -> np.ndarray:
     return np.sqrt(np.maximum(squares, 0) / norms)
 
 
-def _of_the_fit(f: Factorization, A: Any, name: str) -> Any:
+def _of_the_fit(f: Any, A: Any, name: str) -> Any:
     """A matrix of the shape of what was factorized and in its order, as an array or CSR; None if there is none."""
     if A is None:
         return None
@@ -105,14 +141,14 @@ def _of_the_fit(f: Factorization, A: Any, name: str) -> Any:
     return data._replace(values=A).aligned(name, f.row_labels, f.column_labels, of="the fit").values
 
 
-def _blocks(f: Factorization) -> Iterator[slice]:
+def _blocks(f: Any) -> Iterator[slice]:
     """Rows that are looked at together."""
     n, m = f.W.shape[0], f.H.shape[1]
     step = max(1, BLOCK_ENTRIES // m)
     return (slice(first, first + step) for first in range(0, n, step))
 
 
-def _complete_squares(f: Factorization, X: Any) -> tuple[np.ndarray, np.ndarray]:
+def _complete_squares(f: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     """Squared errors and squared lengths of the rows of complete X, which may be sparse."""
     squares, norms = np.empty(X.shape[0]), np.empty(X.shape[0])
     H = f.H.astype(np.float64)
@@ -126,7 +162,7 @@ def _complete_squares(f: Factorization, X: Any) -> tuple[np.ndarray, np.ndarray]
     return squares, norms
 
 
-def _known_squares(f: Factorization, X: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
+def _known_squares(f: Any, X: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
     """The same where NaN are missing, or entries are weighted, or the model has biases."""
     squares, norms = np.empty(X.shape[0]), np.empty(X.shape[0])
     H = f.H.astype(np.float64)
@@ -144,7 +180,7 @@ def _known_squares(f: Factorization, X: Any, weights: Any) -> tuple[np.ndarray, 
     return squares, norms
 
 
-def _stored_squares(f: Factorization, X: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
+def _stored_squares(f: Any, X: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
     """The same where only what sparse X stores is known."""
     X = X.tocsr(copy=True)
     X.sum_duplicates()
@@ -161,9 +197,96 @@ def _dense(A: Any) -> np.ndarray:
     return (A.toarray() if sp.issparse(A) else A).astype(np.float64)
 
 
-def strongest_components(f: Factorization) -> np.ndarray:
-    """The component (n_samples,) that contributes most to every row of X; 0 where none does.
+def contributions(f: Any) -> np.ndarray:
+    """What every component adds to every sample, as a length (n_samples, n_components): ``W * ||h||``.
 
-    The length of a contribution, w_ij ||h_j||, stays the same when scale is shifted from W to H.
+    It stays the same when scale is shifted from W to H.
     """
-    return np.argmax(f.W * np.linalg.norm(f.H, axis=1), axis=1)
+    return np.asarray(f.W) * np.linalg.norm(f.H, axis=1)
+
+
+def strongest_components(f: Any) -> np.ndarray:
+    """The component (n_samples,) that contributes most to every row of X; 0 where none does."""
+    return np.argmax(contributions(f), axis=1)
+
+
+# --- tables
+
+
+def features_table(f: Any, n: int = 10, by: str = "distinctive") -> dict[str, Any]:
+    """Columns of `Factorization.features`."""
+    n = check_integer(n, "n", 1)
+    scores, names = feature_scores(f, by), f.names
+    columns: dict[str, list[Any]] = {"component": [], "rank": [], "feature": [], "weight": [], "score": []}
+    weights = feature_scores(f, "weight")
+    for j, score in enumerate(scores):
+        top = [i for i in np.argsort(-score, kind="stable")[:n] if score[i] > 0]
+        columns["component"] += [names[j]] * len(top)
+        columns["rank"] += range(1, len(top) + 1)
+        columns["feature"] += [int(i) if f.column_labels is None else f.column_labels[i] for i in top]
+        columns["weight"] += weights[j, top].tolist()
+        columns["score"] += score[top].tolist()
+    return columns
+
+
+def samples_table(f: Any, n: int = 3, X: Any = None, weights: Any = None) -> dict[str, Any]:
+    """Columns of `Factorization.samples`."""
+    n = min(check_integer(n, "n", 1), f.n_components)
+    parts = contributions(f).astype(np.float64)
+    totals = parts.sum(axis=1, keepdims=True)
+    shares = np.divide(parts, totals, out=np.zeros_like(parts), where=totals > 0)
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :n]
+    names = np.array([*f.names, None], dtype=object)
+    columns: dict[str, Any] = {"sample": list(range(len(parts)) if f.row_labels is None else f.row_labels)}
+    for place in range(n):
+        share = shares[np.arange(len(parts)), order[:, place]]
+        prefix = ("component", "share") if place == 0 else (f"component_{place + 1}", f"share_{place + 1}")
+        columns[prefix[0]] = names[np.where(share > 0, order[:, place], f.n_components)].tolist()
+        columns[prefix[1]] = share
+    if X is not None:
+        columns["error"] = row_errors(f, X, weights)
+    return columns
+
+
+def components_table(f: Any, n: int = 5, by: str = "distinctive", stability: Any = None) -> dict[str, Any]:
+    """Columns of `Factorization.component_info`."""
+    parts = contributions(f)
+    lists = strongest_features(f, check_integer(n, "n", 1), by)
+    columns: dict[str, Any] = {
+        "component": list(f.names),
+        "share": component_shares(f),
+        "sparsity": np.array([sparsity(h) for h in f.H]),
+        "samples": np.bincount(np.argmax(parts, axis=1)[parts.any(axis=1)], minlength=f.n_components),
+    }
+    if stability is not None:
+        columns["stability"] = np.asarray(stability, dtype=np.float64)
+    columns["top_features"] = [", ".join(feature.label for feature in features) for features in lists]
+    best = np.argsort(-parts, axis=0, kind="stable")[:n].T
+    columns["top_samples"] = [
+        ", ".join(label_of(f.row_labels, int(i)) for i in rows if parts[i, j] > 0) for j, rows in enumerate(best)
+    ]
+    return columns
+
+
+def explanation(f: Any, sample: Any, feature: Any) -> dict[str, Any]:
+    """Columns of `Factorization.explain`."""
+    i = int(check_places(sample, f.W.shape[0], f.row_labels, "row"))
+    j = int(check_places(feature, f.H.shape[1], f.column_labels, "column"))
+    terms = (np.asarray(f.W[i]) * f.H[:, j]).astype(np.float64)
+    names = list(f.names)
+    if f.biases is not None:
+        names += ["mean", "bias of the sample", "bias of the feature"]
+        terms = np.append(terms, [f.biases.mean, f.biases.rows[i], f.biases.columns[j]])
+    order = np.argsort(-np.abs(terms), kind="stable")
+    total = terms.sum()
+    return {
+        "component": [names[place] for place in order],
+        "contribution": terms[order],
+        "share": terms[order] / total if total else np.zeros(len(terms)),
+    }
+
+
+def sparsity(vector: np.ndarray) -> float:
+    """Hoyer's sparseness of a vector, 0 of equal entries, 1 of a single one; a zero vector counts 0."""
+    norm, root = np.linalg.norm(vector.astype(np.float64)), np.sqrt(vector.size)
+    return float((root - vector.sum(dtype=np.float64) / norm) / (root - 1)) if norm > 0 and root > 1 else 0.0

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nmf_core.html import table
 from nmf_core.labels import tabulated
 from nmf_core.validation import check_errors
 
@@ -115,14 +116,20 @@ class RankSelection:
         Its columns are n_components, mean, standard_error, n_folds (the number of fits), and minimum and
         one_standard_error, which say whether this is the best, by either rule.
         """
-        return tabulated({
+        return tabulated(self._columns())
+
+    def _columns(self) -> dict[str, Any]:
+        return {
             "n_components": self.n_components,
             "mean": self.mean,
             "standard_error": self.standard_error,
             "n_folds": np.full(len(self.n_components), self.errors.shape[1]),
             "minimum": self.n_components == self.best,
             "one_standard_error": self.n_components == self.best_one_standard_error,
-        })  # fmt: skip
+        }
+
+    def _repr_html_(self) -> str:
+        return table(self._columns(), f"best {self.best}, within one standard error {self.best_one_standard_error}")
 
     def __repr__(self) -> str:
         told = {k: f"  exploded in {folds_named(folds)}" for k, folds in self.exploded.items()}

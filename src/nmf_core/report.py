@@ -23,7 +23,6 @@ from nmf_core.interpretation import (
     strongest_components,
     strongest_features,
 )
-from nmf_core.labels import component_names
 from nmf_core.validation import check_shape
 
 try:
@@ -206,7 +205,7 @@ def _runs(f: Factorization, ensemble: Ensemble, labels: Any) -> dict[str, Any]:
         "ambiguous pairs (PAC)": f"{ensemble.pac:.4f}",
         "mean silhouette": f"{ensemble.silhouette.mean():.4f}",
     }
-    rows = zip(component_names(f.n_components), mean, minimum, strict=True)
+    rows = zip(f.names, mean, minimum, strict=True)
     stable = [(name, *(_plain(value, ".3f") for value in values)) for name, *values in rows]
     return {
         "title": f"{_many(len(ensemble), 'run')} of {_many(f.n_components, 'component')}",
@@ -249,7 +248,7 @@ def _survey(survey: RankSurvey) -> dict[str, Any]:
 
 
 def _components(f: Factorization, captions: Sequence[str] | None) -> list[dict[str, Any]]:
-    names, shares = component_names(f.n_components), component_shares(f)
+    names, shares = f.names, component_shares(f)
     return [
         {
             "name": names[j],
@@ -268,7 +267,7 @@ def _cut(label: str) -> str:
 def _extremes(f: Factorization, errors: np.ndarray, n: int = 8) -> dict[str, list[tuple[str, float, str]]]:
     """Rows described worst and best: label, error, strongest component."""
     order = np.argsort(errors, kind="stable")[: np.count_nonzero(np.isfinite(errors))]
-    names, strongest = component_names(f.n_components), strongest_components(f)
+    names, strongest = f.names, strongest_components(f)
 
     def rows(indices: np.ndarray) -> list[tuple[str, float, str]]:
         return [(_cut(label_of(f.row_labels, i)), errors[i], names[strongest[i]]) for i in indices]

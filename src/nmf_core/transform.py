@@ -87,14 +87,23 @@ class Components:
         Biases of the features, and the mean, of a model that has some: two more components are ready then.
     labels : Axis, optional
         Labels of the features.
+    names : Axis, optional
+        Names of the components; by default c1, c2, ...
     """
 
-    def __init__(self, H: Any, loss: Loss, biases: Biases | None = None, labels: Axis | None = None) -> None:
+    def __init__(
+        self,
+        H: Any,
+        loss: Loss,
+        biases: Biases | None = None,
+        labels: Axis | None = None,
+        names: Axis | None = None,
+    ) -> None:
         self.H = check_matrix(H, "H", factor=True).values
         self.loss = loss
         self.biases = biases
         self.labels = labels
-        self.names = Axis(component_names(len(self.H)))
+        self.names = Axis(component_names(len(self.H))) if names is None else names
         self.ready_for: dict[np.dtype, PreparedH] = {}
         self.ready_from: list[np.ndarray] = []
 

@@ -32,7 +32,7 @@ from nmf_core.io import (
     stem,
     write_matrix,
 )
-from nmf_core.labels import Axis, Labelled, component_names
+from nmf_core.labels import Axis, Labelled
 from nmf_core.model_selection import RankSelection, cross_validate_rank
 from nmf_core.validation import Labels
 
@@ -80,8 +80,8 @@ def fit(options: argparse.Namespace) -> int:
         note(f"interrupted after {f.n_iter} iterations; keeping the factors so far")
     f.save(model)
     if factors:
-        write_matrix(factors[0], f.W, table.row_labels, component_names(f.n_components))
-        write_matrix(factors[1], f.H, component_names(f.n_components), table.column_labels)
+        write_matrix(factors[0], f.W, table.row_labels, f.names.text)
+        write_matrix(factors[1], f.H, f.names.text, table.column_labels)
     if options.report:
         report.write_report(
             options.report, f, table.X, title="standard input" if options.file == "-" else Path(options.file).name
@@ -106,7 +106,7 @@ def transform(options: argparse.Namespace) -> int:
     table = _read(options, wholly, f.n_components)
     X = _widened(table, f) if options.triplets else _in_order(table, f)
     W = f.transform(X, n_threads=options.threads)
-    write_matrix(path, W, table.row_labels, component_names(f.n_components))
+    write_matrix(path, W, table.row_labels, f.names.text)
     summary = Summary(n_samples=W.shape[0], n_features=f.H.shape[1], n_components=f.n_components)
     _tell(options, summary, {"file": options.file, "model": options.model, "written": [str(path)]})
     return 0

@@ -15,7 +15,9 @@ from nmf_core.ensemble.running import Subject, Task, about, room_for, run_all, s
 from nmf_core.ensemble.runs import ABOUT, Runs
 from nmf_core.factorization import Factorization
 from nmf_core.files import check_new_folder
+from nmf_core.html import beside, pairs, table
 from nmf_core.initialization import make_seeds
+from nmf_core.interpretation import components_table
 from nmf_core.labels import tabulated
 from nmf_core.validation import (
     check_choice,
@@ -313,6 +315,19 @@ class Ensemble(Sequence[Factorization]):
         runs.describe(self._about)
         for number, f in zip(self._runs.numbers, self, strict=True):
             runs.put(number, f)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "objective": f"{self.objectives.min():.6g} to {self.objectives.max():.6g}",
+            "cophenetic": self.cophenetic,
+            "dispersion": self.dispersion,
+            "pac": self.pac,
+            "silhouette": float(self.silhouette.mean()),
+            "unconverged": self.n_unconverged,
+        }
+        best = self.best
+        columns = components_table(best, stability=self.stability.mean)
+        return beside([pairs(facts, f"{len(self)} runs of {self.n_components} components"), table(columns, "best run")])
 
     def __repr__(self) -> str:
         n, m, k = self.labels.shape[1], self.H[0].shape[1], self.n_components

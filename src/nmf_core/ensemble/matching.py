@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmf_core.ensemble.consensus import by_decreasing_size, silhouettes
+from nmf_core.similarity import cosines, match, unit_rows  # noqa: F401
 from nmf_core.validation import check_kept
 
 RESTARTS = 10  # of k-means
@@ -100,48 +101,6 @@ class ConsensusComponents:
             f"<ConsensusComponents: {k} x {m}, of {self.kept.sum()} of {len(self.kept)} components, "
             f"silhouette {self.silhouette:.3f}>"
         )
-
-
-def cosines(A: Any, B: Any) -> np.ndarray:
-    """Cosine similarities (k, l) of the rows of A (k, m) and B (l, m), as float64; 0 with rows of zeros.
-
-    Examples
-    --------
-    >>> from nmf_core.ensemble.matching import cosines
-    >>> cosines([[1, 0], [0, 0]], [[3, 4], [2, 0]])
-    array([[0.6, 1. ],
-           [0. , 0. ]])
-    """
-    A, B = (_unit(np.asarray(rows, dtype=np.float64)) for rows in (A, B))
-    return np.minimum(A @ B.T, 1)
-
-
-def match(A: Any, B: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Pair the rows of A and B so that the sum of their cosine similarities is largest.
-
-    Parameters
-    ----------
-    A, B : array-like, shape (k, m)
-        Components of two runs.
-
-    Returns
-    -------
-    order : ndarray of int, shape (k,)
-        Row ``order[j]`` of B belongs to row j of A.
-    cosine : ndarray of float64, shape (k,)
-        How similar these are.
-
-    Examples
-    --------
-    >>> from nmf_core.ensemble.matching import match
-    >>> match([[1, 0], [0, 1]], [[0, 2], [3, 4]])
-    (array([1, 0]), array([0.6, 1. ]))
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    similar = cosines(A, B)
-    rows, order = linear_sum_assignment(similar, maximize=True)
-    return order, similar[rows, order]
 
 
 def align(components: Iterable[Any], reference: Any) -> Alignment:
@@ -258,7 +217,7 @@ def consensus_components(
     >>> found.cluster  # the last component is like no other
     array([ 0,  1,  1,  0,  0, -1])
     """
-    rows = [_unit(np.asarray(H)) for H in components]
+    rows = [unit_rows(np.asarray(H)) for H in components]
     run = np.repeat(np.arange(len(rows)), [len(H) for H in rows])
     n_runs, unit = len(rows), np.concatenate(rows)
     del rows
@@ -280,17 +239,6 @@ def consensus_components(
 
 
 # --- distances
-
-
-def _unit(A: np.ndarray) -> np.ndarray:
-    """The rows of A scaled to Euclidean length one, as float32 or float64; zeros stay."""
-    A = A.astype(np.result_type(A.dtype, np.float32), copy=False)
-    # by their largest entries first, so that no square overflows or vanishes
-    high = np.abs(A).max(axis=1, keepdims=True, initial=0)
-    A = A / np.where(high > 0, high, 1)
-    length = np.linalg.norm(A, axis=1, keepdims=True)
-    A /= np.where(length > 0, length, 1)
-    return A
 
 
 def _blocks(unit: np.ndarray, chosen: np.ndarray, width: int = 1) -> Iterator[tuple[slice, np.ndarray]]:

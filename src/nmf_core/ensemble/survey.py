@@ -11,6 +11,7 @@ import numpy as np
 from nmf_core.data.resampling import permuted_columns
 from nmf_core.ensemble.many import Ensemble, runs_for
 from nmf_core.ensemble.running import Subject, Task, room_for, run_all, subject_of, watched
+from nmf_core.html import table
 from nmf_core.initialization import make_seeds
 from nmf_core.labels import tabulated
 from nmf_core.model_selection import RankSelection, cross_validate_rank
@@ -172,6 +173,10 @@ class RankSurvey(Mapping[int, Ensemble]):
                     arrays[f"null_{name}"] = np.full(len(self), np.nan)
                     arrays[f"null_{name}"][same] = column[np.isin(self.null.n_components, self.n_components)]
         return arrays
+
+    def _repr_html_(self) -> str:
+        columns = self._columns()
+        return table({name: columns[name] for name in SHOWN if name in columns}, f"{self.best}: {self.reason}")
 
     def __repr__(self) -> str:
         columns = self._columns()

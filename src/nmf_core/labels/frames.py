@@ -126,11 +126,13 @@ def frame(values: Any, rows: Axis | None, columns: Axis | None, library: str | N
     return _narwhals(library).from_numpy(values, schema=list(map(str, names)), backend=library).to_native()
 
 
-def tabulated(columns: dict[str, np.ndarray]) -> Any:
-    """Columns of the same length as a data frame of pandas, or as they are if pandas is not installed."""
-    if importlib.util.find_spec("pandas") is None:
+def tabulated(columns: dict[str, Any], library: str | None = None) -> Any:
+    """Columns of the same length as a data frame of a library, by default pandas, or as they are if it is not there."""
+    if importlib.util.find_spec(library or "pandas") is None:
         return columns
-    return import_module("pandas").DataFrame(columns)
+    if library in (None, "pandas"):
+        return import_module("pandas").DataFrame(columns)
+    return _narwhals(library).from_dict(columns, backend=library).to_native()
 
 
 def like(X: Any, values: np.ndarray, columns: Axis) -> Any:

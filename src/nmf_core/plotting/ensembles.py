@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from nmf_core.ensemble import ConsensusComponents, Ensemble
-from nmf_core.ensemble.matching import consensus_components, cosines
+from nmf_core.ensemble.matching import consensus_components
 from nmf_core.interpretation import label_of
 from nmf_core.labels import component_names
 from nmf_core.plotting.base import (
@@ -27,6 +27,7 @@ from nmf_core.plotting.base import (
     shortened,
     styled,
 )
+from nmf_core.similarity import cosines
 from nmf_core.validation import check_classes, check_places
 
 # In inches: the side of the square, what stands to the right of it, and below and above.

@@ -14,7 +14,6 @@ from nmf_core.interpretation import (
     row_errors,
     strongest_features,
 )
-from nmf_core.labels import component_names
 from nmf_core.plotting.base import (
     BLUE,
     DRAWN,
@@ -42,7 +41,7 @@ def top_features(f: Factorization, n: int = 10) -> Figure:
     n : int
         Bars in a panel.
     """
-    names, features, shares = component_names(f.n_components), strongest_features(f, n), component_shares(f)
+    names, features, shares = f.names, strongest_features(f, n), component_shares(f)
     n_columns = min(4, f.n_components)
     n_rows = -(-f.n_components // n_columns)
     figure = Figure(figsize=(2.7 * n_columns, n_rows * (0.6 + 0.17 * n)), layout="constrained")
@@ -105,7 +104,7 @@ def factor_heatmap(f: Factorization, factor: str = "W", ax: Axes | None = None) 
     )
     ax.grid(visible=False)
     step = -(-k // 25)
-    ax.set_yticks(np.arange(0, k, step) + 0.5, component_names(f.n_components)[::step])
+    ax.set_yticks(np.arange(0, k, step) + 0.5, f.names[::step])
     ax.tick_params(length=0)
     what = "samples" if factor == "W" else "features"
     if n <= LABELLED:

@@ -634,6 +634,48 @@ def check_names(names: Any, name: str, there: Axis | None, n: int, what: str) ->
     return given
 
 
+def check_order(order: Any, n: int) -> np.ndarray:
+    """An order of n components: the numbers from 0 to n - 1, each once."""
+    places = np.asarray(order)
+    if places.shape != (n,) or places.dtype.kind not in "iu" or not np.array_equal(np.sort(places), np.arange(n)):
+        raise ValueError(
+            f"An order of {n} components must hold the numbers from 0 to {n - 1}, each once, got {order!r}."
+        )
+    return places
+
+
+def check_component_names(names: Any, there: Axis) -> tuple[Any, ...]:
+    """Names of all components, from all of them or from new ones by those that there are."""
+    if isinstance(names, dict):
+        for name in names:
+            if name not in there.labels:
+                meant = nearest(name, list(map(str, there)))
+                hint = "" if meant is None else f" Did you mean {meant!r}?"
+                shown = f"{', '.join(map(repr, there[:6]))}{', ...' if len(there) > 6 else ''}"
+                raise ValueError(f"There is no component {name!r}; they are {shown}.{hint}")
+        given = tuple(names.get(label, label) for label in there)
+    else:
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise TypeError(f"names must be a dict or one name for each component, got {names!r}.")
+        given = tuple(names)
+    if len(given) != len(there):
+        raise ValueError(f"names are {len(given)}, but there are {len(there)} components.")
+    if len(set(given)) < len(given):
+        twice = next(name for name in given if given.count(name) > 1)
+        raise ValueError(f"names must differ, but {twice!r} is there more than once.")
+    return given
+
+
+def check_model_room(n: int, m: int, itemsize: int) -> None:
+    """Whether there is room for the model of so many samples as an array."""
+    wanted, memory = n * m * itemsize, physical_memory()
+    if wanted > memory / 2:
+        raise ValueError(
+            f"The model of {n} samples and {m} features would take {wanted / 2**30:.0f} GiB of this machine's "
+            f"{memory / 2**30:.0f} GiB of memory; ask for some samples, or for single entries by predict."
+        )
+
+
 def check_counts(X: ArrayOrSparse) -> None:
     """Whether what X holds are counts: whole numbers, besides what is missing."""
     values = stored_values(X)
