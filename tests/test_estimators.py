@@ -1,5 +1,6 @@
 """What the scikit-learn estimators do around the engine; test_scikit_learn_contract.py has their contract."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,8 +12,10 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
+import nmf_core
 from nmf_core import NMF, MiniBatchNMF, beta_divergence, factorize, non_negative_factorization
 from nmf_core.stopping import SmallChange
+from nmf_core.transform import transform
 
 SOLVERS = ("cd", "mu", "hals", "auto", "mue")
 SPARSE = [
@@ -543,3 +546,121 @@ def test_names_of_anndata_that_occur_twice(Estimator):
     cells.var_names = list("aabcde")
     model = Estimator(2, random_state=0, max_iter=1000).fit(cells)
     np.testing.assert_allclose(model.transform(cells), model.transform(X), rtol=1e-9)
+
+
+# --- the result, scores, weights
+
+
+def planted(rank, seed=0, n=90, m=60):
+    rng = np.random.default_rng(seed)
+    model = rng.gamma(0.5, size=(n, rank)) @ rng.gamma(0.5, size=(rank, m))
+    return np.maximum(model + 0.1 * model.mean() * rng.standard_normal(model.shape), 0)
+
+
+def test_the_result_of_a_fit():
+    X = planted(3)
+    model = NMF(3, init="random", random_state=0).fit(X)
+    assert model.result_.H is model.components_
+    assert model.converged_ == model.result_.converged
+    assert len(model.history_) == model.n_iter_
+    assert model.result_.features(2)["component"].iloc[0] == "c1"
+    copy = pickle.loads(pickle.dumps(model))
+    assert not hasattr(copy, "result_")
+    np.testing.assert_array_equal(copy.transform(X), model.transform(X))
+
+
+@pytest.mark.parametrize("rank", [3, 5])
+def test_scores_choose_the_planted_rank(rank):
+    from sklearn.model_selection import GridSearchCV
+
+    search = GridSearchCV(NMF(init="random", random_state=0), {"n_components": range(1, 8)}, cv=4)
+    assert search.fit(planted(rank)).best_params_ == {"n_components": rank}
+    counts = np.random.default_rng(0).poisson(10 * planted(rank) / planted(rank).mean()).astype(float)
+    search.set_params(estimator__beta_loss="kullback-leibler", estimator__solver="auto")
+    assert abs(search.fit(counts).best_params_["n_components"] - rank) <= 1
+
+
+def test_a_score_is_the_mean_loss_of_held_out_features():
+    X = planted(3)
+    model = NMF(3, init="random", random_state=0, tol=1e-8, max_iter=1000).fit(X[:60])
+    total = 0.0
+    for held in model._dealt(60):
+        rest = np.delete(np.arange(60), held)
+        W = transform(X[60:, rest], model.components_[:, rest], tol=1e-8, max_iter=1000).W
+        total += np.sum((X[60:, held] - W @ model.components_[:, held]) ** 2) / 2
+    assert model.score(X[60:]) == pytest.approx(-total / X[60:].size, rel=1e-9)
+    sparse = NMF(3, init="random", random_state=0, tol=1e-8, max_iter=1000).fit(sp.csr_array(X[:60]))
+    assert sparse.score(sp.csr_array(X[60:])) == pytest.approx(model.score(X[60:]), rel=1e-6)
+    holes = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    assert NMF(3, init="random", random_state=0, missing="nan").fit(holes[:60]).score(holes[60:]) < 0
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"beta_loss": "kullback-leibler", "solver": "auto"}, {"alpha_W": 1e-3}, {"beta_loss": 1.5, "solver": "mu"}],
+)
+def test_samples_that_count_more(parameters, form):
+    X, counts = planted(3), np.random.default_rng(0).integers(0, 4, 90)
+    if parameters.get("alpha_W") and form is not np.asarray:
+        pytest.skip("the penalty of repeated rows is repeated, too")
+    how = {"init": "random", "random_state": 0, "tol": 1e-9, "max_iter": 5000, **parameters}
+    model = NMF(3, **how).fit(form(X), sample_weight=counts)
+    repeated = np.repeat(X, counts, axis=0)
+    expected = min(NMF(3, **{**how, "random_state": seed}).fit(repeated).reconstruction_err_ for seed in range(3))
+    if "alpha_W" not in parameters:
+        assert model.reconstruction_err_ == pytest.approx(expected, rel=2e-3)
+    W = model.result_.W
+    assert W[counts == 0].any(axis=1).all()
+    assert np.linalg.norm(X - W @ model.components_) < 0.3 * np.linalg.norm(X)
+
+
+def test_weights_of_entries_and_of_samples():
+    X, counts = planted(3), np.random.default_rng(0).integers(1, 4, 90)
+    how = {"init": "random", "random_state": 0, "tol": 1e-9, "max_iter": 5000}
+    weights = np.repeat(counts[:, np.newaxis], 60, axis=1).astype(float)
+    one, other = NMF(3, **how).fit(X, weights=weights), NMF(3, **how).fit(X, sample_weight=counts)
+    assert one.reconstruction_err_ == pytest.approx(other.reconstruction_err_, rel=1e-6)
+    both = NMF(3, **how).fit(X, sample_weight=counts, weights=np.ones_like(X))
+    assert both.reconstruction_err_ == pytest.approx(one.reconstruction_err_, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([1.0], "sample_weight must be 90 numbers"),
+        (-np.ones(90), "at least 0"),
+        (np.zeros(90), "zero for all samples"),
+        (np.full(90, np.nan), "finite"),
+        (["a"] * 90, "numbers"),
+    ],
+)
+def test_bad_sample_weights(counts, said):
+    with pytest.raises(ValueError, match=said):
+        NMF(3).fit(planted(3), sample_weight=counts)
+
+
+def test_sample_weights_are_routed():
+    import sklearn
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MaxAbsScaler
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = NMF(3, init="random", random_state=0).set_fit_request(sample_weight=True)
+        pipeline = make_pipeline(MaxAbsScaler(), model).fit(planted(3), sample_weight=np.ones(90))
+    assert pipeline[-1].n_components_ == 3
+
+
+def test_integers_with_the_default_loss_are_hinted_at_once(monkeypatch):
+    monkeypatch.setattr(nmf_core.warning, "_of_counts_told", False)
+    X = np.random.default_rng(0).poisson(3, (20, 10))
+    with pytest.warns(UserWarning, match="X holds whole numbers") as caught:
+        factorize(X, 2, random_state=0)
+    factorize(X, 2, random_state=0)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    for more in ({"loss": "frobenius"}, {"loss": 1.0}):
+        monkeypatch.setattr(nmf_core.warning, "_of_counts_told", False)
+        factorize(X, 2, random_state=0, **more)
+    factorize((X > 2).astype(int), 2, random_state=0)
+    assert not nmf_core.warning._of_counts_told

@@ -59,6 +59,9 @@ def common_checks():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("estimator", "check"), list(common_checks()))
 def test_common_check(estimator, check):
+    if check.func.__name__.startswith("check_sample_weight_equivalence"):
+        # starts of repeated rows are others, and so are the minima that are found
+        pytest.skip("the objective is not convex: tests/test_estimators.py compares objectives")
     check(estimator)
 
 
@@ -83,7 +86,8 @@ def test_fitted_attributes(parameters):
         module.NMF(max_iter=1000, tol=1e-3, random_state=0, **parameters).fit(X) for module in (nmf_core, decomposition)
     ]
     ours, theirs = (
-        {name: type(value) for name, value in vars(model).items() if name not in EXTRAS} for model in models
+        {name: type(value) for name, value in vars(model).items() if name not in (*EXTRAS, "result_")}
+        for model in models
     )
     assert ours == theirs
     assert models[0].n_components_ == models[1].n_components_ == len(models[0].components_)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nmf_core import provenance
 from nmf_core.engine import Engine, padded
 from nmf_core.files import written_whole
 from nmf_core.html import beside, pairs
@@ -682,6 +683,31 @@ class Factorization:
             f"<Factorization {n} x {m} ~ {n} x {self.n_components} x {m}, {self.loss} objective {self.objective:.6g}, "
             f"{self.n_iter} iterations, stopped by {self.stop_reason}>"
         )
+
+    # --- for a paper, and to do it again
+
+    def methods(self, *, chosen: str | None = None) -> str:
+        """The paragraph for a paper: data, model, loss, solver, start, stopping, quality, versions, with citations.
+
+        Parameters
+        ----------
+        chosen : str, optional
+            How the number of components was chosen, such as `RankSurvey.reason`.
+        """
+        return provenance.methods(self, chosen=chosen)
+
+    def cite(self) -> str:
+        """BibTeX of what was used: this library, and the papers of the solver, the loss and the start."""
+        return provenance.cite(self)
+
+    def rerun(self) -> str:
+        """A line of Python that makes the fit again."""
+        return provenance.rerun(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that says whether two results are the same: of H, to the last bit, and of how it was found."""
+        return provenance.fingerprint(self)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write everything to one .npz file, without pickle; the file appears whole or not at all.

@@ -16,6 +16,7 @@ from nmf_core.factorization import Factorization
 from nmf_core.factors import ALPHA_SCALINGS, Factor
 from nmf_core.floor import apply_floor
 from nmf_core.initialization import RANDOM, make_random_state, make_seeds, silence_unknown
+from nmf_core.labels import of_integers
 from nmf_core.losses import LOSSES, Beta, Loss, make_loss
 from nmf_core.problem import Biases, History, Problem, Start, Terms, empty_arrays, make_problem, transposed
 from nmf_core.progress import progress_bar
@@ -64,7 +65,7 @@ from nmf_core.validation import (
     check_update_H,
 )
 from nmf_core.vanishing import warn_of_nothing
-from nmf_core.warning import ConvergenceWarning, warn
+from nmf_core.warning import ConvergenceWarning, warn, warn_of_counts
 
 ROWS = 1 << 16  # of W that are copied together
 
@@ -75,7 +76,7 @@ def factorize(
     *,
     missing: str | None = None,
     weights: Any = None,
-    loss: str | float = "frobenius",
+    loss: str | float | Loss | None = None,
     solver: str | Solver = "auto",
     init: str | None = None,
     W: Any = None,
@@ -127,9 +128,9 @@ def factorize(
     weights : array-like, sparse array or matrix of shape (n_samples, n_features), optional
         How much every entry counts in the loss, >= 0; 0 means missing, as does what a sparse one does not store.
         Integers say how often an entry was seen.
-    loss : str or float
-        "frobenius" (half the squared error), "kullback-leibler" (for counts), "itakura-saito" (for power spectra; X
-        must not contain zeros, see `floor`), or a number: the beta-divergence of which these are 2, 1 and 0.
+    loss : str, float or Loss, optional
+        "frobenius" (half the squared error; the default), "kullback-leibler" (for counts), "itakura-saito" (for power
+        spectra; X must not contain zeros, see `floor`), or a number: the beta-divergence of which these are 2, 1 and 0.
     solver : str or Solver
         "hals" (coordinate descent for the Frobenius loss, also called "cd"), "newton" (coordinate descent for
         Kullback-Leibler), "mu" (multiplicative updates, for every loss), "mue" (the same, extrapolated), or "auto": the
@@ -319,6 +320,10 @@ def read(a: dict[str, Any]) -> Request:
         of_W.initial, of_H.initial, a["n_components"], row_labels, column_labels
     )
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
+    if a["loss"] is None:
+        if scan is not None and scan.maximum > 1 and of_integers(a["X"]):
+            warn_of_counts()
+        a = {**a, "loss": "frobenius"}
     loss = make_loss(check_loss(a["loss"], LOSSES))
     X, raised_by = apply_floor(X, a["floor"], loss, a["missing"], weights, scan)
     if not isinstance(a["solver"], Solver):
@@ -364,9 +369,10 @@ def read(a: dict[str, Any]) -> Request:
         "random_state": check_random_state(seed) if isinstance(seed, numbers.Integral) else None,
         "shuffle": check_flag(a["shuffle"], "shuffle"),
         "acceleration": check_flag(a["acceleration"], "acceleration"),
+        "sort": check_flag(a["sort"], "sort"),
     }
     means_nothing = init != "custom" and not solver.ordered and all(factor.plain for factor in factors)
-    sort = check_flag(a["sort"], "sort") and means_nothing
+    sort = parameters["sort"] and means_nothing
     free_H = None if biases or mask.all() else mask
     factor_W, factor_H = (replace(F, initial=None, free=free) for F, free in zip(factors, (None, free_H), strict=True))
     if biases and not mask.any():

@@ -30,6 +30,20 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         held.append(category(message))
 
 
+_of_counts_told = False
+
+
+def warn_of_counts() -> None:
+    """Say once a process which loss suits counts."""
+    global _of_counts_told
+    if not _of_counts_told:
+        _of_counts_told = True
+        warn(
+            "X holds whole numbers. If they are counts, loss='kullback-leibler' suits them better than the default, "
+            "'frobenius'; naming a loss silences this."
+        )
+
+
 def _level() -> int:
     """How many frames the one of `warn` and the first one outside are apart, counted as `warnings` does."""
     frame, level = inspect.currentframe(), 0

@@ -114,7 +114,8 @@ def _add_factorization(group: Any, without: Collection[str] = ()) -> None:
         shown = "" if default is None else f" (default: {default})"
         group.add_argument(flag, dest=name, type=kind, default=default, help=f"{text}{shown}", **others)
 
-    option("--loss", "loss", loss, f"what is minimised: {', '.join(LOSSES)}, or a beta", metavar="LOSS")
+    option("--loss", "loss", loss, f"what is minimised: {', '.join(LOSSES)}, or a beta (default: frobenius)",
+           metavar="LOSS")  # fmt: skip
     option("--missing", "missing", str, "what is missing: empty cells, or what a sparse X does not store (default: "
            "nothing)", choices=MISSING)  # fmt: skip
     option("--solver", "solver", str, "how", choices=["auto", *SOLVERS, *ALIASES])

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from nmf_core.data import is_dask, result_type, row_blocks
+from nmf_core.data import ObservedMatrix, is_dask, result_type, row_blocks
+from nmf_core.engine import Engine, padded
 from nmf_core.estimators.base import (
     Interval,
     NearestNames,
@@ -31,12 +33,15 @@ from nmf_core.factorize import factorize
 from nmf_core.factors import ALPHA_SCALINGS
 from nmf_core.labels import Labelled
 from nmf_core.losses import make_loss
+from nmf_core.problem import History, Problem, container_for
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
 from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
 from nmf_core.transform import Components, Transformed, transform
-from nmf_core.validation import MISSING, Scan
+from nmf_core.validation import MISSING, Scan, check_resident, check_sample_weight
 from nmf_core.warning import ConvergenceWarning, held_back, warn
+
+GROUPS = 5  # of features, each predicted from the others to score a model
 
 # Components that `transform` has checked and laid out, by estimator: no part of it that is pickled or compared.
 _PREPARED: WeakKeyDictionary[Any, Components] = WeakKeyDictionary()
@@ -136,6 +141,12 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         ``sqrt(2 * divergence)`` of X and W H: for the Frobenius loss the norm of ``X - W @ H``.
     n_iter_ : int
         Iterations done.
+    result_ : Factorization
+        All that is known of the fit, for tables, pictures and reports. Not of a pickled model: it has W of all samples.
+    history_ : History
+        Its course.
+    converged_ : bool
+        Whether it stopped because it had converged.
     floor_ : float
         What has been added to X; only with a `floor`.
     n_features_in_ : int
@@ -267,12 +278,104 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             prepared.ready(X.dtype)
         return W
 
+    def __getstate__(self) -> dict[str, Any]:
+        # a pickled model is what transforms, not the data that it has seen
+        return {name: value for name, value in super().__getstate__().items() if name != "result_"}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
         super().__setstate__(EXTRA_PARAMETERS | state)
 
+    @property
+    def history_(self) -> History:
+        """The course of the fit, one entry an iteration: seconds, objective, violation; not of a pickled model."""
+        return self.result_.history
+
+    @property
+    def converged_(self) -> bool:
+        """Whether the fit stopped because it had converged; not of a pickled model."""
+        return self.result_.converged
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """How well the components predict features of samples from their other features.
+
+        Features are dealt to five groups. Those of one group are predicted from W that is found for the others, so that
+        samples which the fit has not seen, as in cross-validation, tell how many components there are: both their rows
+        and their columns are held out [1]_.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Non-negative data, in memory.
+        y : Ignored
+            There for scikit-learn's conventions.
+
+        Returns
+        -------
+        float
+            Minus the mean loss of a known entry: greater is better, 0 is best.
+
+        References
+        ----------
+        .. [1] A. B. Owen and P. O. Perry (2009), "Bi-cross-validation of the SVD and the nonnegative matrix
+           factorization", doi:10.1214/08-AOAS227.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nmf_core import NMF
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.gamma(0.5, size=(60, 3)) @ rng.gamma(0.5, size=(3, 30))
+        >>> NMF(3, init="random", random_state=0).fit(X[:40]).score(X[40:]) > -0.01
+        True
+        """
+        check_is_fitted(self)
+        data = validated(X, self.missing, estimator=self, reset=False, n_threads=self.n_threads)
+        X = data.values
+        check_resident(row_blocks(X) is None and not is_dask(X), "score")
+        checked = copy(self)
+        checked._check_params(X)
+        loss, H = make_loss(float(checked._beta_loss)), self.components_.astype(X.dtype, copy=False)
+        engine = Engine(self.n_threads)
+        columns = X.tocsc() if hasattr(X, "tocsc") else X
+        total, entries = 0.0, 0
+        for held in self._dealt(X.shape[1]):
+            rest = np.delete(np.arange(X.shape[1]), held)
+            W = checked._project(columns[:, rest], H[:, rest]).W
+            kept = container_for(columns[:, held], loss, missing=self.missing, engine=engine)
+            problem = Problem(kept, loss, len(H))
+            total += problem.divergence(padded(W, kept.dtype), padded(H[:, held].T, kept.dtype))
+            entries += kept.n_stored if isinstance(kept, ObservedMatrix) else len(W) * len(held)
+        return -total / entries
+
+    @staticmethod
+    def _dealt(n_features: int) -> list[np.ndarray]:
+        """Groups of features, the same for every model."""
+        order = np.random.default_rng(0).permutation(n_features)
+        return [np.sort(order[first::GROUPS]) for first in range(min(GROUPS, n_features))]
+
+    def fit(
+        self, X: Any, y: Any = None, W: Any = None, H: Any = None, sample_weight: Any = None, weights: Any = None
+    ) -> "NMF":
+        """Fit the model to X.
+
+        Parameters
+        ----------
+        X, y, W, H, sample_weight, weights
+            As in `fit_transform`.
+
+        Returns
+        -------
+        NMF
+            The estimator itself.
+        """
+        self.fit_transform(X, W=W, H=H, sample_weight=sample_weight, weights=weights)
+        return self
+
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit_transform(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> np.ndarray:
+    def fit_transform(
+        self, X: Any, y: Any = None, W: Any = None, H: Any = None, sample_weight: Any = None, weights: Any = None
+    ) -> np.ndarray:
         """Fit the model to X and return W.
 
         Parameters
@@ -285,6 +388,10 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             Start of W, with ``init="custom"``; an array must not be less precise than X.
         H : array-like of shape (n_components, n_features), default=None
             Start of H, with ``init="custom"``; an array must not be less precise than X.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often every sample counts. One that does not count has W all the same.
+        weights : array-like or sparse matrix of shape (n_samples, n_features), default=None
+            How much every entry counts; 0 is missing. See :func:`nmf_core.factorize`.
 
         Returns
         -------
@@ -300,8 +407,14 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             data = validated(X, self.missing, estimator=self, n_threads=self.n_threads)
             arguments = self._arguments(data.values, *as_factors(W, H, data), data.scan)
             with hint_at_zeros(), held_back() as doubts:
-                result = factorize(**arguments)
+                if sample_weight is None:
+                    result = factorize(**arguments, weights=weights)
+                else:
+                    result = self._weighted(
+                        arguments, check_sample_weight(sample_weight, data.values.shape[0]), weights
+                    )
             self._tell(result, doubts)
+            self.result_ = result
             self.reconstruction_err_ = np.sqrt(2.0 * result.divergence)
             self.n_components_ = result.H.shape[0]
             self.components_ = result.H
@@ -393,6 +506,27 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             "shuffle": self.shuffle,
             "sort": False,  # as scikit-learn
         }
+
+    def _weighted(self, arguments: dict[str, Any], counts: np.ndarray, weights: Any) -> Factorization:
+        """The fit of samples that count so often."""
+        X, beta = arguments["X"].values, float(self._beta_loss)
+        check_resident(row_blocks(X) is None and not is_dask(X), "sample_weight")
+        if weights is not None or beta <= 0 or self.alpha_W:
+            ones = np.ones(X.shape, dtype=X.dtype) if weights is None else weights
+            some = counts[:, np.newaxis]
+            spread = ones.multiply(some).tocsr() if hasattr(ones, "multiply") else ones * some
+            result = factorize(**arguments, weights=spread)
+            W = result.W
+        else:  # d(c x, c y) is c^beta d(x, y): rows are scaled, which costs nothing
+            scale = (counts ** (1 / beta)).astype(X.dtype)[:, np.newaxis]
+            scaled = X.multiply(scale).asformat(X.format) if hasattr(X, "multiply") else X * scale
+            start = None if arguments["W"] is None else arguments["W"] * scale
+            result = factorize(**{**arguments, "X": scaled, "W": start})
+            W = np.divide(result.W, scale, out=np.zeros_like(result.W), where=scale > 0)
+        left_out = np.flatnonzero(counts == 0)
+        if len(left_out):
+            W[left_out] = self._project(X[left_out], result.H).W
+        return replace(result, W=W)
 
     def _tell(self, result: Factorization, doubts: list[Warning]) -> None:
         """Say how a fit has ended, as scikit-learn does, and what else was to be said of it."""

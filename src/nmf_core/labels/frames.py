@@ -126,6 +126,13 @@ def frame(values: Any, rows: Axis | None, columns: Axis | None, library: str | N
     return _narwhals(library).from_numpy(values, schema=list(map(str, names)), backend=library).to_native()
 
 
+def of_integers(X: Any) -> bool:
+    """Whether all that X holds is of types of whole numbers."""
+    kinds = getattr(X, "dtypes", None)  # of data frames
+    kinds = [getattr(X, "dtype", None)] if kinds is None else list(kinds)
+    return bool(kinds) and all(getattr(kind, "kind", "") in ("i", "u") for kind in kinds)
+
+
 def tabulated(columns: dict[str, Any], library: str | None = None) -> Any:
     """Columns of the same length as a data frame of a library, by default pandas, or as they are if it is not there."""
     if importlib.util.find_spec(library or "pandas") is None:

@@ -676,6 +676,21 @@ def check_model_room(n: int, m: int, itemsize: int) -> None:
         )
 
 
+def check_sample_weight(counts: Any, n: int) -> np.ndarray:
+    """How often every sample counts: n finite numbers of at least 0, one of them above it."""
+    values = np.asarray(counts)
+    if values.ndim == 0 and values.dtype.kind in "iuf":
+        values = np.full(n, values)
+    if values.dtype.kind not in "iufb" or values.shape != (n,):
+        raise ValueError(f"sample_weight must be {n} numbers, one for each sample, got shape {values.shape}.")
+    values = values.astype(np.float64)
+    if not (np.isfinite(values).all() and values.min(initial=0) >= 0):
+        raise ValueError("sample_weight must be finite numbers of at least 0.")
+    if not values.any():
+        raise ValueError("sample_weight is zero for all samples: one must count.")
+    return values
+
+
 def check_counts(X: ArrayOrSparse) -> None:
     """Whether what X holds are counts: whole numbers, besides what is missing."""
     values = stored_values(X)
@@ -738,3 +753,48 @@ def _is_nothing(one: Any) -> bool:
     """Whether it is None, NaN or the like: what is not equal to itself, or does not know whether it is."""
     same = one == one
     return one is None or not (isinstance(same, bool | np.bool_) and bool(same))
+
+
+def check_catalogue(given: Labelled, name: str, n_features: int, features: Axis | None, of: str) -> Labelled:
+    """Known components, each with a name of its own, and with their features in the order of those of others."""
+    n, m = given.values.shape
+    if features is not None and given.rows is not None:
+        wanted, columns = set(features.text), set(() if given.columns is None else given.columns.text)
+        if wanted <= set(given.rows.text) and not wanted & columns:
+            raise ValueError(f"The rows of {name} are the features of {of}, but must be components: give {name}.T.")
+    given = given.aligned(name, columns=features, of=of)
+    if m != n_features:
+        hint = f"; if its rows are the features, give {name}.T" if n == n_features else ""
+        raise ValueError(f"{name} has {m} features, but {of} has {n_features}{hint}.")
+    if given.rows is not None and given.rows.twice:
+        raise ValueError(f"{name} has two components {min(given.rows.twice, key=str)!r}; give each a name of its own.")
+    return given
+
+
+def check_unbiased(biases: bool) -> None:
+    """Components of a model with biases do not explain samples by themselves."""
+    if biases:
+        raise ValueError("H is a fit with biases, which refit does not know; its own transform does.")
+
+
+def check_selectable(able: bool, loss: Any) -> None:
+    """Whether it is known how a loss rises by chance."""
+    if not able:
+        raise ValueError(f"select='likelihood' is for loss='frobenius' and loss='kullback-leibler', got loss={loss!r}.")
+
+
+def check_whole(odd: float | None) -> None:
+    """Whether samples are counts: `odd` is an entry that is none."""
+    if odd is not None:
+        raise ValueError(
+            f"select='likelihood' with loss='kullback-leibler' is for counts, but X has entries that are no whole "
+            f"numbers, such as {odd:g}; loss='frobenius' finds out how strong the noise is."
+        )
+
+
+def check_share(value: Any, name: str) -> float:
+    """A number between 0 and 1, but neither of them."""
+    number = check_number(value, name, low=-math.inf)
+    if not 0 < number < 1:
+        raise ValueError(f"{name} must be above 0 and below 1, got {value!r}.")
+    return number

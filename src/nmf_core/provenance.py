@@ -1,0 +1,676 @@
+"""Where a factorization comes from: a paragraph for a paper, references, the call that repeats it, and its digest."""
+
+import json
+import platform
+import unicodedata
+from collections.abc import Mapping
+from hashlib import blake2b
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nmf_core.losses import LOSSES
+from nmf_core.solvers import SOLVERS
+
+
+class Reference(NamedTuple):
+    """A publication, or a program.
+
+    Attributes
+    ----------
+    kind : str
+        Type of its BibTeX entry.
+    authors : str
+        As in BibTeX: "Lee, D. D. and Seung, H. S.".
+    title, venue : str
+        As in BibTeX, with braces around what must keep its capitals.
+    year : int
+    doi : str
+        Empty if there is none.
+    """
+
+    kind: str
+    authors: str
+    title: str
+    venue: str
+    year: int
+    doi: str = ""
+
+    @property
+    def label(self) -> str:
+        """How it is cited in a text, such as "Lee and Seung, 1999"."""
+        names = [author.partition(",")[0].strip("{}") for author in self.authors.split(" and ")]
+        who = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+        return f"{who}, {self.year}"
+
+
+_NECO, _SISC = "Neural Computation", "SIAM Journal on Scientific Computing"
+_TSP, _PAMI = "IEEE Transactions on Signal Processing", "IEEE Transactions on Pattern Analysis and Machine Intelligence"
+_KDD = "Proceedings of the 17th {ACM} {SIGKDD} International Conference on Knowledge Discovery and Data Mining"
+_SCIKIT_LEARN = (
+    "Pedregosa, F. and Varoquaux, G. and Gramfort, A. and Michel, V. and Thirion, B. and Grisel, O. and Blondel, M. "
+    "and Prettenhofer, P. and Weiss, R. and Dubourg, V. and Vanderplas, J. and Passos, A. and Cournapeau, D. and "
+    "Brucher, M. and Perrot, M. and Duchesnay, E."
+)
+
+# What can be cited, by key. A DOI stands here only if it is known for certain.
+REFERENCES: dict[str, Reference] = {
+    "nmf_core": Reference(
+        "software", "{nmf-core developers}",
+        "{nmf-core}: Fast non-negative matrix factorization for dense and sparse data", "", 2026),
+    # the model and its losses
+    "paatero1994": Reference(
+        "article", "Paatero, P. and Tapper, U.",
+        "Positive matrix factorization: A non-negative factor model with optimal utilization of error estimates of "
+        "data values", "Environmetrics", 1994, "10.1002/env.3170050203"),
+    "lee1999": Reference(
+        "article", "Lee, D. D. and Seung, H. S.",
+        "Learning the parts of objects by non-negative matrix factorization", "Nature", 1999, "10.1038/44565"),
+    "lee2001": Reference(
+        "inproceedings", "Lee, D. D. and Seung, H. S.", "Algorithms for non-negative matrix factorization",
+        "Advances in Neural Information Processing Systems 13", 2001),
+    "fevotte2009": Reference(
+        "article", "Févotte, C. and Bertin, N. and Durrieu, J.-L.",
+        "Nonnegative matrix factorization with the {Itakura-Saito} divergence: With application to music analysis",
+        _NECO, 2009, "10.1162/neco.2008.04-08-771"),
+    "fevotte2011": Reference(
+        "article", "Févotte, C. and Idier, J.",
+        "Algorithms for nonnegative matrix factorization with the beta-divergence", _NECO, 2011,
+        "10.1162/NECO_a_00168"),
+    "zhou2008": Reference(
+        "inproceedings", "Zhou, Y. and Wilkinson, D. and Schreiber, R. and Pan, R.",
+        "Large-scale parallel collaborative filtering for the {Netflix} prize",
+        "Algorithmic Aspects in Information and Management", 2008, "10.1007/978-3-540-68880-8_32"),
+    # solvers
+    "cichocki2009": Reference(
+        "article", "Cichocki, A. and Phan, A.-H.",
+        "Fast local algorithms for large scale nonnegative matrix and tensor factorizations",
+        "{IEICE} Transactions on Fundamentals of Electronics, Communications and Computer Sciences", 2009,
+        "10.1587/transfun.E92.A.708"),
+    "hsieh2011": Reference(
+        "inproceedings", "Hsieh, C.-J. and Dhillon, I. S.",
+        "Fast coordinate descent methods with variable selection for non-negative matrix factorization", _KDD, 2011,
+        "10.1145/2020408.2020577"),
+    "hien2021": Reference(
+        "article", "Hien, L. T. K. and Gillis, N.",
+        "Algorithms for nonnegative matrix factorization with the {Kullback-Leibler} divergence",
+        "Journal of Scientific Computing", 2021, "10.1007/s10915-021-01504-0"),
+    "hien2024": Reference(
+        "misc", "Hien, L. T. K. and Leplat, V. and Gillis, N.",
+        "Block majorization minimization with extrapolation and application to beta-{NMF}", "arXiv:2401.06646", 2024,
+        "10.48550/arXiv.2401.06646"),
+    "ang2019": Reference(
+        "article", "Ang, A. M. S. and Gillis, N.",
+        "Accelerating nonnegative matrix factorization algorithms using extrapolation", _NECO, 2019,
+        "10.1162/neco_a_01157"),
+    "kim2008": Reference(
+        "article", "Kim, H. and Park, H.",
+        "Nonnegative matrix factorization based on alternating nonnegativity constrained least squares and active set "
+        "method", "SIAM Journal on Matrix Analysis and Applications", 2008, "10.1137/07069239X"),
+    "kim2011": Reference(
+        "article", "Kim, J. and Park, H.",
+        "Fast nonnegative matrix factorization: An active-set-like method and comparisons", _SISC, 2011,
+        "10.1137/110821172"),
+    "bro1997": Reference(
+        "article", "Bro, R. and de Jong, S.", "A fast non-negativity-constrained least squares algorithm",
+        "Journal of Chemometrics", 1997, "10.1002/(SICI)1099-128X(199709/10)11:5<393::AID-CEM483>3.0.CO;2-L"),
+    "guan2012": Reference(
+        "article", "Guan, N. and Tao, D. and Luo, Z. and Yuan, B.",
+        "{NeNMF}: An optimal gradient method for nonnegative matrix factorization", _TSP, 2012,
+        "10.1109/TSP.2012.2190406"),
+    "lin2007": Reference(
+        "article", "Lin, C.-J.", "Projected gradient methods for nonnegative matrix factorization", _NECO, 2007,
+        "10.1162/neco.2007.19.10.2756"),
+    "armijo1966": Reference(
+        "article", "Armijo, L.",
+        "Minimization of functions having {Lipschitz} continuous first partial derivatives",
+        "Pacific Journal of Mathematics", 1966, "10.2140/pjm.1966.16.1"),
+    "bertsekas1976": Reference(
+        "article", "Bertsekas, D. P.", "On the {Goldstein-Levitin-Polyak} gradient projection method",
+        "IEEE Transactions on Automatic Control", 1976, "10.1109/TAC.1976.1101194"),
+    "huang2016": Reference(
+        "article", "Huang, K. and Sidiropoulos, N. D. and Liavas, A. P.",
+        "A flexible and efficient algorithmic framework for constrained matrix and tensor factorization", _TSP, 2016,
+        "10.1109/TSP.2016.2576427"),
+    "berry2007": Reference(
+        "article", "Berry, M. W. and Browne, M. and Langville, A. N. and Pauca, V. P. and Plemmons, R. J.",
+        "Algorithms and applications for approximate nonnegative matrix factorization",
+        r"Computational Statistics \& Data Analysis", 2007, "10.1016/j.csda.2006.11.006"),
+    "gemulla2011": Reference(
+        "inproceedings", "Gemulla, R. and Nijkamp, E. and Haas, P. J. and Sismanis, Y.",
+        "Large-scale matrix factorization with distributed stochastic gradient descent", _KDD, 2011,
+        "10.1145/2020408.2020426"),
+    "biggs2008": Reference(
+        "inproceedings", "Biggs, M. and Ghodsi, A. and Vavasis, S.",
+        "Nonnegative matrix factorization via rank-one downdate",
+        "Proceedings of the 25th International Conference on Machine Learning", 2008, "10.1145/1390156.1390165"),
+    "erichson2018": Reference(
+        "article", "Erichson, N. B. and Mendible, A. and Wihlborn, S. and Kutz, J. N.",
+        "Randomized nonnegative matrix factorization", "Pattern Recognition Letters", 2018,
+        "10.1016/j.patrec.2018.01.007"),
+    # starts
+    "pedregosa2011": Reference(
+        "article", _SCIKIT_LEARN, "{Scikit-learn}: Machine learning in {Python}",
+        "Journal of Machine Learning Research", 2011),
+    "langville2014": Reference(
+        "misc", "Langville, A. N. and Meyer, C. D. and Albright, R. and Cox, J. and Duling, D.",
+        "Algorithms, initializations, and convergence for the nonnegative matrix factorization", "arXiv:1407.7299",
+        2014, "10.48550/arXiv.1407.7299"),
+    "boutsidis2008": Reference(
+        "article", "Boutsidis, C. and Gallopoulos, E.",
+        "{SVD} based initialization: A head start for nonnegative matrix factorization", "Pattern Recognition", 2008,
+        "10.1016/j.patcog.2007.09.010"),
+    "halko2011": Reference(
+        "article", "Halko, N. and Martinsson, P. G. and Tropp, J. A.",
+        "Finding structure with randomness: Probabilistic algorithms for constructing approximate matrix "
+        "decompositions", "SIAM Review", 2011, "10.1137/090771806"),
+    "ding2010": Reference(
+        "article", "Ding, C. and Li, T. and Jordan, M. I.", "Convex and semi-nonnegative matrix factorizations", _PAMI,
+        2010, "10.1109/TPAMI.2008.277"),
+    "araujo2001": Reference(
+        "article",
+        "Araújo, M. C. U. and Saldanha, T. C. B. and Galvão, R. K. H. and Yoneyama, T. and Chame, H. C. and Visani, V.",
+        "The successive projections algorithm for variable selection in spectroscopic multicomponent analysis",
+        "Chemometrics and Intelligent Laboratory Systems", 2001, "10.1016/S0169-7439(01)00119-8"),
+    "gillis2014": Reference(
+        "article", "Gillis, N.",
+        "Successive nonnegative projection algorithm for robust nonnegative blind source separation",
+        "SIAM Journal on Imaging Sciences", 2014, "10.1137/130946782"),
+    "gillis2014fast": Reference(
+        "article", "Gillis, N. and Vavasis, S. A.",
+        "Fast and robust recursive algorithms for separable nonnegative matrix factorization", _PAMI, 2014,
+        "10.1109/TPAMI.2013.226"),
+}  # fmt: skip
+
+
+class Described(NamedTuple):
+    """What a name stands for in words, and the keys of what is to be cited for it."""
+
+    words: str
+    keys: tuple[str, ...]
+
+
+MODEL = ("paatero1994", "lee1999")
+ACCELERATION = ("ang2019",)
+OTHER_ACCELERATIONS = {"mue": ("ang2019", "hien2024")}
+KNOWN_ENTRIES = ("zhou2008",)  # of penalties that grow with their number
+BETA = Described("the beta-divergence with beta = {:g}", ("fevotte2011",))
+
+DESCRIBED_LOSSES = {
+    "frobenius": Described("half the sum of squared errors", ("lee2001",)),
+    "kullback-leibler": Described(
+        "the generalised Kullback-Leibler divergence, the sum of x log(x / y) - x + y over entries x of X and y of the "
+        "model", ("lee2001",)),
+    "itakura-saito": Described(
+        "the Itakura-Saito divergence, the sum of x / y - log(x / y) - 1 over entries x of X and y of the model",
+        ("fevotte2009",)),
+}  # fmt: skip
+
+DESCRIBED_SOLVERS = {
+    "hals": Described(
+        "hierarchical alternating least squares, that is cyclic coordinate descent", ("cichocki2009", "hsieh2011")),
+    "newton": Described("coordinate descent with Newton steps", ("hsieh2011", "hien2021")),
+    "mue": Described("multiplicative updates", ("fevotte2011",)),
+    "mu": Described("multiplicative updates", ("lee2001", "fevotte2011")),
+    "greedy": Described("greedy coordinate descent", ("hsieh2011",)),
+    "anls-bpp": Described("alternating non-negative least squares, solved by block principal pivoting", ("kim2011",)),
+    "anls-as": Described(
+        "alternating non-negative least squares, solved by the active set method", ("bro1997", "kim2008")),
+    "nesterov": Described("Nesterov's optimal gradient method, applied to both factors in turn", ("guan2012",)),
+    "pg": Described("projected gradient steps with Lin's line search", ("lin2007",)),
+    "gd": Described("projected gradient descent with Armijo's rule", ("armijo1966", "bertsekas1976")),
+    "admm": Described(
+        "the alternating direction method of multipliers, applied to both factors in turn", ("huang2016",)),
+    "als": Described(
+        "alternating least squares with negative entries set to zero", ("paatero1994", "berry2007")),
+    "sgd": Described("stochastic projected gradient descent", ("gemulla2011",)),
+    "sequential": Described("building one component after the other", ("biggs2008",)),
+    "randomized": Described("coordinate descent on a randomly compressed X", ("erichson2018",)),
+}  # fmt: skip
+
+_SVD = ("boutsidis2008", "halko2011")
+DESCRIBED_STARTS = {
+    "random": Described("absolute values of normal random numbers, scaled to the mean of X", ("pedregosa2011",)),
+    "random_vcol": Described("means of random rows and columns of X", ("langville2014",)),
+    "nndsvd": Described("NNDSVD, a non-negative double singular value decomposition", _SVD),
+    "nndsvda": Described(
+        "NNDSVDa, a non-negative double singular value decomposition with its zeros replaced by the mean of X", _SVD),
+    "nndsvdar": Described(
+        "NNDSVDar, a non-negative double singular value decomposition with its zeros replaced by small random numbers",
+        _SVD),
+    "kmeans": Described("clusters of the samples by the k-means method", ("ding2010",)),
+    "spa": Described("rows of X chosen by successive projection", ("araujo2001", "gillis2014fast")),
+    "snpa": Described("rows of X chosen by successive non-negative projection", ("gillis2014",)),
+    "best-of": Described(
+        "the best of several short fits from absolute values of normal random numbers, scaled to the mean of X",
+        ("pedregosa2011",)),
+    "custom": Described("factors that were given", ()),
+}  # fmt: skip
+
+# Arguments of `factorize` that change its result, by their order there, and their defaults.
+DEFAULTS: dict[str, Any] = {
+    "missing": None, "weights": None, "loss": None, "solver": "auto", "init": None, "W": None, "H": None,
+    "update_H": True, "alpha_W": 0.0, "alpha_H": "same", "l1_ratio": 0.0, "alpha_scaling": "size", "biases": False,
+    "floor": None, "tol": 1e-4, "stop": None, "max_iter": 200, "random_state": None, "n_init": 1, "shuffle": False,
+    "acceleration": True, "sort": True,
+}  # fmt: skip
+CUT_SHORT = ("time_limit", "callback", "interrupted")  # reasons to stop that do not repeat themselves
+# Limits that a fit did not reach have not made it what it is; one that it did reach shows in the number of iterations.
+LIMITS = ("max_iter", "time_limit")
+
+ENDS = {
+    "tol": "converged after {n}, when its projected gradient steps changed the model by at most {tol:g}, relative to X",
+    "relative change": "converged after {n}, when ten of them had lowered the objective by less than {tol:g} of it",
+    "small step": "converged after {n}, when the last one had changed each factor by at most {tol:g} of its length",
+    "max_iter": "stopped at the limit of {n}, before it had converged to a tolerance of {tol:g}",
+}
+CUTS = {
+    "time_limit": "by a time limit",
+    "callback": "by a callback",
+    "interrupted": "by an interrupt from the keyboard",
+    "overflow": "because numbers had left the range of their precision",
+}
+
+
+def methods(f: Any, X_described: str | None = None, *, chosen: str | None = None) -> str:
+    """Describe in a paragraph for a paper how a factorization was found.
+
+    Parameters
+    ----------
+    f : Factorization
+        The factorization.
+    X_described : str, optional
+        What X holds, such as "word counts of 11314 posts".
+    chosen : str, optional
+        How the number of components was chosen, such as `nmf_core.RankSurvey.reason`.
+
+    Returns
+    -------
+    str
+        One line: data, model, loss, penalties, solver, start, when the fit stopped, what the model explains, and the
+        versions of now. What is cited in it `cite` lists.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> from nmf_core.provenance import methods
+    >>> X = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]])
+    >>> f = nmf_core.factorize(X, 2, random_state=0)
+    >>> methods(f, "expression levels").split(" was approximated")[0]
+    'The data matrix X (expression levels; 3 samples x 3 features; float64)'
+    """
+    sentences = (
+        _model(f, X_described),
+        f"The number of components, {f.n_components}, was chosen as follows: {chosen.rstrip('.')}." if chosen else "",
+        _loss(f), _penalties(f), _solver(f), _start(f), _end(f), _quality(f), _software(),
+    )  # fmt: skip
+    return " ".join(" ".join(sentences).split())
+
+
+def cite(f: Any = None) -> str:
+    """BibTeX entries of what a factorization was made with.
+
+    Parameters
+    ----------
+    f : Factorization, optional
+        The factorization; by default only this library is cited.
+
+    Returns
+    -------
+    str
+        Entries of this library and of the papers about model, loss, penalties, solver, acceleration and start.
+
+    Examples
+    --------
+    >>> from nmf_core.provenance import cite
+    >>> print(cite())  # doctest: +ELLIPSIS
+    @software{nmf_core,
+      author = {{nmf-core developers}},
+      title = {{nmf-core}: Fast non-negative matrix factorization for dense and sparse data},
+      year = {2026},
+      version = {...},
+    }
+    """
+    return "\n\n".join(_entry(key) for key in _used(f))
+
+
+def rerun(f: Any) -> str:
+    """The call that makes a factorization again from the same X.
+
+    Parameters
+    ----------
+    f : Factorization
+        The factorization.
+
+    Returns
+    -------
+    str
+        A line of Python, with solver and start as they were, and every other argument that is not the default. What a
+        result does not hold, such as weights, stands there as a variable of the same name, and a comment says so. A fit
+        that was stopped by time or by a callback is repeated by the number of its iterations.
+
+    Notes
+    -----
+    A result does not know the options of a solver that was given as an object, that X was a replicate, or what has been
+    done with its components since.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> from nmf_core.provenance import fingerprint, rerun
+    >>> X = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]])
+    >>> f = nmf_core.factorize(X, 2, tol=1e-3, random_state=0)
+    >>> rerun(f)
+    "nmf_core.factorize(X, 2, solver='hals', init='nndsvda', tol=0.001, random_state=0)"
+    >>> fingerprint(eval(rerun(f))) == fingerprint(f)
+    True
+    """
+    values, unknown, remarks = _arguments(f)
+    written = {
+        name: name if name in unknown else repr(values[name])
+        for name, default in DEFAULTS.items()
+        if name in unknown or (name in values and values[name] != default)
+    }
+    arguments = "".join(f", {name}={value}" for name, value in written.items())
+    comment = "; ".join([*(f"{name}: {why}" for name, why in unknown.items()), *remarks])
+    call = f"nmf_core.factorize(X, {f.n_components}{arguments})"
+    return " ".join(f"{call}  # {comment}".splitlines()) if comment else call
+
+
+def fingerprint(f: Any) -> str:
+    """A digest of H and of the settings with which it was found, the same for any number of threads.
+
+    Parameters
+    ----------
+    f : Factorization
+        The factorization.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits. Of settings, loss, solver, start, number of starts, biases, number of iterations and the
+        other parameters count, but not limits of iterations and time.
+
+    Notes
+    -----
+    It is about every bit of H, which may differ between versions, between processors with other instructions, and
+    between ways to store the same X.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> from nmf_core.provenance import fingerprint
+    >>> X = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]])
+    >>> one, two = (nmf_core.factorize(X, 2, random_state=0, n_threads=n) for n in (1, 2))
+    >>> fingerprint(one) == fingerprint(two)
+    True
+    """
+    H = np.ascontiguousarray(f.H) + f.H.dtype.type(0)  # which makes of -0.0 what equals it
+    settings = {
+        **{name: value for name, value in f.parameters.items() if name not in LIMITS},
+        "loss": f.loss, "solver": f.solver, "init": f.init, "biases": f.biases is not None, "n_iter": f.n_iter,
+        "n_init": max(1, len(f.history.starts)), "shape": list(H.shape), "dtype": H.dtype.name,
+    }  # fmt: skip
+    # a parameter that is None is the same as one that older files do not have
+    settings = {name: value for name, value in settings.items() if value is not None}
+    digest = blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
+    digest.update(H.astype(H.dtype.newbyteorder("<"), copy=False).tobytes())
+    return digest.hexdigest()
+
+
+# --- the call
+
+
+def _arguments(f: Any) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Arguments by name, why some are not known, and what else is to be said of the call."""
+    p, starts = f.parameters, f.history.starts
+    values = {name: p[name] for name in DEFAULTS if name in p}
+    values |= {"loss": f.loss, "solver": f.solver, "init": f.init, "biases": f.biases is not None}
+    values |= {"floor": p.get("floor") or None, "n_init": max(1, len(starts))}
+    unknown, remarks = {}, []
+    if p.get("weighted"):
+        unknown["weights"] = "those of the fit"
+    if not _is_known_loss(f):
+        unknown["loss"] = f"the object that is called {f.loss!r}"
+    if f.solver not in SOLVERS:
+        unknown["solver"] = f"the object that is called {f.solver!r}"
+    for name in ("W", "H"):
+        if f.init == "custom":
+            unknown[name] = "what was given for it, or None"
+        if p.get(f"factor_{name}"):
+            unknown[name] = f"a Factor with {p[f'factor_{name}']}"
+    if f.init == "custom":
+        unknown["update_H"] = "True if all of H was improved"
+    if p.get("tol", 0) is None:
+        unknown["stop"] = "the rule that was given"
+        del values["tol"]
+    if p.get("random_state") is None and (f.init != "custom" or p.get("shuffle")):
+        unknown["random_state"] = "of an unknown source"
+    if f.stop_reason in CUT_SHORT:
+        how = f"the fit was stopped {CUTS[f.stop_reason]}"
+        if len(starts) > 1:
+            remarks.append(f"{how} during the last start, and may differ")
+        else:
+            values["max_iter"] = max(1, f.n_iter)
+            remarks.append(f"{how}{', and may differ' if f.stop_reason == 'interrupted' else ''}")
+    return values, unknown, remarks
+
+
+def _is_known_loss(f: Any) -> bool:
+    return f.own_loss is None and (f.loss in LOSSES or not isinstance(f.loss, str))
+
+
+# --- references
+
+
+def _used(f: Any) -> list[str]:
+    """Keys of what a factorization was made with, each once."""
+    keys = ["nmf_core"]
+    if f is not None:
+        keys += [*MODEL, *_described_loss(f).keys, *_keys_of_penalties(f), *_described_solver(f).keys]
+        keys += [*_keys_of_acceleration(f), *DESCRIBED_STARTS[f.init].keys]
+    return list(dict.fromkeys(keys))
+
+
+def _described_loss(f: Any) -> Described:
+    if not _is_known_loss(f):
+        return Described(f"a loss of our own, {f.loss!r}", ())
+    return DESCRIBED_LOSSES.get(f.loss) or BETA._replace(words=BETA.words.format(f.loss))
+
+
+def _described_solver(f: Any) -> Described:
+    return DESCRIBED_SOLVERS.get(f.solver) or Described(f"a solver of our own, {f.solver!r}", ())
+
+
+def _keys_of_penalties(f: Any) -> tuple[str, ...]:
+    return KNOWN_ENTRIES if any(_alphas(f)) and _grows_with_known(f) else ()
+
+
+def _keys_of_acceleration(f: Any) -> tuple[str, ...]:
+    return OTHER_ACCELERATIONS.get(f.solver, ACCELERATION) if _is_accelerated(f) else ()
+
+
+def _entry(key: str) -> str:
+    """The BibTeX entry of a key."""
+    reference = REFERENCES[key]
+    venue = {"article": "journal", "inproceedings": "booktitle", "misc": "howpublished"}.get(reference.kind, "")
+    fields = {
+        "author": reference.authors, "title": reference.title, venue: reference.venue, "year": str(reference.year),
+        "doi": reference.doi, "version": _versions()["nmf-core"] if key == "nmf_core" else "",
+    }  # fmt: skip
+    lines = [f"  {name} = {{{_in_latex(value)}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@{reference.kind}{{{key},", *lines, "}"])
+
+
+def _in_latex(text: str) -> str:
+    """The same with LaTeX's accents, which old versions of BibTeX sort and print."""
+    accents = {"\N{COMBINING ACUTE ACCENT}": "'", "\N{COMBINING TILDE}": "~"}
+    letters: list[str] = []
+    for character in unicodedata.normalize("NFD", text):
+        if character in accents:
+            letters[-1] = f"{{\\{accents[character]}{letters[-1]}}}"
+        else:
+            letters.append(character)
+    return "".join(letters)
+
+
+def _cited(*keys: str) -> str:
+    """References in parentheses, with a space before; nothing if there are none."""
+    return f" ({'; '.join(REFERENCES[key].label for key in keys)})" if keys else ""
+
+
+def _versions() -> Mapping[str, str]:
+    names = {"nmf-core": "nmf_core", "NumPy": "numpy", "SciPy": "scipy"}
+    return {name: import_module(module).__version__ for name, module in names.items()}
+
+
+# --- sentences
+
+
+def _model(f: Any, X_described: str | None) -> str:
+    n, m, k = f.W.shape[0], f.H.shape[1], f.n_components
+    facts = [f"{_several(n, 'sample')} x {_several(m, 'feature')}", f.H.dtype.name]
+    if X_described:
+        facts.insert(0, X_described)
+    if f.n_stored < n * m:
+        share = f"{f.n_stored} of {n * m} entries ({100 * f.n_stored / (n * m):.4g}%)"
+        known = _knows_missing(f)
+        facts.append(f"{share} known, the others missing" if known else f"{share} stored, all others zero")
+    biases = "" if f.biases is None else ", plus a mean, a bias of each sample and a bias of each feature, of any sign"
+    return (
+        f"The data matrix X ({'; '.join(facts)}) was approximated by the product W H of two non-negative factors, "
+        f"W ({n} x {k}) and H ({k} x {m}), that is by {_several(k, 'component')}{_cited(*MODEL)}{biases}."
+    )
+
+
+def _loss(f: Any) -> str:
+    loss, floor, partial = _described_loss(f), f.parameters.get("floor"), _is_partial(f)
+    counts = ", in which only the known entries of X count" if partial else ""
+    if f.parameters.get("weighted"):
+        counts = f"{counts}, each with its weight" if partial else ", in which every entry of X counts with its weight"
+    raised = f"Before, {floor:g} had been added to every {'known ' if partial else ''}entry of X." if floor else ""
+    return f"The loss was {loss.words}{counts}{_cited(*loss.keys)}. {raised}"
+
+
+def _penalties(f: Any) -> str:
+    alphas = {name: alpha for name, alpha in zip("WH", _alphas(f), strict=True) if alpha}
+    grows, share = _grows_with_known(f), f.parameters.get("l1_ratio", 0.0)
+    size = {"W": f.H.shape[1], "H": f.W.shape[0]}
+    terms = []
+    for name, alpha in alphas.items():
+        l1, l2 = f"||{name}||_1", f"||{name}||_F^2 / 2"
+        norms = {0.0: l2, 1.0: l1}.get(share, f"({share:g} {l1} + {1 - share:g} {l2})")
+        terms.append(f"{alpha:g} {norms}" if grows else f"{alpha:g} x {size[name]} {norms}")
+    if grows:
+        amount = "sum of the weights" if f.parameters.get("weighted") else "number of known entries"
+        what = " and every ".join({"W": "row of W", "H": "column of H"}[name] for name in alphas)
+        scale = f"in which the term of every {what} is multiplied by the {amount} there"
+    else:
+        what = " and ".join({"W": f"{size['W']} features", "H": f"{size['H']} samples"}[name] for name in alphas)
+        scale = f"which grows with the size of X, {what}"
+    sentences = []
+    if terms:
+        sentences.append(f"The penalty {' + '.join(terms)} was added, {scale}{_cited(*_keys_of_penalties(f))}.")
+    if terms and f.biases is not None:
+        sentences.append("Biases were penalised like the squares of the factors.")
+    said = {name: f.parameters.get(f"factor_{name}") for name in "WH"}
+    sentences += [f"Further terms for {name}: {what}." for name, what in said.items() if what]
+    return " ".join(sentences)
+
+
+def _solver(f: Any) -> str:
+    solver = _described_solver(f)
+    more = f", accelerated by extrapolation{_cited(*_keys_of_acceleration(f))}" if _is_accelerated(f) else ""
+    order = ", with the components in a new random order in every iteration" if f.parameters.get("shuffle") else ""
+    return f"The factors were found by {solver.words}{_cited(*solver.keys)}{more}{order}."
+
+
+def _start(f: Any) -> str:
+    start, starts, seed = DESCRIBED_STARTS[f.init], f.history.starts, f.parameters.get("random_state")
+    where = f"{start.words}{_cited(*start.keys)}"
+    if not starts:
+        said = ", with no seed recorded" if seed is None else f", with the random seed {seed}"
+        return f"The fit started from {where}{'' if f.init == 'custom' else said}."
+    kept, dropped = _best(f).seed, sum(one.stop_reason == "dropped" for one in starts)
+    said = "no seed recorded" if seed is None else f"seeds derived from {seed}"
+    which = "" if kept is None else f" (seed {kept})"
+    fits = "1 fit was" if dropped == 1 else f"{dropped} fits were"
+    rest = f", and {fits} dropped early, with little hope of becoming better than the best so far" if dropped else ""
+    return (
+        f"A fit was made from each of {_several(len(starts), 'start')}, {where}, with {said}; the one with the lowest "
+        f"objective was kept{which}{rest}."
+    )
+
+
+def _best(f: Any) -> Any:
+    """The start that was kept."""
+    return min(f.history.starts, key=lambda start: start.objective)
+
+
+def _end(f: Any) -> str:
+    tol, starts, n = f.parameters.get("tol"), f.history.starts, _several(f.n_iter, "iteration")
+    reason = _best(f).stop_reason if starts else f.stop_reason
+    if f.solver == "sequential" and reason == "tol" and f.n_iter == f.n_components:
+        how = f"ended after {n}, when all components had been built"
+    elif reason in CUTS:
+        how = f"was stopped after {n} {CUTS[reason]}"
+    elif reason == "max_iter" and not tol:
+        how = f"was stopped after {n}, as had been asked for"
+    elif reason in ENDS and tol is not None:
+        how = ENDS[reason].format(n=n, tol=tol)
+    else:
+        how = f"was stopped after {n} by a rule of our own ({reason})"
+    rest = f" Further starts were cut short {CUTS[f.stop_reason]}." if reason != f.stop_reason else ""
+    return f"This fit {how}.{rest}"
+
+
+def _quality(f: Any) -> str:
+    unexplained = f.squared_error / f.X_squared_norm if f.X_squared_norm else 0.0
+    of = "the known entries of X" if _is_partial(f) else "X"
+    weighted = "weighted " if f.parameters.get("weighted") else ""
+    divergence = "" if f.loss == "frobenius" else f"; the loss is {f.divergence:.6g}"
+    return (
+        f"The model explains {100 * (1 - unexplained):.4g}% of the {weighted}sum of squares of {of} (relative error "
+        f"{np.sqrt(unexplained):.4g}{divergence})."
+    )
+
+
+def _software() -> str:
+    own, *others = (f"{name} {version}" for name, version in _versions().items())
+    return (
+        f"Computations were made with {own}{_cited('nmf_core')}, {', '.join(others)} and Python "
+        f"{platform.python_version()}."
+    )
+
+
+# --- what is to be known for them
+
+
+def _alphas(f: Any) -> tuple[float, float]:
+    """Strengths of the penalties on W and H."""
+    alpha_W, alpha_H = f.parameters.get("alpha_W", 0.0), f.parameters.get("alpha_H", "same")
+    return alpha_W, alpha_W if alpha_H == "same" else alpha_H
+
+
+def _knows_missing(f: Any) -> bool:
+    """Whether entries were allowed to be missing."""
+    return f.parameters.get("missing") is not None or bool(f.parameters.get("weighted"))
+
+
+def _is_partial(f: Any) -> bool:
+    """Whether some were."""
+    return _knows_missing(f) and f.n_stored < f.W.shape[0] * f.H.shape[1]
+
+
+def _grows_with_known(f: Any) -> bool:
+    """Whether penalties grow with the number of known entries."""
+    return f.parameters.get("alpha_scaling") == "observed" and _knows_missing(f)
+
+
+def _is_accelerated(f: Any) -> bool:
+    return f.solver in SOLVERS and SOLVERS[f.solver].accelerated and f.parameters.get("acceleration", True)
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
