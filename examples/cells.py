@@ -6,20 +6,28 @@ analysis and names clusters by marker genes; T cells of several kinds differ lit
 with the Kullback-Leibler loss they can be taken as they are. Squared error needs a logarithm first: on counts it sees
 little but the most abundant genes.
 
+Another start finds other components, though. So counts are factorized many times; components that hardly another run
+has found are left out, the others are clustered, and the median of each cluster is a program of genes: with it comes
+how many of the runs have found it, and how alike.
+
     python examples/cells.py [--quick] [--plot cells.png]
 
 References
 ----------
 G. X. Y. Zheng et al. (2017), "Massively parallel digital transcriptional profiling of single cells" (the data),
-doi:10.1038/ncomms14049. L. Hubert and P. Arabie (1985), "Comparing partitions", doi:10.1007/BF01908075.
+doi:10.1038/ncomms14049. D. Kotliar et al. (2019), "Identifying gene expression programs of cell-type identity and
+cellular activity with single-cell RNA-Seq" (programs), doi:10.7554/eLife.43803. L. Hubert and P. Arabie (1985),
+"Comparing partitions", doi:10.1007/BF01908075.
 """
 
 import data
 import numpy as np
 
-from nmf_core import factorize
+from nmf_core import beta_divergence, factorize, factorize_many
 
 K = 9
+# How far a component may be from its neighbours in other runs: where the histogram of the picture has its valley.
+DENSITY = 0.2
 
 
 def strongest(fit):
@@ -56,15 +64,18 @@ def adjusted_rand_index(table):
     return (pairs(table) - chance) / ((rows + columns) / 2 - chance)
 
 
-def draw(file, table, names):
-    """The kinds of cells in every component."""
+def draw(file, runs, table, names):
+    """The components of all runs, and the kinds of cells in every program."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    ax = figure.subplots()
-    image = ax.imshow(table / table.sum(axis=0), cmap="Blues", vmin=0, vmax=1)
-    ax.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    ax.set_yticks(range(K), [f"component {j + 1}" for j in range(K)])
+    from nmf_core import plotting
+
+    figure = Figure(figsize=(14, 6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plotting.component_clusters(runs, left, density_threshold=DENSITY)
+    image = right.imshow(table / table.sum(axis=0), cmap="Blues", vmin=0, vmax=1)
+    right.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    right.set_yticks(range(K), [f"program {j + 1}" for j in range(K)])
     figure.colorbar(image, label="share of the kind of cell")
     figure.savefig(file)
 
@@ -77,31 +88,41 @@ def main():
     names, classes = np.unique(load.arrays("pbmc3k_labels")["cell_type"], return_inverse=True)
     if args.quick:
         counts, classes = counts[::3], classes[::3]
-    logarithms = counts.log1p()
+    n_runs = 8 if args.quick else 20
     print(f"{counts.shape[0]} cells, {counts.shape[1]} genes, {K} components")
 
-    tables = {}
     print("\nfit                            divergence  iterations  seconds  purity  adjusted Rand index")
     for name, X, loss in (
         ("Kullback-Leibler, counts", counts, "kullback-leibler"),
-        ("Frobenius, log(1 + counts)", logarithms, "frobenius"),
+        ("Frobenius, log(1 + counts)", counts.log1p(), "frobenius"),
         ("Frobenius, counts", counts, "frobenius"),
     ):
-        fit = factorize(X, K, loss=loss, random_state=0, max_iter=50 if args.quick else 500)
-        table = tables[name] = contingency(strongest(fit), classes)
+        fit = factorize(X, K, loss=loss, random_state=0, max_iter=500)
+        table = contingency(strongest(fit), classes)
         print(f"{name:<28}{fit.divergence:13.0f}{fit.n_iter:12}{fit.seconds:9.1f}{purity(table):8.2f}"
               f"{adjusted_rand_index(table):21.2f}")  # fmt: skip
 
-    for name in list(tables)[:2]:
-        table = tables[name] = tables[name][np.argsort(tables[name].argmax(axis=1), kind="stable")]
-        print(f"\ncells by component (rows) and kind (columns): {name}")
-        print("    " + "".join(f"  {kind:>8}" for kind in names))
-        for j, row in enumerate(table):
-            print(
-                f"{j + 1:4}" + "".join(f"  {n or '.':>{max(8, len(kind))}}" for n, kind in zip(row, names, strict=True))
-            )
+    runs = factorize_many(counts, K, n_runs, loss="kullback-leibler", random_state=0, max_iter=500)
+    found = runs.components(density_threshold=DENSITY)
+    table = contingency(strongest(found), classes)
+    print(f"{f'programs of {n_runs} runs, counts':<28}{beta_divergence(counts, found.W, found.H, 1):13.0f}"
+          f"{runs.table['n_iter'].sum():12}{'':9}{purity(table):8.2f}{adjusted_rand_index(table):21.2f}")  # fmt: skip
+
+    print(f"\n{np.sum(~found.kept)} of {len(found.kept)} components are like no others and were left out")
+    print("program  found in  similarity: mean, least  cells  most of them")
+    cluster = found.cluster.reshape(-1, K)  # the program of every component of every run
+    similar = runs.align(found.H).cosine
+    for j in range(K):
+        n_found = np.sum(np.any(cluster == j, axis=1))
+        print(f"{j + 1:7}  {n_found:2} of {n_runs:2}  {similar[:, j].mean():16.2f}  {similar[:, j].min():5.2f}"
+              f"  {table[j].sum():5}  {names[table[j].argmax()]} ({table[j].max()})")  # fmt: skip
+
+    print("\ncells by program (rows) and kind (columns)")
+    print("    " + "".join(f"  {kind:>8}" for kind in names))
+    for j, row in enumerate(table):
+        print(f"{j + 1:4}" + "".join(f"  {n or '.':>{max(8, len(kind))}}" for n, kind in zip(row, names, strict=True)))
     if args.plot:
-        draw(args.plot, tables["Kullback-Leibler, counts"], names)
+        draw(args.plot, runs, table, names)
 
 
 if __name__ == "__main__":

