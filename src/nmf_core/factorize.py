@@ -347,7 +347,7 @@ def read(a: dict[str, Any]) -> Request:
     several = a["n_init"] != 1 and W is None and H is None
     init = resolve_init(a["init"], W, H, k, X.shape, mask, whole, "random" if several else solver.init)
     one_start = [name for name in ("checkpoint", "out_W") if a[name] is not None]
-    n_init = check_starts(a["n_init"], init, [*RANDOM, BEST_OF], one_start)
+    n_init = check_starts(a["n_init"], init, differing((W, H), mask), one_start)
     alphas = a["alpha_W"], a["alpha_H"], a["l1_ratio"]
     check_penalties(*alphas, X.shape)
     if mask.any():
@@ -370,6 +370,7 @@ def read(a: dict[str, Any]) -> Request:
         "shuffle": check_flag(a["shuffle"], "shuffle"),
         "acceleration": check_flag(a["acceleration"], "acceleration"),
         "sort": check_flag(a["sort"], "sort"),
+        "n_init": n_init,
     }
     means_nothing = init != "custom" and not solver.ordered and all(factor.plain for factor in factors)
     sort = parameters["sort"] and means_nothing
@@ -435,6 +436,12 @@ def _start(problem: Problem, request: Request, random: np.random.RandomState) ->
     W, Ht = start(problem, r.solver, r.init, r.given, r.mask, random)
     silence_unknown(problem.data, W, Ht, r.mask)
     return W, Ht
+
+
+def differing(given: tuple[Any, Any], mask: np.ndarray) -> list[str]:
+    """The names of starts that another seed makes another; custom ones are, if one factor is drawn."""
+    half = mask.any() and sum(F is None for F in given) == 1
+    return [*RANDOM, BEST_OF, *(["custom"] if half else [])]
 
 
 def _rules(request: Request, solver: Solver | None, data_class: Any, tol: float, stack: ExitStack) -> list[Rule]:

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.validation import ArrayOrSparse, check_choice, check_counts, check_number, is_sparse
+from nmf_core.labels import labelled
+from nmf_core.validation import ArrayOrSparse, check_choice, check_counts, check_fraction, check_integer, is_sparse
 
 RESAMPLE = ("poisson", "bootstrap", "subsample")
 
@@ -14,8 +15,8 @@ def resample(X: ArrayOrSparse, how: str, seed: int, fraction: float = 0.8) -> Ar
 
     Parameters
     ----------
-    X : ndarray, CSR or CSC array or matrix of shape (n_samples, n_features)
-        Non-negative. Not modified.
+    X : array-like, sparse array or matrix or data frame of shape (n_samples, n_features)
+        Non-negative. Not modified. Entries that have weight zero in a fit count as zero in its replicates.
     how : {"poisson", "bootstrap", "subsample"}
         "poisson": every entry is drawn from a Poisson distribution with the entry of X as mean, for counts; NaN stays,
         and a sparse X keeps its pattern. "bootstrap": as many samples as there are, drawn with replacement.
@@ -42,7 +43,10 @@ def resample(X: ArrayOrSparse, how: str, seed: int, fraction: float = 0.8) -> Ar
     >>> resample(np.array([[3.0, 0.0], [40.0, 5.0]]), "subsample", 0, fraction=0.5).shape
     (1, 2)
     """
-    check_choice(how, "resample", RESAMPLE)
+    check_choice(how, "how", RESAMPLE)
+    seed = check_integer(seed, "seed", 0)
+    X = labelled(X, missing="nan").in_memory().values
+    X = (X if X.format in ("csr", "csc") else X.tocsr()) if is_sparse(X) else np.asarray(X)
     random = np.random.default_rng([seed, 1])  # another stream than that of the start
     if how == "poisson":
         check_counts(X)
@@ -58,7 +62,7 @@ def rows_of(n: int, how: str, seed: int, fraction: float) -> np.ndarray:
     random = np.random.default_rng([seed, 1])
     if how == "bootstrap":
         return np.sort(random.integers(n, size=n))
-    size = max(1, round(check_number(fraction, "fraction", high=1.0) * n))
+    size = max(1, round(check_fraction(fraction) * n))
     return np.sort(random.choice(n, size, replace=False))
 
 

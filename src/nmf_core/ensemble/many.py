@@ -23,8 +23,11 @@ from nmf_core.validation import (
     check_choice,
     check_flag,
     check_integer,
+    check_limits,
+    check_list,
     check_matrix,
     check_not_empty,
+    check_number,
     check_pairs,
     check_places,
     check_random_state,
@@ -45,8 +48,8 @@ class Ensemble(Sequence[Factorization]):
     n_components : int
         Number of components.
     seeds : list of int
-        The ``random_state`` of every run: ``factorize(X, n_components, random_state=seed, ...)`` has the same factors
-        to the last bit; of a replicate, ``factorize(nmf_core.ensemble.resample(X, how, seed), ...)`` the same H.
+        The ``random_state`` of every run: ``factorize(X, n_components, init="random", random_state=seed, ...)`` has the
+        same factors to the last bit; of a replicate, that of ``nmf_core.ensemble.resample(X, how, seed)`` the same H.
     n_asked : int
         Runs that were asked for.
     labels : ndarray of int, shape (n_runs, n_samples)
@@ -161,6 +164,8 @@ class Ensemble(Sequence[Factorization]):
         n = self.labels.shape[1]
         labels = self._runs.axes.get("row_labels")
         which = None if samples is None else np.atleast_1d(check_places(samples, n, labels, "sample"))
+        if which is not None:
+            check_list(which, "samples")
         check_pairs(n if which is None else len(which))
         return self._consensus.square(which) if square else self._consensus.condensed(which)
 
@@ -229,11 +234,12 @@ class Ensemble(Sequence[Factorization]):
         """
         if reference is None:
             reference = self.i_best
-        if not np.ndim(reference):
+        if isinstance(reference, str) or not (hasattr(reference, "shape") or hasattr(reference, "__len__")):
             return align(self.H, self[check_integer(reference, "reference", -len(self), len(self) - 1)].H)
-        components = check_matrix(reference, "reference", factor=True).values
+        given = check_matrix(reference, "reference", factor=True)
+        components = given.aligned("reference", columns=self.best.column_labels, of="the runs").values
         check_shape(components.shape, self.H[0].shape, "reference")
-        return align(self.H, components)
+        return align(self.H, components.toarray() if hasattr(components, "toarray") else components)
 
     @cached_property
     def stability(self) -> Stability:
@@ -282,6 +288,8 @@ class Ensemble(Sequence[Factorization]):
         """
         check_choice(clustering, "clustering", ["kmeans", "matching"])
         check_choice(average, "average", ["median", "mean"])
+        check_number(neighbourhood, "neighbourhood", high=1.0)
+        check_number(density_threshold, "density_threshold")
         found = consensus_components(
             self.H, self.n_components, neighbourhood=neighbourhood, density_threshold=density_threshold,
             clustering=clustering, average=average,
@@ -289,6 +297,9 @@ class Ensemble(Sequence[Factorization]):
         X, weights = self._data if X is None else (X, None)
         if X is None:
             return found
+        m = self.H[0].shape[1]
+        if hasattr(X, "shape") and X.shape[1:] == (m,):
+            check_shape(X.shape, (self.labels.shape[1], m))
         with held_back():
             W = replace(self.best, H=found.H.astype(self.best.H.dtype))._transform(X, weights=weights).W
         return replace(found, W=W)
@@ -335,8 +346,10 @@ class Ensemble(Sequence[Factorization]):
             f"<Ensemble of {len(self)} runs, {n} x {m} ~ {n} x {k} x {m}:",
             f"objectives {self.objectives.min():.6g} to {self.objectives.max():.6g}",
             f"cophenetic {self.cophenetic:.4f}, dispersion {self.dispersion:.4f}, pac {self.pac:.4f}",
-            f"stability {self.stability.mean.mean():.3f} on average, {self.stability.minimum.min():.3f} at least",
         ]
+        if len(self) > 1:
+            mean, least = self.stability.mean.mean(), self.stability.minimum.min()
+            lines.append(f"stability {mean:.3f} on average, {least:.3f} at least")
         if self.n_unconverged:
             lines.append(f"{self.n_unconverged} runs did not converge")
         if len(self) < self.n_asked:
@@ -413,7 +426,8 @@ def factorize_many(
         A folder where every run is written when it has ended; those that are there are not fitted again. That of other
         data or arguments is refused. `load_ensemble` reads it.
     **parameters
-        Other arguments of `nmf_core.factorize`. Starts are "random" unless `init` says otherwise.
+        Other arguments of `nmf_core.factorize`, but for `callback`, `n_init`, `out_W`, `stop` and `update_H`. Starts
+        are "random" unless `init` says otherwise.
 
     Returns
     -------
@@ -442,6 +456,7 @@ def factorize_many(
     ((3, 40), (3,))
     """
     n_runs = check_integer(n_runs, "n_runs", 1)
+    check_limits(n_threads, time_limit, checkpoint)
     subject, request = subject_of(X, resample, fraction, n_runs, parameters)
     seeds = make_seeds(check_random_state(random_state), n_runs)
     first = request(n_components, seeds[0])

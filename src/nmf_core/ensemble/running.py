@@ -4,8 +4,8 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,15 +16,15 @@ from nmf_core.data.resampling import RESAMPLE, resample, resampled_weights
 from nmf_core.engine import Engine
 from nmf_core.ensemble.runs import Runs
 from nmf_core.factorization import Factorization
-from nmf_core.factorize import assemble, factorize, identity, package, problem_of, read
-from nmf_core.initialization import RANDOM
+from nmf_core.factorize import assemble, differing, factorize, identity, package, problem_of, read
 from nmf_core.memory import physical_memory
 from nmf_core.solvers import QuadraticSolver, solve
-from nmf_core.start import BEST_OF
 from nmf_core.threads import available_threads, serial_blas
 from nmf_core.validation import (
+    check_arguments,
     check_choice,
     check_decided,
+    check_fraction,
     check_integer,
     check_number,
     check_resident,
@@ -140,11 +140,15 @@ def subject_of(
         Of a number of components and a seed, the validated request of a run.
     """
     given = [name for name, value in parameters.items() if value is not None]
+    for name in DECIDED:
+        if name not in given:
+            parameters.pop(name, None)
     check_decided(given, DECIDED, "an ensemble decides that itself")
     if how is not None:
         check_choice(how, "resample", RESAMPLE)
         check_decided(given, ("W", "H", "biases"), f"resample={how!r} does not know it")
-    fraction = check_number(fraction, "fraction", high=1.0)
+    check_arguments(parameters, DEFAULTS)
+    fraction = check_fraction(fraction)
     missing, weights = parameters.get("missing"), parameters.pop("weights", None)
     data, weights = accept(X, missing, weights, biases=parameters.get("biases", False))
     if how is not None:
@@ -158,7 +162,7 @@ def subject_of(
         more = {"n_components": k, "random_state": seed, "X": data, "weights": weights}
         asked = read({**DEFAULTS, **parameters, **more})
         if how is None:
-            check_starts(n_runs, asked.init, [*RANDOM, BEST_OF], (), "n_runs")
+            check_starts(n_runs, asked.init, differing(asked.given, asked.mask), (), "n_runs")
         return asked
 
     return subject, request
@@ -169,7 +173,16 @@ def about(subject: Subject, request: Any) -> dict[str, Any]:
     with serial_blas():
         same = identity(problem_of(request), request)
     del same["random_state"]
-    return {**same, "resample": subject.how, "fraction": subject.fraction if subject.how == "subsample" else None}
+    kind = getattr(subject.X.values, "format", None) or ("array" if subject.in_memory else "blocks")
+    order = "F" if kind == "array" and not subject.X.values.flags.c_contiguous else "C"
+    return {
+        "the kind of X": f"{kind}, stored by columns" if order == "F" else kind,
+        **same,
+        "max_iter": request.max_iter,
+        "tol": request.tol,
+        "resample": subject.how,
+        "fraction": subject.fraction if subject.how == "subsample" else None,
+    }
 
 
 class _Session:
@@ -180,8 +193,7 @@ class _Session:
         self.watched = watched
         self.batch = batch
         self.stop = threading.Event()
-        self.change = threading.Condition()
-        self.left = 0
+        self.pending: set[Future] = set()
         self.doubts: list[Warning] = []
         self.cut: list[tuple[Runs, Task, Factorization]] = []
 
@@ -201,23 +213,27 @@ class _Session:
             if self.watched is not None:
                 self.watched()
         finally:
-            with self.change:
-                self.left -= 1
-                self.change.notify()
             if self.batch is not None:
                 self.batch.leave()
 
     def wait(self) -> None:
-        """Until all runs are over, which they are soon after the time is."""
-        while self.left:
+        """Until all runs that were begun are over, which they are soon after the time is."""
+        while self.pending:
             if self.until is not None and time.perf_counter() >= self.until:
                 self.stop.set()
             seconds = 1.0 if self.until is None else min(1.0, max(0.01, self.until - time.perf_counter()))
-            if self.batch is not None:
+            if self.batch is None:
+                _, self.pending = wait(self.pending, seconds, FIRST_COMPLETED)
+            else:
                 self.batch.serve(seconds)
-                continue
-            with self.change:
-                self.change.wait_for(lambda: not self.left, seconds)
+                self.pending = {future for future in self.pending if not future.done()}
+
+    def drain(self) -> None:
+        """After an interrupt: end what has begun, whatever else comes from the keyboard."""
+        self.stop.set()
+        while self.pending:
+            with suppress(KeyboardInterrupt):
+                self.wait()
 
 
 def run_all(
@@ -252,7 +268,8 @@ def run_all(
     batch = Batch(Engine(threads)) if several > 1 else None
     if batch is not None:  # fits of as many components visit the matrix together
         side = several
-        queue.sort(key=lambda one: (one[1].number // side, -one[1].k))
+        first = queue[0][2]
+        queue.sort(key=lambda one: (one[2] is not first, one[1].number // side, -one[1].k))
     else:
         side = min(side, threads)
     session, interrupted = _Session(time_limit, watched, batch), False
@@ -261,16 +278,17 @@ def run_all(
     futures: list[Future] = []
     with serial_blas():
         try:
-            session.left = len(queue)
-            futures = [executor.submit(session.run, *one, each) for one in queue]
+            for one in queue:
+                futures.append(executor.submit(session.run, *one, each))
+                session.pending.add(futures[-1])
             session.wait()
         except KeyboardInterrupt:
             interrupted = True
-            session.stop.set()
-            session.wait()
-        executor.shutdown()
+            session.drain()
+        executor.shutdown(cancel_futures=True)
     for future in futures:
-        future.result()
+        if not future.cancelled():
+            future.result()
     if not any(len(runs) for runs, *_ in queue):
         for runs, task, f in session.cut[:1]:
             runs.put(task.number, replace(f, stop_reason="interrupted" if interrupted else "time_limit"))

@@ -15,7 +15,7 @@ from nmf_core.factorization import Factorization, load
 from nmf_core.files import written_whole
 from nmf_core.interpretation import strongest_components
 from nmf_core.labels import packed, unpacked
-from nmf_core.validation import check_saved
+from nmf_core.validation import check_run, check_saved
 
 FORMAT = "nmf_core ensemble 1"
 ABOUT, LABELS = "ensemble.json", "labels.npz"
@@ -62,6 +62,16 @@ class Runs(Sequence[Factorization]):
             self.labels[number] = labels
             self.there[number] = f if self.folder is None else None
             self.there = dict(sorted(self.there.items()))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in vars(self).items() if name not in ("lock", "recent", "temporary")}
+        if self.temporary is not None:  # the folder will not be there
+            there = {number: self[i] for i, number in enumerate(self.numbers)}
+            state |= {"there": there, "folder": None}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, lock=threading.Lock(), recent=None, temporary=None)
 
     @property
     def numbers(self) -> list[int]:
@@ -124,11 +134,15 @@ class Runs(Sequence[Factorization]):
         except (OSError, LookupError, TypeError, ValueError, EOFError):
             about = None
         check_saved(self.folder, about, FORMAT, json.loads(json.dumps(problem or {})), "an ensemble")
+        seeds = about["seeds"]
         for path in sorted(self.folder.glob("run-*.npz")):
             if found := re.fullmatch(r"run-(\d+)", path.stem):
                 self.there[int(found[1])] = None
         for i, number in enumerate(self.numbers):
-            self.labels[number] = labels_of(self[i])
+            f = self[i]
+            seed = seeds[number] if number < len(seeds) else None
+            check_run(self.folder / f"run-{number:05d}.npz", f.parameters.get("random_state"), seed)
+            self.labels[number] = labels_of(f)
         return about
 
 

@@ -1,5 +1,6 @@
 """`rank_survey`: ensembles of several numbers of components side by side, and rules that choose one."""
 
+import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,10 +18,13 @@ from nmf_core.labels import tabulated
 from nmf_core.model_selection import RankSelection, cross_validate_rank
 from nmf_core.validation import (
     check_choice,
+    check_decided,
     check_flag,
-    check_free,
     check_integer,
+    check_limits,
+    check_number,
     check_random_state,
+    check_rank_there,
     check_ranks,
     check_resident,
     check_surveyed,
@@ -89,6 +93,7 @@ class RankSurvey(Mapping[int, Ensemble]):
         self.rule = rule if rule in self.rules else self.rules[0]
 
     def __getitem__(self, k: int) -> Ensemble:
+        check_rank_there(k, list(self._ensembles))
         return self._ensembles[k]
 
     def __iter__(self) -> Iterator[int]:
@@ -144,16 +149,22 @@ class RankSurvey(Mapping[int, Ensemble]):
            using matrix factorization", doi:10.1073/pnas.0308531101.
         """
         check_choice(rule, "rule", self.rules)
-        return RULES[rule].choose(self, **options)
+        choose = RULES[rule].choose
+        known = [name for name in inspect.signature(choose).parameters if name != "survey"]
+        for name, value in options.items():
+            check_choice(name, "an option of the rule", known)
+            check_number(value, name, high=1.0)
+        return choose(self, **options)
 
     @property
     def table(self) -> Any:
         """A data frame, or a dict of arrays if pandas is not installed, with a row for every number of components.
 
-        Its columns are n_components, n_runs, n_unconverged, objective and relative_error and explained_variance of the
-        best run, held_out and held_out_se (error of held-out entries, and its standard error), cophenetic, dispersion,
-        pac, silhouette (mean over the samples), sparsity_W, sparsity_H, stability_mean, stability_min (least of the
-        components), seconds (of all runs); and with a null survey the same of that, with names that begin with null_.
+        Its columns are n_components, n_runs, n_unconverged, objective, relative_error and explained_variance of the
+        best run, cophenetic, dispersion, pac, silhouette (mean over the samples), sparsity_W, sparsity_H,
+        stability_mean and stability_min (mean and least of the mean similarities of components), seconds (of all runs,
+        which wait for each other where they go side by side), held_out and held_out_se (error of held-out entries, and
+        its standard error); and with a null survey the same of that, with names that begin with null_.
         """
         return tabulated(self._columns())
 
@@ -169,7 +180,7 @@ class RankSurvey(Mapping[int, Ensemble]):
         if self.null is not None:
             same = [k in self.null for k in self]
             for name, column in self.null._columns().items():
-                if name not in ("n_components", "n_runs"):
+                if name != "n_components":
                     arrays[f"null_{name}"] = np.full(len(self), np.nan)
                     arrays[f"null_{name}"][same] = column[np.isin(self.null.n_components, self.n_components)]
         return arrays
@@ -209,7 +220,7 @@ def _row(ensemble: Ensemble) -> dict[str, Any]:
         "silhouette": float(ensemble.silhouette.mean()),
         **{name: numbers[name][best] for name in ("sparsity_W", "sparsity_H")},
         "stability_mean": float(stability.mean.mean()),
-        "stability_min": float(stability.minimum.min()),
+        "stability_min": float(stability.mean.min()),
         "seconds": float(numbers["seconds"].sum()),
     }
 
@@ -248,6 +259,8 @@ def _error(survey: RankSurvey, k: int) -> str:
 def _stability(survey: RankSurvey, mean: float = STABLE[0], minimum: float = STABLE[1]) -> Choice:
     rows = {k: _row(ensemble) for k, ensemble in survey.items()}
     stable = [k for k, row in rows.items() if row["stability_mean"] >= mean and row["stability_min"] >= minimum]
+    if all(np.isnan(row["stability_mean"]) for row in rows.values()):
+        return Choice(min(rows), "a single run of each number of components says nothing of stability")
     if not stable:
         k = max(rows, key=lambda k: np.nan_to_num(rows[k]["stability_mean"], nan=-1.0))
         return Choice(k, f"no number of components is stable (similarities of at least {mean:g} on average and "
@@ -357,9 +370,13 @@ def rank_survey(
     if rule is not None:
         check_choice(rule, "rule", [name for name, one in RULES.items() if held_out or not one.of_held_out])
     common = dict(parameters)
+    check_limits(n_threads, time_limit, checkpoint)
     if held_out:
-        check_free(common, blocks=False)
+        given = [name for name, value in common.items() if value is not None]
+        why = "cross-validation decides what is fitted; held_out=False does without it"
+        check_decided(given, ("W", "H", "update_H", "weights"), why)
     subject, request = subject_of(X, resample, fraction, n_runs, parameters)
+    check_resident(subject.in_memory or not held_out, "held_out=True")
     seeds = make_seeds(check_random_state(random_state), n_runs)
     requests = {k: request(k, seeds[0]) for k in ranks}
     subject = subject.prepared(requests[ranks[0]])

@@ -3,6 +3,7 @@
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from nmf_core.validation.matrices import (
 )
 from nmf_core.warning import warn
 
+MOST_COUNTS = 2.0**62  # that can be the mean of a Poisson distribution
 SIZE = "squared norm of X"  # the entry of a problem that says how large its numbers are
 LARGEST_BETA = 10  # of a beta-divergence: higher powers overflow
 _COMPARED = 100_000  # labels of which the one that is most like an unknown one is told
@@ -500,7 +502,8 @@ def check_saved(
 ) -> dict[str, Any]:
     """The values in the header of a file, if it is of this kind and about this problem."""
     if not isinstance(header, dict) or header.get("format") != kind:
-        raise ValueError(f"{path} is not {what} of nmf_core, or a damaged one: delete it or give another path.")
+        advice = "delete it or give another path" if what == "a checkpoint" else "give another path"
+        raise ValueError(f"{path} is not {what} of nmf_core, or a damaged one: {advice}.")
     for name, value in problem.items():
         there = header.get("problem", {}).get(name)
         # sums may be of the same numbers in another order, and of numbers around zero
@@ -691,16 +694,55 @@ def check_sample_weight(counts: Any, n: int) -> np.ndarray:
     return values
 
 
+def check_arguments(given: Collection[str], known: Collection[str]) -> None:
+    """Whether arguments are those of `factorize`."""
+    for name in given:
+        if name not in known:
+            meant = nearest(name, list(known))
+            hint = "" if meant is None else f" Did you mean {meant!r}?"
+            raise TypeError(f"unexpected keyword argument {name!r}: factorize has none of that name.{hint}")
+
+
+def check_fraction(fraction: Any) -> float:
+    """A share above 0 and at most 1."""
+    share = check_number(fraction, "fraction", high=1.0)
+    if share == 0:
+        raise ValueError("fraction must be above 0 and at most 1, got 0.")
+    return share
+
+
+def check_limits(n_threads: Any, time_limit: Any, checkpoint: Any) -> None:
+    """What concerns all runs of an ensemble."""
+    if n_threads is not None:
+        check_integer(n_threads, "n_threads", 1)
+    if time_limit is not None:
+        check_number(time_limit, "time_limit")
+    if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
+        raise TypeError(f"checkpoint must be the path of a folder for the runs, got {checkpoint!r}.")
+
+
+def check_run(path: Any, seed: Any, wanted: int | None) -> None:
+    """Whether a file holds the run that belongs there."""
+    if seed != wanted:
+        raise ValueError(f"{path} is another run: its seed is {seed}, not {wanted}. Delete it.")
+
+
+def check_rank_there(k: Any, there: list[int]) -> None:
+    """Whether a number of components has been surveyed."""
+    if k not in there:
+        raise KeyError(f"no ensemble of {k!r} components; there are {', '.join(map(str, there))}")
+
+
 def check_counts(X: ArrayOrSparse) -> None:
-    """Whether what X holds are counts: whole numbers, besides what is missing."""
+    """Whether what X holds are counts: whole numbers that can be drawn, besides what is missing."""
     values = stored_values(X)
-    odd = values != np.floor(values)
+    odd = (values != np.floor(values)) | (values < 0) | (values > MOST_COUNTS)
     odd &= ~np.isnan(values)
     if odd.any():
         first = values[odd].flat[0]
         raise ValueError(
-            f"resample='poisson' draws counts with those of X as means, but X has entries that are no whole numbers, "
-            f"such as {first:g}; 'bootstrap' and 'subsample' draw samples of any X."
+            f"resample='poisson' draws counts with those of X as means, but X has entries that are no whole numbers "
+            f"from 0 to {MOST_COUNTS:g}, such as {first:g}; 'bootstrap' and 'subsample' draw samples of any X."
         )
 
 
