@@ -17,7 +17,8 @@ from sklearn.neighbors import NearestNeighbors
 from nmf_core.ensemble import consensus as of_samples
 from nmf_core.ensemble import matching as of_components
 from nmf_core.ensemble.consensus import Consensus, by_decreasing_size, weighted_cophenetic, weighted_linkage
-from nmf_core.ensemble.matching import align, consensus_components, cosines, match, stability
+from nmf_core.ensemble.matching import align, consensus_components, stability
+from nmf_core.similarity import cosines, match
 
 STATISTICS = ("cophenetic", "dispersion", "pac", "clusters", "silhouette")
 PATHS = {"exact": (1000, 1000), "collapsed": (1, 1000), "sampled": (1, 40)}

@@ -1,4 +1,4 @@
-"""The programs in `docs/extending.md`: they are short, and they run."""
+"""The programs in the pages: they are short, and they run."""
 
 import re
 from pathlib import Path
@@ -20,6 +20,23 @@ def test_programs_run(title):
     assert len(lines) <= 30
     assert max(map(len, lines)) <= 120
     exec(compile(program, f"{PAGE.name}: {title}", "exec"), {"__name__": "program"})
+
+
+def test_programs_of_a_guide_go_on_from_each_other(tmp_path, monkeypatch):
+    page = PAGE.with_name("ensembles.md")
+    if not page.is_file():
+        pytest.skip("the pages are not beside the tests")
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    programs = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf8"), re.DOTALL | re.MULTILINE)
+    assert len(programs) == 10
+    names = {"__name__": "program"}
+    for program in programs:
+        assert max(map(len, program.splitlines())) <= 120
+        exec(compile(program, page.name, "exec"), names)
+    assert names["survey"].best == 3
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert pictures == {"consensus.png", "components.png", "survey.png", "stability.png"}
 
 
 def test_every_section_is_found():

@@ -12,6 +12,7 @@ from nmf_core.ensemble import Ensemble, RankSurvey, factorize_many, load_ensembl
 from nmf_core.factorization import Factorization, load
 from nmf_core.factorize import factorize
 from nmf_core.factors import Factor
+from nmf_core.known import Match, Refit, match, refit
 from nmf_core.least_squares import nnls
 from nmf_core.optimality import kkt_residual
 from nmf_core.patching import is_patched, patch_sklearn, unpatch_sklearn
@@ -31,8 +32,10 @@ __all__ = [
     "Ensemble",
     "Factor",
     "Factorization",
+    "Match",
     "MiniBatchNMF",
     "RankSurvey",
+    "Refit",
     "__version__",
     "beta_divergence",
     "compare_solvers",
@@ -43,10 +46,12 @@ __all__ = [
     "kkt_residual",
     "load",
     "load_ensemble",
+    "match",
     "nnls",
     "non_negative_factorization",
     "patch_sklearn",
     "rank_survey",
+    "refit",
     "show_config",
     "unpatch_sklearn",
 ]
@@ -61,6 +66,7 @@ _MODULES = (
     "io",
     "losses",
     "model_selection",
+    "onnx",
     "plotting",
     "report",
     "solvers",

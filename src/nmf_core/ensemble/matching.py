@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmf_core.ensemble.consensus import by_decreasing_size, silhouettes
-from nmf_core.similarity import cosines, match, unit_rows  # noqa: F401
+from nmf_core.similarity import match, unit_rows
 from nmf_core.validation import check_kept
 
 RESTARTS = 10  # of k-means

@@ -840,3 +840,17 @@ def check_share(value: Any, name: str) -> float:
     if not 0 < number < 1:
         raise ValueError(f"{name} must be above 0 and below 1, got {value!r}.")
     return number
+
+
+def check_portable(**odd: bool) -> None:
+    """Whether a transform is one that a graph of ONNX can do; of several reasons why not, the first is told."""
+    whats = {
+        "own_loss": "a loss of one's own class",
+        "missing": "missing entries",
+        "weights": "weights",
+        "biases": "biases",
+        "bounds": "bounds and penalties of one's own",
+    }
+    for name, is_so in odd.items():
+        if is_so:
+            raise ValueError(f"A model with {whats[name]} cannot be written as an ONNX graph.")
