@@ -41,7 +41,7 @@ LAYERS = [
     {"data"},
     {"engine", "rows"},
     {"losses", "factors"},
-    {"validation", "labels", "threads", "files", "html", "memory", "warning"},
+    {"validation", "labels", "threads", "files", "html", "memory", "shapes", "warning"},
     {"_core"},
 ]
 

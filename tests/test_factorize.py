@@ -75,6 +75,7 @@ CHANGES = {
     "out_W": ({}, {"out_W": np.zeros((1, 1))}),
     "n_init": ({"random_state": 1}, {"random_state": 1, "n_init": 4}),
     "sort": ({"sort": True}, {"sort": False}),
+    "sample_axes": ({}, {"sample_axes": 1}),
     "sample_names": ({}, {"sample_names": ["one"]}),
     "feature_names": ({}, {"feature_names": ["one"]}),
 }

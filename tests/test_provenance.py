@@ -391,7 +391,7 @@ def test_results_of_estimators_and_of_others(monkeypatch):
     duck = SimpleNamespace(**{name: getattr(MODEL, name) for name in names}, parameters={"tol": 1e-4})
     assert methods(duck).startswith(methods(MODEL).partition(", with the random seed")[0])
     assert cite(duck) == cite(MODEL)
-    assert rerun(duck).startswith("nmf_core.factorize(X, 3, solver='hals', init='nndsvda', random_state=random_state)")
+    assert rerun(duck).startswith("nmf_core.factorize(X, 3, loss='frobenius', solver='hals', init='nndsvda', random_state=random_state)")
     assert len(fingerprint(duck)) == 32
 
 
@@ -443,7 +443,7 @@ def test_every_solver_is_repeated(solver):
 
 def test_defaults_are_left_out():
     f = factorize(X, K, random_state=0)
-    assert rerun(f) == "nmf_core.factorize(X, 3, solver='hals', init='nndsvda', random_state=0)"
+    assert rerun(f) == "nmf_core.factorize(X, 3, loss='frobenius', solver='hals', init='nndsvda', random_state=0)"
 
 
 def test_the_order_of_components_is_repeated_where_the_result_knows_it():

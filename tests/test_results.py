@@ -264,6 +264,93 @@ class TestTables:
         assert isinstance(fitted().features(), dict)
 
 
+class TestShapes:
+    CUBE = np.random.default_rng(3).random((6, 5, 8))
+
+    @pytest.mark.parametrize(
+        ("axes", "rows"),
+        [(0, (6, 40)), ((0, 1), (30, 8)), ((2,), (8, 30)), (-1, (8, 30)), ((2, 0), (48, 5)), ([1], (5, 48))],
+    )
+    def test_arrays_come_back_in_their_shape(self, axes, rows, tmp_path):
+        f = factorize(self.CUBE, 3, sample_axes=axes, random_state=0)
+        assert (len(f.W), f.H.shape[1]) == rows
+        assert f.reconstruct().shape == self.CUBE.shape
+        error = np.linalg.norm(self.CUBE - f.reconstruct()) ** 2
+        assert error == pytest.approx(f.squared_error, rel=1e-9)
+        assert f.maps.shape[-1] == f.images.shape[0] == 3
+        assert f.maps[..., 0].size == len(f.W)
+        f.save(tmp_path / "f.npz")
+        again = nmf_core.load(tmp_path / "f.npz")
+        assert again.axes == f.axes
+        np.testing.assert_array_equal(again.images, f.images)
+
+    def test_new_samples(self):
+        f = factorize(self.CUBE, 3, sample_axes=0, random_state=0)
+        np.testing.assert_allclose(
+            f.transform(self.CUBE[:2], tol=1e-8), f.transform(self.CUBE[:2].reshape(2, -1), tol=1e-8)
+        )
+        with pytest.raises(ValueError, match=r"axes must be \(any, 5, 8\)"):
+            f.transform(self.CUBE[:, :4])
+
+    def test_weights_and_missing_entries(self):
+        holes = np.where(np.random.default_rng(0).random(self.CUBE.shape) < 0.1, np.nan, self.CUBE)
+        f = factorize(holes, 2, sample_axes=(0, 1), missing="nan", random_state=0)
+        g = factorize(
+            np.nan_to_num(holes), 2, sample_axes=(0, 1), weights=(~np.isnan(holes)).astype(float), random_state=0
+        )
+        np.testing.assert_allclose(f.reconstruct(), g.reconstruct(), rtol=1e-9)
+
+    @pytest.mark.parametrize(
+        ("axes", "said"),
+        [
+            ((0, 1, 2), "leave at least one"),
+            ((0, 0), "each once"),
+            (3, "at most 2"),
+            ("0", "an axis of X"),
+            ((), "some"),
+        ],
+    )
+    def test_bad_axes(self, axes, said):
+        with pytest.raises((TypeError, ValueError), match=said):
+            factorize(self.CUBE, 2, sample_axes=axes)
+
+    def test_advice(self):
+        with pytest.raises(ValueError, match="sample_axes says which of them are samples"):
+            factorize(self.CUBE, 2)
+        with pytest.raises(TypeError, match=r"Take their magnitudes, abs\(X\)"):
+            factorize(np.ones((3, 4)) * 1j, 2)
+
+    def test_separation_sums_to_the_mixture(self):
+        rng = np.random.default_rng(0)
+        stft = rng.standard_normal((40, 25)) + 1j * rng.standard_normal((40, 25))
+        stft[:, 3] = 0
+        f = factorize(np.abs(stft), 3, random_state=0)
+        for power in (1.0, 2.0):
+            parts = f.separate(stft, power=power)
+            assert parts.shape == (3, 40, 25)
+            np.testing.assert_allclose(parts.sum(axis=0), stft, atol=1e-6)
+        stereo = np.stack([stft, 2 * stft])
+        g = factorize(np.abs(stereo), 3, sample_axes=(0, 2), random_state=0)
+        np.testing.assert_allclose(g.separate(stereo).sum(axis=0), stereo, atol=1e-6)
+        with pytest.raises(ValueError, match="mixture has shape"):
+            f.separate(stft[:5])
+
+    def test_pictures(self):
+        plotting = pytest.importorskip("nmf_core.plotting")
+        f = factorize(self.CUBE, 3, sample_axes=0, random_state=0).named(["a", "b", "c"])
+        assert [ax.get_title(loc="left") for ax in plotting.images(f).axes] == ["a", "b", "c"]
+        g = factorize(self.CUBE, 3, sample_axes=(0, 1), random_state=0)
+        assert len(plotting.maps(g, ["c2"]).axes) == 1
+        curves = plotting.spectra(g, x=np.linspace(400, 700, 8))
+        np.testing.assert_allclose(curves.axes[1].lines[0].get_ydata(), g.H[1])
+        with pytest.raises(ValueError, match="x has 3 values, but there are 8 features"):
+            plotting.spectra(g, x=[1, 2, 3])
+        with pytest.raises(ValueError, match="say so by sample_axes"):
+            plotting.images(factorize(X, 2, random_state=0))
+        with pytest.raises(ValueError, match="say so by sample_axes"):
+            plotting.maps(f)
+
+
 class TestHtml:
     def test_every_object_has_a_table(self):
         f = fitted()

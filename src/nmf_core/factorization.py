@@ -39,6 +39,7 @@ from nmf_core.labels import (
 )
 from nmf_core.losses import LOSSES, Loss, make_loss
 from nmf_core.problem import Biases, History, Start
+from nmf_core.shapes import Axes
 from nmf_core.similarity import match
 from nmf_core.transform import Components, Transformed, transform
 from nmf_core.validation import (
@@ -51,6 +52,7 @@ from nmf_core.validation import (
     check_matrix,
     check_model_room,
     check_nothing_else,
+    check_number,
     check_order,
     check_places,
     check_shape,
@@ -171,6 +173,8 @@ class Factorization:
         The loss, if it is of a class of one's own: a file does not hold it.
     component_labels : Axis or None
         Names of the components, if they have been given some, see `named`.
+    axes : Axes or None
+        Which axes of an X of more than two dimensions are samples.
     """
 
     W: np.ndarray
@@ -196,6 +200,7 @@ class Factorization:
     frame_library: str | None = None
     own_loss: Loss | None = None
     component_labels: Axis | None = None
+    axes: Axes | None = None
 
     def __post_init__(self) -> None:
         for name in ("row_labels", "column_labels", "component_labels"):
@@ -227,6 +232,57 @@ class Factorization:
     def names(self) -> Axis:
         """Names of the components: c1, c2, ... unless they have been given others."""
         return Axis(component_names(self.n_components)) if self.component_labels is None else self.component_labels
+
+    @property
+    def maps(self) -> np.ndarray:
+        """W with the axes of samples of X, and one more for components: (..., n_components)."""
+        shape = self.W.shape[:1] if self.axes is None else self.axes.sample_shape
+        return np.asarray(self.W).reshape((*shape, self.n_components))
+
+    @property
+    def images(self) -> np.ndarray:
+        """H with an axis for components, and then the axes of features of X: (n_components, ...)."""
+        return self.H.reshape(
+            (self.n_components, *(self.H.shape[1:] if self.axes is None else self.axes.feature_shape))
+        )
+
+    def separate(self, mixture: Any, *, power: float = 1.0) -> np.ndarray:
+        """The parts of a signal that belong to the components, by soft masks.
+
+        Every entry of the signal, such as a complex spectrogram of which X holds the magnitudes, is shared among the
+        components as the model shares out its entry of X; where the model is zero, equally.
+
+        Parameters
+        ----------
+        mixture : array-like of the shape of X, or of W @ H
+            Real or complex.
+        power : float
+            Shares are those of powers of the components' parts: 2 is Wiener's filter for components of magnitudes.
+
+        Returns
+        -------
+        ndarray of shape (n_components, ...)
+            Parts, which sum to the mixture.
+
+        Examples
+        --------
+        >>> import numpy as np, nmf_core
+        >>> stft = np.exp(2j * np.pi * np.random.default_rng(0).random((30, 20)))
+        >>> f = nmf_core.factorize(np.abs(stft), 2, random_state=0)
+        >>> bool(np.allclose(f.separate(stft).sum(axis=0), stft))
+        True
+        """
+        signal = np.asarray(mixture)
+        flat = signal if self.axes is None else self.axes.flattened(signal, "mixture")
+        check_shape(flat.shape, (self.W.shape[0], self.H.shape[1]), "mixture")
+        check_number(power, "power")
+        W, H = np.asarray(self.W, dtype=np.float64), self.H.astype(np.float64)
+        parts = np.stack([np.outer(W[:, j], H[j]) ** power for j in range(self.n_components)])
+        total = parts.sum(axis=0)
+        np.divide(parts, total, out=parts, where=total > 0)
+        parts[:, total <= 0] = 1 / self.n_components
+        found = parts * flat
+        return found if self.axes is None else np.stack([self.axes.restored(part) for part in found])
 
     # --- the same model in another scale, order, or with names
 
@@ -407,6 +463,8 @@ class Factorization:
         if components is None and self.biases is not None:
             of_rows = self.biases.rows if rows is None else self.biases.rows[rows]
             model += (self.biases.mean + of_rows[:, np.newaxis] + self.biases.columns).astype(model.dtype)
+        if self.axes is not None and rows is None:
+            return self.axes.restored(model)
         labels = self.row_labels
         if rows is not None and labels is not None:
             labels = Axis([labels[i] for i in rows])
@@ -485,6 +543,9 @@ class Factorization:
         ConvergenceWarning
             Some rows are not done after `max_iter` sweeps.
         """
+        if self.axes is not None and np.ndim(X) != 2:
+            X = self.axes.flattened(X)
+            weights = None if weights is None else self.axes.flattened(weights, "weights")
         found = self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads)
         return like(X, found.W, self.names)
 
@@ -725,6 +786,8 @@ class Factorization:
             The file cannot be written; one that was there before is unchanged.
         """
         scalars = {name: getattr(self, name) for name in _SCALARS}
+        if self.axes is not None:
+            scalars["axes"] = self.axes._asdict()
         arrays: dict[str, Any] = {
             "W": np.asarray(self.W),
             "H": self.H,
@@ -780,6 +843,8 @@ def load(path: str | os.PathLike) -> Factorization:
             raise ValueError("shapes of W and H")
         starts = [Start(*start) for start in about.pop("starts", [])]
         history = History(arrays["seconds"], arrays["objective"], arrays["violation"], starts)
+        if about.get("axes") is not None:
+            about["axes"] = Axes(*(tuple(about["axes"][name]) for name in Axes._fields))
         biases = None
         if "bias_mean" in arrays:
             biases = Biases(float(arrays["bias_mean"]), arrays["bias_rows"], arrays["bias_columns"])

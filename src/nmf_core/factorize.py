@@ -20,6 +20,7 @@ from nmf_core.labels import of_integers
 from nmf_core.losses import LOSSES, Beta, Loss, make_loss
 from nmf_core.problem import Biases, History, Problem, Start, Terms, empty_arrays, make_problem, transposed
 from nmf_core.progress import progress_bar
+from nmf_core.shapes import Axes
 from nmf_core.solvers import (
     ALIASES,
     SOLVERS,
@@ -102,6 +103,7 @@ def factorize(
     checkpoint: Any = None,
     out_W: np.ndarray | None = None,
     sort: bool = True,
+    sample_axes: Any = None,
     sample_names: Any = None,
     feature_names: Any = None,
 ) -> Factorization:
@@ -211,6 +213,9 @@ def factorize(
     sort : bool
         Whether components are sorted by their share of the model, the largest first. Never those of a custom start, a
         `Factor` that says something of them, or of "sequential", whose order means something.
+    sample_axes : int or tuple of int, optional
+        Of an array of more than two dimensions, such as images or a cube, the axes along which its samples are; all
+        others are features. W and H are matrices; the result's `maps` and `images` have the axes of X.
     sample_names : array-like of labels, optional
         Names of the rows of an X that has none, such as a sparse one.
     feature_names : array-like of labels, optional
@@ -281,6 +286,7 @@ class Request:
     out_W: np.ndarray | None
     folder: Any
     sort: bool
+    axes: Axes | None
     parameters: dict[str, Any]
     row_labels: Any
     column_labels: Any
@@ -311,6 +317,10 @@ class Fit:
 def read(a: dict[str, Any]) -> Request:
     """Validate the arguments of `factorize`, by name."""
     engine = Engine(check_threads(a["n_threads"]))
+    axes = Axes.of(a["X"], a["sample_axes"])
+    if axes is not None:
+        flat = {name: axes.flattened(a[name], name) for name in ("X", "weights") if a[name] is not None}
+        a = {**a, **flat}
     data, weights = accept(a["X"], a["missing"], a["weights"], biases=a["biases"], workspace=engine.workspace)
     X, row_labels, column_labels, library, scan = data
     row_labels = check_names(a["sample_names"], "sample_names", row_labels, X.shape[0], "rows")
@@ -385,8 +395,8 @@ def read(a: dict[str, Any]) -> Request:
         tol=a["tol"], stop=stop, max_iter=a["max_iter"], time_limit=a["time_limit"], callback=a["callback"],
         progress=check_flag(a["progress"], "progress"), folder=check_out(a["out_W"], (X.shape[0], k), X.dtype),
         random=make_random_state(check_random_state(seed)), n_init=n_init, engine=engine,
-        checkpoint=a["checkpoint"], out_W=a["out_W"], sort=sort, parameters=parameters, row_labels=row_labels,
-        column_labels=column_labels, library=library,
+        checkpoint=a["checkpoint"], out_W=a["out_W"], sort=sort, axes=axes, parameters=parameters,
+        row_labels=row_labels, column_labels=column_labels, library=library,
     )  # fmt: skip
 
 
@@ -533,6 +543,7 @@ def package(request: Request, fit: Fit) -> Factorization:
         row_labels=r.row_labels,
         column_labels=r.column_labels,
         frame_library=r.library,
+        axes=r.axes,
         biases=Biases(problem.mean, W[:, r.k].copy(), Ht[:, r.k + 1].copy()) if r.terms.biases else None,
     )
 

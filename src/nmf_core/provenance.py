@@ -253,7 +253,7 @@ DEFAULTS: dict[str, Any] = {
     "missing": None, "weights": None, "loss": None, "solver": "auto", "init": None, "W": None, "H": None,
     "update_H": True, "alpha_W": 0.0, "alpha_H": "same", "l1_ratio": 0.0, "alpha_scaling": "size", "biases": False,
     "floor": None, "tol": 1e-4, "stop": None, "max_iter": 200, "random_state": None, "n_init": 1, "shuffle": False,
-    "acceleration": True, "sort": True,
+    "acceleration": True, "sort": True, "sample_axes": None,
 }  # fmt: skip
 CUT_SHORT = ("time_limit", "callback", "interrupted")  # reasons to stop that do not repeat themselves
 # Limits that a fit did not reach have not made it what it is; one that it did reach shows in the number of iterations.
@@ -410,7 +410,7 @@ def fingerprint(f: Any) -> str:
     settings = {
         **{name: value for name, value in f.parameters.items() if name not in LIMITS},
         "loss": f.loss, "solver": f.solver, "init": f.init, "biases": f.biases is not None, "n_iter": f.n_iter,
-        "n_init": max(1, len(f.history.starts)), "shape": list(H.shape), "dtype": H.dtype.name,
+        "n_init": _starts(f), "shape": list(H.shape), "dtype": H.dtype.name,
     }  # fmt: skip
     # a parameter that is None is the same as one that older files do not have
     settings = {name: value for name, value in settings.items() if value is not None}
@@ -427,7 +427,9 @@ def _arguments(f: Any) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     p, starts = f.parameters, f.history.starts
     values = {name: p[name] for name in DEFAULTS if name in p}
     values |= {"loss": f.loss, "solver": f.solver, "init": f.init, "biases": f.biases is not None}
-    values |= {"floor": p.get("floor") or None, "n_init": max(1, len(starts))}
+    axes = getattr(f, "axes", None)
+    values |= {"floor": p.get("floor") or None, "n_init": _starts(f)}
+    values |= {"sample_axes": None if axes is None else axes.samples}
     unknown, remarks = {}, []
     if p.get("weighted"):
         unknown["weights"] = "those of the fit"
@@ -455,6 +457,11 @@ def _arguments(f: Any) -> tuple[dict[str, Any], dict[str, str], list[str]]:
             values["max_iter"] = max(1, f.n_iter)
             remarks.append(f"{how}{', and may differ' if f.stop_reason == 'interrupted' else ''}")
     return values, unknown, remarks
+
+
+def _starts(f: Any) -> int:
+    """How many starts were asked for, or made."""
+    return max(f.parameters.get("n_init") or 1, len(f.history.starts))
 
 
 def _is_known_loss(f: Any) -> bool:

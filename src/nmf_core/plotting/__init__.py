@@ -8,6 +8,7 @@ from nmf_core.plotting.base import BLUE, DRAWN, HEAT, INK, LABELLED, LINE, QUIET
 from nmf_core.plotting.curves import convergence, rank_curve, solver_curves
 from nmf_core.plotting.ensembles import component_clusters, consensus_map
 from nmf_core.plotting.factors import factor_heatmap, row_error, top_features
+from nmf_core.plotting.shapes import images, maps, spectra
 from nmf_core.plotting.surveys import rank_survey, stability_error
 
 __all__ = [
@@ -26,10 +27,13 @@ __all__ = [
     "consensus_map",
     "convergence",
     "factor_heatmap",
+    "images",
+    "maps",
     "rank_curve",
     "rank_survey",
     "row_error",
     "solver_curves",
+    "spectra",
     "stability_error",
     "svg",
     "top_features",

@@ -703,6 +703,44 @@ def check_arguments(given: Collection[str], known: Collection[str]) -> None:
             raise TypeError(f"unexpected keyword argument {name!r}: factorize has none of that name.{hint}")
 
 
+def check_sample_axes(axes: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of samples of an array of this shape, counted from 0; at least one axis remains for features."""
+    given = (axes,) if isinstance(axes, numbers.Integral) else axes
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"sample_axes must be an axis of X or a tuple of axes, got {axes!r}.")
+    n = len(shape)
+    found = tuple(check_integer(axis, "every axis in sample_axes", -n, n - 1) % n for axis in given)
+    if not found or len(set(found)) < len(found) or len(found) == n:
+        raise ValueError(
+            f"sample_axes must name some of the {n} axes of X, each once, and leave at least one for features, got "
+            f"{axes!r}."
+        )
+    return found
+
+
+def check_same_axes(shape: tuple[int, ...], wanted: tuple[int, ...], samples: tuple[int, ...], name: str) -> None:
+    """Whether an array has the axes of X, of the same lengths but for those of samples."""
+    same = len(shape) == len(wanted)
+    if not same or any(shape[axis] != wanted[axis] for axis in range(len(wanted)) if axis not in samples):
+        lengths = ", ".join("any" if axis in samples else str(wanted[axis]) for axis in range(len(wanted)))
+        raise ValueError(f"{name} has shape {tuple(shape)}, but its axes must be ({lengths}).")
+
+
+def check_picture(n_axes: int, factor: str, what: str) -> None:
+    """Whether a factor is made of pictures, with colours or without."""
+    if n_axes not in (2, 3):
+        raise ValueError(
+            f"{factor} has {n_axes} axes besides that of components, and a picture has 2, or 3 with colours: factorize "
+            f"an array whose {what}, and say so by sample_axes."
+        )
+
+
+def check_same_length(n: int, wanted: int, name: str) -> None:
+    """Whether there is a value for every feature."""
+    if n != wanted:
+        raise ValueError(f"{name} has {n} values, but there are {wanted} features.")
+
+
 def check_fraction(fraction: Any) -> float:
     """A share above 0 and at most 1."""
     share = check_number(fraction, "fraction", high=1.0)

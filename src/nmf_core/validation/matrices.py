@@ -81,7 +81,10 @@ def check_matrix(
             raise ValueError(f"{name} is not a matrix: {error}") from None
     check_numeric(X.dtype, name)
     if X.ndim != 2:
-        raise ValueError(f"{name} must be a matrix with 2 dimensions, but it has {X.ndim}.")
+        advice = ""
+        if name == "X" and X.ndim > 2:
+            advice = " sample_axes says which of them are samples, such as sample_axes=0; all others are features."
+        raise ValueError(f"{name} must be a matrix with 2 dimensions, but it has {X.ndim}.{advice}")
     if 0 in X.shape:
         raise ValueError(f"{name} is empty: its shape is {X.shape[0]} x {X.shape[1]}.")
     if X.dtype not in (np.float32, np.float64) or not X.dtype.isnative:
@@ -118,7 +121,8 @@ def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
         kind = {"c": "complex numbers", "O": "Python objects", "U": "strings", "S": "strings"}.get(
             dtype.kind, f"dtype {dtype}"
         )
-        raise TypeError(f"{name} must hold real numbers, but it holds {kind}.")
+        advice = " Take their magnitudes, abs(X), or powers, abs(X)**2." if kind == "complex numbers" else ""
+        raise TypeError(f"{name} must hold real numbers, but it holds {kind}.{advice}")
     return dtype
 
 
