@@ -408,9 +408,10 @@ def fingerprint(f: Any) -> str:
     """
     H = np.ascontiguousarray(f.H) + f.H.dtype.type(0)  # which makes of -0.0 what equals it
     settings = {
+        "n_init": max(1, len(f.history.starts)),
         **{name: value for name, value in f.parameters.items() if name not in LIMITS},
         "loss": f.loss, "solver": f.solver, "init": f.init, "biases": f.biases is not None, "n_iter": f.n_iter,
-        "n_init": _starts(f), "shape": list(H.shape), "dtype": H.dtype.name,
+        "shape": list(H.shape), "dtype": H.dtype.name,
     }  # fmt: skip
     # a parameter that is None is the same as one that older files do not have
     settings = {name: value for name, value in settings.items() if value is not None}
