@@ -27,6 +27,7 @@ LAYERS = [
         "interpretation",
         "onnx",
         "provenance",
+        "readable",
         "similarity",
         "optimality",
         "minibatch",

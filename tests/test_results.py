@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 import nmf_core
-from nmf_core import Factorization, factorize
+from nmf_core import factorize
 from nmf_core.interpretation import component_shares, feature_scores, strongest_components
 
 WORDS = [f"word{i}" for i in range(12)]
@@ -365,8 +365,3 @@ class TestHtml:
     def test_names_are_escaped(self):
         f = factorize(X, feature_names=["<script>", *WORDS[1:]], **FIT)
         assert "<script>" not in f._repr_html_()
-
-
-def test_every_reading_is_of_a_factorization():
-    for name in ("scaled", "sorted", "named", "align"):
-        assert "Factorization" in str(getattr(Factorization, name).__annotations__["return"])
