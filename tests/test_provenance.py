@@ -391,7 +391,9 @@ def test_results_of_estimators_and_of_others(monkeypatch):
     duck = SimpleNamespace(**{name: getattr(MODEL, name) for name in names}, parameters={"tol": 1e-4})
     assert methods(duck).startswith(methods(MODEL).partition(", with the random seed")[0])
     assert cite(duck) == cite(MODEL)
-    assert rerun(duck).startswith("nmf_core.factorize(X, 3, loss='frobenius', solver='hals', init='nndsvda', random_state=random_state)")
+    assert rerun(duck).startswith(
+        "nmf_core.factorize(X, 3, loss='frobenius', solver='hals', init='nndsvda', random_state=random_state)"
+    )
     assert len(fingerprint(duck)) == 32
 
 
