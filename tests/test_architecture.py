@@ -276,7 +276,7 @@ DOORS = {
     "ensemble.survey.rank_survey",
     "estimators",
     "factorize.factorize",
-    "known.refit",
+    "known.refitting.refit",
     "least_squares.nnls",
     "model_selection",
     "onnx.transform_model",

@@ -14,8 +14,9 @@ from scipy.stats import chi2
 from scipy.stats import f as f_distribution
 
 import nmf_core
-from nmf_core import factorize, known
-from nmf_core.known import match, refit
+from nmf_core import factorize
+from nmf_core.known import match, model, refit, rows
+from nmf_core.known.model import Model
 from nmf_core.transform import transform
 
 K, M = 10, 40
@@ -282,7 +283,7 @@ def test_many_rows_are_done_in_parts(monkeypatch):
     """The same whatever is done together."""
     how = {"loss": "kullback-leibler", "select": "likelihood"}
     expected = refit(X, H, **how)
-    monkeypatch.setattr(known, "_ENTRIES", 5 * M)
+    monkeypatch.setattr(model, "_ENTRIES", 5 * M)
     found = refit(X, H, **how)
     np.testing.assert_allclose(found.W, expected.W, rtol=1e-9)
     np.testing.assert_allclose(found.cosine, expected.cosine)
@@ -593,7 +594,7 @@ def test_rows_with_components_of_their_own(quadratic):
     """From far away, with weights: each is what it is alone."""
     rng = np.random.default_rng(0)
     loss = nmf_core.losses.make_loss("frobenius" if quadratic else "kullback-leibler")
-    model = known._Model(H, loss, {})
+    model = Model(H, loss, {})
     active = rng.random((30, K)) < 0.5
     active[:, 0] = True
     weights = rng.integers(0, 3, X.shape).astype(float)
@@ -612,7 +613,7 @@ def test_pivoting_ends_in_a_minimum():
     A = rng.normal(size=(200, 9, 8)) + 1
     A /= np.linalg.norm(A, axis=1, keepdims=True)
     Q, right = A.swapaxes(1, 2) @ A, rng.normal(size=(200, 8))
-    z = known._pivoted(Q, right, rng.random((200, 8)) < 0.5)
+    z = rows._pivoted(Q, right, rng.random((200, 8)) < 0.5)
     gradient = (Q @ z[..., np.newaxis])[..., 0] - right
     assert z.min() >= 0
     size = 1 + np.abs(z).max(axis=1, keepdims=True)
