@@ -28,6 +28,7 @@ LAYERS = [
         "onnx",
         "provenance",
         "readable",
+        "references",
         "similarity",
         "optimality",
         "minibatch",
