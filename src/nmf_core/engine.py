@@ -397,6 +397,10 @@ class Engine:
         rule = self.kernels.PIVOT_RULES[rule]
         return self.kernels.nnls_pivot(Z, cross, gram, rule, 3 * len(gram) + 50, self.workspace)
 
+    def split_rows(self, splits: np.ndarray, indices: np.ndarray, indptr: np.ndarray, bounds: np.ndarray) -> None:
+        """Where every row of a CSR matrix reaches each of some columns, in ascending order: into `splits`, in place."""
+        self.kernels.csr_split(splits, indices, indptr, bounds, self.workspace)
+
     # --- passes over stored matrices: `kind` says how, `stored` holds their arrays
 
     def product(self, kind: str, stored: tuple[Any, ...], n: int, G: np.ndarray) -> np.ndarray:

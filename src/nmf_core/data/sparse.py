@@ -274,8 +274,7 @@ class Sparse(Rows, Visited):
                 entries = np.cumsum(np.bincount(some, minlength=m))
                 wanted = len(some) * np.arange(1, n_stripes) / n_stripes
                 bounds = np.searchsorted(entries, wanted).astype(np.int64)
-                engine = self.engine
-                engine.kernels.csr_split(splits, self.indices, self.indptr, bounds, engine.workspace)
+                self.engine.split_rows(splits, self.indices, self.indptr, bounds)
             self._splits = {n_stripes: splits}
         return self._splits[n_stripes]
 
