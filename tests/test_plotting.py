@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 import nmf_core
 from nmf_core import plotting, stopping
-from nmf_core.ensemble.matching import cosines
 from nmf_core.model_selection import RankSelection
 from nmf_core.plotting import ensembles
+from nmf_core.similarity import cosines
 
 
 def factorized(n, m, k, labelled=False, **options):
