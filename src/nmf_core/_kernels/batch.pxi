@@ -200,7 +200,8 @@ cdef int run_batches(Job* jobs, Py_ssize_t count, real* _, list totals, Workspac
             at += (m * batches[b].width + 15) // 16 * 16 * sizeof(real)
         for b in range(n_batches):
             batches[b].sums = memory + at
-            at += ((n_groups if by_groups else 1) * m * batches[b].width + 15) // 16 * 16 * sizeof(real) if summed else 0
+            if summed:
+                at += ((n_groups if by_groups else 1) * m * batches[b].width + 15) // 16 * 16 * sizeof(real)
         for b in range(n_batches):
             batches[b].grams = memory + at
             for s in range(batches[b].count):
