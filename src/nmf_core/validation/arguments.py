@@ -882,7 +882,7 @@ def check_share(value: Any, name: str) -> float:
 
 def check_portable(**odd: bool) -> None:
     """Whether a transform is one that a graph of ONNX can do; of several reasons why not, the first is told."""
-    whats = {
+    reasons = {
         "own_loss": "a loss of one's own class",
         "missing": "missing entries",
         "weights": "weights",
@@ -891,4 +891,4 @@ def check_portable(**odd: bool) -> None:
     }
     for name, is_so in odd.items():
         if is_so:
-            raise ValueError(f"A model with {whats[name]} cannot be written as an ONNX graph.")
+            raise ValueError(f"A model with {reasons[name]} cannot be written as an ONNX graph.")
