@@ -118,6 +118,20 @@ class TestNames:
         with pytest.raises((TypeError, ValueError), match=said):
             fitted().named(names)
 
+    def test_of_fixed_components(self):
+        f = fitted().named(["a", "b", "c"])
+        frame = pd.DataFrame(X, columns=WORDS)
+        for H in (f, f.components):
+            g = factorize(frame, H=H, update_H=False)
+            assert list(g.names) == ["a", "b", "c"]
+            np.testing.assert_array_equal(g.H, f.H)
+        np.testing.assert_allclose(factorize(X, W=f, H=f, max_iter=1).objective, f.objective, rtol=1e-3)
+
+    def test_of_an_estimator(self):
+        model = nmf_core.NMF(K, init="random", random_state=0).fit(pd.DataFrame(X, index=DAYS, columns=WORDS))
+        assert model.result_.features(1)["feature"].iloc[0] in WORDS
+        assert list(model.result_.embedding.index) == DAYS
+
 
 class TestScaleAndOrder:
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])

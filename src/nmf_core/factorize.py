@@ -16,7 +16,7 @@ from nmf_core.factorization import Factorization
 from nmf_core.factors import ALPHA_SCALINGS, Factor
 from nmf_core.floor import apply_floor
 from nmf_core.initialization import RANDOM, make_random_state, make_seeds, silence_unknown
-from nmf_core.labels import of_integers
+from nmf_core.labels import Labelled, of_integers
 from nmf_core.losses import LOSSES, Beta, Loss, make_loss
 from nmf_core.problem import Biases, History, Problem, Start, Terms, empty_arrays, make_problem, transposed
 from nmf_core.progress import progress_bar
@@ -145,10 +145,10 @@ def factorize(
         "nndsvda", "nndsvdar", "kmeans", "spa", "snpa", "best-of". By default "custom" if W or H is given, else
         "nndsvda" if k <= min(n_samples, n_features), else "random"; "spa" for "sequential". Where entries are missing
         or weighted, and with biases, only "random", the default then, "best-of" and "custom".
-    W : array-like of shape (n_samples, k), optional
+    W : array-like of shape (n_samples, k), Factorization or Factor, optional
         Initial W, for a custom start. Never modified.
-    H : array-like of shape (k, n_features), optional
-        Initial H, for a custom start, or the H to keep. Never modified.
+    H : array-like of shape (k, n_features), Factorization or Factor, optional
+        Initial H, for a custom start, or the H to keep; components have the names of its rows. Never modified.
     update_H : bool or ndarray of bool, shape (k,)
         Whether to improve H; an array says it for every component, False holds its row of H fixed. If nothing of H is
         to be improved, W starts at zero and every row of W is found by itself, exactly where components are so alike
@@ -286,6 +286,7 @@ class Request:
     out_W: np.ndarray | None
     folder: Any
     sort: bool
+    component_labels: Any
     axes: Axes | None
     parameters: dict[str, Any]
     row_labels: Any
@@ -325,7 +326,7 @@ def read(a: dict[str, Any]) -> Request:
     X, row_labels, column_labels, library, scan = data
     row_labels = check_names(a["sample_names"], "sample_names", row_labels, X.shape[0], "rows")
     column_labels = check_names(a["feature_names"], "feature_names", column_labels, X.shape[1], "columns")
-    of_W, of_H = (F if isinstance(F, Factor) else Factor(F) for F in (a["W"], a["H"]))
+    of_W, of_H = (_as_factor(a[name], name) for name in ("W", "H"))
     W, H, n_components, components = check_factors(
         of_W.initial, of_H.initial, a["n_components"], row_labels, column_labels
     )
@@ -396,8 +397,19 @@ def read(a: dict[str, Any]) -> Request:
         progress=check_flag(a["progress"], "progress"), folder=check_out(a["out_W"], (X.shape[0], k), X.dtype),
         random=make_random_state(check_random_state(seed)), n_init=n_init, engine=engine,
         checkpoint=a["checkpoint"], out_W=a["out_W"], sort=sort, axes=axes, parameters=parameters,
+        component_labels=components,
         row_labels=row_labels, column_labels=column_labels, library=library,
     )  # fmt: skip
+
+
+def _as_factor(F: Any, name: str) -> Factor:
+    """What is said of W or H: a factor, an array that it starts from, or that of another factorization."""
+    if isinstance(F, Factor):
+        return F
+    if not isinstance(F, Factorization):
+        return Factor(F)
+    rows = (F.row_labels, F.names) if name == "W" else (F.component_labels, F.column_labels)
+    return Factor(Labelled(F.W if name == "W" else F.H, *rows))
 
 
 def assemble(request: Request, stack: ExitStack, problem: Problem | None = None) -> Fit:
@@ -543,6 +555,7 @@ def package(request: Request, fit: Fit) -> Factorization:
         row_labels=r.row_labels,
         column_labels=r.column_labels,
         frame_library=r.library,
+        component_labels=r.component_labels,
         axes=r.axes,
         biases=Biases(problem.mean, W[:, r.k].copy(), Ht[:, r.k + 1].copy()) if r.terms.biases else None,
     )

@@ -406,6 +406,7 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
         with unchanged_by_failure(self):
             data = validated(X, self.missing, estimator=self, n_threads=self.n_threads)
             arguments = self._arguments(data.values, *as_factors(W, H, data), data.scan)
+            arguments["X"] = data  # with its labels
             with hint_at_zeros(), held_back() as doubts:
                 if sample_weight is None:
                     result = factorize(**arguments, weights=weights)
