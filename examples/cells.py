@@ -23,7 +23,7 @@ kinds = load.arrays("pbmc3k_labels")["cell_type"][::step]
 how = {"loss": "kullback-leibler", "random_state": 0, "max_iter": 500}
 runs = factorize_many(counts, k, n_runs, **how)
 found = runs.components(density_threshold=density)
-programs = factorize(counts, H=found.H, update_H=False, **how)
+programs = found.factorization
 
 print(f"{counts.shape[0]} cells, {k} components\n\nfit                         purity  adjusted Rand index")
 for name, fit in {

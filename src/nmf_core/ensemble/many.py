@@ -14,6 +14,7 @@ from nmf_core.ensemble.matching import Alignment, ConsensusComponents, Stability
 from nmf_core.ensemble.running import Subject, Task, about, room_for, run_all, subject_of, watched
 from nmf_core.ensemble.runs import ABOUT, Runs
 from nmf_core.factorization import Factorization
+from nmf_core.factorize import factorize
 from nmf_core.files import check_new_folder
 from nmf_core.html import beside, pairs, table
 from nmf_core.initialization import make_seeds
@@ -21,6 +22,7 @@ from nmf_core.interpretation import components_table
 from nmf_core.labels import tabulated
 from nmf_core.validation import (
     check_choice,
+    check_features,
     check_flag,
     check_integer,
     check_limits,
@@ -279,7 +281,7 @@ class Ensemble(Sequence[Factorization]):
         Returns
         -------
         ConsensusComponents
-            Its `H` has rows that sum to one.
+            Its `H` has rows that sum to one; `factorization` is the same as a result that can be read.
 
         References
         ----------
@@ -298,11 +300,18 @@ class Ensemble(Sequence[Factorization]):
         if X is None:
             return found
         m = self.H[0].shape[1]
-        if hasattr(X, "shape") and X.shape[1:] == (m,):
-            check_shape(X.shape, (self.labels.shape[1], m))
+        shape = getattr(X, "shape", ())
+        if len(shape) == 2:
+            check_features(shape[1], m)
+            check_shape(shape, (self.labels.shape[1], m))
+        best = self.best
+        same = {name: best.parameters[name] for name in ("missing", "alpha_W", "l1_ratio", "alpha_scaling")}
         with held_back():
-            W = replace(self.best, H=found.H.astype(self.best.H.dtype))._transform(X, weights=weights).W
-        return replace(found, W=W)
+            f = factorize(
+                X, H=found.H.astype(best.H.dtype), update_H=False, weights=weights, loss=best.own_loss or best.loss,
+                floor=best.parameters["floor"] or None, **same,
+            )  # fmt: skip
+        return replace(found, W=f.W, factorization=f)
 
     # --- files
 

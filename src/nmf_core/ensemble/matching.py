@@ -80,6 +80,8 @@ class ConsensusComponents:
     silhouette : float
         The mean silhouette, by Euclidean distance, of the components of unit length that were kept; 0 if there is only
         one cluster.
+    factorization : Factorization or None
+        The same as a result that can be read: with names, tables, pictures; if W was asked for.
 
     Examples
     --------
@@ -94,6 +96,14 @@ class ConsensusComponents:
     kept: np.ndarray
     cluster: np.ndarray
     silhouette: float
+    factorization: Any = None
+
+    @property
+    def n_runs(self) -> np.ndarray:
+        """In how many runs each component was found (n_components,)."""
+        k = len(self.H)
+        run = np.arange(len(self.cluster)) // k
+        return np.array([len(np.unique(run[self.cluster == j])) for j in range(k)])
 
     def __repr__(self) -> str:
         k, m = self.H.shape
