@@ -38,7 +38,8 @@ from nmf_core.validation import (
 OPSET, OLDEST_OPSET = 17, 13
 _BLOCK = 1 << 18  # numbers of the largest array of a block of rows, which stays in the cache
 _RIDGE, _NEWTON_RIDGE = 1e-12, 1e-9  # on a diagonal of ones, for components that depend on each other
-_ROUNDING = 1e-13  # of gradients, relative to the sum of those downhill
+_CENTRES = 3  # around which the ridge lies, one after the other
+_ROUNDING = 1e-15  # of gradients, relative to the sum of those downhill
 _WARM_UP = 8  # multiplicative updates before the first Newton step
 _SHORT, _PROMISE = 1e-6, 1e-15  # the last Newton step, relative to what is reached; what it promises, to the row's sum
 _GUARD = float(np.finfo(np.float32).eps)  # scikit-learn's, instead of a vanishing denominator
@@ -266,73 +267,104 @@ class Model(NamedTuple):
         return np.append(np.full(len(self.H), value), 0.0)
 
 
-def _by_pivots(g: Graph, matrix: Any, c: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Minimise z (B + ridge) z / 2 - c z over z >= 0 for every row, B having ones on its diagonal.
+class Tableau(NamedTuple):
+    """What tells the minimiser z >= 0 of z B z / 2 - c z for every row, B having ones on its diagonal, and a small ridge.
 
-    The tableau T (r, k + 1, k + 1), B with -c in its last column, tells gradients of z. An exchange makes a component
-    positive and its gradient zero, or the other way round: with e the unit vector of i, row i is solved for what stands
-    in column i, ``T <- T - (T e + e) (e T - e) / T_ii``. The last column holds what is not zero now. As long as some of
-    it is negative, the exchange comes next that lowers the objective most: in all hardly more than components are
-    positive in the end. Without rounding, no pivot is below the ridge.
-
-    Parameters
+    Attributes
     ----------
-    g : Graph
-        Where nodes are added.
-    matrix : Tensor or ndarray
-        B (k + 1, k + 1), with zeros in the end, for all rows, or one for each.
-    c : Tensor
-        Minus the gradients at zero (r, k + 1); the last one does not matter.
-    ridge : float
-        What the diagonal gains.
-
-    Returns
-    -------
-    z, inside, T : Tensor
-        The minimisers (r, k + 1), up to rounding; the components that are in; the tableau, which holds the inverse of
-        their part of B in the end.
-
-    References
-    ----------
-    K. G. Murty (1988), "Linear complementarity, linear and nonlinear programming", chapter 4.
+    T : Tensor
+        Of shape (r, k + 1, k + 1). To begin with B, and -c in its last column, so that it tells gradients of z; in the
+        end the inverse of B where components are in, and what is not zero in the last column: these components, and
+        gradients of the others.
+    inside : Tensor
+        Which components are in (r, k + 1).
     """
-    k, last = g.width - 1, g.constant(g.width - 1, np.int64)
-    slack = g.sums(g.maximum(c, 0.0)) * -_ROUNDING
-    begin = g.node("Add", matrix, ridge * np.eye(k + 1)) - g.column(c) * np.eye(k + 1)[k]
 
-    def exchange(_: Tensor, T: Tensor, inside: Tensor) -> tuple[Tensor, ...]:
-        b, pivots = g.node("Gather", T, last, axis=2), g.diagonal(T)
-        gains = g.where((b < slack) & (pivots > ridge / 2), b * b / pivots, 0.0)
-        best = g.node("ArgMax", gains, kind=TensorProto.INT64, axis=1, keepdims=1)
-        moves = g.node("GatherElements", gains, best, axis=1) > 0.0
-        chosen = g.node("Equal", g.integers(*range(k + 1)), best, kind=TensorProto.BOOL) & moves
-        e = g.cast(chosen, TensorProto.DOUBLE)
-        up = T @ g.column(e) + g.column(e)
-        pivot = g.where(moves, g.node("GatherElements", pivots, best, axis=1), 1.0)
-        across = (g.node("GatherND", T, best, batch_dims=1) - e) / pivot
-        return g.any(moves), T - up * g.row(across), inside ^ chosen
+    T: Tensor
+    inside: Tensor
 
-    T, inside = g.loop(exchange, 5 * k + 20, begin, c < c)
-    return g.where(inside, g.node("Gather", T, last, axis=2), 0.0), inside, T
+    @classmethod
+    def of(cls, B: Any, c: Tensor) -> "Tableau":
+        """B (k + 1, k + 1), with zeros in the end, for all rows or for each, and c (r, k + 1); no component is in."""
+        g = c.graph
+        return cls(g.node("Sub", B, g.column(c) * np.eye(g.width)[-1]), c < c)
+
+    @property
+    def last(self) -> Tensor:
+        """The last column (r, k + 1)."""
+        g = self.T.graph
+        return g.node("Gather", self.T, g.constant(g.width - 1, np.int64), axis=2)
+
+    @property
+    def z(self) -> Tensor:
+        """The components that are in (r, k + 1)."""
+        return self.T.graph.where(self.inside, self.last, 0.0)
+
+    def corrected(self, B: Any, c: Tensor) -> "Tableau":
+        """The same with this c, and without what rounding has done to the last column."""
+        g, z = self.T.graph, self.z
+        rest = g.where(self.inside, z @ B - c, 0.0)
+        z -= g.where(self.inside, g.node("Squeeze", self.T @ g.column(rest), g.integers(2)), 0.0)
+        last = np.eye(g.width)[-1]
+        return self._replace(T=self.T * (1 - last) + g.column(g.where(self.inside, z, z @ B - c)) * last)
+
+    def solved(self, slack: Tensor, ridge: float) -> "Tableau":
+        """The same when nothing in the last column is below `slack` (r, 1).
+
+        An exchange makes a component positive and its gradient zero, or the other way round: with e the unit vector of
+        i, row i is solved for what stands in column i, ``T <- T - (T e + e) (e T - e) / T_ii``. Of what is negative the
+        exchange comes next that lowers the objective most: in all they are hardly more than components are positive in
+        the end. A pivot below the ridge is one of rounding.
+
+        References
+        ----------
+        K. G. Murty (1988), "Linear complementarity, linear and nonlinear programming", chapter 4.
+        """
+        g = self.T.graph
+
+        def exchange(_: Tensor, T: Tensor, inside: Tensor) -> tuple[Tensor, ...]:
+            b, pivots = Tableau(T, inside).last, g.diagonal(T)
+            gains = g.where((b < slack) & (pivots > ridge / 2), b * b / pivots, 0.0)
+            best = g.node("ArgMax", gains, kind=TensorProto.INT64, axis=1, keepdims=1)
+            moves = g.node("GatherElements", gains, best, axis=1) > 0.0
+            chosen = g.node("Equal", g.integers(*range(g.width)), best, kind=TensorProto.BOOL) & moves
+            e = g.cast(chosen, TensorProto.DOUBLE)
+            up = T @ g.column(e) + g.column(e)
+            pivot = g.where(moves, g.node("GatherElements", pivots, best, axis=1), 1.0)
+            across = (g.node("GatherND", T, best, batch_dims=1) - e) / pivot
+            return g.any(moves), T - up * g.row(across), inside ^ chosen
+
+        return Tableau(*g.loop(exchange, 5 * g.width + 20, *self))
+
+
+def _slack(c: Tensor) -> Tensor:
+    """What counts as negative in a tableau (r, 1)."""
+    return c.graph.sums(c.graph.maximum(c, 0.0)) * -_ROUNDING
 
 
 def _least_squares(g: Graph, model: Model) -> Solve:
-    """The minimiser of ||x - w H||^2 / 2 + l1 sum(w) + l2 / 2 ||w||^2, with w scaled to equal curvatures."""
+    """The minimiser of ||x - w H||^2 / 2 + l1 sum(w) + l2 / 2 ||w||^2, with w scaled to equal curvatures.
+
+    For components that depend on each other the tableau needs a ridge. It lies around zero first, then around the
+    minimiser that was found, until it does not matter any more: this is the proximal point method.
+    """
     k, H = len(model.H), model.H.astype(np.float64)
     gram = np.pad(H @ H.T + model.l2 * np.eye(k), (0, 1))
     sizes = np.sqrt(np.diag(gram))
     scale = np.divide(1, sizes, out=np.zeros(k + 1), where=sizes > 0)
-    gram *= scale * scale[:, np.newaxis]
+    gram = gram * scale * scale[:, np.newaxis] + _RIDGE * np.eye(k + 1)
     _, Ht = model.components(g)
 
     def solve(x: Tensor) -> Tensor:
         c = (x @ Ht - model.each(model.l1)) * scale
-        z, inside, T = _by_pivots(g, gram, c, _RIDGE)
-        for _ in range(2):  # what the ridge has changed is undone, unless it was needed
-            rest = g.where(inside, z @ gram - c, 0.0)
-            corrected = z - g.where(inside, g.node("Squeeze", T @ g.column(rest), g.integers(2)), 0.0)
-            z = g.where(g.sums(g.maximum(-corrected, 0.0)) > 0.0, z, corrected)
-        return g.maximum(z, 0.0) * scale + g.sums(c) * 0.0  # NaN stays NaN
+        slack = _slack(c)
+
+        def centred(_: Tensor, T: Tensor, inside: Tensor) -> tuple[Tensor, ...]:
+            before = Tableau(T, inside)
+            return g.constant(True, np.bool_), *before.corrected(gram, c + before.z * _RIDGE).solved(slack, _RIDGE)
+
+        solved = Tableau(*g.loop(centred, _CENTRES, *Tableau.of(gram, c)))
+        return g.maximum(solved.z, 0.0) * scale + g.sums(c) * 0.0  # NaN stays NaN
 
     return solve
 
@@ -364,9 +396,11 @@ def _kullback_leibler(g: Graph, model: Model) -> Solve:
             B = H @ (g.column(curvature) * Ht) + np.diag(model.each(l2))
             sizes = g.node("Sqrt", g.diagonal(B))
             scale = g.where(sizes > _LEAST, g.node("Reciprocal", sizes), 0.0)
-            c = ((ratio + curvature * wH) @ Ht - costs) * scale + w * sizes * _NEWTON_RIDGE  # that holds back the step
-            unit = B * g.column(scale) * g.row(scale)
-            z = g.maximum(_by_pivots(g, unit, g.where(done, -1.0, c), _NEWTON_RIDGE)[0], 0.0) * scale
+            unit = B * g.column(scale) * g.row(scale) + _NEWTON_RIDGE * np.eye(g.width)
+            c = ((ratio + curvature * wH) @ Ht - costs) * scale + w * sizes * _NEWTON_RIDGE  # around w
+            c = g.where(done, -1.0, c)
+            solved = Tableau.of(unit, c).solved(_slack(c), _NEWTON_RIDGE)
+            z = g.maximum(solved.z, 0.0) * scale
             step = z - w
             promise = g.sums(step @ H * ratio) - g.sums(step * costs) - g.sums(step * w) * l2
             share = part(y, w, step, abs(promise) * 0.5 + noise)
@@ -384,7 +418,7 @@ def _kullback_leibler(g: Graph, model: Model) -> Solve:
                 rises = cost + g.sums(step * (w + step * share)) * l2 - pull > allowed
                 return g.any(rises), g.where(rises, share * 0.5, share)
 
-            return g.loop(halve, 50, g.where(allowed < allowed, 1.0, 1.0))
+            return g.loop(halve, 50, g.where(allowed < allowed, 1.0, 1.0))  # from ones (r, 1)
 
         w = g.loop(update, _WARM_UP, total * model.begin)
         w, _ = g.loop(newton, model.max_iter, w, ~(total > 0.0))

@@ -300,7 +300,7 @@ class Ensemble(Sequence[Factorization]):
         if X is None:
             return found
         m = self.H[0].shape[1]
-        shape = getattr(X, "shape", ())
+        shape: tuple[int, ...] = getattr(X, "shape", ())
         if len(shape) == 2:
             check_features(shape[1], m)
             check_shape(shape, (self.labels.shape[1], m))
