@@ -664,3 +664,13 @@ def test_integers_with_the_default_loss_are_hinted_at_once(monkeypatch):
         factorize(X, 2, random_state=0, **more)
     factorize((X > 2).astype(int), 2, random_state=0)
     assert not nmf_core.warning._of_counts_told
+
+
+def test_skops_keeps_a_model(tmp_path):
+    io = pytest.importorskip("skops.io")
+    X = planted(3)
+    model = NMF(3, init="random", random_state=0).fit(X)
+    io.dump(model, tmp_path / "model.skops")
+    unknown = io.get_untrusted_types(file=tmp_path / "model.skops")
+    copy = io.load(tmp_path / "model.skops", trusted=unknown)
+    np.testing.assert_array_equal(copy.transform(X), model.transform(X))

@@ -260,6 +260,7 @@ class TestTables:
     def test_explain(self):
         f = fitted()
         table = f.explain("day2", "word3")
+        assert (table["contribution"] != 0).all()
         assert table["contribution"].sum() == pytest.approx(f.predict("day2", "word3"), rel=1e-12)
         assert table["share"].sum() == pytest.approx(1)
         biased = factorize(X, biases=True, **FIT)

@@ -278,6 +278,7 @@ def explanation(f: Any, sample: Any, feature: Any) -> dict[str, Any]:
         names += ["mean", "bias of the sample", "bias of the feature"]
         terms = np.append(terms, [f.biases.mean, f.biases.rows[i], f.biases.columns[j]])
     order = np.argsort(-np.abs(terms), kind="stable")
+    order = order[: max(1, np.count_nonzero(terms))]  # what adds nothing explains nothing
     total = terms.sum()
     return {
         "component": [names[place] for place in order],

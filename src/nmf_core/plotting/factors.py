@@ -31,7 +31,7 @@ from nmf_core.validation import check_choice
 
 
 @styled
-def top_features(f: Factorization, n: int = 10) -> Figure:
+def top_features(f: Factorization, n: int = 10, *, by: str = "distinctive") -> Figure:
     """The n strongest features of every component: a panel of bars, relative to the component's largest.
 
     Parameters
@@ -40,8 +40,10 @@ def top_features(f: Factorization, n: int = 10) -> Figure:
         The factorization.
     n : int
         Bars in a panel.
+    by : {"distinctive", "weight", "lift"}
+        What strong means, see `Factorization.features`.
     """
-    names, features, shares = f.names, strongest_features(f, n), component_shares(f)
+    names, features, shares = f.names, strongest_features(f, n, by), component_shares(f)
     n_columns = min(4, f.n_components)
     n_rows = -(-f.n_components // n_columns)
     figure = Figure(figsize=(2.7 * n_columns, n_rows * (0.6 + 0.17 * n)), layout="constrained")
