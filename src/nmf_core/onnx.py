@@ -268,7 +268,7 @@ class Model(NamedTuple):
 
 
 class Tableau(NamedTuple):
-    """What tells the minimiser z >= 0 of z B z / 2 - c z for every row, B having ones on its diagonal, and a small ridge.
+    """What finds the minimiser z >= 0 of z B z / 2 - c z for every row, B having ones and a ridge on its diagonal.
 
     Attributes
     ----------
@@ -324,7 +324,7 @@ class Tableau(NamedTuple):
 
         def exchange(_: Tensor, T: Tensor, inside: Tensor) -> tuple[Tensor, ...]:
             b, pivots = Tableau(T, inside).last, g.diagonal(T)
-            gains = g.where((b < slack) & (pivots > ridge / 2), b * b / pivots, 0.0)
+            gains = g.where((b < slack) & (pivots > ridge / 2), b * b / g.maximum(pivots, ridge / 2), 0.0)
             best = g.node("ArgMax", gains, kind=TensorProto.INT64, axis=1, keepdims=1)
             moves = g.node("GatherElements", gains, best, axis=1) > 0.0
             chosen = g.node("Equal", g.integers(*range(g.width)), best, kind=TensorProto.BOOL) & moves
@@ -510,7 +510,7 @@ def transform_model(
 
     With the Frobenius loss and Kullback-Leibler, W is the minimiser, which `transform` comes close to as its `tol`
     becomes small. It is exact to about 1e-8 of the largest entry of a row; of components that are alike, as far as
-    their Gram matrix tells them apart, to 1e-6 if that has a condition of 1e10 once its diagonal is scaled to ones.
+    their Gram matrix tells them apart, to 1e-5 if that has a condition of 1e10 once its diagonal is scaled to ones.
     Where they depend on each other, W is one of many that fit equally well. With other losses the graph makes the same
     updates as `transform` with this `tol` and `max_iter`.
 

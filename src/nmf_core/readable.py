@@ -341,13 +341,15 @@ class Readable:
 
     # --- elsewhere
 
-    def to_onnx(self, path: Any) -> None:
+    def to_onnx(self, path: Any, **how: Any) -> None:
         """Write `transform` as an ONNX graph, which runs without Python; needs the extra ``[onnx]``.
 
         Parameters
         ----------
         path : str or path
             The file: appears whole or not at all.
+        **how
+            As in `nmf_core.onnx.transform_model`.
 
         Raises
         ------
@@ -356,7 +358,7 @@ class Readable:
         """
         from nmf_core.onnx import save_onnx
 
-        save_onnx(self, path)
+        save_onnx(self, path, **how)
 
     # --- for a paper, and to do it again
 
