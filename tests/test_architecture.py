@@ -43,7 +43,7 @@ LAYERS = [
     {"data"},
     {"engine", "rows"},
     {"losses", "factors"},
-    {"validation", "labels", "threads", "files", "html", "memory", "shapes", "warning"},
+    {"validation", "labels", "threads", "files", "html", "memory", "shapes", "typing", "warning"},
     {"_core"},
 ]
 

@@ -1,9 +1,11 @@
 """What the scikit-learn estimators do around the engine; test_scikit_learn_contract.py has their contract."""
 
+import email.message
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from covering import mainly
@@ -14,6 +16,8 @@ from sklearn.exceptions import NotFittedError
 
 import nmf_core
 from nmf_core import NMF, MiniBatchNMF, beta_divergence, factorize, non_negative_factorization
+from nmf_core.estimators import base
+from nmf_core.estimators.base import _dealt
 from nmf_core.stopping import SmallChange
 from nmf_core.transform import transform
 
@@ -557,16 +561,51 @@ def planted(rank, seed=0, n=90, m=60):
     return np.maximum(model + 0.1 * model.mean() * rng.standard_normal(model.shape), 0)
 
 
-def test_the_result_of_a_fit():
+@pytest.mark.parametrize("Estimator", [NMF, MiniBatchNMF])
+def test_the_result_of_a_fit(Estimator):
     X = planted(3)
-    model = NMF(3, init="random", random_state=0).fit(X)
-    assert model.result_.H is model.components_
-    assert model.converged_ == model.result_.converged
-    assert len(model.history_) == model.n_iter_
-    assert model.result_.features(2)["component"].iloc[0] == "c1"
+    frame = pd.DataFrame(X, columns=[f"f{j}" for j in range(60)])
+    model = Estimator(3, init="random", random_state=0, max_iter=1000).fit(frame)
+    f = model.result_
+    assert f.H is model.components_
+    assert model.converged_
+    assert f.converged
+    assert len(model.history_) == getattr(model, "n_steps_", model.n_iter_)
+    assert f.features(2)["component"].iloc[0] == "c1"
+    assert list(f.components.columns) == list(frame.columns)
+    error = X - f.W @ f.H
+    assert f.divergence == pytest.approx((error**2).sum() / 2)
+    assert model.reconstruction_err_ == pytest.approx(np.linalg.norm(error))
+    assert f.history.objective[-1] == pytest.approx(f.objective, rel=1 if Estimator is MiniBatchNMF else 1e-12)
+    np.testing.assert_array_equal(f.transform(frame, tol=model.tol), model.transform(frame))
     copy = pickle.loads(pickle.dumps(model))
     assert not hasattr(copy, "result_")
-    np.testing.assert_array_equal(copy.transform(X), model.transform(X))
+    np.testing.assert_array_equal(copy.transform(frame), model.transform(frame))
+    for name in ("history_", "converged_", "result_"):
+        with pytest.raises(AttributeError, match=f"has no {name}: only `fit` leaves one, and a pickled"):
+            getattr(copy, name)
+
+
+def test_a_stream_has_no_result():
+    model = MiniBatchNMF(3, random_state=0).fit(planted(3))
+    model.partial_fit(planted(3))
+    assert not hasattr(model, "result_")
+
+
+@pytest.mark.parametrize("Estimator", [NMF, MiniBatchNMF])
+def test_the_page_of_an_estimator(Estimator, monkeypatch):
+    assert Estimator(3)._get_doc_link() == ""  # there is no site yet
+    about = email.message.Message()
+    about["Project-URL"] = "Source, https://example.org/source"
+    about["Project-URL"] = "Documentation, https://example.org/docs/"
+    monkeypatch.setattr(base, "metadata", {"nmf-core": about}.__getitem__)
+    base._site.cache_clear()
+    try:
+        expected = f"https://example.org/docs/generated/nmf_core.{Estimator.__name__}.html"
+        assert Estimator(3)._get_doc_link() == expected
+        assert expected in Estimator(3)._repr_html_()
+    finally:
+        base._site.cache_clear()
 
 
 @pytest.mark.parametrize("rank", [3, 5])
@@ -577,6 +616,8 @@ def test_scores_choose_the_planted_rank(rank):
     assert search.fit(planted(rank)).best_params_ == {"n_components": rank}
     counts = np.random.default_rng(0).poisson(10 * planted(rank) / planted(rank).mean()).astype(float)
     search.set_params(estimator__beta_loss="kullback-leibler", estimator__solver="auto")
+    batches = GridSearchCV(MiniBatchNMF(random_state=0, max_iter=1000), {"n_components": range(1, 8)}, cv=4)
+    assert batches.fit(planted(rank)).best_params_ == {"n_components": rank}
     assert abs(search.fit(counts).best_params_["n_components"] - rank) <= 1
 
 
@@ -584,7 +625,7 @@ def test_a_score_is_the_mean_loss_of_held_out_features():
     X = planted(3)
     model = NMF(3, init="random", random_state=0, tol=1e-8, max_iter=1000).fit(X[:60])
     total = 0.0
-    for held in model._dealt(60):
+    for held in _dealt(60):
         rest = np.delete(np.arange(60), held)
         W = transform(X[60:, rest], model.components_[:, rest], tol=1e-8, max_iter=1000).W
         total += np.sum((X[60:, held] - W @ model.components_[:, held]) ** 2) / 2

@@ -517,6 +517,8 @@ def test_course_of_the_functional_layer():
         online, batches(X, loss, 25, Engine(1)), padded(W, X.dtype), Convergence(online, len(X), 3, 0.0, None),
         fresh=False, max_iter=2, report=lambda *about: seen.append(about[0]),
     )  # fmt: skip
-    assert course == (6, False)
+    assert (course.n_steps, course.reason) == (6, "max_iter")
+    assert len(course.seconds) == 6
+    assert course.seconds == sorted(course.seconds)
     assert seen == [1, 2, 3, 4, 5, 6]
     assert [part.shape[0] for part in batches(X, loss, 25, Engine(1))] == [25, 25, 10]

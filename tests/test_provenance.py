@@ -221,6 +221,7 @@ def test_every_reference_is_written():
         entries |= parsed(cite(replace(MODEL, loss=loss)))
     observed = {**MODEL.parameters, "missing": "nan", "alpha_W": 1.0, "alpha_scaling": "observed"}
     entries |= parsed(cite(replace(MODEL, parameters=observed)))
+    entries |= parsed(cite(replace(MODEL, parameters={**MODEL.parameters, "batches": {}})))
     assert set(entries) == set(REFERENCES)
     for key, (kind, fields) in entries.items():
         assert set(fields) - {"doi"} == {"author", "title", "year"} | required[kind], key
@@ -465,6 +466,19 @@ def test_the_call_is_one_line():
     compile(line, "line", "eval")
     assert cited(methods(odd))
     assert methods(odd).isprintable()
+
+
+def test_fits_by_batches_are_told_and_repeated():
+    pytest.importorskip("sklearn")
+    model = nmf_core.MiniBatchNMF(K, batch_size=7, forget_factor=0.5, random_state=0).fit(X)
+    f = model.result_
+    assert "in batches of 7 samples" in f.methods()
+    assert "counting 0.5 as much" in f.methods()
+    assert "Mairal" in f.methods()
+    assert "mairal2010" in f.cite()
+    assert fingerprint(eval(rerun(f))) == f.fingerprint
+    drawn = nmf_core.MiniBatchNMF(K, random_state=np.random.RandomState(0)).fit(X).result_
+    assert "unknown source" in rerun(drawn)
 
 
 def test_interrupted_fits_say_that_they_may_differ():

@@ -71,6 +71,7 @@ _MODULES = (
     "report",
     "solvers",
     "stopping",
+    "typing",
 )
 
 

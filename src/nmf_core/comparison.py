@@ -16,6 +16,7 @@ from nmf_core.losses import LOSSES, make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, Solver, choose_solver, those_that_handle
 from nmf_core.start import initialize
 from nmf_core.stopping import SmallViolation
+from nmf_core.typing import LossName, StartName
 from nmf_core.validation import check_choice, check_loss, check_number, check_solvers
 from nmf_core.warning import held_back, warn_once
 
@@ -98,8 +99,8 @@ def compare_solvers(
     n_components: int,
     solvers: Collection[str | Solver] | None = None,
     *,
-    loss: str | float = "frobenius",
-    init: str | None = None,
+    loss: LossName | float = "frobenius",
+    init: StartName | None = None,
     time_limit: float = 10.0,
     max_iter: int = 10_000,
     tol: float = 1e-5,

@@ -6,6 +6,7 @@ from nmf_core.data import accept
 from nmf_core.engine import Engine, padded
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.problem import Problem, container_for
+from nmf_core.typing import LossName
 from nmf_core.validation import (
     check_loss,
     check_model,
@@ -15,7 +16,7 @@ from nmf_core.validation import (
 
 
 def beta_divergence(
-    X: Any, W: Any, H: Any, beta_loss: str | float = "frobenius", *, n_threads: int | None = None
+    X: Any, W: Any, H: Any, beta_loss: LossName | float = "frobenius", *, n_threads: int | None = None
 ) -> float:
     """The beta-divergence of X and W @ H, summed over all entries.
 

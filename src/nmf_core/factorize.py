@@ -40,6 +40,7 @@ from nmf_core.solvers.checkpoint import OPTIONS
 from nmf_core.start import BEST_OF, resolve_init, start, state_at
 from nmf_core.stopping import Callback, CannotWin, MaxIter, Rule, TimeLimit
 from nmf_core.threads import serial_blas
+from nmf_core.typing import AlphaScaling, Auto, Init, LossName, Missing, Same, SolverName
 from nmf_core.validation import (
     check_balance,
     check_biases,
@@ -75,20 +76,20 @@ def factorize(
     X: Any,
     n_components: int | None = None,
     *,
-    missing: str | None = None,
+    missing: Missing | None = None,
     weights: Any = None,
-    loss: str | float | Loss | None = None,
-    solver: str | Solver = "auto",
-    init: str | None = None,
+    loss: LossName | float | Loss | None = None,
+    solver: SolverName | Solver = "auto",
+    init: Init | None = None,
     W: Any = None,
     H: Any = None,
     update_H: Any = True,
     alpha_W: float = 0.0,
-    alpha_H: float | str = "same",
+    alpha_H: float | Same = "same",
     l1_ratio: float = 0.0,
-    alpha_scaling: str = "size",
+    alpha_scaling: AlphaScaling = "size",
     biases: bool = False,
-    floor: float | str | None = None,
+    floor: float | Auto | None = None,
     tol: float = 1e-4,
     stop: Rule | None = None,
     max_iter: int = 200,

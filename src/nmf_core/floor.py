@@ -7,11 +7,12 @@ import numpy as np
 from nmf_core.data import FullMatrix, raised
 from nmf_core.losses import Loss
 from nmf_core.problem import container_for
+from nmf_core.typing import Missing
 from nmf_core.validation import ArrayOrSparse, Scan, check_floor, check_matrix, check_representable, check_resident
 
 
 def apply_floor(
-    X: Any, floor: Any, loss: Loss, missing: str | None, weights: ArrayOrSparse | None, scan: Scan | None = None
+    X: Any, floor: Any, loss: Loss, missing: Missing | None, weights: ArrayOrSparse | None, scan: Scan | None = None
 ) -> tuple[Any, float]:
     """Validated X with a small number added to what is known, and that number.
 

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from nmf_core.data import raised
 from nmf_core.labels import Axis, labelled
+from nmf_core.typing import Ranking
 from nmf_core.validation import check_choice, check_integer, check_places, check_shape
 
 # A matrix is read in blocks of about this many entries.
@@ -24,7 +25,7 @@ class Feature(NamedTuple):
     weight: float
 
 
-def feature_scores(f: Any, by: str = "distinctive") -> np.ndarray:
+def feature_scores(f: Any, by: Ranking = "distinctive") -> np.ndarray:
     """How strong every feature is in every component: the one definition of it, for tables, pictures and reports.
 
     Parameters
@@ -54,7 +55,7 @@ def feature_scores(f: Any, by: str = "distinctive") -> np.ndarray:
     return p * np.log(np.where(p > 0, lift, 1.0))
 
 
-def strongest_features(f: Any, n: int = 10, by: str = "distinctive") -> list[list[Feature]]:
+def strongest_features(f: Any, n: int = 10, by: Ranking = "distinctive") -> list[list[Feature]]:
     """The n strongest features of every component, the strongest first, without those that are not strong at all.
 
     Parameters
@@ -213,7 +214,7 @@ def strongest_components(f: Any) -> np.ndarray:
 # --- tables
 
 
-def features_table(f: Any, n: int = 10, by: str = "distinctive") -> dict[str, Any]:
+def features_table(f: Any, n: int = 10, by: Ranking = "distinctive") -> dict[str, Any]:
     """Columns of `Factorization.features`."""
     n = check_integer(n, "n", 1)
     scores, names = feature_scores(f, by), f.names
@@ -248,7 +249,7 @@ def samples_table(f: Any, n: int = 3, X: Any = None, weights: Any = None) -> dic
     return columns
 
 
-def components_table(f: Any, n: int = 5, by: str = "distinctive", stability: Any = None) -> dict[str, Any]:
+def components_table(f: Any, n: int = 5, by: Ranking = "distinctive", stability: Any = None) -> dict[str, Any]:
     """Columns of `Factorization.component_info`."""
     parts = contributions(f)
     lists = strongest_features(f, check_integer(n, "n", 1), by)

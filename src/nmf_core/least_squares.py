@@ -11,6 +11,7 @@ from nmf_core.solvers.anls import unit_diagonal
 from nmf_core.solvers.base import MOST_SWEEPS
 from nmf_core.solvers.exact import ALIKE, DOUBTFUL, condition, solve_rows
 from nmf_core.threads import serial_blas
+from nmf_core.typing import RowSolverName
 from nmf_core.validation import (
     check_choice,
     check_given,
@@ -39,7 +40,7 @@ def nnls(
     *,
     gram: Any = None,
     cross: Any = None,
-    solver: str = "bpp",
+    solver: RowSolverName = "bpp",
     alpha: float = 0.0,
     l1_ratio: float = 0.0,
     tol: float = 1e-10,

@@ -1,6 +1,7 @@
 """Fits by batches of rows: H is improved after every batch, not after every pass over X."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -98,14 +99,22 @@ class Course(NamedTuple):
 
     Attributes
     ----------
-    n_steps : int
-        Batches gone through.
-    interrupted : bool
-        Whether it was interrupted from the keyboard.
+    seconds : list of float
+        Time since the start of the fit after every batch.
+    costs : list of float
+        The objective of every batch, divided by its rows: of its new W and the components before it.
+    reason : str
+        Why it was over: a reason of `Convergence`, "max_iter", or "interrupted" from the keyboard.
     """
 
-    n_steps: int
-    interrupted: bool = False
+    seconds: list[float]
+    costs: list[float]
+    reason: str
+
+    @property
+    def n_steps(self) -> int:
+        """Batches gone through."""
+        return len(self.costs)
 
 
 def fit_batches(
@@ -142,18 +151,21 @@ def fit_batches(
     Course
     """
     bounds = np.cumsum([0, *(part.shape[0] for part in parts)])
-    n_steps = 0
+    began = time.perf_counter()
+    seconds: list[float] = []
+    costs: list[float] = []
     try:
-        while n_steps < max_iter * len(parts):
-            i = n_steps % len(parts)
+        while len(costs) < max_iter * len(parts):
+            i = len(costs) % len(parts)
             rows = None if fresh else W[bounds[i] : bounds[i + 1]]
             cost = online.step(parts[i], rows)
-            n_steps += 1
+            costs.append(cost)
+            seconds.append(time.perf_counter() - began)
             reason = convergence.reason(cost, parts[i].shape[0])
             if report is not None:
-                report(n_steps, cost, convergence.average, reason)
+                report(len(costs), cost, convergence.average, reason)
             if reason is not None:
-                break
+                return Course(seconds, costs, reason)
     except KeyboardInterrupt:
-        return Course(n_steps, interrupted=True)
-    return Course(n_steps)
+        return Course(seconds[: len(costs)], costs[: len(seconds)], "interrupted")
+    return Course(seconds, costs, "max_iter")

@@ -21,6 +21,7 @@ from nmf_core.initialization import make_random_state
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.rank_selection import RankSelection, folds_named
 from nmf_core.threads import available_threads
+from nmf_core.typing import HoldoutMethod, LossName, Missing
 from nmf_core.validation import (
     ArrayOrSparse,
     check_block,
@@ -70,14 +71,16 @@ class Holdout(NamedTuple):
     """
 
     X: ArrayOrSparse
-    missing: str | None
+    missing: Missing | None
     weights: np.ndarray | None
     rows: np.ndarray
     columns: np.ndarray
     values: np.ndarray
 
 
-def holdout_entries(X: Any, fraction: float = 0.1, random_state: Any = None, *, missing: str | None = None) -> Holdout:
+def holdout_entries(
+    X: Any, fraction: float = 0.1, random_state: Any = None, *, missing: Missing | None = None
+) -> Holdout:
     """Hold out known entries, drawn at random, to see how well a fit of the others predicts them.
 
     Parameters
@@ -126,11 +129,11 @@ def cross_validate_rank(
     X: Any,
     n_components: Iterable[int] = range(1, 11),
     *,
-    method: str = "auto",
+    method: HoldoutMethod = "auto",
     n_folds: int | None = None,
     n_repeats: int = 1,
-    loss: str | float = "frobenius",
-    missing: str | None = None,
+    loss: LossName | float = "frobenius",
+    missing: Missing | None = None,
     warm_start: bool = False,
     n_jobs: int = 1,
     random_state: Any = None,
@@ -263,7 +266,9 @@ def cross_validate_rank(
     return selection
 
 
-def _suitable_method(X: ArrayOrSparse, missing: str | None, incomplete: str | None, parameters: dict[str, Any]) -> str:
+def _suitable_method(
+    X: ArrayOrSparse, missing: Missing | None, incomplete: Missing | None, parameters: dict[str, Any]
+) -> HoldoutMethod:
     """By entries where some are missing, or there are few; `missing` and `incomplete` as for `check_incomplete`."""
     if missing is not None or parameters.get("biases") or X.shape[0] * X.shape[1] <= _FEW[incomplete]:
         return "wold"
@@ -299,7 +304,7 @@ def _grown(f: Factorization, k: int, rng: np.random.Generator) -> dict[str, Any]
     return {"init": None, "W": np.hstack([f.W, W.astype(f.W.dtype)]), "H": np.vstack([f.H, H.astype(f.H.dtype)])}
 
 
-def _hold_out_entries(X: ArrayOrSparse, missing: str | None, n_folds: int, seed: int, part: int) -> Holdout:
+def _hold_out_entries(X: ArrayOrSparse, missing: Missing | None, n_folds: int, seed: int, part: int) -> Holdout:
     """X without a fold of its known entries."""
     return _without(X, missing, _dealt(_n_known(X, missing), n_folds, np.random.default_rng(seed)) == part)
 
@@ -310,7 +315,7 @@ def _entry_error(train: Holdout, k: int, **parameters: Any) -> tuple[float, Fact
     return _mean_loss(f, *train[3:]), f
 
 
-def _hold_out_block(X: ArrayOrSparse, missing: str | None, n_folds: int, seed: int, part: int) -> tuple[Any, ...]:
+def _hold_out_block(X: ArrayOrSparse, missing: Missing | None, n_folds: int, seed: int, part: int) -> tuple[Any, ...]:
     """`missing`, and A, B, C, D of X = [[A, B], [C, D]] up to order: A is a group of rows in a group of columns."""
     rng = np.random.default_rng(seed)
     rows, columns = (_dealt(n, n_folds, rng) == i for n, i in zip(X.shape, divmod(part, n_folds), strict=True))
@@ -362,7 +367,7 @@ def _dealt(n: int, n_groups: int, rng: np.random.Generator) -> np.ndarray:
     return groups
 
 
-def _n_known(X: ArrayOrSparse, missing: str | None) -> int:
+def _n_known(X: ArrayOrSparse, missing: Missing | None) -> int:
     """How many entries are known, of a sparse X with its zeros if there is room to hold them one by one."""
     if missing == "unstored":
         return int(X.nnz)
@@ -372,7 +377,7 @@ def _n_known(X: ArrayOrSparse, missing: str | None) -> int:
     return X.shape[0] * X.shape[1]
 
 
-def _places(X: ArrayOrSparse, missing: str | None, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _places(X: ArrayOrSparse, missing: Missing | None, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, columns and values of those known entries that are chosen; `chosen` (n_known,) goes row by row."""
     if missing == "unstored":
         rows = np.searchsorted(X.indptr, np.flatnonzero(chosen), side="right") - 1
@@ -383,7 +388,7 @@ def _places(X: ArrayOrSparse, missing: str | None, chosen: np.ndarray) -> tuple[
     return rows, columns, np.asarray(X[rows, columns]).ravel()
 
 
-def _without(X: ArrayOrSparse, missing: str | None, held: np.ndarray) -> Holdout:
+def _without(X: ArrayOrSparse, missing: Missing | None, held: np.ndarray) -> Holdout:
     """X without those known entries that are held out; X and `missing` are from `check_incomplete`."""
     places = rows, columns, _ = _places(X, missing, held)
     weights = None

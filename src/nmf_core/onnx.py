@@ -25,6 +25,7 @@ except ImportError as error:
 from nmf_core.files import written_whole
 from nmf_core.losses import LOSSES, Beta, make_loss
 from nmf_core.solvers.exact import ALIKE, condition
+from nmf_core.typing import LossName
 from nmf_core.validation import (
     check_choice,
     check_integer,
@@ -491,7 +492,7 @@ def _transform(g: Graph, X: Tensor, model: Model, floor: float, kind: int) -> Te
 
 def transform_model(
     H: Any,
-    loss: str | float = "frobenius",
+    loss: LossName | float = "frobenius",
     *,
     alpha_W: float = 0.0,
     l1_ratio: float = 0.0,

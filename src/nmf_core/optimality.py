@@ -12,6 +12,7 @@ from nmf_core.losses import LOSSES, make_loss
 from nmf_core.problem import Problem, Terms, make_problem, model_floors
 from nmf_core.solvers.violation import scaled_steps
 from nmf_core.threads import serial_blas
+from nmf_core.typing import AlphaScaling, LossName, Missing, Same
 from nmf_core.validation import check_loss, check_model, check_penalties, check_threads
 
 Side = tuple[np.ndarray, Factor]  # a factor array and what is said of it
@@ -21,14 +22,14 @@ def kkt_residual(
     X: Any,
     W: Any,
     H: Any,
-    loss: str | float = "frobenius",
+    loss: LossName | float = "frobenius",
     *,
-    missing: str | None = None,
+    missing: Missing | None = None,
     weights: Any = None,
     alpha_W: float = 0.0,
-    alpha_H: float | str = "same",
+    alpha_H: float | Same = "same",
     l1_ratio: float = 0.0,
-    alpha_scaling: str = "size",
+    alpha_scaling: AlphaScaling = "size",
     n_threads: int | None = None,
 ) -> float:
     """How far W and H are from satisfying the Karush-Kuhn-Tucker conditions.

@@ -11,6 +11,7 @@ from nmf_core.data import Layout, Matrix, ObservedMatrix, as_container
 from nmf_core.engine import factor_array, reduce_rows
 from nmf_core.factors import Factor, with_penalties
 from nmf_core.losses import LOSSES, Loss
+from nmf_core.typing import Missing
 from nmf_core.validation import ArrayOrSparse, check_known, check_zeros
 
 ROWS = 1024  # of a factor that are copied together
@@ -106,7 +107,7 @@ class Terms(NamedTuple):
         Its mean, if it is known: then H is fixed, too.
     """
 
-    missing: str | None = None
+    missing: Missing | None = None
     weights: ArrayOrSparse | None = None
     alphas: tuple[float, float | str, float] = (0.0, 0.0, 0.0)
     alpha_scaling: str = "size"

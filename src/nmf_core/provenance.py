@@ -19,6 +19,7 @@ from nmf_core.references import (
     DESCRIBED_STARTS,
     KNOWN_ENTRIES,
     MODEL,
+    ONLINE,
     OTHER_ACCELERATIONS,
     REFERENCES,
     Described,
@@ -40,6 +41,8 @@ ENDS = {
     "tol": "converged after {n}, when its projected gradient steps changed the model by at most {tol:g}, relative to X",
     "relative change": "converged after {n}, when ten of them had lowered the objective by less than {tol:g} of it",
     "small step": "converged after {n}, when the last one had changed each factor by at most {tol:g} of its length",
+    "small H change": "converged after {n}, when batches had changed H by at most {tol:g} of its length on average",
+    "lack of improvement in objective function": "converged after {n}, when the costs of batches had ceased to fall",
     "max_iter": "stopped at the limit of {n}, before it had converged to a tolerance of {tol:g}",
 }
 CUTS = {
@@ -144,6 +147,8 @@ def rerun(f: Any) -> str:
     True
     """
     values, unknown, remarks = _arguments(f)
+    if "batches" in f.parameters:
+        return _rerun_of_batches(f)
     written = {
         name: name if name in unknown else repr(values[name])
         for name, default in DEFAULTS.items()
@@ -237,6 +242,15 @@ def _arguments(f: Any) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     return values, unknown, remarks
 
 
+def _rerun_of_batches(f: Any) -> str:
+    """The call of the estimator that learns from batches."""
+    given = {name: value for name, value in f.parameters.items() if name != "batches"}
+    values = {"init": f.init, "beta_loss": f.loss, "solver": f.solver, **f.parameters["batches"], **given}
+    arguments = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    remark = "" if values["random_state"] is not None else "  # random_state: of an unknown source"
+    return f"nmf_core.MiniBatchNMF({f.n_components}, {arguments}).fit(X).result_{remark}"
+
+
 def _starts(f: Any) -> int:
     """How many starts were asked for, or made."""
     return max(f.parameters.get("n_init") or 1, len(f.history.starts))
@@ -273,6 +287,8 @@ def _keys_of_penalties(f: Any) -> tuple[str, ...]:
 
 
 def _keys_of_acceleration(f: Any) -> tuple[str, ...]:
+    if "batches" in f.parameters:
+        return ONLINE
     return OTHER_ACCELERATIONS.get(f.solver, ACCELERATION) if _is_accelerated(f) else ()
 
 
@@ -368,6 +384,13 @@ def _solver(f: Any) -> str:
     solver = _described_solver(f)
     more = f", accelerated by extrapolation{_cited(*_keys_of_acceleration(f))}" if _is_accelerated(f) else ""
     order = ", with the components in a new random order in every iteration" if f.parameters.get("shuffle") else ""
+    batches = f.parameters.get("batches")
+    if batches:
+        more = (
+            f", in batches of {_several(batches['batch_size'], 'sample')}, after each of which H was improved, with "
+            f"what had been learned from earlier batches counting {batches['forget_factor']:g} as much after a pass "
+            f"over X{_cited(*ONLINE)}"
+        )
     return f"The factors were found by {solver.words}{_cited(*solver.keys)}{more}{order}."
 
 
@@ -395,6 +418,8 @@ def _best(f: Any) -> Any:
 
 def _end(f: Any) -> str:
     tol, starts, n = f.parameters.get("tol"), f.history.starts, _several(f.n_iter, "iteration")
+    if "batches" in f.parameters:
+        n = "1 pass" if f.n_iter == 1 else f"{f.n_iter} passes"
     reason = _best(f).stop_reason if starts else f.stop_reason
     if f.solver == "sequential" and reason == "tol" and f.n_iter == f.n_components:
         how = f"ended after {n}, when all components had been built"
@@ -454,7 +479,11 @@ def _grows_with_known(f: Any) -> bool:
 
 
 def _is_accelerated(f: Any) -> bool:
-    return f.solver in SOLVERS and SOLVERS[f.solver].accelerated and f.parameters.get("acceleration", True)
+    return (
+        f.solver in SOLVERS
+        and SOLVERS[f.solver].accelerated
+        and f.parameters.get("acceleration", "batches" not in f.parameters)
+    )
 
 
 def _several(n: int, what: str) -> str:

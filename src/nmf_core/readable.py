@@ -19,6 +19,7 @@ from nmf_core.interpretation import (
 from nmf_core.labels import Axis, Labelled, component_names, frame, tabulated
 from nmf_core.shapes import Axes
 from nmf_core.similarity import match
+from nmf_core.typing import Ranking, Scale
 from nmf_core.validation import (
     check_choice,
     check_component_names,
@@ -122,7 +123,7 @@ class Readable:
 
     # --- the same model in another scale, order, or with names
 
-    def scaled(self, to: str = "share") -> Self:
+    def scaled(self, to: Scale = "share") -> Self:
         """The same model with its components in another scale; W @ H is the same up to rounding.
 
         Parameters
@@ -208,7 +209,7 @@ class Readable:
 
     # --- tables
 
-    def features(self, n: int = 10, by: str = "distinctive") -> Any:
+    def features(self, n: int = 10, by: Ranking = "distinctive") -> Any:
         """The strongest features of every component.
 
         Parameters
@@ -253,7 +254,7 @@ class Readable:
         """
         return tabulated(samples_table(self, n, X, weights), self.frame_library)
 
-    def component_info(self, n: int = 5, by: str = "distinctive", stability: Any = None) -> Any:
+    def component_info(self, n: int = 5, by: Ranking = "distinctive", stability: Any = None) -> Any:
         """What there is to say of every component.
 
         Parameters

@@ -138,6 +138,9 @@ REFERENCES: dict[str, Reference] = {
         "article", "Erichson, N. B. and Mendible, A. and Wihlborn, S. and Kutz, J. N.",
         "Randomized nonnegative matrix factorization", "Pattern Recognition Letters", 2018,
         "10.1016/j.patrec.2018.01.007"),
+    "mairal2010": Reference(
+        "article", "Mairal, J. and Bach, F. and Ponce, J. and Sapiro, G.",
+        "Online learning for matrix factorization and sparse coding", "Journal of Machine Learning Research", 2010),
     # starts
     "pedregosa2011": Reference(
         "article", _SCIKIT_LEARN, "{Scikit-learn}: Machine learning in {Python}",
@@ -183,6 +186,7 @@ class Described(NamedTuple):
 MODEL = ("paatero1994", "lee1999")
 ACCELERATION = ("ang2019",)
 OTHER_ACCELERATIONS = {"mue": ("ang2019", "hien2024")}
+ONLINE = ("mairal2010",)
 KNOWN_ENTRIES = ("zhou2008",)  # of penalties that grow with their number
 BETA = Described("the beta-divergence with beta = {:g}", ("fevotte2011",))
 

@@ -20,6 +20,7 @@ from nmf_core.problem import Problem, Terms, make_problem, start_arrays, transpo
 from nmf_core.solvers import FactorState, Solver, State, accelerated, choose_solver, solve
 from nmf_core.stopping import MaxIter
 from nmf_core.threads import serial_blas
+from nmf_core.typing import LossName, Missing, StartName
 from nmf_core.validation import (
     check_choice,
     check_factor,
@@ -41,10 +42,10 @@ STARTS = (*INITIALIZERS, BEST_OF)
 def initialize(
     X: Any,
     n_components: int,
-    init: str | None = None,
+    init: StartName | None = None,
     *,
-    loss: str | float = "frobenius",
-    missing: str | None = None,
+    loss: LossName | float = "frobenius",
+    missing: Missing | None = None,
     weights: Any = None,
     random_state: Any = None,
     n_threads: int | None = None,
@@ -94,15 +95,20 @@ def initialize(
     if init is not None:
         check_choice(init, "init", STARTS)
     everything = np.ones(k, dtype=bool)
-    init = resolve_init(init, None, None, k, X.shape, everything, missing is None and weights is None)
+    chosen = resolve_init(init, None, None, k, X.shape, everything, missing is None and weights is None)
     the_loss = make_loss(check_loss(loss, LOSSES))
     random = make_random_state(check_random_state(random_state))
     solver = choose_solver("auto", the_loss, container_class(X))
     with serial_blas():
         terms, layout = Terms(missing, weights), Layout(row_major=solver.row_major(the_loss))
         problem = make_problem(X, the_loss, k, terms, layout=layout, engine=engine, scan=data.scan)
-        W, Ht = start(problem, solver, init, (None, None), everything, random)
+        W, Ht = start(problem, solver, chosen, (None, None), everything, random)
     return W[:, :k].astype(X.dtype), transposed(Ht, k).astype(X.dtype, copy=False)
+
+
+def usual_init(init: str | None, k: int, shape: tuple[int, int]) -> str:
+    """The name of the start of a complete X, if none is given."""
+    return init or ("nndsvda" if k <= min(shape) else "random")
 
 
 def resolve_init(
@@ -118,8 +124,7 @@ def resolve_init(
     """The name of the start, checked against everything that it has to fit; by default the one that is preferred."""
     if init is None:
         given = W is not None or H is not None or not mask.all()
-        usual = "random" if not complete else preferred or ("nndsvda" if k <= min(shape) else "random")
-        init = "custom" if given else usual
+        init = "custom" if given else "random" if not complete else usual_init(preferred, k, shape)
     check_choice(init, "init", [*STARTS, "custom"])
     check_init(init, complete, [*FOR_INCOMPLETE, BEST_OF, "custom"])
     check_given_factors(init, W, H, k, shape, mask)

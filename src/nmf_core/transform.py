@@ -15,6 +15,7 @@ from nmf_core.losses import LOSSES, Loss, make_loss
 from nmf_core.problem import Biases, Terms, make_problem
 from nmf_core.solvers import FactorState, choose_solver, condition, solve_rows, solver_for_rows
 from nmf_core.threads import serial_blas
+from nmf_core.typing import AlphaScaling, Auto, LossName, Missing
 from nmf_core.validation import (
     check_chunks,
     check_factor,
@@ -136,13 +137,13 @@ def transform(
     H: Any,
     *,
     W: Any = None,
-    loss: str | float = "frobenius",
-    missing: str | None = None,
+    loss: LossName | float = "frobenius",
+    missing: Missing | None = None,
     weights: Any = None,
     alpha_W: float = 0.0,
     l1_ratio: float = 0.0,
-    alpha_scaling: str = "size",
-    floor: float | str | None = None,
+    alpha_scaling: AlphaScaling = "size",
+    floor: float | Auto | None = None,
     tol: float = 1e-4,
     max_iter: int = 200,
     n_threads: int | None = None,

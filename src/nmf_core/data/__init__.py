@@ -10,6 +10,7 @@ from nmf_core.data.blocks import RowBlocks
 from nmf_core.data.dense import Dense
 from nmf_core.data.sources import DaskRows, accept, is_dask, raised, result_type, row_blocks
 from nmf_core.engine import Engine
+from nmf_core.typing import Missing
 from nmf_core.validation import ArrayOrSparse, Scan, check_matrix, check_resident, is_sparse, look_at
 
 __all__ = [
@@ -80,7 +81,7 @@ _ANY = Layout()
 def as_container(
     X: ArrayOrSparse | RowBlocks | DaskRows,
     *,
-    missing: str | None = None,
+    missing: Missing | None = None,
     weights: ArrayOrSparse | None = None,
     layout: Layout = _ANY,
     folder: Path | None = None,

@@ -11,6 +11,7 @@ from nmf_core.data.base import ObservedMatrix
 from nmf_core.data.sparse import Rows
 from nmf_core.engine import Engine, Report, Update
 from nmf_core.losses import Loss
+from nmf_core.typing import Missing
 from nmf_core.validation import Scan
 
 _BLOCK_ENTRIES = 1 << 18  # entries that are looked at together
@@ -177,7 +178,7 @@ class Observed(Rows, ObservedMatrix):
 
 
 def observe(
-    X: Any, missing: str | None, weights: Any = None, engine: Engine = Engine.default, scan: Scan | None = None
+    X: Any, missing: Missing | None, weights: Any = None, engine: Engine = Engine.default, scan: Scan | None = None
 ) -> Observed:
     """The known entries of a validated X, and how much they count.
 

@@ -17,6 +17,7 @@ from nmf_core.data.base import FullMatrix
 from nmf_core.data.blocks import BLOCK_BYTES, RowBlocks, block_rows
 from nmf_core.data.mapped import file_blocks, position_in_file
 from nmf_core.labels import Axis, Labelled, index_columns, labelled
+from nmf_core.typing import Missing
 from nmf_core.validation import (
     ArrayOrSparse,
     Labels,
@@ -87,7 +88,7 @@ def accept(
     return data.aligned("X", columns=columns, of="the fit"), weights
 
 
-def raised(X: Any, floor: float, missing: str | None) -> ArrayOrSparse:
+def raised(X: Any, floor: float, missing: Missing | None) -> ArrayOrSparse:
     """A copy of validated X with a number added to all entries that are known; a sparse X becomes dense for it.
 
     With missing="unstored" it stays sparse: only what it stores is known.

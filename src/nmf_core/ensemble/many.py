@@ -20,6 +20,7 @@ from nmf_core.html import beside, pairs, table
 from nmf_core.initialization import make_seeds
 from nmf_core.interpretation import components_table
 from nmf_core.labels import tabulated
+from nmf_core.typing import Average, Clustering, Resample
 from nmf_core.validation import (
     check_choice,
     check_features,
@@ -257,8 +258,8 @@ class Ensemble(Sequence[Factorization]):
         *,
         neighbourhood: float = 0.3,
         density_threshold: float = 0.5,
-        clustering: str = "kmeans",
-        average: str = "median",
+        clustering: Clustering = "kmeans",
+        average: Average = "median",
     ) -> ConsensusComponents:
         """What the components of all runs have in common, without outliers.
 
@@ -306,9 +307,10 @@ class Ensemble(Sequence[Factorization]):
             check_shape(shape, (self.labels.shape[1], m))
         best = self.best
         same = {name: best.parameters[name] for name in ("missing", "alpha_W", "l1_ratio", "alpha_scaling")}
+        loss: Any = best.own_loss or best.loss
         with held_back():
             f = factorize(
-                X, H=found.H.astype(best.H.dtype), update_H=False, weights=weights, loss=best.own_loss or best.loss,
+                X, H=found.H.astype(best.H.dtype), update_H=False, weights=weights, loss=loss,
                 floor=best.parameters["floor"] or None, **same,
             )  # fmt: skip
         return replace(found, W=f.W, factorization=f)
@@ -394,7 +396,7 @@ def factorize_many(
     n_components: int,
     n_runs: int = 30,
     *,
-    resample: str | None = None,
+    resample: Resample | None = None,
     fraction: float = 0.8,
     random_state: Any = None,
     n_threads: int | None = None,

@@ -9,6 +9,7 @@ import numpy as np
 
 from nmf_core.ensemble.consensus import by_decreasing_size, silhouettes
 from nmf_core.similarity import match, unit_rows
+from nmf_core.typing import Average, Clustering
 from nmf_core.validation import check_kept
 
 RESTARTS = 10  # of k-means
@@ -171,8 +172,8 @@ def consensus_components(
     *,
     neighbourhood: float = 0.3,
     density_threshold: float = 0.5,
-    clustering: str = "kmeans",
-    average: str = "median",
+    clustering: Clustering = "kmeans",
+    average: Average = "median",
     random_state: int = 1,
 ) -> ConsensusComponents:
     """Components that many runs have in common, without outliers.

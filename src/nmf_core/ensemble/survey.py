@@ -16,6 +16,7 @@ from nmf_core.html import table
 from nmf_core.initialization import make_seeds
 from nmf_core.labels import tabulated
 from nmf_core.model_selection import RankSelection, cross_validate_rank
+from nmf_core.typing import Resample, RuleName
 from nmf_core.validation import (
     check_choice,
     check_decided,
@@ -84,7 +85,7 @@ class RankSurvey(Mapping[int, Ensemble]):
         ensembles: dict[int, Ensemble],
         held_out: RankSelection | None = None,
         null: "RankSurvey | None" = None,
-        rule: str | None = None,
+        rule: RuleName | None = None,
     ) -> None:
         check_surveyed(len(ensembles))
         self._ensembles = dict(sorted(ensembles.items()))
@@ -108,7 +109,7 @@ class RankSurvey(Mapping[int, Ensemble]):
         return np.array(list(self))
 
     @property
-    def rules(self) -> list[str]:
+    def rules(self) -> list[RuleName]:
         """The names of the rules that this survey can choose by."""
         return [name for name, rule in RULES.items() if rule.of_held_out <= (self.held_out is not None)]
 
@@ -122,7 +123,7 @@ class RankSurvey(Mapping[int, Ensemble]):
         """Why that one, in words."""
         return self.choose(self.rule).reason
 
-    def choose(self, rule: str, **options: float) -> Choice:
+    def choose(self, rule: RuleName, **options: float) -> Choice:
         """Choose a number of components by a rule.
 
         Parameters
@@ -296,7 +297,7 @@ class Chooser(NamedTuple):
 
 
 # The first that a survey can choose by is its rule unless another one is asked for.
-RULES = {
+RULES: dict[RuleName, Chooser] = {
     "one-standard-error": Chooser(_one_standard_error, True),
     "held-out": Chooser(_held_out, True),
     "stability": Chooser(_stability, False),
@@ -312,8 +313,8 @@ def rank_survey(
     *,
     held_out: bool = True,
     null: bool = False,
-    rule: str | None = None,
-    resample: str | None = None,
+    rule: RuleName | None = None,
+    resample: Resample | None = None,
     fraction: float = 0.8,
     random_state: Any = None,
     n_threads: int | None = None,

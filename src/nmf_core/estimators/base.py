@@ -4,16 +4,23 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from copy import copy
+from functools import cache
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 import numpy as np
 
 from nmf_core import warning
-from nmf_core.data import is_dask, row_blocks
+from nmf_core.data import ObservedMatrix, is_dask, row_blocks
+from nmf_core.engine import Engine, padded
 from nmf_core.labels import Axis, Labelled, labelled
+from nmf_core.losses import make_loss
+from nmf_core.problem import History, Problem, container_for
 from nmf_core.threads import make_workspace
-from nmf_core.validation import Scan, look_at, nearest
+from nmf_core.typing import Missing
+from nmf_core.validation import Scan, check_resident, look_at, nearest
 
 try:
     from sklearn.base import _fit_context
@@ -35,8 +42,8 @@ except ImportError as error:
 
 __all__ = [
     "ConvergenceWarning",
+    "Estimator",
     "Interval",
-    "NearestNames",
     "StrOptions",
     "_fit_context",
     "as_factors",
@@ -52,13 +59,96 @@ __all__ = [
     "warn_of_limit",
 ]
 
+GROUPS = 5  # of features, each predicted from the others to score a model
+
 
 class ConvergenceWarning(warning.ConvergenceWarning, TheirConvergenceWarning):  # type: ignore[misc]
     """An estimator has stopped before it converged."""
 
 
-class NearestNames:
-    """An estimator of which the message about an unknown name of a parameter has the nearest one."""
+class Estimator:
+    """What both estimators have beside scikit-learn's: a result, a score, links, and messages with the nearest name."""
+
+    _doc_link_module = "nmf_core"
+
+    @property
+    def _doc_link_template(self) -> str:
+        """Where the page of an estimator is, for scikit-learn's diagrams; nothing as long as there is no site."""
+        site = _site()
+        return f"{site}/generated/nmf_core.{{estimator_name}}.html" if site else ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a pickled model is what transforms, not the data that it has seen
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        return {name: value for name, value in state.items() if name != "result_"}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("result_", "history_", "converged_"):
+            raise AttributeError(
+                f"this {type(self).__name__} has no {name}: only `fit` leaves one, and a pickled model does not keep it"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def history_(self) -> History:
+        """The course of the fit, one entry an iteration or batch; not of a pickled model."""
+        return self.result_.history
+
+    @property
+    def converged_(self) -> bool:
+        """Whether the fit stopped because it had converged; not of a pickled model."""
+        return self.result_.converged
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """How well the components predict features of samples from their other features.
+
+        Features are dealt to five groups. Those of one group are predicted from W that is found for the others, so that
+        samples which the fit has not seen, as in cross-validation, tell how many components there are: both their rows
+        and their columns are held out [1]_.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Non-negative data, in memory.
+        y : Ignored
+            There for scikit-learn's conventions.
+
+        Returns
+        -------
+        float
+            Minus the mean loss of a known entry: greater is better, 0 is best.
+
+        References
+        ----------
+        .. [1] A. B. Owen and P. O. Perry (2009), "Bi-cross-validation of the SVD and the nonnegative matrix
+           factorization", doi:10.1214/08-AOAS227.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nmf_core import NMF
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.gamma(0.5, size=(60, 3)) @ rng.gamma(0.5, size=(3, 30))
+        >>> NMF(3, init="random", random_state=0).fit(X[:40]).score(X[40:]) > -0.01
+        True
+        """
+        check_is_fitted(self)
+        missing, n_threads = vars(self).get("missing"), vars(self)["n_threads"]
+        X = validated(X, missing, estimator=self, reset=False, n_threads=n_threads).values
+        check_resident(row_blocks(X) is None and not is_dask(X), "score")
+        checked: Any = copy(self)
+        checked._check_params(X)
+        loss, H = make_loss(float(checked._beta_loss)), checked.components_.astype(X.dtype, copy=False)
+        columns = X.tocsc() if hasattr(X, "tocsc") else X
+        total, entries = 0.0, 0
+        for held in _dealt(X.shape[1]):
+            rest = np.delete(np.arange(X.shape[1]), held)
+            W = checked._project(columns[:, rest], H[:, rest]).W
+            kept = container_for(columns[:, held], loss, missing=missing, engine=Engine(n_threads))
+            problem = Problem(kept, loss, len(H))
+            total += problem.divergence(padded(W, kept.dtype), padded(H[:, held].T, kept.dtype))
+            entries += kept.n_stored if isinstance(kept, ObservedMatrix) else len(W) * len(held)
+        return -total / entries
 
     def _validate_params(self) -> None:
         try:
@@ -66,12 +156,29 @@ class NearestNames:
         except ValueError as error:
             found = re.match(r"The '(\w+)' parameter", str(error))
             name = found[1] if found else ""
-            constraints = self._parameter_constraints.get(name, [])  # type: ignore[attr-defined]
+            constraints = self._parameter_constraints.get(name, [])
             choices = [choice for some in constraints if isinstance(some, StrOptions) for choice in some.options]
             meant = nearest(getattr(self, name, None), choices)
             if meant is None:
                 raise
             raise type(error)(f"{error} Did you mean {meant!r}?") from None
+
+
+@cache
+def _site() -> str:
+    """Where the documentation is, as the installed package says; empty if it says nothing."""
+    try:
+        urls = metadata("nmf-core").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    pages = dict(url.split(", ", 1) for url in urls)
+    return pages.get("Documentation", "").rstrip("/")
+
+
+def _dealt(n_features: int) -> list[np.ndarray]:
+    """Groups of features, the same for every model."""
+    order = np.random.default_rng(0).permutation(n_features)
+    return [np.sort(order[first::GROUPS]) for first in range(min(GROUPS, n_features))]
 
 
 def as_factors(W: Any, H: Any, data: Labelled) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -109,7 +216,7 @@ def warn_of_limit(max_iter: int) -> None:
 
 def validated(
     X: Any,
-    missing: str | None = None,
+    missing: Missing | None = None,
     *,
     estimator: Any = None,
     reset: bool = True,
@@ -161,7 +268,7 @@ def validated(
             vars(estimator).update({} if columns is None else {"_column_labels": columns})
             fitted = columns
     # scikit-learn has compared names that are all strings, and no others
-    return Labelled(values, data.rows, columns, scan=found).aligned("X", columns=fitted, of="the fit")
+    return Labelled(values, data.rows, columns, data.library, found).aligned("X", columns=fitted, of="the fit")
 
 
 def refuse_negative(X: Any, whom: str, scan: Scan | None = None) -> None:

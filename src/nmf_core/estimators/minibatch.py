@@ -6,11 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nmf_core.divergence import beta_divergence
 from nmf_core.engine import Engine, padded
 from nmf_core.estimators.base import (
+    Estimator,
     Interval,
-    NearestNames,
     StrOptions,
     _fit_context,
     as_factors,
@@ -24,14 +23,17 @@ from nmf_core.estimators.base import (
     warn_of_ignored,
     warn_of_limit,
 )
-from nmf_core.losses import LOSSES, Loss, make_loss
-from nmf_core.minibatch import Convergence, batches, fit_batches
+from nmf_core.factorization import Factorization
+from nmf_core.labels import Labelled
+from nmf_core.losses import LOSSES, make_loss
+from nmf_core.minibatch import Convergence, Course, batches, fit_batches
 from nmf_core.online import SWEEPS, Online, make_online, method_for
-from nmf_core.problem import Terms, make_problem
+from nmf_core.problem import History, Problem, Terms, make_problem
 from nmf_core.solvers import SOLVERS
-from nmf_core.start import STARTS, initialize
+from nmf_core.start import STARTS, initialize, usual_init
 from nmf_core.threads import serial_blas
-from nmf_core.transform import transform
+from nmf_core.transform import Transformed, transform
+from nmf_core.typing import Auto, BatchSolverName, Init, LossName, Same
 from nmf_core.validation import check_balance, check_features, check_loss, check_matrix, stored_values
 from nmf_core.vanishing import warn_of_nothing
 from nmf_core.warning import held_back
@@ -39,9 +41,13 @@ from nmf_core.warning import held_back
 # What scikit-learn's constructor doesn't have.
 EXTRA_PARAMETERS = {"solver": "auto", "n_threads": None}
 CHECKED = "MiniBatchNMF (input X)"
+# Parameters that a result holds besides those of any fit.
+OF_BATCHES = (
+    "batch_size", "max_no_improvement", "forget_factor", "fresh_restarts", "fresh_restarts_max_iter",
+)  # fmt: skip
 
 
-class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
+class MiniBatchNMF(Estimator, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
     """Non-negative Matrix Factorization by mini-batches, a drop-in for :class:`sklearn.decomposition.MiniBatchNMF`.
 
     Minimises what :class:`NMF` does, but improves H after every batch of rows. `partial_fit` learns from a stream of
@@ -107,6 +113,13 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
         Times that `fit` has gone through X, the last one perhaps not to the end; 1 after `partial_fit` alone.
     n_steps_ : int
         Batches gone through.
+    result_ : Factorization
+        All that is known of a `fit`, for tables, pictures and reports: its history has an entry for every batch, whose
+        objective is scaled to all rows. Not after `partial_fit`, nor of a pickled model.
+    history_ : History
+        Its course.
+    converged_ : bool
+        Whether it stopped because it had converged.
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -140,16 +153,16 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
 
     def __init__(
         self,
-        n_components: int | str | None = "auto",
+        n_components: int | Auto | None = "auto",
         *,
-        init: str | None = None,
+        init: Init | None = None,
         batch_size: int = 1024,
-        beta_loss: float | str = "frobenius",
+        beta_loss: float | LossName = "frobenius",
         tol: float = 1e-4,
         max_no_improvement: int | None = 10,
         max_iter: int = 200,
         alpha_W: float = 0.0,
-        alpha_H: float | str = "same",
+        alpha_H: float | Same = "same",
         l1_ratio: float = 0.0,
         forget_factor: float = 0.7,
         fresh_restarts: bool = False,
@@ -157,7 +170,7 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
         transform_max_iter: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
-        solver: str = "auto",
+        solver: BatchSolverName = "auto",
         n_threads: int | None = None,
     ) -> None:
         super().__init__(
@@ -213,7 +226,8 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         with unchanged_by_failure(self), serial_blas(), hint_at_zeros():
-            X, W, H = self._validated(X, W, H)
+            data, W, H = self._validated(X, W, H)
+            X = data.values
             self._check_params(X)
             start_W, start_H = self._start(X, W, H)
             self._online = online = self._make_online(X, start_H)
@@ -239,11 +253,9 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
                 with held_back():  # there is something to say about the fit already
                     found, done = self._find(X)
                 finished = finished and done
-            self._warn_of_nothing(X, found, online.loss)
-            self.reconstruction_err_ = np.sqrt(
-                2 * beta_divergence(X, found, self.components_, online.loss.name, n_threads=self.n_threads)
-            )
-        if course.interrupted:
+            self.result_ = self._packed(data, found, course, engine)
+            self.reconstruction_err_ = np.sqrt(2 * self.result_.divergence)
+        if course.reason == "interrupted":
             raise KeyboardInterrupt
         if not finished:
             warn_of_limit(self.max_iter)
@@ -277,7 +289,8 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
         """
         first = not hasattr(self, "components_")
         with unchanged_by_failure(self), serial_blas(), hint_at_zeros():
-            X, W, H = self._validated(X, W, H, reset=first)
+            data, W, H = self._validated(X, W, H, reset=first)
+            X = data.values
             online = None if first else self._going_on()
             if online is None:
                 self._check_params(X)
@@ -291,8 +304,9 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
             self._publish(H if self.init == "custom" else None, X.dtype if first else self.components_.dtype)
             self.reconstruction_err_ = np.sqrt(2 * online.divergence)
             self.n_steps_ += 1
+            self.__dict__.pop("result_", None)
         if not self.components_.any():
-            self._warn_of_nothing(X, np.zeros((X.shape[0], online.k), dtype=X.dtype), online.loss)
+            self._warn_of_nothing(*self._placed(X, np.zeros((X.shape[0], online.k), dtype=X.dtype), engine))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -315,16 +329,16 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
         """
         check_is_fitted(self)
         with hint_at_zeros():
-            W, done = self._find(self._validated(X, reset=False)[0])
+            W, done = self._find(self._validated(X, reset=False)[0].values)
         if not done:
             warn_of_limit(self.transform_max_iter or self.max_iter)
         return W
 
-    def _validated(self, X: Any, W: Any = None, H: Any = None, *, reset: bool = True) -> tuple[Any, Any, Any]:
-        """X, W and H as arrays, with scikit-learn's checks; `reset` notes down the features of X."""
+    def _validated(self, X: Any, W: Any = None, H: Any = None, *, reset: bool = True) -> tuple[Labelled, Any, Any]:
+        """X with its labels, W and H as arrays, with scikit-learn's checks; `reset` notes down the features of X."""
         data = validated(X, estimator=self, reset=reset, in_blocks=False, n_threads=self.n_threads)
         refuse_negative(data.values, CHECKED, data.scan)
-        return data.values, *as_factors(W, H, data)
+        return data, *as_factors(W, H, data)
 
     def _check_params(self, X: Any) -> "MiniBatchNMF":
         """Check what scikit-learn checks, and that the solver goes with the loss."""
@@ -388,22 +402,68 @@ class MiniBatchNMF(NearestNames, scikit_learn.MiniBatchNMF):  # type: ignore[mis
             given[:] = self.components_
             self.components_ = given
 
-    def _warn_of_nothing(self, X: Any, W: np.ndarray, loss: Loss) -> None:
+    def _placed(self, X: Any, W: np.ndarray, engine: Engine) -> tuple[Problem, np.ndarray, np.ndarray]:
+        """The objective over all of X, and W and the components as factor arrays."""
+        terms = Terms(alphas=(self.alpha_W, self.alpha_H, self.l1_ratio))
+        problem = make_problem(X, make_loss(float(self._beta_loss)), W.shape[1], terms, engine=engine)
+        W_array, Ht = (padded(array, problem.data.dtype) for array in (W, self.components_.T))
+        return problem, W_array, Ht
+
+    def _warn_of_nothing(self, problem: Problem, W: np.ndarray, Ht: np.ndarray) -> None:
         """Warn if penalties have left nothing of W and of the components."""
         if self.alpha_W or self.alpha_H != "same":
-            terms = Terms(alphas=(self.alpha_W, self.alpha_H, self.l1_ratio))
-            problem = make_problem(X, loss, W.shape[1], terms, engine=Engine(self.n_threads))
-            F, G = (padded(array, problem.data.dtype) for array in (W, self.components_.T))
-            warn_of_nothing(problem, F, G, W.shape[1], self.alpha_W, self.alpha_H)
+            warn_of_nothing(problem, W, Ht, problem.k, self.alpha_W, self.alpha_H)
+
+    def _packed(self, data: Labelled, W: np.ndarray, course: Course, engine: Engine) -> Factorization:
+        """What `fit` has found, and how."""
+        problem, W_array, Ht = self._placed(data.values, W, engine)
+        self._warn_of_nothing(problem, W_array, Ht)
+        n, _ = data.values.shape
+        divergence = problem.divergence(W_array, Ht)
+        costs, seed = n * np.array(course.costs), self.random_state
+        return Factorization(
+            W=W,
+            H=self.components_,
+            objective=divergence + problem.penalties(W_array, Ht),
+            divergence=divergence,
+            squared_error=2 * divergence if problem.loss.quadratic else problem.squared_error(W_array, Ht),
+            n_iter=self.n_iter_,
+            converged=course.reason not in ("max_iter", "interrupted"),
+            stop_reason=course.reason,
+            history=History(np.array(course.seconds), costs, np.full(len(costs), np.nan)),
+            loss=problem.loss.name,
+            solver=self._online.solver,
+            init=usual_init(self.init, self._online.k, data.values.shape),
+            n_threads=engine.n_threads,
+            seconds=course.seconds[-1] if course.seconds else 0.0,
+            n_stored=problem.data.n_stored,
+            X_squared_norm=problem.X_squared_norm(),
+            parameters={
+                "alpha_W": float(self.alpha_W),
+                "alpha_H": "same" if isinstance(self.alpha_H, str) else float(self.alpha_H),
+                "l1_ratio": float(self.l1_ratio),
+                "tol": float(self.tol),
+                "max_iter": int(self.max_iter),
+                "random_state": int(seed) if isinstance(seed, Integral) else None,
+                "batches": {name: getattr(self, name) for name in OF_BATCHES},
+            },
+            row_labels=data.rows,
+            column_labels=data.columns,
+            frame_library=data.library,
+        )
 
     def _find(self, X: Any) -> tuple[np.ndarray, bool]:
         """W of validated X for the components, and whether it is found to the tolerance, if there is one."""
+        found = self._project(X, self.components_)
+        return found.W, found.converged or self.tol == 0
+
+    def _project(self, X: Any, H: np.ndarray) -> Transformed:
+        """Find W for the given H, each row on its own."""
         loss = check_loss(self.beta_loss, LOSSES, "beta_loss")
-        found = transform(
-            X, self.components_, loss=loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio, tol=self.tol,
+        return transform(
+            X, H, loss=loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio, tol=self.tol,
             max_iter=self.transform_max_iter or self.max_iter, n_threads=self.n_threads,
         )  # fmt: skip
-        return found.W, found.converged or self.tol == 0
 
 
 def _printing(most: int) -> Any:

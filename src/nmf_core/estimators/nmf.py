@@ -9,11 +9,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from nmf_core.data import ObservedMatrix, is_dask, result_type, row_blocks
-from nmf_core.engine import Engine, padded
+from nmf_core.data import is_dask, result_type, row_blocks
 from nmf_core.estimators.base import (
+    Estimator,
     Interval,
-    NearestNames,
     StrOptions,
     _fit_context,
     as_factors,
@@ -33,15 +32,13 @@ from nmf_core.factorize import factorize
 from nmf_core.factors import ALPHA_SCALINGS
 from nmf_core.labels import Labelled
 from nmf_core.losses import make_loss
-from nmf_core.problem import History, Problem, container_for
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
 from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
 from nmf_core.transform import Components, Transformed, transform
+from nmf_core.typing import AlphaScaling, Auto, Init, LossName, Missing, Same, SolverName
 from nmf_core.validation import MISSING, Scan, check_resident, check_sample_weight
 from nmf_core.warning import ConvergenceWarning, held_back, warn
-
-GROUPS = 5  # of features, each predicted from the others to score a model
 
 # Components that `transform` has checked and laid out, by estimator: no part of it that is pickled or compared.
 _PREPARED: WeakKeyDictionary[Any, Components] = WeakKeyDictionary()
@@ -61,7 +58,7 @@ EXTRA_PARAMETERS = {
 }
 
 
-class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
+class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
     """Non-negative Matrix Factorization, a drop-in for :class:`sklearn.decomposition.NMF`.
 
     Finds non-negative W and H such that ``W @ H`` approximates X. With the Frobenius loss they minimise ::
@@ -188,28 +185,28 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
 
     def __init__(
         self,
-        n_components: int | str | None = "auto",
+        n_components: int | Auto | None = "auto",
         *,
-        init: str | None = None,
-        solver: str = "cd",
-        beta_loss: float | str = "frobenius",
+        init: Init | None = None,
+        solver: SolverName = "cd",
+        beta_loss: float | LossName = "frobenius",
         tol: float = 1e-4,
         max_iter: int = 200,
         random_state: int | np.random.RandomState | None = None,
         alpha_W: float = 0.0,
-        alpha_H: float | str = "same",
+        alpha_H: float | Same = "same",
         l1_ratio: float = 0.0,
         verbose: int = 0,
         shuffle: bool = False,
-        missing: str | None = None,
-        alpha_scaling: str = "size",
+        missing: Missing | None = None,
+        alpha_scaling: AlphaScaling = "size",
         n_threads: int | None = None,
         time_limit: float | None = None,
         progress: bool = False,
         callback: Callable[[Any], Any] | None = None,
         transform_tol: float | None = None,
         transform_max_iter: int | None = None,
-        floor: float | str | None = None,
+        floor: float | Auto | None = None,
         n_init: int = 1,
     ) -> None:
         super().__init__(
@@ -278,81 +275,9 @@ class NMF(NearestNames, scikit_learn.NMF):  # type: ignore[misc]
             prepared.ready(X.dtype)
         return W
 
-    def __getstate__(self) -> dict[str, Any]:
-        # a pickled model is what transforms, not the data that it has seen
-        return {name: value for name, value in super().__getstate__().items() if name != "result_"}
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A model that scikit-learn's class pickled becomes one of ours when read in a patched process.
         super().__setstate__(EXTRA_PARAMETERS | state)
-
-    @property
-    def history_(self) -> History:
-        """The course of the fit, one entry an iteration: seconds, objective, violation; not of a pickled model."""
-        return self.result_.history
-
-    @property
-    def converged_(self) -> bool:
-        """Whether the fit stopped because it had converged; not of a pickled model."""
-        return self.result_.converged
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """How well the components predict features of samples from their other features.
-
-        Features are dealt to five groups. Those of one group are predicted from W that is found for the others, so that
-        samples which the fit has not seen, as in cross-validation, tell how many components there are: both their rows
-        and their columns are held out [1]_.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            Non-negative data, in memory.
-        y : Ignored
-            There for scikit-learn's conventions.
-
-        Returns
-        -------
-        float
-            Minus the mean loss of a known entry: greater is better, 0 is best.
-
-        References
-        ----------
-        .. [1] A. B. Owen and P. O. Perry (2009), "Bi-cross-validation of the SVD and the nonnegative matrix
-           factorization", doi:10.1214/08-AOAS227.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from nmf_core import NMF
-        >>> rng = np.random.default_rng(0)
-        >>> X = rng.gamma(0.5, size=(60, 3)) @ rng.gamma(0.5, size=(3, 30))
-        >>> NMF(3, init="random", random_state=0).fit(X[:40]).score(X[40:]) > -0.01
-        True
-        """
-        check_is_fitted(self)
-        data = validated(X, self.missing, estimator=self, reset=False, n_threads=self.n_threads)
-        X = data.values
-        check_resident(row_blocks(X) is None and not is_dask(X), "score")
-        checked = copy(self)
-        checked._check_params(X)
-        loss, H = make_loss(float(checked._beta_loss)), self.components_.astype(X.dtype, copy=False)
-        engine = Engine(self.n_threads)
-        columns = X.tocsc() if hasattr(X, "tocsc") else X
-        total, entries = 0.0, 0
-        for held in self._dealt(X.shape[1]):
-            rest = np.delete(np.arange(X.shape[1]), held)
-            W = checked._project(columns[:, rest], H[:, rest]).W
-            kept = container_for(columns[:, held], loss, missing=self.missing, engine=engine)
-            problem = Problem(kept, loss, len(H))
-            total += problem.divergence(padded(W, kept.dtype), padded(H[:, held].T, kept.dtype))
-            entries += kept.n_stored if isinstance(kept, ObservedMatrix) else len(W) * len(held)
-        return -total / entries
-
-    @staticmethod
-    def _dealt(n_features: int) -> list[np.ndarray]:
-        """Groups of features, the same for every model."""
-        order = np.random.default_rng(0).permutation(n_features)
-        return [np.sort(order[first::GROUPS]) for first in range(min(GROUPS, n_features))]
 
     def fit(
         self, X: Any, y: Any = None, W: Any = None, H: Any = None, sample_weight: Any = None, weights: Any = None
@@ -575,29 +500,29 @@ def non_negative_factorization(
     X: Any,
     W: Any = None,
     H: Any = None,
-    n_components: int | str | None = "auto",
+    n_components: int | Auto | None = "auto",
     *,
-    init: str | None = None,
+    init: Init | None = None,
     update_H: bool = True,
-    solver: str = "cd",
-    beta_loss: float | str = "frobenius",
+    solver: SolverName = "cd",
+    beta_loss: float | LossName = "frobenius",
     tol: float = 1e-4,
     max_iter: int = 200,
     alpha_W: float = 0.0,
-    alpha_H: float | str = "same",
+    alpha_H: float | Same = "same",
     l1_ratio: float = 0.0,
     random_state: int | np.random.RandomState | None = None,
     verbose: int = 0,
     shuffle: bool = False,
-    missing: str | None = None,
-    alpha_scaling: str = "size",
+    missing: Missing | None = None,
+    alpha_scaling: AlphaScaling = "size",
     n_threads: int | None = None,
     time_limit: float | None = None,
     progress: bool = False,
     callback: Callable[[Any], Any] | None = None,
     transform_tol: float | None = None,
     transform_max_iter: int | None = None,
-    floor: float | str | None = None,
+    floor: float | Auto | None = None,
     n_init: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Factorise X, a drop-in for :func:`sklearn.decomposition.non_negative_factorization`.

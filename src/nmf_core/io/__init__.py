@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from nmf_core.io.recognition import RECOGNISED, TextFormat
 from nmf_core.io.text import read_text
 from nmf_core.io.triplets import read_triplets
 from nmf_core.io.writing import WRITABLE, write_matrix
+from nmf_core.typing import Duplicates, LabelPlaces
 from nmf_core.validation import check_choice
 
 __all__ = [
@@ -61,12 +63,12 @@ FOLDERS = {".parquet": "**/*.parquet", ".zarr": "zarr.json", ".mtx": "matrix.mtx
 
 def read_matrix(
     file: str | os.PathLike,
-    labels: str = "auto",
+    labels: LabelPlaces = "auto",
     budget: Budget | None = None,
     *,
     text: TextFormat = RECOGNISED,
     transpose: bool = False,
-    duplicates: str = "error",
+    duplicates: Duplicates | Literal["keep"] = "error",
 ) -> LabelledMatrix:
     """Read a matrix; the end of the file's name says what it is.
 

@@ -15,6 +15,7 @@ from nmf_core.io.duplicates import DUPLICATES
 from nmf_core.io.recognition import NOTHING, RECOGNISED, Text, TextFormat, is_number, recognise
 from nmf_core.io.tables import fault, first_word, import_pandas, numbers, read_frame
 from nmf_core.io.text import read_cells, way_out
+from nmf_core.typing import Duplicates, LabelPlaces
 from nmf_core.validation import check_choice
 
 _log = logging.getLogger(__name__)
@@ -23,11 +24,11 @@ _log = logging.getLogger(__name__)
 def read_triplets(
     file: str | os.PathLike,
     columns: Sequence[str | int],
-    labels: str = "auto",
+    labels: LabelPlaces = "auto",
     *,
     text: TextFormat = RECOGNISED,
     transpose: bool = False,
-    duplicates: str = "error",
+    duplicates: Duplicates = "error",
 ) -> LabelledMatrix:
     """Read a long table, such as of users, items and ratings: a line for every entry of a sparse matrix.
 

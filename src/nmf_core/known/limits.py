@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nmf_core.known.model import Model, Samples
+from nmf_core.typing import Missing
 from nmf_core.warning import held_back
 
 _LARGEST = 1e18  # mean of Poisson distributions from which integers can be drawn
@@ -45,7 +46,7 @@ def limits_of(
                 start = np.tile(W[rows], (replicates.n, 1))
                 found, _ = model.fits(np.nan_to_num(drawn), weights, start > 0, start)
             else:
-                missing = "nan" if samples.missing else None
+                missing: Missing | None = "nan" if samples.missing else None
                 found, _ = model.exposures(drawn, missing, weights)
             found = found.reshape(replicates.n, *W[rows].shape)
             lower[rows], upper[rows] = np.quantile(found, [(1 - level) / 2, (1 + level) / 2], axis=0)

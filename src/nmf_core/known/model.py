@@ -8,6 +8,7 @@ import numpy as np
 from nmf_core.known.rows import Rows, descend
 from nmf_core.losses import Loss
 from nmf_core.transform import Components, transform
+from nmf_core.typing import Missing
 from nmf_core.validation import (
     ArrayOrSparse,
     stored_values,
@@ -20,7 +21,7 @@ class Samples(NamedTuple):
     """Validated samples, in memory and in double, and what is missing from them."""
 
     X: ArrayOrSparse
-    missing: str | None
+    missing: Missing | None
 
     @property
     def odd(self) -> float | None:
@@ -68,7 +69,7 @@ class Model:
         self.H, self.loss, self.how = H, loss, how
         self.components = Components(H, loss)
 
-    def exposures(self, X: Any, missing: str | None, weights: np.ndarray | None = None) -> tuple[np.ndarray, bool]:
+    def exposures(self, X: Any, missing: Missing | None, weights: np.ndarray | None = None) -> tuple[np.ndarray, bool]:
         """W of samples, and whether all rows are done."""
         loss: Any = self.loss
         found = transform(X, self.components, loss=loss, missing=missing, weights=weights, **self.how)

@@ -16,6 +16,7 @@ from nmf_core.known.text import html, text
 from nmf_core.labels import Axis, frame, tabulated
 from nmf_core.losses import LOSSES, Loss, make_loss
 from nmf_core.threads import serial_blas
+from nmf_core.typing import LossName, Missing, Selection
 from nmf_core.validation import (
     check_catalogue,
     check_choice,
@@ -126,12 +127,12 @@ def refit(
     X: Any,
     H: Any,
     *,
-    loss: str | float | Loss = "frobenius",
-    select: str | None = None,
+    loss: LossName | float | Loss = "frobenius",
+    select: Selection | None = None,
     significance: float = 0.001,
     n_bootstrap: int = 0,
     level: float = 0.95,
-    missing: str | None = None,
+    missing: Missing | None = None,
     tol: float = 1e-8,
     max_iter: int = 10_000,
     random_state: Any = None,

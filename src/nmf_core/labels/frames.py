@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmf_core.labels.axis import Axis, in_order
+from nmf_core.typing import Missing
 
 # What pandas calls the values of columns of Python objects that are numbers.
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")
@@ -57,7 +58,7 @@ class Labelled(NamedTuple):
         )
 
 
-def labelled(X: Any, name: str = "X", *, missing: str | None = None, hint: bool = False) -> Labelled:
+def labelled(X: Any, name: str = "X", *, missing: Missing | None = None, hint: bool = False) -> Labelled:
     """What X is without its labels, and these; what is no data frame, AnnData or series of pandas stays as it is.
 
     Parameters
@@ -170,7 +171,7 @@ def _native(X: Any) -> Any:
     return X.to_native() if type(X).__module__.startswith("narwhals") else X
 
 
-def _refuse_masked(X: Any, name: str, missing: str | None, hint: bool) -> None:
+def _refuse_masked(X: Any, name: str, missing: Missing | None, hint: bool) -> None:
     """Masked arrays are refused, also as rows of a list: NumPy would go on with what is masked."""
     if isinstance(X, np.ma.MaskedArray) or (
         isinstance(X, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in X)
@@ -201,7 +202,7 @@ def _library(of: Any) -> str:
 # --- data frames of pandas
 
 
-def _pandas_values(X: Any, name: str, missing: str | None, hint: bool) -> Any:
+def _pandas_values(X: Any, name: str, missing: Missing | None, hint: bool) -> Any:
     """The values of a data frame of pandas: an array, or CSR if all of its columns are sparse."""
     pandas: Any = import_module("pandas")
     types = pandas.api.types

@@ -14,11 +14,12 @@ from nmf_core.model_selection import RankSelection
 from nmf_core.plotting.base import BLUE, INK, QUIET, RUST, SEVERAL, SIZE, axes_for, styled
 from nmf_core.solvers import SOLVERS
 from nmf_core.stopping import SmallViolation
+from nmf_core.typing import Course
 from nmf_core.validation import check_choice
 
 
 @styled
-def convergence(f: Factorization, *, against: str = "seconds", axes: tuple[Axes, Axes] | None = None) -> Figure:
+def convergence(f: Factorization, *, against: Course = "seconds", axes: tuple[Axes, Axes] | None = None) -> Figure:
     """The course of the fit: objective, violation of the optimality conditions, and what stopped it.
 
     The line at `tol` is there if a small violation could have stopped the fit, and nothing else of that tolerance has.

@@ -27,11 +27,12 @@ from nmf_core.plotting.base import (
     shortened,
     styled,
 )
+from nmf_core.typing import FactorName, Ranking
 from nmf_core.validation import check_choice
 
 
 @styled
-def top_features(f: Factorization, n: int = 10, *, by: str = "distinctive") -> Figure:
+def top_features(f: Factorization, n: int = 10, *, by: Ranking = "distinctive") -> Figure:
     """The n strongest features of every component: a panel of bars, relative to the component's largest.
 
     Parameters
@@ -66,7 +67,7 @@ def top_features(f: Factorization, n: int = 10, *, by: str = "distinctive") -> F
 
 
 @styled
-def factor_heatmap(f: Factorization, factor: str = "W", ax: Axes | None = None) -> Figure:
+def factor_heatmap(f: Factorization, factor: FactorName = "W", ax: Axes | None = None) -> Figure:
     """A factor as a picture: components from top to bottom, samples (of W) or features (of H) to the right.
 
     Those are sorted by the component that contributes most to them, and within that by how much, so that what

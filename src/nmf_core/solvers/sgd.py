@@ -15,6 +15,7 @@ from nmf_core.solvers.gradient import largest_eigenvalue
 from nmf_core.solvers.quadratic import QuadraticSolver
 from nmf_core.solvers.state import FactorState, State
 from nmf_core.solvers.violation import scaled_steps
+from nmf_core.typing import Schedule
 from nmf_core.validation import check_choice, check_integer, check_number
 
 SCHEDULES = ("bold", "inverse", "constant")
@@ -54,7 +55,7 @@ class SGD(QuadraticSolver):
     method = Method("nesterov")  # whose first step is a plain one
     fields = (*QuadraticSolver.fields, "rate")
 
-    def __init__(self, schedule: str = "bold", rate: float = 0.5, rows: int = 256, seed: int = 0) -> None:
+    def __init__(self, schedule: Schedule = "bold", rate: float = 0.5, rows: int = 256, seed: int = 0) -> None:
         self.schedule = check_choice(schedule, "schedule", SCHEDULES)
         self.rate = check_number(rate, "rate", high=1.0)
         self.rows = check_integer(rows, "rows", 1)

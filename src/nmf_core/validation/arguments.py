@@ -12,6 +12,7 @@ import numpy as np
 from nmf_core._core import Workspace
 from nmf_core.labels import Axis, Labelled, labelled
 from nmf_core.memory import physical_memory
+from nmf_core.typing import Missing
 from nmf_core.validation.matrices import (
     MISSING,
     ArrayOrSparse,
@@ -435,7 +436,7 @@ def check_data(
     return check_weighted(X, weights, missing, hint=hint, workspace=workspace)
 
 
-def check_incomplete(X: Any, missing: str | None) -> tuple[ArrayOrSparse, str | None]:
+def check_incomplete(X: Any, missing: Missing | None) -> tuple[ArrayOrSparse, Missing | None]:
     """A validated X, and what is missing from it once entries are held out.
 
     That is NaN of an array, even if it is complete so far, or what canonical CSR does not store; or None for any other

@@ -8,6 +8,7 @@ import numpy as np
 
 from nmf_core._core import Workspace
 from nmf_core.labels import Axis, Labelled, labelled
+from nmf_core.typing import Missing
 from nmf_core.validation.scan import Scan, in_order, scan
 
 Labels = tuple[str, ...] | None  # as files hold them
@@ -31,7 +32,7 @@ def check_matrix(
     name: str = "X",
     *,
     factor: bool = False,
-    missing: str | None = None,
+    missing: Missing | None = None,
     signed: bool = False,
     squared: bool = True,
     hint: bool = False,
@@ -147,7 +148,14 @@ def _check_structure(X: ArrayOrSparse, name: str, workspace: Workspace | None = 
 
 
 def _check_values(
-    X: ArrayOrSparse, found: Scan, name: str, factor: bool, missing: str | None, signed: bool, squared: bool, hint: bool
+    X: ArrayOrSparse,
+    found: Scan,
+    name: str,
+    factor: bool,
+    missing: Missing | None,
+    signed: bool,
+    squared: bool,
+    hint: bool,
 ) -> None:
     if found.size == 0 or (found.minimum > found.maximum and missing == "nan"):
         return
@@ -197,7 +205,7 @@ def stored_values(X: ArrayOrSparse) -> np.ndarray:
 
 
 def check_weighted(
-    X: Any, weights: Any, missing: str | None, *, hint: bool = False, workspace: Workspace | None = None
+    X: Any, weights: Any, missing: Missing | None, *, hint: bool = False, workspace: Workspace | None = None
 ) -> tuple[Labelled, ArrayOrSparse | None]:
     """What `check_matrix` makes of X, and the weights of its entries, if there are some, in its dtype and order.
 
