@@ -510,7 +510,7 @@ def load(path: str | os.PathLike) -> Factorization:
         It is not a saved factorization, or not a whole one.
     """
     if Path(path).is_dir():
-        raise ValueError(f"{os.fspath(path)} is a folder: nmf_core.load_ensemble reads those of ensembles.")
+        raise IsADirectoryError(f"{os.fspath(path)} is a directory: nmf_core.load_ensemble reads those of ensembles.")
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
