@@ -599,12 +599,6 @@ def factor_gram(FtF, F):
     add_grams(FtF, F, None, len(FtF))
 
 
-def held_update(F, last, numerator, held, denominator, k, power, tiny, least):
-    ratio = (numerator.astype(np.float64) + held) / np.maximum(denominator, tiny)
-    F[:] = 0
-    F[:, :k] = np.maximum(least, last * ratio**power)[:, :k]
-
-
 def dense_scan(found, X):
     X = X.astype(np.float64).ravel()
     numbers = X[~np.isnan(X)]

@@ -210,16 +210,6 @@ def problem(
         values["T"][:, :k] = rng.standard_normal((k, k))
     elif name == "keep_parts":
         values |= {"factors": rng.standard_normal(k).astype(dtype), "least": 0.1, "fill": 0.3}
-    elif name == "held_update":
-        held = rng.random((1 if one_sum else n, ld)).astype(dtype)
-        values |= {
-            "last": factor(n),
-            "held": held,
-            "k": k,
-            "power": 1.0 if one_sum else 0.5,
-            "tiny": 0.01,
-            "least": 0.05,
-        }
     elif name == "csr_order":
         values["m"] = m
     elif name == "dense_scan":

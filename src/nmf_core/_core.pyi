@@ -363,18 +363,6 @@ def factor_sums(
     F: NDArray[Any],
     workspace: Workspace,
 ) -> None: ...
-def held_update(
-    F: NDArray[Any],
-    last: NDArray[Any],
-    numerator: NDArray[Any],
-    held: NDArray[Any],
-    denominator: NDArray[Any],
-    k: int,
-    power: float,
-    tiny: float,
-    least: float,
-    workspace: Workspace,
-) -> None: ...
 def dense_scan(found: NDArray[np.float64], X: NDArray[Any], workspace: Workspace) -> None: ...
 def csr_order(indices: NDArray[Any], indptr: NDArray[np.int64], m: int, workspace: Workspace) -> int: ...
 def csr_split(

@@ -171,6 +171,8 @@ class Update(NamedTuple):
         So many more updates follow each one for which only numerators, what stored entries say, are computed anew.
     den_power : float
         The power of a row's entry by which its denominator grows meanwhile.
+    cut : bool
+        Whether an entry whose share of its row is next to nothing may become zero in a multiplicative update.
     damped : bool
         Whether Newton steps are cut short so that the divergence is sure to fall.
     measure : bool
@@ -202,6 +204,7 @@ class Update(NamedTuple):
     exponent: float = 1.0
     inner_updates: int = 0
     den_power: float = 0.0
+    cut: bool = True
     damped: bool = False
     measure: bool = False
     lower: np.ndarray | None = None
@@ -291,28 +294,6 @@ class Engine:
         """Multiply the first columns of F, in place; what is below `least` then becomes `fill`."""
         reduce_rows(F, _keep_parts, factors, least, fill, engine=self)
 
-    def held_update(
-        self, F: np.ndarray, last: np.ndarray, parts: tuple[np.ndarray, ...], k: int, exponent: float, least: float
-    ) -> None:
-        """A multiplicative update of `last`, held back by what older batches have said.
-
-        Parameters
-        ----------
-        F, last : ndarray of shape (n, ld)
-            The result, which is modified in place, and the factor before.
-        parts : tuple of ndarray of shape (n, ld)
-            Numerators, what is added to both parts of the gradient, and denominators with that; the latter two may
-            have one row.
-        k : int
-            Components.
-        exponent : float
-            Power of the ratio.
-        least : float
-            The least entry of the result.
-        """
-        tiny = float(np.finfo(F.dtype).tiny)
-        self.kernels.held_update(F, last, *parts, k, exponent, tiny, least, self.workspace)
-
     def top_columns(
         self, F: np.ndarray, G: np.ndarray, k: int, excluded: tuple[np.ndarray, np.ndarray], n: int
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -381,7 +362,8 @@ class Engine:
         The denominator may be modified in place, see `Update.den_power`.
         """
         u, report = update, Report()
-        beta = 0.5 if u.loss.kernel is None else u.loss.kernel  # any that has denominators of its own
+        # of this number the kernel only asks whether it is small, where next to nothing becomes zero
+        beta = 2.0 if not u.cut else 0.5 if u.loss.kernel is None else u.loss.kernel
         self.kernels.factor_beta_pass(
             F, F_new, report.numbers, numerator, denominator, u.start, u.before, u.scale, u.sums, u.order, u.l1, u.l2,
             u.momentum, beta, u.exponent, u.den_power, self.workspace,

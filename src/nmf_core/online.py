@@ -12,9 +12,11 @@ from nmf_core.engine import Engine, Update, factor_array, padded
 from nmf_core.factors import Factor, with_penalties
 from nmf_core.initialization import for_fixed_components
 from nmf_core.losses import Loss
-from nmf_core.problem import Problem, model_floors, transposed
+from nmf_core.problem import Problem, transposed
 from nmf_core.solvers import SOLVERS, SWEEP_TOL, FactorState, State, choose_solver
 from nmf_core.solvers.base import MOST_SWEEPS
+from nmf_core.solvers.gradients import GradientSolver
+from nmf_core.solvers.newton import Newton
 
 # How factors can be improved, the first choice first, and how many sweeps at most for one that is about right.
 SWEEPS = {"hals": 2, "newton": 2, "mu": 1}
@@ -147,6 +149,13 @@ class Online(ABC):
         """W and H with their penalties beside so many rows."""
         return with_penalties((Factor(), Factor()), (n_rows, len(self.Ht)), self.alphas)
 
+    def state(self, problem: Problem, W: np.ndarray, Ht: np.ndarray, gram: Any = None) -> State:
+        """A batch's W and H on their way, with the Gram matrix of H, if it is needed."""
+        w, h = FactorState(W, self.k, problem.factor_W), FactorState(Ht, self.k, problem.factor_H, gram)
+        s = State(problem, w, h, 0.0)
+        s.movable = s.movable[:0]  # scale stays where it is: rows of other batches would not follow
+        return s
+
     def keep_alive(self) -> None:
         """Let no entry of `spare` be zero: by multiplicative updates it could never grow again, whatever comes."""
         np.maximum(self.spare, np.finfo(self.spare.dtype).tiny * ALIVE, out=self.spare)
@@ -194,11 +203,9 @@ class QuadraticOnline(Online):
         return padded(self.S, self.S.dtype)
 
     def go_through(self, data: FullMatrix, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
-        k, (of_W, of_H) = self.k, self.factors_beside(len(W))
-        problem = Problem(data, self.loss, k, of_W, of_H)
+        k, problem = self.k, Problem(data, self.loss, self.k, *self.factors_beside(len(W)))
         self.spare[:] = self.Ht
-        s = State(problem, FactorState(W, k, of_W), FactorState(self.spare, k, of_H, self.HHt), 0.0)
-        s.movable = s.movable[:0]  # rows of other batches would not follow
+        s = self.state(problem, W, self.spare, self.HHt)
         s.S, s.gram_array = self.spare_S, factor_array(k, k, self.Ht.dtype)
         if fresh:
             self.for_rows.improve(problem, s, s.w, self.max_sweeps, self.tol)
@@ -217,6 +224,13 @@ class QuadraticOnline(Online):
         if self.solver == "mu":
             self.keep_alive()
         return divergence, {"S": s.S, "spare_S": self.S, "HHt": s.h.gram, "weight": weight}
+
+
+class _Held(GradientSolver):
+    """Multiplicative updates of which nothing vanishes: what no batch so far has had may come yet."""
+
+    def update(self, *args: Any, **how: Any) -> Update:
+        return super().update(*args, **how)._replace(cut=False)
 
 
 class GradientOnline(Online):
@@ -246,40 +260,34 @@ class GradientOnline(Online):
     @cached_property
     def spare_S(self) -> np.ndarray:
         """Room for both halves of the gradient of H: numerators above, denominators below."""
-        m = len(self.Ht)
-        return factor_array(m + (1 if self.loss.linear else m), self.k, self.Ht.dtype)
+        return factor_array(len(self.Ht) + len(self.hold), self.k, self.Ht.dtype)
 
     def go_through(self, data: FullMatrix, W: np.ndarray, fresh: bool, rest: float) -> tuple[float, dict[str, Any]]:
-        loss, k, dtype = self.loss, self.k, W.dtype
-        of_W, of_H = self.factors_beside(len(W))
-        m = len(self.Ht)
-        numerator, denominator = self.spare_S[:m], self.spare_S[m:]
-        sums, floors = data.engine.sums(self.Ht, k), model_floors(data, loss, by_itself=fresh)
-        newton = loss.kernel == 1 and (fresh or self.solver == "newton")
-        sweeps, tol = (self.max_sweeps, self.tol) if fresh else (SWEEPS["newton" if newton else "mu"], SWEEP_TOL)
-        update = Update(
-            W, self.order, self.ones, l1=of_W.l1, l2=of_W.l2, max_sweeps=sweeps, tol=tol, loss=loss,
-            sums=sums.astype(dtype), floors=floors, exponent=loss.exponent,
-        )  # fmt: skip
-        if newton:
-            costs = (sums + of_W.l1).astype(dtype)[np.newaxis]
-            l2 = np.full(len(W), of_W.l2, dtype=dtype)
-            report = data.pass_newton(W, self.Ht, update._replace(sums=costs, l2=l2, measure=True))
-            update = update._replace(max_sweeps=0)
-        held = rest * self.hold
-        self.spare_S[:] = 0
-        data.pass_gradients(W, self.Ht, update, S=self.spare_S)
-        if newton:
-            divergence = max(0.0, report.loss_sum + float(sums @ denominator[0, :k]))
-        else:
-            divergence = data.divergence(W, self.Ht, loss, floors.astype(np.float64))
+        (of_W, of_H), m = self.factors_beside(len(W)), len(self.Ht)
+        problem = Problem(data, self.loss, self.k, of_W, of_H)
+        multiplicative, newton = _Held(), Newton()
+        self.spare[:] = self.Ht
+        s = self.state(problem, W, self.spare)
+        s.extra = multiplicative.notes(problem, by_itself=fresh)
+        s.S = self.spare_S[: m + (1 if self.loss.linear else m)]
+        sweeps, tol = (self.max_sweeps, self.tol) if fresh else (SWEEPS[self.solver], SWEEP_TOL)
+        by_newton = newton.handles(self.loss) and (fresh or self.solver == "newton")
+        if by_newton:
+            rows = self.state(problem, W, self.spare)
+            rows.extra |= {"floors": {rows.w: s.extra["floors"]}, "measured": rows.w}
+            newton.improve(problem, rows, rows.w, sweeps, tol)
+        multiplicative.improve(problem, s, s.w, 0 if by_newton else sweeps, tol)
+        # a pass of multiplicative updates tells the divergence of the W that it starts from
+        divergence = max(0.0, newton.measure(problem, rows)) if by_newton else problem.divergence(W, self.spare)
+        held, of_batch = rest * self.hold, s.S[m:]
         if self.n_steps == 0:
-            held += rest * START * np.mean(denominator[:, :k])
-        hold = held + denominator + of_H.l1
-        if of_H.l2:
-            hold = hold + of_H.l2 * self.Ht
-        least = float(np.finfo(dtype).tiny) * ALIVE
-        data.engine.held_update(self.spare, self.Ht, (numerator, held, hold), k, loss.exponent, least)
+            held += rest * START * np.mean(of_batch[:, : self.k])
+        s.S = self.spare_S
+        s.S[m:] = of_batch + held
+        s.S[:m] += held
+        hold = s.S[m:] + of_H.l1 + of_H.l2 * self.spare[: len(held)]
+        multiplicative.improve(problem, s, s.h)
+        self.keep_alive()
         return divergence, {"hold": hold}
 
 

@@ -281,32 +281,3 @@ cdef void column_parts(const Job* job, const real* F, Py_ssize_t first, Py_ssize
             if holds_both(job):
                 product(job.level, ADD, columns, ld, tile, Y, 1, SPAN, F + b * TILE * ld, ld, den, ld)
     restore_underflow(mode)
-
-
-# F = max(least, last ((numerator + held) / max(denominator, tiny))^power) for the first k columns, zero elsewhere: a
-# multiplicative update that the past holds back. held, denominator: for every row or one for all.
-# In one go, because each of these arrays is as large as a factor. Bytes: F, last, numerator once, perhaps the others.
-def held_update(real[:, ::1] F, const real[:, ::1] last, const real[:, ::1] numerator, const real[:, ::1] held,
-                const real[:, ::1] denominator, Py_ssize_t k, double power, double tiny, double least,
-                Workspace workspace not None):
-    cdef Py_ssize_t n = F.shape[0], ld = F.shape[1], i
-    cdef Py_ssize_t held_step = ld if held.shape[0] > 1 else 0, step = ld if denominator.shape[0] > 1 else 0
-    if n == 0:
-        return
-    for i in prange(n, nogil=True, schedule="static", num_threads=workspace.threads_for(8.0 * n * ld)):
-        held_row(&F[i, 0], &last[i, 0], &numerator[i, 0], &held[0, 0] + i * held_step, &denominator[0, 0] + i * step,
-                 k, ld, <real>power, <real>tiny, <real>least)
-
-
-cdef inline void held_row(real* F, const real* last, const real* numerator, const real* held, const real* denominator,
-                          Py_ssize_t k, Py_ssize_t ld, real power, real tiny, real least) noexcept nogil:
-    cdef Py_ssize_t c
-    cdef real ratio
-    for c in range(k):
-        ratio = (numerator[c] + held[c]) / (denominator[c] if denominator[c] > tiny else tiny)
-        if power != 1:
-            ratio = ratio ** power
-        ratio = last[c] * ratio
-        F[c] = ratio if ratio > least else least
-    for c in range(k, ld):
-        F[c] = 0

@@ -91,17 +91,24 @@ class GradientSolver(Solver):
     def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
         s = super().start(problem, w, h, began)
         data, loss = problem.data, problem.loss
-        s.extra["schedule"] = schedule_for(loss, data)
+        s.extra = self.notes(problem, by_itself=s.rows_only)
         s.warm_up = s.extra["schedule"].warm_up
         s.of_extrapolated_H = True
         m = data.shape[1]
         s.S = factor_array(m + (1 if loss.linear else m), s.k, data.dtype)
-        s.extra["constant"] = loss.constant(data)
-        s.extra["floors"] = model_floors(data, loss, by_itself=s.rows_only)
         w.spare = s.room(problem, w)
         if len(w.order) == len(h.order) == s.k:
             self._rescale_start(problem, s)
         return s
+
+    def notes(self, problem: Problem, by_itself: bool) -> dict[str, Any]:
+        """What a state holds of X; `by_itself` is whether every row is found for a given H."""
+        data, loss = problem.data, problem.loss
+        return {
+            "schedule": schedule_for(loss, data),
+            "constant": loss.constant(data),
+            "floors": model_floors(data, loss, by_itself=by_itself),
+        }
 
     def _rescale_start(self, problem: Problem, s: State) -> None:
         """Bring a start that is a thousand times too large or too small to the size of X: its powers may overflow."""
@@ -158,7 +165,8 @@ class GradientSolver(Solver):
     ) -> Report:
         if one is s.h:
             return self._next_H(problem, s)
-        return self._next_W(problem, s, extrapolate=s.momentum is not None)
+        sweeps = 1 if max_sweeps is None else max_sweeps
+        return self._next_W(problem, s, extrapolate=s.momentum is not None, max_sweeps=sweeps, tol=tol)
 
     def _next_H(self, problem: Problem, s: State) -> Report:
         """The waiting W becomes W, H is improved from its statistics."""
@@ -183,11 +191,13 @@ class GradientSolver(Solver):
                 s.note(report)
         return report
 
-    def _next_W(self, problem: Problem, s: State, extrapolate: bool) -> Report:
+    def _next_W(
+        self, problem: Problem, s: State, extrapolate: bool, max_sweeps: int = 1, tol: float = SWEEP_TOL
+    ) -> Report:
         """Go through X: what the pair is worth, the next W, perhaps extrapolated, and its statistics."""
         s.S[:] = 0
         momentum = s.momentum.value if extrapolate and s.momentum is not None else 0.0
-        update = self.update(problem, s, s.w, momentum)
+        update = self.update(problem, s, s.w, momentum, max_sweeps, tol)
         into = s.w.F_new if s.momentum is not None else None
         report = problem.data.pass_gradients(s.w.spare, s.h.F, update, into, s.S)
         s.note(report)

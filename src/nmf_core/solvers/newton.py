@@ -37,6 +37,7 @@ class Newton(Solver):
 
     def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:
         s = super().start(problem, w, h, began)
+        s.extra["measured"] = h  # whose pass tells the divergence
         # Entries that nothing explains yet pull with finite force.
         s.extra["floors"] = {
             one: model_floors(problem.data, problem.loss, columns=one is not s.blocked, by_itself=s.rows_only)
@@ -60,7 +61,7 @@ class Newton(Solver):
             one.F, one.order, one.rescale(sizes, turn.momentum), turn.previous, turn.momentum,
             l2=dtype.type(factor.l2) * one.row_weights, max_sweeps=turn.max_sweeps, tol=turn.tol,
             loss=problem.loss, sums=(totals + l1).astype(dtype),
-            floors=s.extra["floors"][one], damped=s.damped, measure=one is s.h,
+            floors=s.extra["floors"][one], damped=s.damped, measure=one is s.extra["measured"],
         )  # fmt: skip
         report = problem.data.pass_newton(turn.F, partner.F, update, turn.F_new, columns=columns)
         s.take(one, turn, report)
