@@ -16,7 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from nmf_core.ensemble import consensus as of_samples
 from nmf_core.ensemble import matching as of_components
-from nmf_core.ensemble.consensus import Consensus, by_decreasing_size, weighted_cophenetic, weighted_linkage
+from nmf_core.ensemble.consensus import Consensus, by_decreasing_size, cut, weighted_cophenetic, weighted_linkage
 from nmf_core.ensemble.matching import align, consensus_components, stability
 from nmf_core.similarity import cosines, match
 
@@ -574,3 +574,21 @@ def test_a_single_run_with_one_component():
     found = consensus_components([[[1.0, 3.0]]], 1)
     np.testing.assert_allclose(found.H, [[0.25, 0.75]])
     np.testing.assert_array_equal(found.density, [0])
+
+
+def test_groups_that_have_nothing_in_common_are_cut_as_asked():
+    """Where all distances between groups are the same, a cut by distance has to merge all of them."""
+    labels = np.tile(np.repeat(np.arange(4), [5, 3, 3, 1]), (6, 1))
+    for n_clusters in (1, 2, 3, 4):
+        clusters = Consensus(labels, n_clusters).clusters
+        assert len(np.unique(clusters)) == n_clusters
+        assert all(len(np.unique(clusters[labels[0] == group])) == 1 for group in range(4))
+    np.testing.assert_array_equal(Consensus(labels, 9).clusters, labels[0])
+
+
+def test_cuts_without_ties_are_those_of_scipy():
+
+    tree = linkage(np.random.default_rng(0).random((40, 3)), "average")
+    for n_clusters in (1, 2, 5, 40):
+        expected = fcluster(tree, n_clusters, "maxclust")
+        np.testing.assert_array_equal(by_decreasing_size(cut(tree, n_clusters)), by_decreasing_size(expected))

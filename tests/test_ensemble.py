@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV
 import nmf_core
 from nmf_core import NMF, ConvergenceWarning, Ensemble, factorize, factorize_many, load_ensemble, rank_survey
 from nmf_core.data import RowBlocks
-from nmf_core.ensemble import resample, running
+from nmf_core.ensemble import RankSurvey, resample, running
 from nmf_core.model_selection import cross_validate_rank
 
 K = 3
@@ -1567,6 +1567,26 @@ def test_another_planted_number_is_found_without_held_out_entries(k):
     A = (np.repeat(np.eye(k), 20, axis=0) + 0.05) @ blocks * rng.gamma(20, 0.05, (20 * k, 12 * k))
     survey = rank_survey(A, range(2, 7), 8, held_out=False, random_state=0)
     assert survey.best == survey.choose("pac").n_components == k
+
+
+def test_choices_at_the_end_of_what_was_tried_say_so(survey):
+    ranks = list(survey)
+    assert len(ranks) > 2
+    for k, said in (
+        (ranks[0], "; fewer were not tried" if ranks[0] > 1 else ""),
+        (ranks[1], ""),
+        (ranks[-1], "; more were not tried"),
+    ):
+        assert survey._edge(k) == said
+    one = RankSurvey({ranks[1]: survey[ranks[1]]})
+    assert one.reason.endswith("; no other number was tried")
+
+
+def test_samples_of_which_there_is_nothing_are_a_cluster_of_their_own():
+    rng = np.random.default_rng(0)
+    X = np.kron(np.eye(3), np.ones((8, 6))) * rng.gamma(20, size=(24, 18))
+    ensemble = factorize_many(np.vstack([np.zeros((2, 18)), X]), 3, 4, loss="kullback-leibler", random_state=0)
+    np.testing.assert_array_equal(ensemble.clusters, [3] * 2 + [0] * 8 + [1] * 8 + [2] * 8)
 
 
 @pytest.mark.parametrize("rule", ["one-standard-error", "held-out", "stability", "cophenetic", "pac"])

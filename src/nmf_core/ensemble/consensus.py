@@ -177,14 +177,7 @@ class Consensus:
         Clusters are numbered by decreasing size, of equal ones by the first sample. A sample without a pattern that
         was drawn is in the cluster whose samples are nearest on average.
         """
-        found = np.zeros(len(self._patterns.samples), dtype=int)
-        if len(found) > 1:
-            from scipy.cluster.hierarchy import fcluster
-
-            # SciPy makes a cluster of everything where there may be so many, even if distances are zero
-            few = self.n_clusters < len(found)
-            found = fcluster(self._tree, *((self.n_clusters, "maxclust") if few else (0, "distance"))) - 1
-        clusters = found[self._patterns.of]
+        clusters = cut(self._tree, self.n_clusters)[self._patterns.of]
         left = self._patterns.of < 0
         if left.any():
             there = clusters[~left]
@@ -331,6 +324,29 @@ def _numbered(merges: np.ndarray) -> np.ndarray:
         size[new] = size[pair].sum()
         tree[new - p] = *pair, distance, size[new]
     return tree
+
+
+def cut(tree: np.ndarray, n_clusters: int) -> np.ndarray:
+    """The cluster (p,) of every point of a linkage (p - 1, 4), with so many clusters, or fewer where points coincide.
+
+    SciPy's ``fcluster(tree, n_clusters, "maxclust")`` merges all that have the same distance, and so finds a single
+    cluster where groups have nothing in common.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nmf_core.ensemble.consensus import cut
+    >>> cut(np.array([[0, 1, 0.0, 2], [2, 3, 1.0, 2], [4, 5, 1.0, 4]]), 2)
+    array([0, 0, 1, 1])
+    """
+    p = len(tree) + 1
+    n_merges = max(p - n_clusters, int(np.count_nonzero(tree[:, 2] <= 0)))
+    above = np.arange(p + n_merges)
+    for new, pair in enumerate(tree[:n_merges, :2].astype(int), start=p):
+        above[pair] = new
+    for cluster in range(p + n_merges - 1, -1, -1):
+        above[cluster] = above[above[cluster]]
+    return np.unique(above[:p], return_inverse=True)[1]
 
 
 def _root(above: np.ndarray, x: int) -> int:

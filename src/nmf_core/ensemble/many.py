@@ -142,7 +142,9 @@ class Ensemble(Sequence[Factorization]):
 
     @cached_property
     def _consensus(self) -> Consensus:
-        return Consensus(self.labels, self.n_components)
+        k = self.n_components
+        # samples of which no run holds anything have nothing in common with others
+        return Consensus(self.labels, k + bool((self.labels == k).all(axis=0).any()))
 
     def consensus(self, samples: Any = None, *, square: bool = False) -> np.ndarray:
         """The share of the runs in which two samples have the same label.
@@ -210,7 +212,10 @@ class Ensemble(Sequence[Factorization]):
 
     @property
     def clusters(self) -> np.ndarray:
-        """Clusters of samples (n_samples,), the largest is 0: the tree of average linkage cut into `n_components`."""
+        """Clusters of samples (n_samples,), the largest is 0: the tree of average linkage cut into `n_components`.
+
+        Samples of which every run has nothing, such as those that are all zero, are a cluster besides.
+        """
         return self._consensus.clusters
 
     @property

@@ -155,7 +155,16 @@ class RankSurvey(Mapping[int, Ensemble]):
         for name, value in options.items():
             check_choice(name, "an option of the rule", known)
             check_number(value, name, high=1.0)
-        return choose(self, **options)
+        choice = choose(self, **options)
+        return choice._replace(reason=f"{choice.reason}{self._edge(choice.n_components)}")
+
+    def _edge(self, k: int) -> str:
+        """What is to be said of a choice that may not be the best one because no others were tried."""
+        if len(self) == 1:
+            return "; no other number was tried"
+        if k == max(self):
+            return "; more were not tried"
+        return "; fewer were not tried" if k == min(self) > 1 else ""
 
     @property
     def table(self) -> Any:
@@ -237,10 +246,8 @@ def _held_out(survey: RankSurvey) -> Choice:
 def _one_standard_error(survey: RankSurvey) -> Choice:
     k, lowest = _selection(survey).best_one_standard_error, _selection(survey).best
     if k == lowest:
-        return Choice(
-            k, f"the smallest error of held-out entries, {_error(survey, k)}; fewer components are worse by more than "
-               f"its standard error",
-        )  # fmt: skip
+        rest = "; fewer components are worse by more than its standard error" if k > min(survey) else ""
+        return Choice(k, f"the smallest error of held-out entries, {_error(survey, k)}{rest}")
     return Choice(
         k, f"the fewest components with an error of held-out entries, {_error(survey, k)}, within a standard error of "
            f"the smallest, {_error(survey, lowest)} with {lowest}",
