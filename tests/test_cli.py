@@ -90,6 +90,25 @@ def test_fit_writes_a_model_with_labels(table, capsys):
     assert names() == ["table.csv", "table.nmf.npz"]
 
 
+def test_what_is_in_a_model_is_told(table, capsys):
+    assert main(["fit", "table.csv", "-k", "3", "--seed", "0"]) == 0
+    f, printed = nmf_core.load("table.nmf.npz"), capsys.readouterr().out
+    info = f.component_info(8)
+    for name, features in zip(f.names, info["top_features"], strict=True):
+        [line] = [line for line in printed.splitlines() if line.startswith(f"{name} ")]
+        assert features in line
+    assert main(["show", "table.nmf.npz"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[-3:] == printed.splitlines()[-3:]
+    assert "table.nmf.npz" in shown
+    assert main(["show", "table.nmf.npz", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["components"]
+    assert [one["component"] for one in told] == list(f.names)
+    assert [one["share"] for one in told] == pytest.approx(info["share"].tolist())
+    assert told[0]["samples"] == f.component_info(3)["top_samples"][0].split(", ")
+    assert "has no" in failing(capsys, "show", "none.npz") or "No such file" in failing(capsys, "show", "none.npz")
+
+
 @pytest.mark.parametrize(
     ("name", "save"),
     [

@@ -11,6 +11,7 @@ import subprocess
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
@@ -244,7 +245,7 @@ def test_ensembles_of_which_little_can_be_said(X, monkeypatch):
     assert "Stability mean least c1 - - c2 - -" in text
     zeros = nmf_core.factorize_many(np.zeros((5, 4)), 2, 3, random_state=0)
     page = Page(render_report(zeros.best, ensemble=zeros))
-    assert len(page.references) == 4
+    assert len(page.references) == 3  # there is no course of a fit that has none
 
 
 @pytest.mark.parametrize(
@@ -753,3 +754,14 @@ def test_components_are_searched_opened_and_compared(tmp_path, monkeypatch):
     assert told["compared"] == [["ab", "abc"], ["abc", "cd"], ["cd", "de"]]
     cosine = H[0] @ H[1] / np.linalg.norm(H[0]) / np.linalg.norm(H[1])
     assert f"Cosine {cosine:.3f}" in told["said"]
+
+
+def test_cards_name_typical_samples():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.random((9, 3)) @ rng.random((3, 12)), index=[f"sample <{i}>" for i in range(9)])
+    f = nmf_core.factorize(X, 3, random_state=0)
+    text = " ".join(" ".join(Page(render_report(f, interactive=False)).texts).split())
+    for samples in f.component_info(3)["top_samples"]:
+        assert f"Most in {samples}" in text
+    without = Page(render_report(nmf_core.factorize(X.to_numpy(), 3, random_state=0)))
+    assert not any("Most in" in text for text in without.texts)

@@ -214,6 +214,18 @@ def strongest_components(f: Any) -> np.ndarray:
 # --- tables
 
 
+def strongest_samples(f: Any, n: int = 5) -> list[np.ndarray]:
+    """For every component the numbers of at most n samples to which it contributes most, the strongest first."""
+    parts = contributions(f)
+    n = min(n, len(parts))
+    lists = []
+    for part in parts.T:
+        rows = np.sort(np.argpartition(-part, n - 1)[:n])
+        rows = rows[np.argsort(-part[rows], kind="stable")]
+        lists.append(rows[part[rows] > 0])
+    return lists
+
+
 def features_table(f: Any, n: int = 10, by: Ranking = "distinctive") -> dict[str, Any]:
     """Columns of `Factorization.features`."""
     n = check_integer(n, "n", 1)
@@ -262,9 +274,8 @@ def components_table(f: Any, n: int = 5, by: Ranking = "distinctive", stability:
     if stability is not None:
         columns["stability"] = np.asarray(stability, dtype=np.float64)
     columns["top_features"] = [", ".join(feature.label for feature in features) for features in lists]
-    best = np.argsort(-parts, axis=0, kind="stable")[:n].T
     columns["top_samples"] = [
-        ", ".join(label_of(f.row_labels, int(i)) for i in rows if parts[i, j] > 0) for j, rows in enumerate(best)
+        ", ".join(label_of(f.row_labels, int(i)) for i in rows) for rows in strongest_samples(f, n)
     ]
     return columns
 

@@ -21,7 +21,13 @@ from nmf_core.ensemble import RankSurvey, rank_survey
 from nmf_core.factorization import Factorization, Summary, load
 from nmf_core.factorize import factorize
 from nmf_core.files import check_destination, written_whole
-from nmf_core.interpretation import all_parameters, label_of
+from nmf_core.interpretation import (
+    all_parameters,
+    component_shares,
+    label_of,
+    strongest_features,
+    strongest_samples,
+)
 from nmf_core.io import (
     WRITABLE,
     Budget,
@@ -37,6 +43,7 @@ from nmf_core.model_selection import RankSelection, cross_validate_rank
 from nmf_core.validation import Labels
 
 PICTURES = (".png", ".svg", ".pdf")
+STRONGEST, TYPICAL = 8, 3  # features and samples of a component that are printed
 
 # Columns of a survey that are printed as text, by their heads.
 SURVEYED = {
@@ -88,7 +95,14 @@ def fit(options: argparse.Namespace) -> int:
         )
     more = {"file": options.file, "parameters": all_parameters(f), "written": list(map(str, written))}
     starts = {"starts": len(f.history.starts)} if f.history.starts else {}
-    _tell(options, Summary(f.summary(), **starts), more)
+    _tell(options, Summary(f.summary(), **starts), more, f)
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """Tell what is in a model."""
+    f = load(options.model)
+    _tell(options, f.summary(), {"file": options.model}, f)
     return 0
 
 
@@ -419,9 +433,39 @@ def _check_outputs(paths: Sequence[Path], *inputs: str) -> None:
         taken.add(path.resolve())
 
 
-def _tell(options: argparse.Namespace, summary: Summary, more: dict[str, Any]) -> None:
-    """Print what was done, as text or as JSON."""
+def _tell(options: argparse.Namespace, summary: Summary, more: dict[str, Any], f: Factorization | None = None) -> None:
+    """Print what was done, and what a model consists of, as text or as JSON."""
     if options.json:
-        print(json.dumps({"version": __version__, **more, **summary}, indent=2))
+        told = {"version": __version__, **more, **summary}
+        print(json.dumps(told if f is None else {**told, "components": _components(f)}, indent=2))
     elif not options.quiet:
-        print(Summary(file=more["file"], **summary, written=", ".join(more["written"])))
+        written = {"written": ", ".join(more["written"])} if "written" in more else {}
+        print(Summary(file=more["file"], **summary, **written))
+        if f is not None:
+            print()
+            print("\n".join(_lines(_components(f))))
+
+
+def _components(f: Factorization) -> list[dict[str, Any]]:
+    """Name, share, strongest features and, if these have names, samples of every component."""
+    named = f.row_labels is not None and not f.row_labels.is_numbering
+    shares, samples = component_shares(f), strongest_samples(f, TYPICAL)
+    return [
+        {
+            "component": name,
+            "share": float(share),
+            "features": [feature.label for feature in features],
+            **({"samples": [label_of(f.row_labels, int(i)) for i in rows]} if named else {}),
+        }
+        for name, share, features, rows in zip(f.names, shares, strongest_features(f, STRONGEST), samples, strict=True)
+    ]
+
+
+def _lines(components: list[dict[str, Any]]) -> list[str]:
+    """A line for every component."""
+    width = max(len(str(one["component"])) for one in components)
+    return [
+        f"{one['component']!s:<{width}}  {100 * one['share']:5.1f} %  {', '.join(one['features'])}"
+        + (f"  [{', '.join(one['samples'])}]" if one.get("samples") else "")
+        for one in components
+    ]

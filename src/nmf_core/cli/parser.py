@@ -73,6 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_recommend(
         command("recommend", commands.recommend, "tell the columns that rows, such as users, should like best")
     )
+    _add_show(command("show", commands.show, "tell what is in a model, and of what its components consist"))
     _add_demo(command("demo", commands.demo, "find the topics of 6,000 Debian packages"))
     return parser
 
@@ -102,6 +103,11 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--report", type=Path, metavar="HTML", help="write a page with pictures of the result")
     _add_verbosity(output)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model that fit has written, or Factorization.save")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_factorization(group: Any, without: Collection[str] = ()) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nmf_core.factorization import Factorization
-from nmf_core.interpretation import component_shares, contributions, feature_scores, label_of
+from nmf_core.interpretation import component_shares, contributions, feature_scores, label_of, strongest_samples
 from nmf_core.labels import labelled
 from nmf_core.losses import make_loss
 from nmf_core.report.parts import cut, is_partial
@@ -144,12 +144,8 @@ def _samples(f: Factorization) -> list[list[Any]]:
     """For every component its strongest samples: label, strength relative to the first, share in the sample."""
     parts = contributions(f).astype(np.float64)
     totals = parts.sum(axis=1)
-    n = min(N_SAMPLES, len(parts))
     lists = []
-    for part in parts.T:
-        rows = np.sort(np.argpartition(-part, n - 1)[:n])
-        rows = rows[np.argsort(-part[rows], kind="stable")]
-        rows = rows[part[rows] > 0]
+    for part, rows in zip(parts.T, strongest_samples(f, N_SAMPLES), strict=True):
         shares = zip(part[rows] / (part[rows].max(initial=0.0) or 1.0), part[rows] / totals[rows], strict=True)
         lists.append(
             [

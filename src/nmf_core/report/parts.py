@@ -10,10 +10,17 @@ import scipy
 
 from nmf_core import __version__, plotting
 from nmf_core.factorization import Factorization
-from nmf_core.interpretation import component_shares, label_of, strongest_components, strongest_features
+from nmf_core.interpretation import (
+    component_shares,
+    label_of,
+    strongest_components,
+    strongest_features,
+    strongest_samples,
+)
 
 # Labels are cut to this many characters.
 LONGEST_LABEL = 60
+TYPICAL = 3  # samples of a component that are named
 
 
 def cut(label: str) -> str:
@@ -48,7 +55,7 @@ def biases(f: Factorization) -> dict[str, dict[str, str]]:
 
 def pictures(f: Factorization, X: Any, weights: Any) -> list[tuple[str, str]]:
     """(description, data URI) of every picture."""
-    figures = [("Objective and violation by time", plotting.convergence(f))]
+    figures = [("Objective and violation by time", plotting.convergence(f))] if len(f.history) > 1 else []
     if X is not None:
         figures.append(("Error of every row", plotting.row_error(f, X, weights=weights)))
     figures.append(("Heat map of W", plotting.factor_heatmap(f, "W")))
@@ -62,14 +69,17 @@ def uri(figure: Any) -> str:
 
 
 def components(f: Factorization, captions: Sequence[str] | None, most: int) -> list[dict[str, Any]]:
-    """Name, share, caption and strongest features of the first `most` components."""
+    """Name, share, caption, strongest features and named samples of the first `most` components."""
     names, shares = f.names, component_shares(f)
+    named = f.row_labels is not None and not f.row_labels.is_numbering
+    samples = strongest_samples(f, TYPICAL if named else 0)
     return [
         {
             "name": names[j],
             "share": shares[j],
             "caption": captions[j] if captions else "",
             "features": [(cut(feature.label), feature.weight) for feature in features],
+            "samples": [cut(label_of(f.row_labels, int(i))) for i in samples[j]],
         }
         for j, features in enumerate(strongest_features(f)[:most])
     ]
