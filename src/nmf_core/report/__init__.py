@@ -60,7 +60,7 @@ def render_report(
     labels: Any = None,
     interactive: bool = True,
 ) -> str:
-    """The page as HTML: key numbers, pictures, components, best and worst rows, parameters, versions.
+    """The page as HTML: key numbers, components, best and worst rows, pictures, parameters, versions.
 
     With an ensemble also what its runs have in common, with a survey what speaks for a number of components.
 
