@@ -269,8 +269,8 @@ class Ensemble(Sequence[Factorization]):
         """What the components of all runs have in common, without outliers.
 
         Components of all runs are scaled to unit length. Those far from the others are dropped, the rest is clustered,
-        every cluster is averaged, and W is found for these components [1]_. Where the runs had penalties, or bounds of H,
-        components have the scale of their clusters, so that these mean what they meant.
+        every cluster is averaged, and W is found for these components [1]_. Where the runs had penalties, or bounds of
+        H, components have the scale of their clusters, so that these mean what they meant.
 
         Parameters
         ----------
@@ -304,43 +304,45 @@ class Ensemble(Sequence[Factorization]):
         .. [1] D. Kotliar et al. (2019), "Identifying gene expression programs of cell-type identity and cellular
            activity with single-cell RNA-Seq", doi:10.7554/eLife.43803.
         """
-        check_choice(clustering, "clustering", ["kmeans", "matching"])
-        check_choice(average, "average", ["median", "mean"])
-        check_number(neighbourhood, "neighbourhood", high=1.0)
-        check_number(density_threshold, "density_threshold")
         best = self.best
         check_refittable(best.biases is not None, best.parameters.get("factor_W"))
         options: dict[str, Any] = {
-            "neighbourhood": neighbourhood, "density_threshold": density_threshold, "clustering": clustering,
-            "average": average,
-        }  # fmt: skip
+            "neighbourhood": check_number(neighbourhood, "neighbourhood", high=1.0),
+            "density_threshold": check_number(density_threshold, "density_threshold"),
+            "clustering": check_choice(clustering, "clustering", ["kmeans", "matching"]),
+            "average": check_choice(average, "average", ["median", "mean"]),
+        }
         scaled = bool(best.parameters["alpha_W"] or best.parameters["alpha_H"] not in ("same", 0.0))
         scaled = scaled or "factor_H" in best.parameters
         found = consensus_components(self.H, self.n_components, keep_scale=scaled, **options)
         X, weights = self._data if X is None else self._accepted(X, weights)
         if X is None:
             return found
+        made = {"n_runs": len(self), "kept": int(found.kept.sum()), "scaled": scaled, "options": options}
+        f = self._with_W(found.H.astype(best.H.dtype), X, weights, made)
+        return replace(found, W=f.W, factorization=f)
+
+    def _with_W(self, H: np.ndarray, X: Labelled, weights: Any, made: dict[str, Any]) -> Factorization:
+        """Components that were made of those of the runs, with W of X, and how they were made."""
+        best = self.best
         names = best.component_labels
         if names is not None:
-            names = Axis([names[j] for j in match(found.H, best.H)[0]])
+            names = Axis([names[j] for j in match(H, best.H)[0]])
         same = {name: best.parameters[name] for name in ("missing", "alpha_W", "alpha_H", "l1_ratio", "alpha_scaling")}
         loss: Any = best.own_loss or best.loss
         with held_back():
             f = factorize(
-                X, H=Labelled(found.H.astype(best.H.dtype), names), update_H=False, weights=weights, loss=loss,
+                X, H=Labelled(H, names), update_H=False, weights=weights, loss=loss,
                 floor=best.parameters["floor"] or None, **same,
             )  # fmt: skip
-        # how the runs were made, and what was made of them
-        again = make_seeds(self.seeds[0], len(self)) == self.seeds
-        parameters = best.parameters | {
-            "random_state": self.seeds[0] if again else None,
-            "consensus": {"n_runs": len(self), "kept": int(found.kept.sum()), "scaled": scaled, **options},
-        }
-        f = replace(f, axes=best.axes, solver=best.solver, init=best.init, parameters=parameters)
-        return replace(found, W=f.W, factorization=f)
+        spawned = make_seeds(self.seeds[0], len(self)) == self.seeds  # of the first one, which so makes all runs again
+        parameters = {"random_state": self.seeds[0] if spawned else None, "consensus": made}
+        return replace(
+            f, axes=best.axes, solver=best.solver, init=best.init, parameters=best.parameters | parameters
+        )  # fmt: skip
 
     def _accepted(self, X: Any, weights: Any) -> tuple[Labelled, Any]:
-        """X as the runs had it, and its weights: a matrix with samples and features in their order, and their labels."""
+        """X and its weights as the runs had them: matrices with samples and features in their order, labels too."""
         best = self.best
         check_weights_there(best.parameters["weighted"], weights)
         if best.axes is not None and np.ndim(X) != 2:
@@ -348,11 +350,11 @@ class Ensemble(Sequence[Factorization]):
         data, weights = accept(X, best.parameters["missing"], weights)
         check_features(data.values.shape[1], best.H.shape[1])
         check_shape(data.values.shape, (self.labels.shape[1], best.H.shape[1]))
-        order = {"rows": best.row_labels, "columns": best.column_labels, "of": "the runs"}
+        rows, columns = best.row_labels, best.column_labels
         if weights is not None:
-            weights = data._replace(values=weights, scan=None).aligned("X", **order).values
-        labels = {"rows": best.row_labels, "columns": best.column_labels, "library": best.frame_library}
-        return data.aligned("X", **order)._replace(**labels), weights
+            weights = data._replace(values=weights, scan=None).aligned("X", rows, columns, "the runs").values
+        data = data.aligned("X", rows, columns, "the runs")
+        return data._replace(rows=rows, columns=columns, library=best.frame_library), weights
 
     # --- files
 

@@ -231,7 +231,10 @@ def consensus_components(
     >>> found.cluster  # the last component is like no other
     array([ 0,  1,  1,  0,  0, -1])
     """
-    rows, sums = zip(*((unit_rows(H), H.sum(axis=1, dtype=np.float64)) for H in map(np.asarray, components)), strict=True)
+    rows, sums = [], []
+    for H in map(np.asarray, components):
+        rows.append(unit_rows(H))
+        sums.append(H.sum(axis=1, dtype=np.float64))
     run = np.repeat(np.arange(len(rows)), [len(H) for H in rows])
     n_runs, unit = len(rows), np.concatenate(rows)
     del rows
