@@ -550,6 +550,27 @@ def test_poisson_replicates_of_sparse_data(container):
     assert np.array_equal(replicate.indptr, A.indptr)
 
 
+@pytest.mark.parametrize("container", [np.asfortranarray, sp.csr_array, sp.csc_array, sp.csc_matrix, sp.coo_array])
+@pytest.mark.parametrize("how", ["poisson", "bootstrap", "subsample"])
+def test_a_seed_draws_the_same_whatever_the_format(container, how):
+    drawn = resample(container(COUNTS), how, 3)
+    assert np.array_equal(drawn.toarray() if sp.issparse(drawn) else drawn, resample(COUNTS, how, 3))
+
+
+def test_a_seed_draws_the_same_in_whatever_order_entries_are_stored():
+    A = sp.csr_array(COUNTS)
+    order = np.concatenate([np.arange(*ends)[::-1] for ends in zip(A.indptr[:-1], A.indptr[1:], strict=True)])
+    backwards = sp.csr_array((A.data[order], A.indices[order], A.indptr), A.shape)
+    assert np.array_equal(resample(backwards, "poisson", 3).toarray(), resample(COUNTS, "poisson", 3))
+
+
+@pytest.mark.parametrize("how", ["poisson", "bootstrap"])
+@pytest.mark.parametrize("arguments", [{"X": np.zeros((6, 4))}, {"X": COUNTS, "alpha_W": 1e9}], ids=["zeros", "alpha"])
+def test_replicates_in_which_nothing_is_found(arguments, how):
+    match = "nothing in its replicate of X, its H is full of zeros"
+    refused(ValueError, match, lambda: factorize_many(n_components=2, n_runs=2, resample=how, loss=2, **arguments))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 @pytest.mark.parametrize("how", ["poisson", "bootstrap", "subsample"])
 def test_replicates_have_the_dtype(how, dtype):
@@ -880,6 +901,110 @@ def test_components_of_other_data(kind):
     found = factorize_many(A, K, 6, random_state=0, **arguments).components(density_threshold=2)
     W = factorize(A, H=found.H, update_H=False, **arguments).W
     np.testing.assert_allclose(found.W, W, rtol=1e-3, atol=1e-3 * W.max())
+
+
+@pytest.mark.parametrize("how", [None, "bootstrap"])
+def test_names_that_are_given_go_with_components(how, tmp_path):
+    names = {"sample_names": ROWS, "feature_names": COLUMNS}
+    ensemble = factorize_many(COUNTS, K, 3, loss=1, random_state=0, resample=how, **names)
+    survey = rank_survey(COUNTS, [K], 3, loss=1, random_state=0, resample=how, **names)
+    ensemble.save(tmp_path / "runs")
+    loaded = load_ensemble(tmp_path / "runs")
+    frame = pd.DataFrame(COUNTS, index=ROWS, columns=COLUMNS)
+    for found in (ensemble.components(), survey[K].components(), loaded.components(COUNTS),
+                  loaded.components(frame.iloc[::-1, ::-1])):  # fmt: skip
+        f = found.factorization
+        assert list(f.row_labels) == ROWS
+        assert list(f.column_labels) == COLUMNS
+        assert np.array_equal(f.H, ensemble.components().H)
+        assert np.array_equal(found.W, ensemble.components().W)
+    assert np.array_equal(ensemble.best.H, factorize_many(COUNTS, K, 3, loss=1, random_state=0, resample=how).best.H)
+    refused(ValueError, "X", lambda: loaded.components(frame.rename(columns={"f3": "other"})))
+
+
+def test_names_of_components_go_with_similar_ones():
+    H = pd.DataFrame(factorize(X, K, random_state=0).H, index=["a", "b", "c"])
+    ensemble = factorize_many(X, K, 4, H=H, random_state=0)
+    found, best = ensemble.components().factorization, ensemble.best
+    assert set(found.names) == {"a", "b", "c"}
+    similar = cosine_similarity(found.H, best.H)
+    assert [best.names[j] for j in similar.argmax(axis=1)] == list(found.names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "scaled"),
+    [
+        ({"alpha_W": 0.03}, True),
+        ({"alpha_W": 0.03, "l1_ratio": 1.0}, True),
+        ({"alpha_W": 0.0, "alpha_H": 0.0}, False),
+        ({"H": nmf_core.Factor(upper=0.2)}, True),
+    ],
+    ids=str,
+)
+def test_components_of_runs_with_penalties_keep_their_scale(arguments, scaled):
+    ensemble = factorize_many(X, K, 5, init="random", random_state=0, max_iter=500, **arguments)
+    found = ensemble.components()
+    sums = np.concatenate([H.sum(axis=1) for H in ensemble.H])
+    wanted = [np.median(sums[found.cluster == j]) if scaled else 1 for j in range(K)]
+    np.testing.assert_allclose(found.H.sum(axis=1), wanted, rtol=1e-6)
+    f, best = found.factorization, ensemble.best
+    assert f.summary()["explained_variance"] > best.summary()["explained_variance"] - 0.01
+    assert f.objective < 1.01 * best.objective
+
+
+@pytest.mark.parametrize("arguments", [{"biases": True}, {"W": nmf_core.Factor(upper=5.0)}], ids=["biases", "bounds"])
+def test_components_of_runs_whose_W_cannot_be_found_again(arguments):
+    ensemble = factorize_many(X, K, 3, init="random", random_state=0, **arguments)
+    refused(ValueError, r"components\(\) cannot find W again, as the runs had", ensemble.components)
+
+
+def test_weights_are_wanted_where_the_runs_had_some(tmp_path):
+    ensemble = factorize_many(X, K, 3, weights=WEIGHTS, random_state=0)
+    ensemble.save(tmp_path / "runs")
+    loaded = load_ensemble(tmp_path / "runs")
+    assert np.array_equal(loaded.components(X, weights=WEIGHTS).W, ensemble.components().W)
+    refused(ValueError, "give weights with X", lambda: loaded.components(X))
+
+
+# --- arrays of more than two dimensions
+
+CUBE = np.moveaxis(COUNTS.reshape(6, 10, 40), 2, 0)  # whose samples are along its last two axes
+
+
+@pytest.mark.parametrize("arguments", [{}, {"resample": "subsample"}, {"weights": CUBE + 1}], ids=str)
+def test_axes_of_samples(arguments, tmp_path):
+    flat = {**arguments, **({"weights": COUNTS + 1} if "weights" in arguments else {})}
+    plain = factorize_many(COUNTS, K, 3, loss=1, random_state=0, **flat)
+    ensemble = factorize_many(CUBE, K, 3, loss=1, random_state=0, sample_axes=(1, 2), **arguments)
+    same_runs(ensemble, plain)
+    ensemble.save(tmp_path / "runs")
+    loaded = load_ensemble(tmp_path / "runs")
+    for f in (ensemble.best, ensemble.components().factorization, loaded.best,
+              loaded.components(CUBE, weights=arguments.get("weights")).factorization,
+              loaded.components(COUNTS, weights=flat.get("weights")).factorization):  # fmt: skip
+        assert f.maps.shape == (6, 10, K)
+        assert f.images.shape == (K, 40)
+        assert "sample_axes=(1, 2)" in f.rerun()
+    again = eval(ensemble.best.rerun(), {"nmf_core": nmf_core, "X": CUBE, "weights": arguments.get("weights")})
+    same_bits(again, ensemble.best)
+    refused(ValueError, "X", lambda: loaded.components(CUBE[:10], weights=arguments.get("weights")))
+
+
+def test_axes_of_samples_in_a_survey(tmp_path):
+    how = {"n_runs": 2, "loss": 1, "random_state": 0, "checkpoint": tmp_path}
+    survey = rank_survey(CUBE, [2, 3], sample_axes=(1, 2), null=True, **how)
+    assert survey[3].best.maps.shape == survey.null[3].best.maps.shape == (6, 10, 3)
+    assert load_ensemble(tmp_path / "k-0003").best.images.shape == (3, 40)
+    assert np.array_equal(survey.held_out.errors, cross_validate_rank(COUNTS, [2, 3], loss=1, random_state=0).errors)
+
+
+def test_axes_of_samples_in_cross_validation():
+    given = {"sample_axes": (1, 2), "sample_names": ROWS, "feature_names": COLUMNS}
+    errors = cross_validate_rank(CUBE, [2], random_state=0, **given).errors
+    assert np.array_equal(errors, cross_validate_rank(COUNTS, [2], random_state=0).errors)
+
+
+# --- what it says of itself
 
 
 @pytest.mark.parametrize("how", [None, "poisson"])

@@ -707,6 +707,28 @@ def test_integers_with_the_default_loss_are_hinted_at_once(monkeypatch):
     assert not nmf_core.warning._of_counts_told
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda X, **loss: nmf_core.factorize_many(X, 2, 2, random_state=0, **loss),
+        lambda X, **loss: nmf_core.factorize_many(X, 2, 2, resample="poisson", random_state=0, **loss),
+        lambda X, **loss: nmf_core.rank_survey(X, [1, 2], 2, random_state=0, **loss),
+        lambda X, **loss: nmf_core.model_selection.cross_validate_rank(X, [1, 2], random_state=0, **loss),
+        lambda X, **loss: nmf_core.refit(X, np.eye(10)[:3], **loss),
+    ],
+)
+def test_the_hint_at_counts_comes_once_wherever_a_loss_is_chosen(monkeypatch, call):
+    X = np.random.default_rng(0).poisson(3, (20, 10))
+    monkeypatch.setattr(nmf_core.warning, "_of_counts_told", False)
+    with pytest.warns(UserWarning, match="X holds whole numbers") as caught:
+        call(X)
+    assert caught[0].filename == __file__
+    monkeypatch.setattr(nmf_core.warning, "_of_counts_told", False)
+    call(X, loss="frobenius")
+    call(X.astype(float))
+    assert not nmf_core.warning._of_counts_told
+
+
 def test_skops_keeps_a_model(tmp_path):
     io = pytest.importorskip("skops.io")
     X = planted(3)

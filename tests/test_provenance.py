@@ -19,7 +19,9 @@ from nmf_core.initialization import INITIALIZERS, RANDOM
 from nmf_core.losses import LOSSES, Loss
 from nmf_core.provenance import (
     DEFAULTS,
+    DESCRIBED_CLUSTERINGS,
     DESCRIBED_LOSSES,
+    DESCRIBED_REPLICATES,
     DESCRIBED_SOLVERS,
     DESCRIBED_STARTS,
     REFERENCES,
@@ -114,6 +116,18 @@ def again(f, A, **named):
     return eval(rerun(f), {"nmf_core": nmf_core, "np": np, "X": A, **named})
 
 
+MANY = nmf_core.factorize_many(X, K, 5, random_state=2)
+
+
+def run_of(how, **more):
+    """The second run of an ensemble of replicates."""
+    return nmf_core.factorize_many(COUNTS, K, 2, resample=how, loss=1, random_state=2, **more)[1]
+
+
+def common_to(ensemble, **options):
+    return ensemble.components(**options).factorization
+
+
 def parsed(text):
     """BibTeX entries: of every key its type and fields."""
     entries, at = {}, 0
@@ -174,7 +188,7 @@ def test_references():
         assert not one.doi or re.fullmatch(r"10\.\d{4,5}/\S+", one.doi)
         assert bool(one.venue) == (one.kind != "software")
         for author in one.authors.split(" and "):
-            assert re.fullmatch(r"(de )?[A-Z][\w-]+, [A-Z]\.([ -][A-Z]\.)*|\{.+\}", author), author
+            assert re.fullmatch(r"(de )?[A-Z][\w-]+, [A-Z]\.([ -][A-Z]\.)*|\{.+\}|others", author), author
 
 
 def test_every_doi_of_a_docstring_about_a_solver_or_start_is_known():
@@ -222,6 +236,10 @@ def test_every_reference_is_written():
     observed = {**MODEL.parameters, "missing": "nan", "alpha_W": 1.0, "alpha_scaling": "observed"}
     entries |= parsed(cite(replace(MODEL, parameters=observed)))
     entries |= parsed(cite(replace(MODEL, parameters={**MODEL.parameters, "batches": {}})))
+    for how in DESCRIBED_REPLICATES:
+        entries |= parsed(cite(run_of(how)))
+    for clustering in DESCRIBED_CLUSTERINGS:
+        entries |= parsed(cite(common_to(MANY, clustering=clustering)))
     assert set(entries) == set(REFERENCES)
     for key, (kind, fields) in entries.items():
         assert set(fields) - {"doi"} == {"author", "title", "year"} | required[kind], key
@@ -416,7 +434,7 @@ def test_what_is_not_known_is_named(case):
     A, arguments = NAMED[case]
     f = fit(NAMED[case])
     call, _, comment = rerun(f).partition("  # ")
-    for name in set(arguments) - {"init", "max_iter"}:
+    for name in {name for name, value in arguments.items() if value is not None} - {"init", "max_iter", "update_H"}:
         assert f"{name}={name}" in call
         assert f"{name}: " in comment
     assert fingerprint(again(f, A, **deepcopy(arguments))) == fingerprint(f)
@@ -466,6 +484,115 @@ def test_the_call_is_one_line():
     compile(line, "line", "eval")
     assert cited(methods(odd))
     assert methods(odd).isprintable()
+
+
+@pytest.mark.parametrize("update_H", [True, False, FREE], ids=str)
+def test_what_was_held_fixed_is_told_and_repeated(update_H, tmp_path):
+    f = factorize(X, H=H0, update_H=update_H, random_state=0)
+    f.save(tmp_path / "f.npz")
+    assert load(tmp_path / "f.npz").parameters == f.parameters
+    text, call = methods(f), rerun(f)
+    assert ("held fixed" in text) == (update_H is not True)
+    assert ("Of H, c2 was given and held fixed." in text) == (update_H is FREE)
+    assert ("W was found by" in text) == ("each row" in text) == ("extrapolation" not in text) == (update_H is False)
+    assert (f"update_H={np.asarray(update_H).tolist()}" in call) == (update_H is not True)
+    repeated = again(f, X, H=H0, W=None)
+    assert np.array_equal(repeated.W, f.W)
+    assert fingerprint(repeated) == fingerprint(f)
+
+
+def test_options_of_a_solver_are_told_and_repeated(tmp_path):
+    f = factorize(X, K, solver=nmf_core.solvers.SGD(rate=np.float64(0.1), rows=7), random_state=0, max_iter=5)
+    f.save(tmp_path / "f.npz")
+    f = load(tmp_path / "f.npz")
+    assert "stochastic projected gradient descent with rate=0.1, rows=7 (Gemulla" in methods(f)
+    assert "solver=nmf_core.solvers.SGD(rate=0.1, rows=7)" in rerun(f)
+    assert fingerprint(again(f, X)) == fingerprint(f)
+    same = factorize(X, K, solver=nmf_core.solvers.SGD(), random_state=0, max_iter=5)
+    assert fingerprint(same) == fingerprint(factorize(X, K, solver="sgd", random_state=0, max_iter=5)) != fingerprint(f)
+
+
+# --- of many runs
+
+
+@pytest.mark.parametrize(
+    ("how", "more", "said"),
+    [
+        ("poisson", {}, "a Poisson distribution with that of X as its mean (Islam et al., 2022), with the random seed"),
+        ("bootstrap", {"weights": COUNTS.toarray() + 1}, "drawn from those of X with replacement (Efron, 1979)"),
+        ("subsample", {"fraction": 0.7}, "of 0.7 of the samples of X, drawn without replacement"),
+    ],
+)
+def test_runs_of_replicates_are_told_and_repeated(how, more, said, tmp_path):
+    f = run_of(how, **more)
+    f.save(tmp_path / "f.npz")
+    f = load(tmp_path / "f.npz")
+    assert f.parameters["resample"] == how
+    assert f.parameters["random_state"] == nmf_core.initialization.make_seeds(2, 2)[1]
+    assert said in methods(f)
+    assert "W is that of X itself" in methods(f)
+    assert cited(methods(f)) == labels(f)
+    repeated = again(f, COUNTS, weights=more.get("weights"))
+    assert np.array_equal(repeated.H, f.H)
+    assert np.array_equal(repeated.W, f.W)
+    assert fingerprint(repeated) == fingerprint(f)
+    assert fingerprint(replace(f, parameters={**f.parameters, "resample": None})) != fingerprint(f)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "said"),
+    [
+        ({}, {}, "components of 5 runs. These were scaled to unit length; those with a mean distance of at least 0.5"),
+        ({"loss": 1, "resample": "poisson"}, {"density_threshold": 2}, "runs, each of a replicate of X in which every"),
+        ({}, {"clustering": "matching", "average": "mean"}, "none held two of one run; and each cluster became a "
+                                                            "component, its mean, scaled to a sum of one"),
+        ({"alpha_W": 0.01}, {"neighbourhood": 0.5}, "scaled to a sum of the median of theirs (Kotliar et al., 2019)"),
+    ],
+)  # fmt: skip
+def test_what_runs_have_in_common_is_told_and_repeated(arguments, options, said, tmp_path):
+    A = COUNTS.toarray() if arguments.get("resample") else X
+    f = common_to(nmf_core.factorize_many(A, K, 5, random_state=2, **arguments), **options)
+    f.save(tmp_path / "f.npz")
+    f = load(tmp_path / "f.npz")
+    text = methods(f)
+    assert said in text
+    assert "with seeds derived from 2" in text
+    assert "In every run the factors were found by" in text
+    assert text.isprintable()
+    assert ".." not in text
+    assert cited(text) == labels(f)
+    repeated = again(f, A)
+    assert np.array_equal(repeated.H, f.H)
+    assert np.array_equal(repeated.W, f.W)
+    assert fingerprint(repeated) == fingerprint(f)
+
+
+def test_seeds_that_are_not_spawned_from_the_first_are_of_an_unknown_source():
+    ensemble = nmf_core.factorize_many(X, K, 3, random_state=np.random.RandomState(0))
+    line = rerun(common_to(ensemble))
+    assert "random_state=random_state" in line
+    assert "unknown source" in line
+    names = {"nmf_core": nmf_core, "X": X, "random_state": np.random.RandomState(0)}
+    assert fingerprint(eval(line, names)) == fingerprint(common_to(ensemble))
+
+
+def test_components_held_fixed_in_all_runs():
+    given = Factor(H0, free=FREE)
+    f = common_to(nmf_core.factorize_many(X, K, 3, H=given, random_state=0))
+    assert "update_H" not in rerun(f).partition("#")[0]
+    assert "H: a Factor with free=[True, False, True]" in rerun(f)
+    assert fingerprint(again(f, X, H=given, W=None)) == fingerprint(f)
+
+
+def test_who_has_chosen_the_number_of_components():
+    survey = nmf_core.rank_survey(X, [2, 3], 2, held_out=False, random_state=0)
+    f = survey[survey.best].best
+    texts = {f.methods(chosen=chosen) for chosen in (survey, survey.choose(survey.rule), survey.reason)}
+    assert len(texts) == 1
+    assert survey.reason in texts.pop()
+    for chosen in (survey.best, ["a"]):
+        with pytest.raises(TypeError, match=r"chosen must say in words .* or be a RankSurvey"):
+            f.methods(chosen=chosen)
 
 
 def test_fits_by_batches_are_told_and_repeated():

@@ -244,6 +244,9 @@ class TestTables:
         table = f.component_info(3, stability=[1.0, 0.9, 0.8])
         np.testing.assert_allclose(table["share"], component_shares(f))
         assert list(table["stability"]) == [1.0, 0.9, 0.8]
+        for stability in ([1, 2], np.ones((2, 3)), ["a", "b", "c"]):
+            with pytest.raises(ValueError, match="stability must be 3 numbers, one for each component"):
+                f.component_info(stability=stability)
         assert table["samples"].sum() == np.count_nonzero(f.W.any(axis=1))
         assert table["top_features"][0].split(", ")[0] == f.features(1)["feature"][0]
         assert all(len(names.split(", ")) <= 3 for names in table["top_samples"])

@@ -42,6 +42,7 @@ from nmf_core.stopping import Callback, CannotWin, MaxIter, Rule, TimeLimit
 from nmf_core.threads import serial_blas
 from nmf_core.typing import AlphaScaling, Auto, Init, LossName, Missing, Same, SolverName
 from nmf_core.validation import (
+    Scan,
     check_balance,
     check_biases,
     check_bounded,
@@ -316,26 +317,36 @@ class Fit:
         return s.objective if s.exact else self.problem.objective(*s.current)
 
 
+def take(a: dict[str, Any], engine: Engine) -> tuple[Labelled, Any, Axes | None]:
+    """X as a matrix with its labels, the weights of its entries, and the axes of X, of the arguments of `factorize`."""
+    X, weights, axes = a["X"], a["weights"], Axes.of(a["X"], a["sample_axes"])
+    if axes is not None:
+        X, weights = axes.flattened(X), None if weights is None else axes.flattened(weights, "weights")
+    data, weights = accept(X, a["missing"], weights, biases=a["biases"], workspace=engine.workspace)
+    n, m = data.values.shape
+    rows = check_names(a["sample_names"], "sample_names", data.rows, n, "rows")
+    columns = check_names(a["feature_names"], "feature_names", data.columns, m, "columns")
+    return data._replace(rows=rows, columns=columns), weights, axes
+
+
+def choose_loss(loss: Any, X: Any, scan: Scan | None) -> Any:
+    """The loss that was named, else "frobenius", with a hint at another one if X seems to hold counts."""
+    if loss is None and scan is not None and scan.maximum > 1 and of_integers(X):
+        warn_of_counts()
+    return "frobenius" if loss is None else loss
+
+
 def read(a: dict[str, Any]) -> Request:
     """Validate the arguments of `factorize`, by name."""
     engine = Engine(check_threads(a["n_threads"]))
-    axes = Axes.of(a["X"], a["sample_axes"])
-    if axes is not None:
-        flat = {name: axes.flattened(a[name], name) for name in ("X", "weights") if a[name] is not None}
-        a = {**a, **flat}
-    data, weights = accept(a["X"], a["missing"], a["weights"], biases=a["biases"], workspace=engine.workspace)
+    data, weights, axes = take(a, engine)
     X, row_labels, column_labels, library, scan = data
-    row_labels = check_names(a["sample_names"], "sample_names", row_labels, X.shape[0], "rows")
-    column_labels = check_names(a["feature_names"], "feature_names", column_labels, X.shape[1], "columns")
     of_W, of_H = (_as_factor(a[name], name) for name in ("W", "H"))
     W, H, n_components, components = check_factors(
         of_W.initial, of_H.initial, a["n_components"], row_labels, column_labels
     )
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
-    if a["loss"] is None:
-        if scan is not None and scan.maximum > 1 and of_integers(a["X"]):
-            warn_of_counts()
-        a = {**a, "loss": "frobenius"}
+    a = {**a, "loss": choose_loss(a["loss"], a["X"], scan)}
     loss = make_loss(check_loss(a["loss"], LOSSES))
     X, raised_by = apply_floor(X, a["floor"], loss, a["missing"], weights, scan)
     if not isinstance(a["solver"], Solver):
@@ -366,6 +377,7 @@ def read(a: dict[str, Any]) -> Request:
         check_balance(a["alpha_W"], a["alpha_H"])
     check_callback(a["callback"])
     stop, seed = a["stop"], a["random_state"]
+    options = solver.changed_options if isinstance(solver, type(SOLVERS.get(solver.name))) else {}
     parameters = {
         "alpha_W": float(a["alpha_W"]),
         "alpha_H": "same" if isinstance(a["alpha_H"], str) else float(a["alpha_H"]),
@@ -375,6 +387,8 @@ def read(a: dict[str, Any]) -> Request:
         "weighted": weights is not None,
         "floor": raised_by,
         **{f"factor_{name}": F.said for name, F in zip(("W", "H"), factors, strict=True) if not F.plain},
+        **({} if mask.all() else {"update_H": mask.tolist() if mask.any() else False}),
+        **({"solver_options": options} if options else {}),
         "tol": check_number(a["tol"], "tol") if stop is None else None,
         "max_iter": check_integer(a["max_iter"], "max_iter", 1),
         "time_limit": None if a["time_limit"] is None else check_number(a["time_limit"], "time_limit"),

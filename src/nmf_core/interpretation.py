@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from nmf_core.data import raised
 from nmf_core.labels import Axis, labelled
 from nmf_core.typing import Ranking
-from nmf_core.validation import check_choice, check_integer, check_places, check_shape
+from nmf_core.validation import check_choice, check_integer, check_places, check_shape, check_stability
 
 # A matrix is read in blocks of about this many entries.
 BLOCK_ENTRIES = 1 << 20
@@ -272,7 +272,7 @@ def components_table(f: Any, n: int = 5, by: Ranking = "distinctive", stability:
         "samples": np.bincount(np.argmax(parts, axis=1)[parts.any(axis=1)], minlength=f.n_components),
     }
     if stability is not None:
-        columns["stability"] = np.asarray(stability, dtype=np.float64)
+        columns["stability"] = check_stability(stability, f.n_components)
     columns["top_features"] = [", ".join(feature.label for feature in features) for features in lists]
     columns["top_samples"] = [
         ", ".join(label_of(f.row_labels, int(i)) for i in rows) for rows in strongest_samples(f, n)

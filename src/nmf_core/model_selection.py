@@ -15,11 +15,12 @@ import numpy as np
 
 from nmf_core.divergence import beta_divergence
 from nmf_core.factorization import Factorization
-from nmf_core.factorize import factorize
+from nmf_core.factorize import choose_loss, factorize
 from nmf_core.floor import apply_floor
 from nmf_core.initialization import make_random_state
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.rank_selection import RankSelection, folds_named
+from nmf_core.shapes import Axes
 from nmf_core.threads import available_threads
 from nmf_core.typing import HoldoutMethod, LossName, Missing
 from nmf_core.validation import (
@@ -36,6 +37,7 @@ from nmf_core.validation import (
     check_random_state,
     check_ranks,
     check_room,
+    look_at,
 )
 from nmf_core.warning import held_back, warn, warn_once
 
@@ -132,7 +134,7 @@ def cross_validate_rank(
     method: HoldoutMethod = "auto",
     n_folds: int | None = None,
     n_repeats: int = 1,
-    loss: LossName | float = "frobenius",
+    loss: LossName | float | None = None,
     missing: Missing | None = None,
     warm_start: bool = False,
     n_jobs: int = 1,
@@ -160,9 +162,9 @@ def cross_validate_rank(
         Folds of entries, by default 5, or groups of rows and of columns, by default 2, which makes 4 blocks.
     n_repeats : int
         How often to deal.
-    loss : str or float
-        As in `nmf_core.factorize`, for fits and errors. What a model takes for zero counts as in
-        `nmf_core.beta_divergence`: next to it.
+    loss : str or float, optional
+        As in `nmf_core.factorize`, "frobenius" by default, for fits and errors. What a model takes for zero counts as
+        in `nmf_core.beta_divergence`: next to it.
     missing : {None, "nan", "unstored"}
         What is missing from X, as in `nmf_core.factorize`.
     warm_start : bool
@@ -218,12 +220,17 @@ def cross_validate_rank(
     check_choice(method, "method", ["auto", *METHODS])
     ranks = check_ranks(n_components)
     check_free(parameters, blocks=method == "bi-cv")
-    check_loss(loss, LOSSES)
     n_repeats = check_integer(n_repeats, "n_repeats", 1)
     n_jobs = available_threads() if n_jobs == -1 else check_integer(n_jobs, "n_jobs", 1)
     watched = _progress_bar(check_flag(progress, "progress"))
     check_flag(warm_start, "warm_start")
-    X, incomplete = check_incomplete(X, missing)
+    axes = Axes.of(X, parameters.pop("sample_axes", None))
+    for name in ("sample_names", "feature_names"):  # of which errors know nothing
+        parameters.pop(name, None)
+    given = X if axes is None else axes.flattened(X)
+    X, incomplete = check_incomplete(given, missing)
+    loss = choose_loss(loss, given, look_at(X) if loss is None else None)
+    check_loss(loss, LOSSES)
     X, _ = apply_floor(X, parameters.pop("floor", None), make_loss(loss), incomplete, None)
     if method == "auto":
         method = _suitable_method(X, missing, incomplete, parameters)

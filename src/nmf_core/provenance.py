@@ -14,7 +14,9 @@ from nmf_core.losses import LOSSES
 from nmf_core.references import (
     ACCELERATION,
     BETA,
+    DESCRIBED_CLUSTERINGS,
     DESCRIBED_LOSSES,
+    DESCRIBED_REPLICATES,
     DESCRIBED_SOLVERS,
     DESCRIBED_STARTS,
     KNOWN_ENTRIES,
@@ -25,6 +27,7 @@ from nmf_core.references import (
     Described,
 )
 from nmf_core.solvers import SOLVERS
+from nmf_core.validation import check_reason
 
 # Arguments of `factorize` that change its result, by their order there, and their defaults.
 DEFAULTS: dict[str, Any] = {
@@ -53,7 +56,7 @@ CUTS = {
 }
 
 
-def methods(f: Any, X_described: str | None = None, *, chosen: str | None = None) -> str:
+def methods(f: Any, X_described: str | None = None, *, chosen: Any = None) -> str:
     """Describe in a paragraph for a paper how a factorization was found.
 
     Parameters
@@ -62,14 +65,14 @@ def methods(f: Any, X_described: str | None = None, *, chosen: str | None = None
         The factorization.
     X_described : str, optional
         What X holds, such as "word counts of 11314 posts".
-    chosen : str, optional
-        How the number of components was chosen, such as `nmf_core.RankSurvey.reason`.
+    chosen : str, RankSurvey or Choice, optional
+        How the number of components was chosen, or what has a `reason`.
 
     Returns
     -------
     str
-        One line: data, model, loss, penalties, solver, start, when the fit stopped, what the model explains, and the
-        versions of now. What is cited in it `cite` lists.
+        One line: data, model, loss, penalties, what was held fixed or made of many runs, solver, start, when the fit
+        stopped, what the model explains, and the versions of now. What is cited in it `cite` lists.
 
     Examples
     --------
@@ -80,10 +83,11 @@ def methods(f: Any, X_described: str | None = None, *, chosen: str | None = None
     >>> methods(f, "expression levels").split(" was approximated")[0]
     'The data matrix X (expression levels; 3 samples x 3 features; float64)'
     """
+    reason = check_reason(chosen).rstrip(".")
     sentences = (
         _model(f, X_described),
-        f"The number of components, {f.n_components}, was chosen as follows: {chosen.rstrip('.')}." if chosen else "",
-        _loss(f), _penalties(f), _solver(f), _start(f), _end(f), _quality(f), _software(),
+        f"The number of components, {f.n_components}, was chosen as follows: {reason}." if reason else "",
+        _loss(f), _penalties(f), _held(f), _runs(f), _solver(f), _start(f), _end(f), _quality(f), _software(),
     )  # fmt: skip
     return " ".join(" ".join(sentences).split())
 
@@ -99,7 +103,8 @@ def cite(f: Any = None) -> str:
     Returns
     -------
     str
-        Entries of this library and of the papers about model, loss, penalties, solver, acceleration and start.
+        Entries of this library and of the papers about model, loss, penalties, replicates and what was made of them,
+        solver, acceleration and start.
 
     Examples
     --------
@@ -128,12 +133,12 @@ def rerun(f: Any) -> str:
     str
         A line of Python, with solver and start as they were, and every other argument that is not the default. What a
         result does not hold, such as weights, stands there as a variable of the same name, and a comment says so. A fit
-        that was stopped by time or by a callback is repeated by the number of its iterations.
+        that was stopped by time or by a callback is repeated by the number of its iterations. A run of a replicate, and
+        what many runs have in common, are made again by `nmf_core.factorize_many`.
 
     Notes
     -----
-    A result does not know the options of a solver that was given as an object, that X was a replicate, or what has been
-    done with its components since.
+    A result does not know what has been done with its components since.
 
     Examples
     --------
@@ -146,17 +151,20 @@ def rerun(f: Any) -> str:
     >>> fingerprint(eval(rerun(f))) == fingerprint(f)
     True
     """
-    values, unknown, remarks = _arguments(f)
     if "batches" in f.parameters:
         return _rerun_of_batches(f)
+    values, unknown, remarks = _arguments(f)
     written = {
         name: name if name in unknown else repr(values[name])
         for name, default in DEFAULTS.items()
         if name in unknown or (name in values and values[name] != default)
     }
+    if "solver_options" in f.parameters:
+        options = _options(f.parameters["solver_options"])
+        written["solver"] = f"nmf_core.solvers.{type(SOLVERS[f.solver]).__name__}({options})"
     arguments = "".join(f", {name}={value}" for name, value in written.items())
     comment = "; ".join([*(f"{name}: {why}" for name, why in unknown.items()), *remarks])
-    call = f"nmf_core.factorize(X, {f.n_components}{arguments})"
+    call = _call(f, arguments)
     return " ".join(f"{call}  # {comment}".splitlines()) if comment else call
 
 
@@ -205,6 +213,25 @@ def fingerprint(f: Any) -> str:
 # --- the call
 
 
+def _call(f: Any, arguments: str) -> str:
+    """The call with these arguments: of one fit, of a run of a replicate, or of what many runs have in common."""
+    drawn = {name: f.parameters[name] for name in ("resample", "fraction") if f.parameters.get(name) is not None}
+    consensus = dict(f.parameters.get("consensus", ()))
+    if not drawn and not consensus:
+        return f"nmf_core.factorize(X, {f.n_components}{arguments})"
+    n_runs = consensus.get("n_runs", 1)
+    more = "".join(f", {name}={value!r}" for name, value in drawn.items())
+    runs = f"nmf_core.factorize_many(X, {f.n_components}, {n_runs}{more}{arguments})"
+    if not consensus:
+        return f"{runs}[0]"  # the first run has the seed that is given
+    return f"{runs}.components({_options(consensus['options'])}).factorization"
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    """Options as arguments of a call."""
+    return ", ".join(f"{name}={value!r}" for name, value in options.items())
+
+
 def _arguments(f: Any) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     """Arguments by name, why some are not known, and what else is to be said of the call."""
     p, starts = f.parameters, f.history.starts
@@ -221,16 +248,16 @@ def _arguments(f: Any) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     if f.solver not in SOLVERS:
         unknown["solver"] = f"the object that is called {f.solver!r}"
     for name in ("W", "H"):
-        if f.init == "custom":
+        if f.init == "custom" and (name == "H" or _is_free(f)):  # with H fixed W starts at zero
             unknown[name] = "what was given for it, or None"
+        if name == "H" and "consensus" in p and "update_H" in p:
+            unknown[name] = f"a Factor with free={values.pop('update_H')}"
         if p.get(f"factor_{name}"):
             unknown[name] = f"a Factor with {p[f'factor_{name}']}"
-    if f.init == "custom":
-        unknown["update_H"] = "True if all of H was improved"
     if p.get("tol", 0) is None:
         unknown["stop"] = "the rule that was given"
         del values["tol"]
-    if p.get("random_state") is None and (f.init != "custom" or p.get("shuffle")):
+    if p.get("random_state") is None and (f.init != "custom" or p.get("shuffle") or "consensus" in p):
         unknown["random_state"] = "of an unknown source"
     if f.stop_reason in CUT_SHORT:
         how = f"the fit was stopped {CUTS[f.stop_reason]}"
@@ -267,7 +294,13 @@ def _used(f: Any) -> list[str]:
     """Keys of what a factorization was made with, each once."""
     keys = ["nmf_core"]
     if f is not None:
-        keys += [*MODEL, *_described_loss(f).keys, *_keys_of_penalties(f), *_described_solver(f).keys]
+        keys += [
+            *MODEL,
+            *_described_loss(f).keys,
+            *_keys_of_penalties(f),
+            *_keys_of_runs(f),
+            *_described_solver(f).keys,
+        ]
         keys += [*_keys_of_acceleration(f), *DESCRIBED_STARTS[f.init].keys]
     return list(dict.fromkeys(keys))
 
@@ -284,6 +317,13 @@ def _described_solver(f: Any) -> Described:
 
 def _keys_of_penalties(f: Any) -> tuple[str, ...]:
     return KNOWN_ENTRIES if any(_alphas(f)) and _grows_with_known(f) else ()
+
+
+def _keys_of_runs(f: Any) -> tuple[str, ...]:
+    """Those of replicates and of what is made of many runs."""
+    how, consensus = f.parameters.get("resample"), f.parameters.get("consensus")
+    clustering = DESCRIBED_CLUSTERINGS[consensus["options"]["clustering"]].keys if consensus else ()
+    return (*(DESCRIBED_REPLICATES[how].keys if how else ()), *clustering)
 
 
 def _keys_of_acceleration(f: Any) -> tuple[str, ...]:
@@ -380,8 +420,47 @@ def _penalties(f: Any) -> str:
     return " ".join(sentences)
 
 
+def _held(f: Any) -> str:
+    """What of H was held fixed."""
+    free = f.parameters.get("update_H", True)
+    if free is True:
+        return ""
+    if free is False:
+        return "H was given and held fixed, so that each row of W was found by itself."
+    held = [str(name) for name, improved in zip(f.names, free, strict=True) if not improved]
+    return f"Of H, {' and '.join(held)} {'was' if len(held) == 1 else 'were'} given and held fixed."
+
+
+def _runs(f: Any) -> str:
+    """Of which replicate the components are, or of which runs they were made."""
+    p, replicate = f.parameters, ""
+    if how := p.get("resample"):
+        words, keys = DESCRIBED_REPLICATES[how]
+        replicate = f"a replicate of X {words.format(p['fraction'])}{_cited(*keys)}"
+    found = p.get("consensus")
+    if not found:
+        for_X = "W is that of X itself, for this H"
+        return replicate and f"H is that of {replicate}, with the random seed {p['random_state']}; {for_X}."
+    options, total = found["options"], found["n_runs"] * f.n_components
+    words, keys = DESCRIBED_CLUSTERINGS[options["clustering"]]
+    return (
+        f"H was made of the components of {_several(found['n_runs'], 'run')}{replicate and f', each of {replicate}'}. "
+        f"These were scaled to unit length; those with a mean distance of at least {options['density_threshold']:g} to "
+        f"their nearest neighbours, {options['neighbourhood']:g} times as many as there were runs, were dropped; the "
+        f"others, {found['kept']} of {total}, were grouped into "
+        f"{_several(f.n_components, 'cluster')} {words}; and each cluster became a component, its "
+        f"{options['average']}, scaled to a sum of {'the median of theirs' if found['scaled'] else 'one'}"
+        f"{_cited(*keys)}. W was found for this H, each of its rows by itself."
+    )
+
+
 def _solver(f: Any) -> str:
     solver = _described_solver(f)
+    if "solver_options" in f.parameters:
+        solver = solver._replace(words=f"{solver.words} with {_options(f.parameters['solver_options'])}")
+    what = "The factors were" if _is_free(f) else "W was"
+    if "consensus" in f.parameters:
+        what = "In every run the factors were"
     more = f", accelerated by extrapolation{_cited(*_keys_of_acceleration(f))}" if _is_accelerated(f) else ""
     order = ", with the components in a new random order in every iteration" if f.parameters.get("shuffle") else ""
     batches = f.parameters.get("batches")
@@ -391,12 +470,17 @@ def _solver(f: Any) -> str:
             f"what had been learned from earlier batches counting {batches['forget_factor']:g} as much after a pass "
             f"over X{_cited(*ONLINE)}"
         )
-    return f"The factors were found by {solver.words}{_cited(*solver.keys)}{more}{order}."
+    return f"{what} found by {solver.words}{_cited(*solver.keys)}{more}{order}."
 
 
 def _start(f: Any) -> str:
     start, starts, seed = DESCRIBED_STARTS[f.init], f.history.starts, f.parameters.get("random_state")
     where = f"{start.words}{_cited(*start.keys)}"
+    if not _is_free(f):
+        return ""
+    if "consensus" in f.parameters:
+        said = "no seed recorded" if seed is None else f"seeds derived from {seed}"
+        return f"Runs started from {where}, with {said}."
     if not starts:
         said = ", with no seed recorded" if seed is None else f", with the random seed {seed}"
         return f"The fit started from {where}{'' if f.init == 'custom' else said}."
@@ -418,6 +502,9 @@ def _best(f: Any) -> Any:
 
 def _end(f: Any) -> str:
     tol, starts, n = f.parameters.get("tol"), f.history.starts, _several(f.n_iter, "iteration")
+    if "consensus" in f.parameters:
+        most = _several(f.parameters["max_iter"], "iteration")
+        return f"Each run went on until it had converged to a tolerance of {tol:g}, for at most {most}."
     if "batches" in f.parameters:
         n = "1 pass" if f.n_iter == 1 else f"{f.n_iter} passes"
     reason = _best(f).stop_reason if starts else f.stop_reason
@@ -427,6 +514,8 @@ def _end(f: Any) -> str:
         how = f"was stopped after {n} {CUTS[reason]}"
     elif reason == "max_iter" and not tol:
         how = f"was stopped after {n}, as had been asked for"
+    elif reason == "tol" and not _is_free(f):
+        how = f"converged after at most {n} for each row"
     elif reason in ENDS and tol is not None:
         how = ENDS[reason].format(n=n, tol=tol)
     else:
@@ -478,9 +567,15 @@ def _grows_with_known(f: Any) -> bool:
     return f.parameters.get("alpha_scaling") == "observed" and _knows_missing(f)
 
 
+def _is_free(f: Any) -> bool:
+    """Whether any of H was improved."""
+    return f.parameters.get("update_H", True) is not False
+
+
 def _is_accelerated(f: Any) -> bool:
     return (
-        f.solver in SOLVERS
+        _is_free(f)
+        and f.solver in SOLVERS
         and SOLVERS[f.solver].accelerated
         and f.parameters.get("acceleration", "batches" not in f.parameters)
     )

@@ -363,13 +363,13 @@ class Readable:
 
     # --- for a paper, and to do it again
 
-    def methods(self, *, chosen: str | None = None) -> str:
+    def methods(self, *, chosen: Any = None) -> str:
         """The paragraph for a paper: data, model, loss, solver, start, stopping, quality, versions, with citations.
 
         Parameters
         ----------
-        chosen : str, optional
-            How the number of components was chosen, such as `RankSurvey.reason`.
+        chosen : str, RankSurvey or Choice, optional
+            How the number of components was chosen: in words, or what has chosen it.
         """
         return provenance.methods(self, chosen=chosen)
 

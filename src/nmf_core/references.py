@@ -11,7 +11,7 @@ class Reference(NamedTuple):
     kind : str
         Type of its BibTeX entry.
     authors : str
-        As in BibTeX: "Lee, D. D. and Seung, H. S.".
+        As in BibTeX: "Lee, D. D. and Seung, H. S.", or "Islam, S. M. A. and others".
     title, venue : str
         As in BibTeX, with braces around what must keep its capitals.
     year : int
@@ -30,7 +30,7 @@ class Reference(NamedTuple):
     def label(self) -> str:
         """How it is cited in a text, such as "Lee and Seung, 1999"."""
         names = [author.partition(",")[0].strip("{}") for author in self.authors.split(" and ")]
-        who = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+        who = f"{names[0]} et al." if len(names) > 2 or names[-1] == "others" else " and ".join(names)
         return f"{who}, {self.year}"
 
 
@@ -169,6 +169,27 @@ REFERENCES: dict[str, Reference] = {
         "article", "Gillis, N.",
         "Successive nonnegative projection algorithm for robust nonnegative blind source separation",
         "SIAM Journal on Imaging Sciences", 2014, "10.1137/130946782"),
+    # many runs
+    "alexandrov2013": Reference(
+        "article", "Alexandrov, L. B. and Nik-Zainal, S. and Wedge, D. C. and Campbell, P. J. and Stratton, M. R.",
+        "Deciphering signatures of mutational processes operative in human cancer", "Cell Reports", 2013,
+        "10.1016/j.celrep.2012.12.008"),
+    "efron1979": Reference(
+        "article", "Efron, B.", "Bootstrap methods: Another look at the jackknife", "The Annals of Statistics", 1979,
+        "10.1214/aos/1176344552"),
+    "islam2022": Reference(
+        "article", "Islam, S. M. A. and others",
+        "Uncovering novel mutational signatures by de novo extraction with {SigProfilerExtractor}", "Cell Genomics",
+        2022, "10.1016/j.xgen.2022.100179"),
+    "kotliar2019": Reference(
+        "article",
+        "Kotliar, D. and Veres, A. and Nagy, M. A. and Tabrizi, S. and Hodis, E. and Melton, D. A. and Sabeti, P. C.",
+        "Identifying gene expression programs of cell-type identity and cellular activity with single-cell {RNA-Seq}",
+        "{eLife}", 2019, "10.7554/eLife.43803"),
+    "monti2003": Reference(
+        "article", "Monti, S. and Tamayo, P. and Mesirov, J. and Golub, T.",
+        "Consensus clustering: A resampling-based method for class discovery and visualization of gene expression "
+        "microarray data", "Machine Learning", 2003, "10.1023/A:1023949509487"),
     "gillis2014fast": Reference(
         "article", "Gillis, N. and Vavasis, S. A.",
         "Fast and robust recursive algorithms for separable nonnegative matrix factorization", _PAMI, 2014,
@@ -221,6 +242,20 @@ DESCRIBED_SOLVERS = {
     "sequential": Described("building one component after the other", ("biggs2008",)),
     "randomized": Described("coordinate descent on a randomly compressed X", ("erichson2018",)),
 }  # fmt: skip
+
+# Replicates of X, by how they are drawn; of a subsample with the share of the samples.
+DESCRIBED_REPLICATES = {
+    "poisson": Described(
+        "in which every entry had been drawn from a Poisson distribution with that of X as its mean", ("islam2022",)),
+    "bootstrap": Described("of as many samples, drawn from those of X with replacement", ("efron1979",)),
+    "subsample": Described("of {:g} of the samples of X, drawn without replacement", ("monti2003",)),
+}  # fmt: skip
+
+# How components of many runs are brought together.
+DESCRIBED_CLUSTERINGS = {
+    "kmeans": Described("by the k-means method", ("kotliar2019",)),
+    "matching": Described("so that none held two of one run", ("kotliar2019", "alexandrov2013")),
+}
 
 _SVD = ("boutsidis2008", "halko2011")
 DESCRIBED_STARTS = {

@@ -29,7 +29,8 @@ def resample(X: ArrayOrSparse, how: str, seed: int, fraction: float = 0.8) -> Ar
     Returns
     -------
     ndarray, CSR or CSC array or matrix
-        Of the dtype and the format of X, but a subsample has fewer rows; rows of CSC are drawn into CSR.
+        Of the dtype and the format of X, but a subsample has fewer rows; rows of CSC are drawn into CSR. A seed draws
+        the same entries whatever the format.
 
     Raises
     ------
@@ -50,10 +51,12 @@ def resample(X: ArrayOrSparse, how: str, seed: int, fraction: float = 0.8) -> Ar
     random = np.random.default_rng([seed, 1])  # another stream than that of the start
     if how == "poisson":
         check_counts(X)
-        replicate = X.copy()
+        replicate = X.tocsr(copy=True) if is_sparse(X) else X.copy()
+        if is_sparse(X):
+            replicate.sum_duplicates()  # entries row by row, so that every format gets the same ones
         values = replicate.data if is_sparse(X) else replicate
         np.copyto(values, random.poisson(np.nan_to_num(values)), where=~np.isnan(values), casting="unsafe")
-        return replicate
+        return replicate.asformat(X.format) if is_sparse(X) else replicate
     return (X.tocsr() if is_sparse(X) else X)[rows_of(X.shape[0], how, seed, fraction)]
 
 

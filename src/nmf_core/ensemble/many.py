@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nmf_core.data import accept
 from nmf_core.ensemble.consensus import Consensus
 from nmf_core.ensemble.matching import Alignment, ConsensusComponents, Stability, align, consensus_components, stability
 from nmf_core.ensemble.running import Subject, Task, about, room_for, run_all, subject_of, watched
@@ -19,7 +20,8 @@ from nmf_core.files import check_new_folder
 from nmf_core.html import beside, pairs, table
 from nmf_core.initialization import make_seeds
 from nmf_core.interpretation import components_table
-from nmf_core.labels import tabulated
+from nmf_core.labels import Axis, Labelled, tabulated
+from nmf_core.similarity import match
 from nmf_core.typing import Average, Clustering, Resample
 from nmf_core.validation import (
     check_choice,
@@ -34,8 +36,10 @@ from nmf_core.validation import (
     check_pairs,
     check_places,
     check_random_state,
+    check_refittable,
     check_same_seeds,
     check_shape,
+    check_weights_there,
 )
 from nmf_core.warning import held_back
 
@@ -261,6 +265,7 @@ class Ensemble(Sequence[Factorization]):
         self,
         X: Any = None,
         *,
+        weights: Any = None,
         neighbourhood: float = 0.3,
         density_threshold: float = 0.5,
         clustering: Clustering = "kmeans",
@@ -269,12 +274,16 @@ class Ensemble(Sequence[Factorization]):
         """What the components of all runs have in common, without outliers.
 
         Components of all runs are scaled to unit length. Those far from the others are dropped, the rest is clustered,
-        every cluster is averaged, and W is found for these components [1]_.
+        every cluster is averaged, and W is found for these components [1]_. Where the runs had penalties, or bounds of
+        H, components have the scale of their clusters, so that these mean what they meant.
 
         Parameters
         ----------
         X : array-like, sparse array or matrix, data frame or AnnData, optional
-            What was factorized, for W; not needed in the session in which that was done.
+            What was factorized, for W; not needed in the session in which that was done. Labelled samples and features
+            are brought into the order of the runs.
+        weights : array-like, sparse array or matrix, optional
+            The weights of its entries, if the runs had some.
         neighbourhood : float
             The density around a component is the mean distance to as many nearest others, as a share of the runs.
         density_threshold : float
@@ -287,38 +296,70 @@ class Ensemble(Sequence[Factorization]):
         Returns
         -------
         ConsensusComponents
-            Its `H` has rows that sum to one; `factorization` is the same as a result that can be read.
+            Its `H` has rows that sum to one, without penalties; `factorization` is the same as a result that can be
+            read, with the names of the components of the best run that are most similar, if these have some.
+
+        Raises
+        ------
+        ValueError
+            The runs had biases, or bounds or penalties of one's own for W; or too few components are close to others.
 
         References
         ----------
         .. [1] D. Kotliar et al. (2019), "Identifying gene expression programs of cell-type identity and cellular
            activity with single-cell RNA-Seq", doi:10.7554/eLife.43803.
         """
-        check_choice(clustering, "clustering", ["kmeans", "matching"])
-        check_choice(average, "average", ["median", "mean"])
-        check_number(neighbourhood, "neighbourhood", high=1.0)
-        check_number(density_threshold, "density_threshold")
-        found = consensus_components(
-            self.H, self.n_components, neighbourhood=neighbourhood, density_threshold=density_threshold,
-            clustering=clustering, average=average,
-        )  # fmt: skip
-        X, weights = self._data if X is None else (X, None)
+        best = self.best
+        check_refittable(best.biases is not None, best.parameters.get("factor_W"))
+        options: dict[str, Any] = {
+            "neighbourhood": check_number(neighbourhood, "neighbourhood", high=1.0),
+            "density_threshold": check_number(density_threshold, "density_threshold"),
+            "clustering": check_choice(clustering, "clustering", ["kmeans", "matching"]),
+            "average": check_choice(average, "average", ["median", "mean"]),
+        }
+        scaled = bool(best.parameters["alpha_W"] or best.parameters["alpha_H"] not in ("same", 0.0))
+        scaled = scaled or "factor_H" in best.parameters
+        found = consensus_components(self.H, self.n_components, keep_scale=scaled, **options)
+        X, weights = self._data if X is None else self._accepted(X, weights)
         if X is None:
             return found
-        m = self.H[0].shape[1]
-        shape: tuple[int, ...] = getattr(X, "shape", ())
-        if len(shape) == 2:
-            check_features(shape[1], m)
-            check_shape(shape, (self.labels.shape[1], m))
+        made = {"n_runs": len(self), "kept": int(found.kept.sum()), "scaled": scaled, "options": options}
+        f = self._with_W(found.H.astype(best.H.dtype), X, weights, made)
+        return replace(found, W=f.W, factorization=f)
+
+    def _with_W(self, H: np.ndarray, X: Labelled, weights: Any, made: dict[str, Any]) -> Factorization:
+        """Components that were made of those of the runs, with W of X, and how they were made."""
         best = self.best
-        same = {name: best.parameters[name] for name in ("missing", "alpha_W", "l1_ratio", "alpha_scaling")}
+        names = best.component_labels
+        if names is not None:
+            names = Axis([names[j] for j in match(H, best.H)[0]])
+        same = {name: best.parameters[name] for name in ("missing", "alpha_W", "alpha_H", "l1_ratio", "alpha_scaling")}
         loss: Any = best.own_loss or best.loss
         with held_back():
             f = factorize(
-                X, H=found.H.astype(best.H.dtype), update_H=False, weights=weights, loss=loss,
+                X, H=Labelled(H, names), update_H=False, weights=weights, loss=loss,
                 floor=best.parameters["floor"] or None, **same,
             )  # fmt: skip
-        return replace(found, W=f.W, factorization=f)
+        spawned = make_seeds(self.seeds[0], len(self)) == self.seeds  # of the first one, which so makes all runs again
+        parameters = {"random_state": self.seeds[0] if spawned else None, "consensus": made}
+        return replace(
+            f, axes=best.axes, solver=best.solver, init=best.init, parameters=best.parameters | parameters
+        )  # fmt: skip
+
+    def _accepted(self, X: Any, weights: Any) -> tuple[Labelled, Any]:
+        """X and its weights as the runs had them: matrices with samples and features in their order, labels too."""
+        best = self.best
+        check_weights_there(best.parameters["weighted"], weights)
+        if best.axes is not None and np.ndim(X) != 2:
+            X, weights = best.axes.flattened(X), None if weights is None else best.axes.flattened(weights, "weights")
+        data, weights = accept(X, best.parameters["missing"], weights)
+        check_features(data.values.shape[1], best.H.shape[1])
+        check_shape(data.values.shape, (self.labels.shape[1], best.H.shape[1]))
+        rows, columns = best.row_labels, best.column_labels
+        if weights is not None:
+            weights = data._replace(values=weights, scan=None).aligned("X", rows, columns, "the runs").values
+        data = data.aligned("X", rows, columns, "the runs")
+        return data._replace(rows=rows, columns=columns, library=best.frame_library), weights
 
     # --- files
 
@@ -443,7 +484,7 @@ def factorize_many(
         data or arguments is refused. `load_ensemble` reads it.
     **parameters
         Other arguments of `nmf_core.factorize`, but for `callback`, `n_init`, `out_W`, `stop` and `update_H`. Starts
-        are "random" unless `init` says otherwise.
+        are "random" unless `init` says otherwise. With `sample_axes`, runs have `maps` and `images`.
 
     Returns
     -------

@@ -69,7 +69,7 @@ class ConsensusComponents:
     Attributes
     ----------
     H : ndarray, shape (n_components, n_features)
-        The components, those of the largest clusters first. Rows sum to one.
+        The components, those of the largest clusters first. Rows sum to one, unless they were to keep their scale.
     W : ndarray, shape (n_samples, n_components), or None
         What they contribute to samples, if it was asked for.
     density : ndarray of float64, shape (n_runs * n_components,)
@@ -174,6 +174,7 @@ def consensus_components(
     density_threshold: float = 0.5,
     clustering: Clustering = "kmeans",
     average: Average = "median",
+    keep_scale: bool = False,
     random_state: int = 1,
 ) -> ConsensusComponents:
     """Components that many runs have in common, without outliers.
@@ -198,6 +199,8 @@ def consensus_components(
         that is most similar to the others. Neither leaves a cluster empty.
     average : {"median", "mean"}
         How a cluster becomes a component. Where the median is zero for all features, it is the mean.
+    keep_scale : bool
+        Whether a component has the median of the sums of its cluster as its sum, instead of one.
     random_state : int
         The seed of k-means.
 
@@ -228,7 +231,10 @@ def consensus_components(
     >>> found.cluster  # the last component is like no other
     array([ 0,  1,  1,  0,  0, -1])
     """
-    rows = [unit_rows(np.asarray(H)) for H in components]
+    rows, sums = [], []
+    for H in map(np.asarray, components):
+        rows.append(unit_rows(H))
+        sums.append(H.sum(axis=1, dtype=np.float64))
     run = np.repeat(np.arange(len(rows)), [len(H) for H in rows])
     n_runs, unit = len(rows), np.concatenate(rows)
     del rows
@@ -245,6 +251,8 @@ def consensus_components(
     cluster = np.full(len(unit), -1)
     cluster[chosen] = labels
     H = np.array([_average(unit[cluster == c], average) for c in range(k)])
+    if keep_scale:
+        H *= [[np.median(np.concatenate(sums)[cluster == c])] for c in range(k)]
     silhouette = float(_silhouettes(unit, chosen, labels).mean())
     return ConsensusComponents(H.astype(unit.dtype), None, density, kept, cluster, silhouette)
 

@@ -9,21 +9,33 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from nmf_core.data import FullMatrix, accept, container_class
+from nmf_core.data import FullMatrix, container_class
 from nmf_core.data.base import Visited
 from nmf_core.data.batch import MOST_TOGETHER, Batch, together
 from nmf_core.data.resampling import RESAMPLE, resample, resampled_weights
 from nmf_core.engine import Engine
 from nmf_core.ensemble.runs import Runs
 from nmf_core.factorization import Factorization
-from nmf_core.factorize import assemble, differing, factorize, identity, package, problem_of, read
+from nmf_core.factorize import (
+    assemble,
+    choose_loss,
+    differing,
+    factorize,
+    identity,
+    package,
+    problem_of,
+    read,
+    take,
+)
 from nmf_core.memory import physical_memory
+from nmf_core.shapes import Axes
 from nmf_core.solvers import QuadraticSolver, solve
 from nmf_core.threads import available_threads, serial_blas
 from nmf_core.validation import (
     check_arguments,
     check_choice,
     check_decided,
+    check_found,
     check_fraction,
     check_integer,
     check_number,
@@ -34,6 +46,8 @@ from nmf_core.warning import held_back, warn_once
 
 # What an ensemble decides itself.
 DECIDED = ("callback", "progress", "checkpoint", "out_W", "n_init", "update_H", "stop")
+# What is said of X, which all runs get as it is then.
+OF_X = ("weights", "sample_axes", "sample_names", "feature_names")
 # The share of memory that factors of all runs may take before they go to files, and that of fits side by side.
 SHARE = 0.25
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(factorize).parameters.items()}
@@ -62,6 +76,8 @@ class Subject(NamedTuple):
         Share of the samples in a subsample.
     parameters : dict
         Other arguments of `factorize`.
+    axes : Axes, optional
+        Which axes of an X of more than two dimensions are samples.
     data : Visited, optional
         X as the passes of kernels visit it, where those of several runs may be made together.
     """
@@ -71,6 +87,7 @@ class Subject(NamedTuple):
     how: str | None
     fraction: float
     parameters: dict[str, Any]
+    axes: Axes | None = None
     data: Visited | None = None
 
     @property
@@ -103,12 +120,14 @@ class Subject(NamedTuple):
         replicate = resample(self.X.values, self.how, seed, self.fraction)
         weights = resampled_weights(self.weights, self.how, seed, self.fraction)
         f = factorize(replicate, k, weights=weights, random_state=seed, **self.parameters, **how)
+        check_found(f.H)
         fixed = {name: value for name, value in self.parameters.items() if name not in ("init", "shuffle", "solver")}
         with held_back():
             g = factorize(self.X, H=f.H, update_H=False, weights=self.weights, **fixed, **how)
+        drawn = {"resample": self.how, "fraction": self.fraction if self.how == "subsample" else None}
         return replace(
             g, n_iter=f.n_iter, converged=f.converged, stop_reason=f.stop_reason, history=f.history, solver=f.solver,
-            init=f.init, seconds=f.seconds + g.seconds, parameters=f.parameters,
+            init=f.init, seconds=f.seconds + g.seconds, parameters=f.parameters | drawn,
         )  # fmt: skip
 
     def together(self, k: int, n_threads: int) -> int:
@@ -149,14 +168,16 @@ def subject_of(
         check_decided(given, ("W", "H", "biases"), f"resample={how!r} does not know it")
     check_arguments(parameters, DEFAULTS)
     fraction = check_fraction(fraction)
-    missing, weights = parameters.get("missing"), parameters.pop("weights", None)
-    data, weights = accept(X, missing, weights, biases=parameters.get("biases", False))
+    data, weights, axes = take({**DEFAULTS, **parameters, "X": X}, Engine.default)
+    choose_loss(parameters.get("loss"), X, data.scan)
+    for name in OF_X:
+        parameters.pop(name, None)
     if how is not None:
         check_resident(Subject(data, None, None, 1.0, {}).in_memory, "resample")
     same = parameters.get("W") is None and parameters.get("H") is None
     if parameters.get("init") is None and same:
         parameters["init"] = "random"
-    subject = Subject(data, weights, how, fraction, parameters)
+    subject = Subject(data, weights, how, fraction, parameters, axes)
 
     def request(k: int, seed: int) -> Any:
         more = {"n_components": k, "random_state": seed, "X": data, "weights": weights}
@@ -205,6 +226,7 @@ class _Session:
             with held_back() as held:
                 how = {"n_threads": n_threads, "callback": lambda state: self.stop.is_set()}
                 f = subject.fit(task.k, task.seed, **how) if self.batch is None else subject.join(self.batch, task, how)
+            f = replace(f, axes=subject.axes)
             if f.stop_reason in ("callback", "interrupted"):
                 self.cut.append((runs, task, f))
                 return

@@ -11,7 +11,7 @@ import numpy as np
 
 from nmf_core.data.resampling import permuted_columns
 from nmf_core.ensemble.many import Ensemble, runs_for
-from nmf_core.ensemble.running import Subject, Task, room_for, run_all, subject_of, watched
+from nmf_core.ensemble.running import OF_X, Subject, Task, room_for, run_all, subject_of, watched
 from nmf_core.html import table
 from nmf_core.initialization import make_seeds
 from nmf_core.labels import tabulated
@@ -377,10 +377,10 @@ def rank_survey(
     watch = check_flag(progress, "progress")
     if rule is not None:
         check_choice(rule, "rule", [name for name, one in RULES.items() if held_out or not one.of_held_out])
-    common = dict(parameters)
+    common = {name: value for name, value in parameters.items() if name not in OF_X}
     check_limits(n_threads, time_limit, checkpoint)
     if held_out:
-        given = [name for name, value in common.items() if value is not None]
+        given = [name for name, value in parameters.items() if value is not None]
         why = "cross-validation decides what is fitted; held_out=False does without it"
         check_decided(given, ("W", "H", "update_H", "weights"), why)
     subject, request = subject_of(X, resample, fraction, n_runs, parameters)

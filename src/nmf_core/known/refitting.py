@@ -7,6 +7,7 @@ import numpy as np
 
 from nmf_core.data import FullMatrix, accept, container_class
 from nmf_core.factorization import Factorization
+from nmf_core.factorize import choose_loss
 from nmf_core.initialization import make_random_state
 from nmf_core.known.limits import Replicates, limits_of
 from nmf_core.known.matching import at, components, named
@@ -127,7 +128,7 @@ def refit(
     X: Any,
     H: Any,
     *,
-    loss: LossName | float | Loss = "frobenius",
+    loss: LossName | float | Loss | None = None,
     select: Selection | None = None,
     significance: float = 0.001,
     n_bootstrap: int = 0,
@@ -149,8 +150,8 @@ def refit(
         Samples, non-negative.
     H : array-like, data frame or Factorization of shape (n_components, n_features)
         The components. Labelled features are brought into the order of those of X or refused.
-    loss : str, float or Loss
-        As in `nmf_core.factorize`; "kullback-leibler" for counts.
+    loss : str, float or Loss, optional
+        As in `nmf_core.factorize`: "frobenius" by default; "kullback-leibler" for counts.
     select : {None, "likelihood"}
         Whether a sample is explained by as few components as the likelihood allows. Otherwise it gets the smallest loss
         of all, in which noise is explained by components that are not there.
@@ -239,6 +240,9 @@ def refit(
     array([[ True, False, False],
            [False,  True, False]])
     """
+    data, _ = accept(X, missing)
+    check_resident(container_class(data.values) is FullMatrix, "refit")
+    loss = choose_loss(loss, X, data.scan)
     the_loss = make_loss(check_loss(loss, LOSSES))
     if select is not None:
         check_choice(select, "select", ["likelihood"])
@@ -248,8 +252,6 @@ def refit(
     random = make_random_state(check_random_state(random_state))
     if isinstance(H, Factorization):
         check_unbiased(H.biases is not None)
-    data, _ = accept(X, missing)
-    check_resident(container_class(data.values) is FullMatrix, "refit")
     known = check_catalogue(components(H, "H"), "H", data.values.shape[1], data.columns, "X")
     dtype = data.values.dtype
     samples = Samples(data.values.astype(np.float64, copy=False), missing)

@@ -122,6 +122,11 @@ class Solver(ABC):
         """The same with the values that they have by default."""
         return {name: option.default for name, option in inspect.signature(type(self)).parameters.items()}
 
+    @property
+    def changed_options(self) -> dict[str, Any]:
+        """Those that have other values than by default."""
+        return {name: value for name, value in self.options.items() if value != self.default_options[name]}
+
     # --- what it does
 
     def start(self, problem: Problem, w: FactorState, h: FactorState, began: float) -> State:

@@ -191,6 +191,28 @@ def check_block(n_known: int) -> int:
     return n_known
 
 
+def check_found(H: np.ndarray) -> None:
+    """Whether the components of a replicate are more than zeros, so that W of X can be found for them."""
+    if not H.any():
+        raise ValueError(
+            "A run has found nothing in its replicate of X, its H is full of zeros: X has too few entries above zero "
+            "for resample, or penalties are too large."
+        )
+
+
+def check_refittable(biases: bool, said: str | None) -> None:
+    """Whether W can be found for the components that many runs have in common."""
+    had = "biases" if biases else f"{said} for W" if said else None
+    if had is not None:
+        raise ValueError(f"components() cannot find W again, as the runs had {had}; read one of them, such as best.")
+
+
+def check_weights_there(weighted: bool, weights: Any) -> None:
+    """Whether weights are given with X where the runs had some."""
+    if weighted and weights is None:
+        raise ValueError("The runs had weights, without which W would be another one: give weights with X.")
+
+
 def check_kept(n_kept: int, k: int) -> None:
     """Whether enough components of many runs are left for k clusters."""
     if n_kept < k:

@@ -107,6 +107,28 @@ def check_order(order: Any, n: int) -> np.ndarray:
     return places
 
 
+def check_reason(chosen: Any) -> str:
+    """How a number of components was chosen, in words, which a survey and a choice have; none if it is None."""
+    reason = getattr(chosen, "reason", chosen)
+    if reason is not None and not isinstance(reason, str):
+        raise TypeError(
+            f"chosen must say in words how the number of components was chosen, or be a RankSurvey or what its "
+            f"choose() returns, got {chosen!r}."
+        )
+    return reason or ""
+
+
+def check_stability(stability: Any, n: int) -> np.ndarray:
+    """How stable components are: a number for each of them."""
+    values = np.asarray(stability)
+    if values.dtype.kind not in "iufb" or values.shape != (n,):
+        raise ValueError(
+            f"stability must be {n} numbers, one for each component, such as ensemble.stability.mean, got shape "
+            f"{values.shape}."
+        )
+    return values.astype(np.float64)
+
+
 def check_component_names(names: Any, there: Axis) -> tuple[Any, ...]:
     """Names of all components, from all of them or from new ones by those that there are."""
     if isinstance(names, dict):
