@@ -47,7 +47,7 @@ def test_programs_of_results_go_on_from_each_other(tmp_path, monkeypatch):
         pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
     programs = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf8"), re.DOTALL | re.MULTILINE)
-    assert len(programs) == 8
+    assert len(programs) == 9
     names = {"__name__": "program"}
     for program in programs:
         assert max(map(len, program.splitlines())) <= 120

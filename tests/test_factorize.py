@@ -404,6 +404,23 @@ def test_a_mask_that_holds_everything_fixed(mask):
     np.testing.assert_array_equal(result.H, H0)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("mask", [False, [False] * (K - 1) + [True]], ids=str)
+def test_known_components_and_some_to_learn(mask, order):
+    known = H0[: K - 1]
+    result = factorize(np.asarray(X, order=order), K, H=known, update_H=mask, random_state=0, max_iter=20, tol=0)
+    np.testing.assert_array_equal(result.H[:-1], known)
+    assert result.H[-1].any()
+    assert result.objective < factorize(X, H=known, update_H=False).objective
+    several = factorize(X, K, H=known, update_H=mask, random_state=0, n_init=3)
+    assert len(several.history.starts) == 3
+
+
+def test_what_is_not_given_cannot_be_held_fixed():
+    with pytest.raises(ValueError, match=f"update_H holds component {K - 1} fixed, but H, which has {K - 1} rows"):
+        factorize(X, K, H=H0[:-1], update_H=[False] * K)
+
+
 # --- what the result says of itself
 
 

@@ -207,6 +207,27 @@ def test_components_to_keep_are_named():
         factorize(X, H=f.components, update_H=kept.rename({"c1": "c4"}))
 
 
+def test_known_components_and_some_to_learn_are_named():
+    known = pd.DataFrame(model(X).H[:2], ["A", "E"], COLUMNS)
+    held = pd.Series([True, False, False], index=["c3", "E", "A"])
+    f = factorize(pandas_frame(X, ROWS, COLUMNS), 3, H=known[COLUMNS[::-1]], update_H=held, **QUICK)
+    assert list(f.names) == ["A", "E", "c3"]
+    np.testing.assert_array_equal(f.components.loc[["A", "E"]], known)
+
+
+def test_weights_of_samples_are_brought_into_the_order_of_X():
+    frame = pandas_frame(X, ROWS, COLUMNS)
+    counts = pd.Series(np.arange(N) % 4 + 1.0, index=ROWS)
+    weights, how = pandas_frame(WEIGHTS, ROWS, COLUMNS), {"init": "random", "random_state": 0}
+    for more, turned in (({}, {}), ({"weights": WEIGHTS}, {"weights": weights.iloc[P]})):
+        expected = NMF(K, **how).fit(frame, sample_weight=counts.to_numpy(), **more)
+        found = NMF(K, **how).fit(frame, sample_weight=counts[::-1], **turned)
+        np.testing.assert_array_equal(found.components_, expected.components_)
+        assert found.result_.row_labels == ROWS
+    with pytest.raises(ValueError, match="The rows of sample_weight are not those of X"):
+        NMF(K, **how).fit(frame, sample_weight=counts.rename({ROWS[0]: "other"}))
+
+
 # --- which labels count
 
 
@@ -251,8 +272,8 @@ def test_the_number_of_components_is_that_of_what_is_given():
     assert factorize(X, W=W, **QUICK).n_components == factorize(X, H=H, **QUICK).n_components == K
     with pytest.raises(TypeError, match="n_components must be an integer unless W or H is given"):
         factorize(X)
-    with pytest.raises(ValueError, match="H has shape 3 x 8, but 4 x 8 is needed"):
-        factorize(X, 4, H=H)
+    with pytest.raises(ValueError, match="H has shape 3 x 8, but 2 x 8 is needed"):
+        factorize(X, 2, H=H)
     with pytest.raises(ValueError, match="W has shape 20 x 2, but 20 x 3 is needed"):
         factorize(X, W=W[:, :2], H=H)
 
@@ -299,6 +320,30 @@ def test_results_stand_beside_the_data(index, tmp_path):
     assert g.row_labels == f.row_labels
     for i in (1, N - 1):
         assert g.predict([f.row_labels[i]], "f2") == pytest.approx((f.W @ f.H)[i, 2])
+
+
+@pytest.mark.parametrize("named", [{"feature_names"}, {"sample_names"}, {"components"}, set()], ids=str)
+def test_what_has_a_side_with_names_is_a_data_frame(named):
+    names = {name: labels for name, labels in (("feature_names", COLUMNS), ("sample_names", ROWS)) if name in named}
+    f = model(X, **names)
+    if "components" in named:
+        f = f.named([f"part {name}" for name in f.names])
+    for table, sides in (
+        (f.components, {"feature_names", "components"}),
+        (f.embedding, {"sample_names", "components"}),
+        (f.reconstruct(), {"feature_names", "sample_names"}),
+    ):
+        assert isinstance(table, pd.DataFrame if sides & named else np.ndarray)
+    assert isinstance(f.transform(X), np.ndarray)  # as X is
+
+
+@pytest.mark.parametrize("index", [["A", "E", "I"], [0, 1, 2]], ids=str)
+def test_exposures_to_components_with_names(index):
+    found = nmf_core.refit(X, pd.DataFrame(model(X).H, index=index)).exposures
+    if index[0] == 0:
+        assert isinstance(found, np.ndarray)
+    else:
+        assert list(found.columns) == index
 
 
 @every_container

@@ -1,5 +1,7 @@
 """Results that can be read: scale, order and names of components, tables, contributions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -310,6 +312,111 @@ class TestShapes:
         with pytest.raises(ValueError, match=r"axes must be \(any, 5, 8\)"):
             f.transform(self.CUBE[:, :4])
 
+    def test_the_layout_of_the_fit_is_taken_everywhere(self):
+        S, rng = self.CUBE[0, :, :5].copy(), np.random.default_rng(0)  # square: only the axes tell
+        f, g = factorize(S, 2, sample_axes=1, random_state=0), factorize(S.T, 2, random_state=0)
+        np.testing.assert_allclose(f.transform(S), g.transform(S.T))
+        np.testing.assert_allclose(f.samples(1, S)["error"], g.samples(1, S.T)["error"])
+        np.testing.assert_array_equal(f.recommend(new=S).columns, g.recommend(new=S.T).columns)
+        holes = np.where(rng.random(S.shape) < 0.2, np.nan, S)
+        for new in (False, True):
+            np.testing.assert_allclose(f.impute(holes, new=new), g.impute(holes.T, new=new).T)
+        c = factorize(self.CUBE, 2, sample_axes=(0, 1), random_state=0)
+        flat = self.CUBE.reshape(30, 8)
+        np.testing.assert_array_equal(c.samples(1, self.CUBE)["error"], c.samples(1, flat)["error"])
+        assert c.impute(self.CUBE).shape == self.CUBE.shape
+        assert c.impute(flat).shape == flat.shape
+        ones = np.ones((6, 5))
+        np.testing.assert_allclose(c.transform(self.CUBE, weights=ones, tol=1e-8), c.transform(self.CUBE, tol=1e-8))
+        plotting = pytest.importorskip("nmf_core.plotting")
+        assert plotting.row_error(c, self.CUBE, weights=ones).axes
+        report = pytest.importorskip("nmf_core.report.model")
+        worth = [
+            report.model_data(replace(fit, column_labels=list("abcde")), A)["worth"] for fit, A in ((f, S), (g, S.T))
+        ]
+        assert worth[0] == worth[1]
+
+    def test_axes_in_another_order_are_refused(self):
+        turned = self.CUBE.swapaxes(0, 1)
+        f = factorize(self.CUBE, 2, sample_axes=(0, 1), random_state=0)
+        with pytest.raises(ValueError, match=r"weights have shape \(5, 6, 8\), but X has shape \(6, 5, 8\)"):
+            factorize(self.CUBE, 2, sample_axes=(0, 1), weights=turned)
+        for method in (f.separate, f.impute, lambda A: f.samples(1, A)):
+            with pytest.raises(ValueError, match=r"has shape \(5, 6, 8\), but \(6, 5, 8\) was factorized"):
+                method(turned)
+
+    @pytest.mark.parametrize("axis", [0, 2])
+    def test_a_single_sample(self, axis):
+        f = factorize(self.CUBE, 2, sample_axes=axis, random_state=0)
+        with pytest.raises(ValueError, match=r"X\[None, :, :\]" if axis == 0 else r"X\[:, :, None\]"):
+            f.transform(self.CUBE.take(0, axis=axis))
+
+    def test_weights_of_samples(self):
+        mask = np.random.default_rng(0).random((6, 5)) < 0.8
+        fits = [
+            factorize(self.CUBE, 2, sample_axes=(0, 1), weights=weights, random_state=0)
+            for weights in (mask, mask[..., np.newaxis], np.repeat(mask[..., np.newaxis], 8, axis=2))
+        ]
+        for f in fits[1:]:
+            np.testing.assert_array_equal(f.W, fits[0].W)
+        with pytest.raises(ValueError, match=r"weights have shape \(6, 5\)"):  # of which axis is which?
+            factorize(self.CUBE, 2, sample_axes=(1, 0), weights=mask)
+
+    def test_what_is_not_known_is_blank(self, tmp_path):
+        mask = np.ones((6, 5))
+        mask[1, 2] = mask[4] = 0
+        cube = self.CUBE.copy()
+        cube[0, 0] = 0  # is known
+        f = factorize(cube, 2, sample_axes=(0, 1), weights=mask, random_state=0)
+        np.testing.assert_array_equal(np.isnan(f.maps).all(axis=2), mask == 0)
+        assert not f.W[f.unknown].any()
+        f.save(tmp_path / "f.npz")
+        np.testing.assert_array_equal(nmf_core.load(tmp_path / "f.npz").maps, f.maps)
+        assert factorize(cube, W=f.maps, sample_axes=(0, 1), weights=mask).n_components == 2
+        plotting = pytest.importorskip("nmf_core.plotting")
+        assert np.ma.getmaskarray(plotting.maps(f).axes[0].images[0].get_array()).sum() == 6
+
+    def test_shapes_of_results_are_taken_again(self):
+        f = factorize(self.CUBE, 2, sample_axes=0, random_state=0)
+        g = factorize(self.CUBE, W=f.maps, H=f.images, sample_axes=0)
+        assert g.objective <= f.objective
+        turned = f.images[::-1]
+        np.testing.assert_array_equal(f.align(turned).H, f.H[::-1])
+        assert nmf_core.match(f, turned).assigned.tolist() == [1, 0]
+        c = factorize(self.CUBE, 2, sample_axes=(0, 1), random_state=0)
+        assert factorize(self.CUBE, W=c.maps, sample_axes=(0, 1)).n_components == 2
+        with pytest.raises(ValueError, match=r"W has axes \(5, 6\)"):
+            factorize(self.CUBE, W=c.maps.swapaxes(0, 1), sample_axes=(0, 1))
+        assert f.reconstruct(samples=[0, 3]).shape == (2, 5, 8)
+        assert factorize(self.CUBE[0], 2, sample_axes=1, random_state=0).reconstruct(samples=[0, 3]).shape == (5, 2)
+
+    def test_places_in_an_array(self):
+        bad = self.CUBE.copy()
+        bad[3, 4, 5] = np.nan
+        for axes in (0, (0, 1), (2, 0)):
+            with pytest.raises(ValueError, match=r"X contains NaN, first at \[3, 4, 5\]"):
+                factorize(bad, 2, sample_axes=axes)
+        c = factorize(self.CUBE, 2, sample_axes=(0, 1), random_state=0)
+        model = c.reconstruct()
+        assert c.predict((3, 4), 5) == pytest.approx(model[3, 4, 5])
+        assert c.explain((3, 4), 5)["contribution"].sum() == pytest.approx(model[3, 4, 5])
+        np.testing.assert_allclose(c.predict(np.nonzero(model[..., 0] > 0.5), 1), model[model[..., 0] > 0.5, 1])
+        np.testing.assert_allclose(c.reconstruct(samples=(3, 4))[0], model[3, 4])
+        np.testing.assert_allclose(c.predict([(3, 4), (0, 1)], 5), model[[3, 0], [4, 1], 5])
+        for places, said in (((6, 0), r"no row \(6, 0\)"), ((1, 2, 3), "along 2 axes"), (([0, 1], 0), "one sample")):
+            with pytest.raises(ValueError, match=said):
+                c.explain(places, 0)
+
+    def test_only_arrays_have_axes(self):
+        masked = np.ma.masked_less(self.CUBE, 0.1)
+        f = factorize(self.CUBE, 2, sample_axes=(0, 1), random_state=0)
+        for take in (lambda: factorize(masked, 2, sample_axes=0), lambda: f.transform(masked)):
+            with pytest.raises(TypeError, match="X is a masked array"):
+                take()
+        for X, said in ((sp.csr_array(self.CUBE[0]), "sparse"), (pd.DataFrame(self.CUBE[0]), "a data frame")):
+            with pytest.raises(TypeError, match=f"X must be an array, .* it is {said}"):
+                factorize(X, 2, sample_axes=1)
+
     def test_weights_and_missing_entries(self):
         holes = np.where(np.random.default_rng(0).random(self.CUBE.shape) < 0.1, np.nan, self.CUBE)
         f = factorize(holes, 2, sample_axes=(0, 1), missing="nan", random_state=0)
@@ -352,6 +459,33 @@ class TestShapes:
         np.testing.assert_allclose(g.separate(stereo).sum(axis=0), stereo, atol=1e-6)
         with pytest.raises(ValueError, match="mixture has shape"):
             f.separate(stft[:5])
+
+    def test_mixtures_with_labels(self):
+        frame = pd.DataFrame(self.CUBE[0], list("abcde"), list("ijklmnop"))
+        f = factorize(frame, 2, random_state=0)
+        turned = frame.iloc[::-1, ::-1]
+        np.testing.assert_allclose(f.separate(turned)[:, ::-1, ::-1], f.separate(frame))
+        np.testing.assert_allclose(f.separate(frame * 1j), f.separate(frame) * 1j)
+        with pytest.raises(ValueError, match="The columns of mixture are not those of the fit"):
+            f.separate(frame.rename(columns={"i": "z"}))
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+    def test_mixtures_keep_their_precision(self, dtype):
+        f = factorize(self.CUBE[0].astype(np.float32), 2, random_state=0)
+        assert f.separate(self.CUBE[0].astype(dtype)).dtype == dtype
+
+    def test_bad_mixtures(self):
+        f = factorize(self.CUBE[0], 2, sample_axes=1, random_state=0)
+        bad = self.CUBE[0].copy()
+        bad[4, 2] = np.nan
+        with pytest.raises(ValueError, match=r"mixture contains NaN, first at \[4, 2\]"):
+            f.separate(bad)
+        with pytest.raises(ValueError, match=r"mixture has shape \(8, 5\), but \(5, 8\) was factorized"):
+            f.separate(self.CUBE[0].T)
+        for mixture, said in ((sp.csr_array(self.CUBE[0]), "it is sparse"), ("loud", "it holds strings")):
+            for fit in (f, factorize(self.CUBE[0], 2, random_state=0)):
+                with pytest.raises(TypeError, match=f"mixture must .* {said}"):
+                    fit.separate(mixture)
 
     def test_pictures(self):
         plotting = pytest.importorskip("nmf_core.plotting")

@@ -346,7 +346,7 @@ FACTORS = {
     "W of too few rows": ({"W": W[:-1], "H": H}, ValueError, "W", "11 x 3", "12 x 3"),
     "W of too few columns": ({"W": W[:, :2], "H": H}, ValueError, "W", "12 x 2", "12 x 3"),
     "H transposed": ({"W": W, "H": H.T}, ValueError, "H", "9 x 3", "3 x 9"),
-    "H of too few rows": ({"W": W, "H": H[:2]}, ValueError, "H", "2 x 9", "3 x 9"),
+    "H of too many rows": ({"W": W, "H": H[[0, 1, 2, 0]]}, ValueError, "H", "4 x 9", "3 x 9"),
     "negative W": ({"W": -W, "H": H}, ValueError, "W", "negative", "row 0, column 0"),
     "NaN in H": ({"W": W, "H": H * np.nan}, ValueError, "H", "NaN", "row 0, column 0"),
     "infinite H": ({"W": W, "H": changed(H, (1, 2), np.inf)}, ValueError, "H", "infinity", "row 1, column 2"),
@@ -440,12 +440,12 @@ def test_seeds_become_integers():
 def test_check_matrix_returns_what_it_got():
     for given in (X, np.asfortranarray(X), sp.csr_array(X), sp.csc_matrix(X), X.astype(np.float32)):
         assert check_matrix(given)[0] is given
-        assert check_matrix(given)[1:-1] == (None, None, None)
+        assert check_matrix(given)[1:4] == (None, None, None)
 
 
 def test_labels_of_frames():
     frame = pd.DataFrame(X[:2, :2], index=["a", 7], columns=[("x", 1), "y"])
-    array, rows, columns, library, _ = check_matrix(frame)
+    array, rows, columns, library, *_ = check_matrix(frame)
     assert (rows, columns, library) == (("a", 7), (("x", 1), "y"), "pandas")
     np.testing.assert_array_equal(array, X[:2, :2])
 

@@ -21,8 +21,8 @@ from nmf_core.interpretation import (
 )
 from nmf_core.labels import (
     Axis,
+    Labelled,
     frame,
-    in_order,
     labelled,
     like,
     packed,
@@ -155,6 +155,8 @@ class Factorization(Readable):
         Names of the components, if they have been given some, see `named`.
     axes : Axes or None
         Which axes of an X of more than two dimensions are samples.
+    unknown : ndarray of int or None
+        Numbers of the samples of which nothing is known, if there are some: their rows of W are zero.
     """
 
     W: np.ndarray
@@ -181,6 +183,7 @@ class Factorization(Readable):
     own_loss: Loss | None = None
     component_labels: Axis | None = None
     axes: Axes | None = None
+    unknown: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name in ("row_labels", "column_labels", "component_labels"):
@@ -194,13 +197,12 @@ class Factorization(Readable):
 
     @property
     def components(self) -> Any:
-        """H, as a data frame of the library of X if that had labels: components are c1, c2, ... or have their names."""
-        named = self.column_labels is not None
-        return frame(self.H, self.names if named else None, self.column_labels, self.frame_library)
+        """H, as a data frame of the library of X if features or components have names; c1, c2, ... are none."""
+        return frame(self.H, self.names, self.column_labels, self.frame_library)
 
     @property
     def embedding(self) -> Any:
-        """W, as a data frame of the library of X if that had labels."""
+        """W, as a data frame of the library of X if samples or components have names; c1, c2, ... are none."""
         return frame(self.W, self.row_labels, self.names, self.frame_library)
 
     def transform(
@@ -220,8 +222,8 @@ class Factorization(Readable):
         Parameters
         ----------
         X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
-            New samples. Labelled features are brought into the order of the fit, others are refused. Of a dask array, W
-            is one, too, and nothing is computed yet.
+            New samples, with the axes of X if these were named by `sample_axes`. Labelled features are brought into the
+            order of the fit, others are refused. Of a dask array, W is one, too, and nothing is computed yet.
         weights : array-like, sparse array or matrix of shape (n_samples, n_features), optional
             How much every entry counts.
         W : array-like of shape (n_samples, n_components), optional
@@ -236,16 +238,14 @@ class Factorization(Readable):
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            Of a data frame, one of its kind with its labels of rows and the components c1, c2, ...
+            Of a data frame, one of its kind with its labels of rows and the components c1, c2, ... A matrix, too, where
+            samples have several axes in X.
 
         Warns
         -----
         ConvergenceWarning
             Some rows are not done after `max_iter` sweeps.
         """
-        if self.axes is not None and np.ndim(X) != 2:
-            X = self.axes.flattened(X)
-            weights = None if weights is None else self.axes.flattened(weights, "weights")
         found = self._transform(X, W=W, weights=weights, tol=tol, max_iter=max_iter, n_threads=n_threads)
         return like(X, found.W, self.names)
 
@@ -256,6 +256,11 @@ class Factorization(Readable):
     def _transform(self, X: Any, **how: Any) -> Transformed:
         same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling", "floor")
         given = {name: self.parameters[name] for name in same if name in self.parameters}
+        X = self._flat(X, new=True)
+        axes = X.axes if isinstance(X, Labelled) else None
+        if axes is not None:
+            how["W"] = axes.as_W(how.get("W"))
+            how["weights"] = None if how.get("weights") is None else axes.weights(how["weights"])
         check_nothing_else("W", self.parameters.get("factor_W"))
         found = transform(X, self._components, loss=self._loss, **{**given, **how})
         if not found.converged and how.get("tol", 1) > 0:
@@ -275,9 +280,10 @@ class Factorization(Readable):
 
         Parameters
         ----------
-        rows, columns : int or label, or array-like of them
+        rows, columns : int or label, array-like of them, or tuple
             Samples and features, by their labels if X had some, or by their numbers from 0. Integers are labels where
-            labels are numbers. Both are broadcast to one shape.
+            labels are numbers. Where samples, or features, have several axes in X, a tuple holds positions along these,
+            each an integer or an array. Both are broadcast to one shape.
 
         Returns
         -------
@@ -291,8 +297,8 @@ class Factorization(Readable):
         """
         return self._values_at(
             *np.broadcast_arrays(
-                check_places(rows, self.W.shape[0], self.row_labels, "row"),
-                check_places(columns, self.H.shape[1], self.column_labels, "column"),
+                self._places(rows, "row"),
+                self._places(columns, "column"),
             )
         )
 
@@ -348,10 +354,15 @@ class Factorization(Readable):
         n_features = self.H.shape[1]
         samples, offsets, labels = self._samples(new, n_threads=n_threads)
         n_samples = len(samples)
-        which = np.arange(n_samples) if rows is None else check_places(rows, n_samples, labels, "row")
-        which = np.atleast_1d(which)
+        if rows is None:
+            which = np.arange(n_samples)
+        elif new is None:
+            which = np.atleast_1d(self._places(rows, "row"))
+        else:
+            which = np.atleast_1d(check_places(rows, n_samples, labels, "row"))
         check_list(which, "rows")
         n = min(check_integer(n, "n", 1), n_features)
+        exclude = self._flat(exclude, "exclude", new=new is not None)
         indices, indptr = check_excluded(exclude, (n_samples, n_features), which, (labels, self.column_labels))
         W, Ht = samples[which], self.H.T
         if self.biases is not None:  # of the features they are one component more
@@ -383,20 +394,16 @@ class Factorization(Readable):
         ValueError
             X is sparse: what it does not store would fill memory. See `predict` and `recommend`.
         """
-        data = check_matrix(X, missing="nan")
+        data = check_matrix(self._flat(X, new=new), missing="nan")
         values = data.values.copy()
         W, offsets, _ = self._samples(X if new else None, missing="nan")
         H, added = self.H, None if self.biases is None else self.biases.columns
         floor = self.parameters.get("floor")
-        columns = in_order(data.columns, self.column_labels, "X", "column", "the fit")
-        if columns is not None:
-            back = np.argsort(columns)
-            H, added = H[:, back], None if added is None else added[back]
         if not new:
             check_shape(values.shape, (self.W.shape[0], self.H.shape[1]))
-            rows = in_order(data.rows, self.row_labels, "X", "row", "the fit")
-            if rows is not None:
-                W, offsets = W[np.argsort(rows)], offsets[np.argsort(rows)]
+        rows, columns = self._order_of(data._replace(rows=None) if new else data, "X")
+        W, offsets = W[rows], offsets[rows]
+        H, added = H[:, columns], None if added is None else added[columns]
         step = max(1, _BLOCK // values.shape[1])
         for first in range(0, len(values), step):
             block = values[first : first + step]
@@ -406,6 +413,8 @@ class Factorization(Readable):
             if floor:
                 np.maximum(model - floor, 0, out=model)
             np.copyto(block, model, where=np.isnan(block), casting="same_kind")
+        if data.axes is not None:
+            return data.axes.restored(values)
         return values if data.columns is None else like(X, values, data.columns)
 
     def summary(self) -> Summary:
@@ -471,6 +480,8 @@ class Factorization(Readable):
             "violation": self.history.violation,
         }
         labels = {}
+        if self.unknown is not None:
+            arrays["unknown"] = self.unknown
         if self.biases is not None:
             arrays.update(bias_mean=self.biases.mean, bias_rows=self.biases.rows, bias_columns=self.biases.columns)
         for name in ("row_labels", "column_labels", "component_labels"):
@@ -527,7 +538,15 @@ def load(path: str | os.PathLike) -> Factorization:
             biases = Biases(float(arrays["bias_mean"]), arrays["bias_rows"], arrays["bias_columns"])
             if biases.rows.shape != arrays["W"].shape[:1] or biases.columns.shape != arrays["H"].shape[1:]:
                 raise ValueError("shapes of biases")
-        return Factorization(W=arrays["W"], H=arrays["H"], history=history, biases=biases, **about, **labels)
+        return Factorization(
+            W=arrays["W"],
+            H=arrays["H"],
+            history=history,
+            biases=biases,
+            unknown=arrays.get("unknown"),
+            **about,
+            **labels,
+        )
     except (*(LookupError, TypeError, ValueError, AttributeError, EOFError), *_DAMAGED) as error:
         raise ValueError(f"{os.fspath(path)} is not a saved factorization, or not a whole one.") from error
 

@@ -16,7 +16,7 @@ from nmf_core.factorization import Factorization
 from nmf_core.factors import ALPHA_SCALINGS, Factor
 from nmf_core.floor import apply_floor
 from nmf_core.initialization import RANDOM, make_random_state, make_seeds, silence_unknown
-from nmf_core.labels import Labelled, of_integers
+from nmf_core.labels import Axis, Labelled, component_names, labelled, of_integers
 from nmf_core.losses import LOSSES, Beta, Loss, make_loss
 from nmf_core.problem import Biases, History, Problem, Start, Terms, empty_arrays, make_problem, transposed
 from nmf_core.progress import progress_bar
@@ -131,7 +131,8 @@ def factorize(
         zero. A row or column of which nothing is known gets zeros in W or H.
     weights : array-like, sparse array or matrix of shape (n_samples, n_features), optional
         How much every entry counts in the loss, >= 0; 0 means missing, as does what a sparse one does not store.
-        Integers say how often an entry was seen.
+        Integers say how often an entry was seen. With `sample_axes`, also of the shape of the samples alone, such as a
+        mask of pixels, or of length one along axes for all of which they count.
     loss : str, float or Loss, optional
         "frobenius" (half the squared error; the default), "kullback-leibler" (for counts), "itakura-saito" (for power
         spectra; X must not contain zeros, see `floor`), or a number: the beta-divergence of which these are 2, 1 and 0.
@@ -150,9 +151,11 @@ def factorize(
     W : array-like of shape (n_samples, k), Factorization or Factor, optional
         Initial W, for a custom start. Never modified.
     H : array-like of shape (k, n_features), Factorization or Factor, optional
-        Initial H, for a custom start, or the H to keep; components have the names of its rows. Never modified.
+        Initial H, for a custom start, or the H to keep; components have the names of its rows. With fewer rows than
+        `n_components`, these are the first components, and the others start at random. Never modified.
     update_H : bool or ndarray of bool, shape (k,)
-        Whether to improve H; an array says it for every component, False holds its row of H fixed. If nothing of H is
+        Whether to improve H; an array says it for every component, False holds its row of H fixed. Components of which
+        H has no row are always improved. If nothing of H is
         to be improved, W starts at zero and every row of W is found by itself, exactly where components are so alike
         that coordinate descent hardly tells them apart (``"anls-bpp"``; for the Frobenius loss, without biases, where
         rows are not on a cluster).
@@ -216,8 +219,9 @@ def factorize(
         Whether components are sorted by their share of the model, the largest first. Never those of a custom start, a
         `Factor` that says something of them, or of "sequential", whose order means something.
     sample_axes : int or tuple of int, optional
-        Of an array of more than two dimensions, such as images or a cube, the axes along which its samples are; all
-        others are features. W and H are matrices; the result's `maps` and `images` have the axes of X.
+        Of an array, such as images, a cube or a spectrogram, the axes along which its samples are; all others are
+        features. W and H are matrices; the result's `maps` and `images` have the axes of X, may be given as W and H,
+        and its methods take data with the axes of X.
     sample_names : array-like of labels, optional
         Names of the rows of an X that has none, such as a sparse one.
     feature_names : array-like of labels, optional
@@ -321,7 +325,8 @@ def take(a: dict[str, Any], engine: Engine) -> tuple[Labelled, Any, Axes | None]
     """X as a matrix with its labels, the weights of its entries, and the axes of X, of the arguments of `factorize`."""
     X, weights, axes = a["X"], a["weights"], Axes.of(a["X"], a["sample_axes"])
     if axes is not None:
-        X, weights = axes.flattened(X), None if weights is None else axes.flattened(weights, "weights")
+        X = axes.flattened(labelled(X, missing=a["missing"], hint=True))
+        weights = None if weights is None else axes.weights(weights)
     data, weights = accept(X, a["missing"], weights, biases=a["biases"], workspace=engine.workspace)
     n, m = data.values.shape
     rows = check_names(a["sample_names"], "sample_names", data.rows, n, "rows")
@@ -340,12 +345,15 @@ def read(a: dict[str, Any]) -> Request:
     """Validate the arguments of `factorize`, by name."""
     engine = Engine(check_threads(a["n_threads"]))
     data, weights, axes = take(a, engine)
-    X, row_labels, column_labels, library, scan = data
-    of_W, of_H = (_as_factor(a[name], name) for name in ("W", "H"))
+    X, row_labels, column_labels, library, scan, _ = data
+    of_W, of_H = (_as_factor(a[name], name, axes) for name in ("W", "H"))
     W, H, n_components, components = check_factors(
         of_W.initial, of_H.initial, a["n_components"], row_labels, column_labels
     )
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
+    n_given = k if H is None else len(H)
+    if components is not None and n_given < k:
+        components = Axis([*components, *component_names(k)[n_given:]])
     a = {**a, "loss": choose_loss(a["loss"], a["X"], scan)}
     loss = make_loss(check_loss(a["loss"], LOSSES))
     X, raised_by = apply_floor(X, a["floor"], loss, a["missing"], weights, scan)
@@ -358,7 +366,7 @@ def read(a: dict[str, Any]) -> Request:
     check_kind(a["stop"], "stop", Rule, "a rule of nmf_core.stopping")
     if a["update_H"] is not True:
         check_left_alone("H: free", of_H.free, "update_H says it")
-    mask = check_update_H(a["update_H"] if of_H.free is None else of_H.free, k, components)
+    mask = check_update_H(a["update_H"] if of_H.free is None else of_H.free, k, components, n_given)
     if not mask.any():
         solver = choose_solver("auto", loss, FullMatrix if data_class.local else data_class)
     biases = check_flag(a["biases"], "biases")
@@ -417,14 +425,15 @@ def read(a: dict[str, Any]) -> Request:
     )  # fmt: skip
 
 
-def _as_factor(F: Any, name: str) -> Factor:
+def _as_factor(F: Any, name: str, axes: Axes | None) -> Factor:
     """What is said of W or H: a factor, an array that it starts from, or that of another factorization."""
-    if isinstance(F, Factor):
-        return F
-    if not isinstance(F, Factorization):
-        return Factor(F)
-    rows = (F.row_labels, F.names) if name == "W" else (F.component_labels, F.column_labels)
-    return Factor(Labelled(F.W if name == "W" else F.H, *rows))
+    if isinstance(F, Factorization):
+        rows = (F.row_labels, F.names) if name == "W" else (F.component_labels, F.column_labels)
+        return Factor(Labelled(F.W if name == "W" else F.H, *rows))
+    factor = F if isinstance(F, Factor) else Factor(F)
+    if axes is None:
+        return factor
+    return replace(factor, initial=(axes.as_W if name == "W" else axes.as_H)(factor.initial))
 
 
 def assemble(request: Request, stack: ExitStack, problem: Problem | None = None) -> Fit:
@@ -476,8 +485,9 @@ def _start(problem: Problem, request: Request, random: np.random.RandomState) ->
 
 
 def differing(given: tuple[Any, Any], mask: np.ndarray) -> list[str]:
-    """The names of starts that another seed makes another; custom ones are, if one factor is drawn."""
-    half = mask.any() and sum(F is None for F in given) == 1
+    """The names of starts that another seed makes another; custom ones are, if a factor, or a part of it, is drawn."""
+    W, H = given
+    half = mask.any() and ((W is None) != (H is None) or (H is not None and len(H) < len(mask)))
     return [*RANDOM, BEST_OF, *(["custom"] if half else [])]
 
 
@@ -572,8 +582,16 @@ def package(request: Request, fit: Fit) -> Factorization:
         frame_library=r.library,
         component_labels=r.component_labels,
         axes=r.axes,
+        unknown=_unknown(problem),
         biases=Biases(problem.mean, W[:, r.k].copy(), Ht[:, r.k + 1].copy()) if r.terms.biases else None,
     )
+
+
+def _unknown(problem: Problem) -> np.ndarray | None:
+    """The samples of which nothing is known, if there are some."""
+    data = problem.data
+    nothing = np.flatnonzero(data.counts() == 0) if isinstance(data, ObservedMatrix) else np.empty(0)
+    return nothing if len(nothing) else None
 
 
 def _by_share(problem: Problem, W: Any, Ht: np.ndarray, k: int) -> np.ndarray | None:

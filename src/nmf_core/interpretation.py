@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from nmf_core.data import raised
 from nmf_core.labels import Axis, labelled
 from nmf_core.typing import Ranking
-from nmf_core.validation import check_choice, check_integer, check_places, check_shape, check_stability
+from nmf_core.validation import check_choice, check_integer, check_one, check_shape, check_stability
 
 # A matrix is read in blocks of about this many entries.
 BLOCK_ENTRIES = 1 << 20
@@ -136,7 +136,7 @@ def _of_the_fit(f: Any, A: Any, name: str) -> Any:
     """A matrix of the shape of what was factorized and in its order, as an array or CSR; None if there is none."""
     if A is None:
         return None
-    data = labelled(A, name, missing=f.parameters.get("missing")).in_memory()
+    data = labelled(f._flat(A, name), name, missing=f.parameters.get("missing")).in_memory()
     A = data.values.tocsr() if sp.issparse(data.values) else np.asarray(data.values)
     check_shape(A.shape, (f.W.shape[0], f.H.shape[1]), name)
     return data._replace(values=A).aligned(name, f.row_labels, f.column_labels, of="the fit").values
@@ -282,8 +282,7 @@ def components_table(f: Any, n: int = 5, by: Ranking = "distinctive", stability:
 
 def explanation(f: Any, sample: Any, feature: Any) -> dict[str, Any]:
     """Columns of `Factorization.explain`."""
-    i = int(check_places(sample, f.W.shape[0], f.row_labels, "row"))
-    j = int(check_places(feature, f.H.shape[1], f.column_labels, "column"))
+    i, j = check_one(f._places(sample, "row"), "sample"), check_one(f._places(feature, "column"), "feature")
     terms = (np.asarray(f.W[i]) * f.H[:, j]).astype(np.float64)
     names = list(f.names)
     if f.biases is not None:

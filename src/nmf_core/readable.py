@@ -16,7 +16,7 @@ from nmf_core.interpretation import (
     samples_table,
     sparsity,
 )
-from nmf_core.labels import Axis, Labelled, component_names, frame, tabulated
+from nmf_core.labels import Axis, Labelled, component_names, frame, in_order, labelled, tabulated
 from nmf_core.shapes import Axes
 from nmf_core.similarity import match
 from nmf_core.typing import Ranking, Scale
@@ -24,6 +24,7 @@ from nmf_core.validation import (
     check_choice,
     check_component_names,
     check_matrix,
+    check_mixture,
     check_model_room,
     check_number,
     check_order,
@@ -46,6 +47,8 @@ class Readable:
     H: np.ndarray
     axes: Axes | None
     biases: Any
+    parameters: dict[str, Any]
+    unknown: np.ndarray | None
     row_labels: Axis | None
     column_labels: Axis | None
     component_labels: Axis | None
@@ -72,9 +75,15 @@ class Readable:
 
     @property
     def maps(self) -> np.ndarray:
-        """W with the axes of samples of X, and one more for components: (..., n_components)."""
-        shape = self.W.shape[:1] if self.axes is None else self.axes.sample_shape
-        return np.asarray(self.W).reshape((*shape, self.n_components))
+        """W with the axes of samples of X, and one more for components: (..., n_components).
+
+        NaN, a blank, where nothing is known of a sample; W is zero there.
+        """
+        W = np.asarray(self.W)
+        if self.unknown is not None:
+            W = W.copy()
+            W[self.unknown] = np.nan
+        return W.reshape((*(self.W.shape[:1] if self.axes is None else self.axes.sample_shape), self.n_components))
 
     @property
     def images(self) -> np.ndarray:
@@ -82,6 +91,34 @@ class Readable:
         return self.H.reshape(
             (self.n_components, *(self.H.shape[1:] if self.axes is None else self.axes.feature_shape))
         )
+
+    def _flat(self, X: Any, name: str = "X", *, new: bool = False) -> Any:
+        """What is given with the axes of X as a matrix of samples; where X had more than two, it may be one already."""
+        axes = self.axes
+        if axes is None or X is None:
+            return X
+        shape, (n, m) = np.shape(X.values if isinstance(X, Labelled) else X), (self.W.shape[0], self.H.shape[1])
+        if len(axes.shape) > 2 and shape == ((*shape[:1], m) if new else (n, m)):
+            return X
+        if name == "weights":
+            return axes.weights(X)
+        return axes.flattened(labelled(X, name, missing=self.parameters.get("missing")), name, new=new)
+
+    def _places(self, places: Any, what: str) -> np.ndarray:
+        """Numbers of rows or columns, by their labels, numbers, or positions along axes of X."""
+        rows = what == "row"
+        labels = self.row_labels if rows else self.column_labels
+        if labels is None and self.axes is not None:
+            places = self.axes.numbers(places, what)
+        return check_places(places, self.W.shape[0] if rows else self.H.shape[1], labels, what)
+
+    def _order_of(self, data: Labelled, name: str) -> list[Any]:
+        """Where rows and columns of something with the labels of X are in W and in H."""
+        places = (
+            in_order(data.rows, self.row_labels, name, "row", "the fit"),
+            in_order(data.columns, self.column_labels, name, "column", "the fit"),
+        )
+        return [slice(None) if place is None else np.argsort(place) for place in places]
 
     def separate(self, mixture: Any, *, power: float = 1.0) -> np.ndarray:
         """The parts of a signal that belong to the components, by soft masks.
@@ -91,15 +128,15 @@ class Readable:
 
         Parameters
         ----------
-        mixture : array-like of the shape of X, or of W @ H
-            Real or complex.
+        mixture : array-like or data frame of the shape of X
+            Real or complex, and finite. Labels may stand in another order.
         power : float
             Shares are those of powers of the components' parts: 2 is Wiener's filter for components of magnitudes.
 
         Returns
         -------
         ndarray of shape (n_components, ...)
-            Parts, which sum to the mixture.
+            Parts, which sum to the mixture, in its order and precision; an array for a data frame, too.
 
         Examples
         --------
@@ -109,17 +146,17 @@ class Readable:
         >>> bool(np.allclose(f.separate(stft).sum(axis=0), stft))
         True
         """
-        signal = np.asarray(mixture)
-        flat = signal if self.axes is None else self.axes.flattened(signal, "mixture")
-        check_shape(flat.shape, (self.W.shape[0], self.H.shape[1]), "mixture")
+        data = labelled(self._flat(mixture, "mixture"), "mixture")
+        signal = check_mixture(data, (self.W.shape[0], self.H.shape[1]))
+        rows, columns = self._order_of(data, "mixture")
         check_number(power, "power")
-        W, H = np.asarray(self.W, dtype=np.float64), self.H.astype(np.float64)
+        W, H = np.asarray(self.W, dtype=np.float64)[rows], self.H.astype(np.float64)[:, columns]
         parts = np.stack([np.outer(W[:, j], H[j]) ** power for j in range(self.n_components)])
         total = parts.sum(axis=0)
         np.divide(parts, total, out=parts, where=total > 0)
         parts[:, total <= 0] = 1 / self.n_components
-        found = parts * flat
-        return found if self.axes is None else np.stack([self.axes.restored(part) for part in found])
+        found = (parts * signal).astype(np.result_type(self.W, signal), copy=False)
+        return found if data.axes is None else np.stack([data.axes.restored(part) for part in found])
 
     # --- the same model in another scale, order, or with names
 
@@ -190,7 +227,7 @@ class Readable:
 
         Parameters
         ----------
-        other : Factorization or array-like of shape (n_components, n_features)
+        other : Factorization or array-like of shape (n_components, n_features), or that of `images`
             Components to compare with: each is paired with one of these so that the sum of cosine similarities is
             largest. Labelled features are brought into one order. Names are taken over, if these have some.
 
@@ -200,7 +237,10 @@ class Readable:
             A new one.
         """
         own = isinstance(other, Readable)
-        given = Labelled(other.H, None, other.column_labels) if own else check_matrix(other, "other", factor=True)
+        if own:
+            given = Labelled(other.H, None, other.column_labels)
+        else:
+            given = check_matrix(other if self.axes is None else self.axes.as_H(other, "other"), "other", factor=True)
         components = given.aligned("other", columns=self.column_labels, of="the fit").values
         check_shape(components.shape, self.H.shape, "other")
         found = self.sorted(match(components, self.H)[0])
@@ -281,39 +321,46 @@ class Readable:
         ----------
         components : array-like of int or names, optional
             Which components, by default all and the biases.
-        samples : array-like of int or labels, optional
-            Which samples, by their labels if X had some, or by their numbers from 0; by default all.
+        samples : array-like of int or labels, or tuple of them, optional
+            Which samples, by their labels if X had some, by their numbers from 0, or by a tuple of positions along
+            their axes, if these are several; by default all.
 
         Returns
         -------
         ndarray or data frame of shape (n_samples, n_features)
-            A data frame if X had labels.
+            A data frame if samples or features have labels. With the axes of X, if they have been named by
+            `sample_axes`; some samples that had several axes come first.
         """
         k, n = self.n_components, self.W.shape[0]
         which: Any = slice(None)
         if components is not None:
             which = np.atleast_1d(check_places(components, k, self.names, "component"))
-        rows = None if samples is None else np.atleast_1d(check_places(samples, n, self.row_labels, "row"))
+        rows = None if samples is None else np.atleast_1d(self._places(samples, "row")).ravel()
         check_model_room(n if rows is None else len(rows), self.H.shape[1], self.W.dtype.itemsize)
         W = np.asarray(self.W if rows is None else self.W[rows])
         model = W[:, which] @ self.H[which]
         if components is None and self.biases is not None:
             of_rows = self.biases.rows if rows is None else self.biases.rows[rows]
             model += (self.biases.mean + of_rows[:, np.newaxis] + self.biases.columns).astype(model.dtype)
-        if self.axes is not None and rows is None:
-            return self.axes.restored(model)
         labels = self.row_labels
         if rows is not None and labels is not None:
             labels = Axis([labels[i] for i in rows])
-        return frame(model, labels, self.column_labels, self.frame_library)
+        sides = labels, self.column_labels
+        if self.axes is not None:
+            model = self.axes.restored(model, some=rows is not None)
+            if model.ndim > 2:
+                return model
+            sides = sides[::-1] if self.axes.order == (1, 0) else sides
+        return frame(model, sides[0], sides[1], self.frame_library)
 
     def explain(self, sample: Any, feature: Any) -> Any:
         """What every component, and the biases, add to the model of one entry.
 
         Parameters
         ----------
-        sample, feature : int or label
-            By their labels if X had some, or by their numbers from 0.
+        sample, feature : int, label, or tuple of int
+            By their labels if X had some, by their numbers from 0, or by a tuple of positions along their axes in X,
+            if these are several.
 
         Returns
         -------

@@ -157,12 +157,14 @@ def start(
         Ht = padded(H.T, data.dtype)
         masses = data.model_sums(Ht, k, columns=data.transposed).sum(axis=1)
         return for_fixed_components(data, loss, k, masses), Ht
-    if W is None or H is None:
+    if W is None or H is None or len(H) < k:
         W_start, Ht_start = initial_factors(data, k, "random", random)
     if W is not None:
         W_start = check_factor(W, "W", (n_samples, k), data.dtype)
     if H is not None:
-        Ht_start = check_factor(H, "H", (k, n_features), data.dtype).T
+        n_given = min(len(H), k)
+        given_Ht = check_factor(H, "H", (n_given, n_features), data.dtype).T
+        Ht_start = given_Ht if n_given == k else np.hstack([given_Ht, Ht_start[:, n_given:k]])
     return within_bounds(problem, *start_arrays(data, k, W_start, Ht_start))
 
 

@@ -113,7 +113,8 @@ def as_container(
         return Distributed(X.X, X.client, X.dtype, engine=engine)
     if isinstance(X, RowBlocks) and layout.row_major and X.transposed:
         check_resident(X.array is not None, "This loss, of data that are stored by columns,")
-        X, *_, scan = check_matrix(X.array)
+        found = check_matrix(X.array)
+        X, scan = found.values, found.scan
     if isinstance(X, RowBlocks):
         from nmf_core.data.chunked import Chunked  # imports scipy.sparse
 

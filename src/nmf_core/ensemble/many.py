@@ -350,8 +350,7 @@ class Ensemble(Sequence[Factorization]):
         """X and its weights as the runs had them: matrices with samples and features in their order, labels too."""
         best = self.best
         check_weights_there(best.parameters["weighted"], weights)
-        if best.axes is not None and np.ndim(X) != 2:
-            X, weights = best.axes.flattened(X), None if weights is None else best.axes.flattened(weights, "weights")
+        X, weights = best._flat(X), best._flat(weights, "weights")
         data, weights = accept(X, best.parameters["missing"], weights)
         check_features(data.values.shape[1], best.H.shape[1])
         check_shape(data.values.shape, (self.labels.shape[1], best.H.shape[1]))

@@ -30,7 +30,7 @@ from nmf_core.estimators.base import (
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
 from nmf_core.factors import ALPHA_SCALINGS
-from nmf_core.labels import Labelled
+from nmf_core.labels import Labelled, labelled
 from nmf_core.losses import make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
 from nmf_core.start import STARTS
@@ -313,8 +313,9 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
             Start of W, with ``init="custom"``; an array must not be less precise than X.
         H : array-like of shape (n_components, n_features), default=None
             Start of H, with ``init="custom"``; an array must not be less precise than X.
-        sample_weight : array-like of shape (n_samples,), default=None
-            How often every sample counts. One that does not count has W all the same.
+        sample_weight : array-like or series of shape (n_samples,), default=None
+            How often every sample counts. One that does not count has W all the same. The index of a series is brought
+            into the order of that of X.
         weights : array-like or sparse matrix of shape (n_samples, n_features), default=None
             How much every entry counts; 0 is missing. See :func:`nmf_core.factorize`.
 
@@ -336,9 +337,8 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
                 if sample_weight is None:
                     result = factorize(**arguments, weights=weights)
                 else:
-                    result = self._weighted(
-                        arguments, check_sample_weight(sample_weight, data.values.shape[0]), weights
-                    )
+                    counts = check_sample_weight(sample_weight, data.values.shape[0], data.rows)
+                    result = self._weighted(arguments, counts, weights)
             self._tell(result, doubts)
             self.result_ = result
             self.reconstruction_err_ = np.sqrt(2.0 * result.divergence)
@@ -435,11 +435,12 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
 
     def _weighted(self, arguments: dict[str, Any], counts: np.ndarray, weights: Any) -> Factorization:
         """The fit of samples that count so often."""
-        X, beta = arguments["X"].values, float(self._beta_loss)
+        data, beta = arguments["X"], float(self._beta_loss)
+        X = data.values
         check_resident(row_blocks(X) is None and not is_dask(X), "sample_weight")
         if weights is not None or beta <= 0 or self.alpha_W:
-            ones = np.ones(X.shape, dtype=X.dtype) if weights is None else weights
-            some = counts[:, np.newaxis]
+            given = labelled(np.ones(X.shape, dtype=X.dtype) if weights is None else weights, "weights")
+            ones, some = given.aligned("weights", data.rows, data.columns).values, counts[:, np.newaxis]
             spread = ones.multiply(some).tocsr() if hasattr(ones, "multiply") else ones * some
             result = factorize(**arguments, weights=spread)
             W = result.W
@@ -447,12 +448,13 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
             scale = (counts ** (1 / beta)).astype(X.dtype)[:, np.newaxis]
             scaled = X.multiply(scale).asformat(X.format) if hasattr(X, "multiply") else X * scale
             start = None if arguments["W"] is None else arguments["W"] * scale
-            result = factorize(**{**arguments, "X": scaled, "W": start})
+            result = factorize(**{**arguments, "X": data._replace(values=scaled, scan=None), "W": start})
             W = np.divide(result.W, scale, out=np.zeros_like(result.W), where=scale > 0)
         left_out = np.flatnonzero(counts == 0)
         if len(left_out):
             W[left_out] = self._project(X[left_out], result.H).W
-        return replace(result, W=W)
+        unknown = None if result.unknown is None else np.setdiff1d(result.unknown, left_out)
+        return replace(result, W=W, unknown=unknown)
 
     def _tell(self, result: Factorization, doubts: list[Warning]) -> None:
         """Say how a fit has ended, as scikit-learn does, and what else was to be said of it."""

@@ -9,6 +9,7 @@ from nmf_core.factorization import Factorization
 from nmf_core.known.model import dense
 from nmf_core.known.text import html, text
 from nmf_core.labels import Axis, Labelled, component_names, tabulated
+from nmf_core.shapes import Axes
 from nmf_core.similarity import cosines
 from nmf_core.similarity import match as pair
 from nmf_core.validation import (
@@ -98,8 +99,8 @@ def match(f: Any, catalogue: Any) -> Match:
     f : Factorization, array-like or data frame of shape (n_components, n_features)
         The fit, or its components.
     catalogue : array-like, data frame or Factorization of shape (n_known, n_features)
-        Known components, in rows. Labelled features are brought into the order of those of `f` or refused. The scale
-        of a row is of no concern.
+        Known components, in rows, or in the shape of `Factorization.images`. Labelled features are brought into the
+        order of those of `f` or refused. The scale of a row is of no concern.
 
     Returns
     -------
@@ -135,8 +136,9 @@ def match(f: Any, catalogue: Any) -> Match:
     >>> found.cosine.round(3)
     array([0.99 , 0.943])
     """
-    given = components(f, "f")
-    known = check_catalogue(components(catalogue, "catalogue"), "catalogue", given.values.shape[1], given.columns, "f")
+    axes = next((F.axes for F in (f, catalogue) if isinstance(F, Factorization)), None)
+    given, known = components(f, "f", axes), components(catalogue, "catalogue", axes)
+    known = check_catalogue(known, "catalogue", given.values.shape[1], given.columns, "f")
     A, B = given.values, known.values
     similar = cosines(A, B)
     assigned = np.full(len(A), -1)
@@ -156,11 +158,11 @@ def match(f: Any, catalogue: Any) -> Match:
     )  # fmt: skip
 
 
-def components(F: Any, name: str) -> Labelled:
-    """Components with their names, as an array in double."""
+def components(F: Any, name: str, axes: Axes | None = None) -> Labelled:
+    """Components with their names, as an array in double; of a fit with axes they may be images."""
     if isinstance(F, Factorization):
         return Labelled(F.H.astype(np.float64), F.names, F.column_labels, F.frame_library)
-    given = check_matrix(F, name, factor=True)
+    given = check_matrix(F if axes is None else axes.as_H(F, name), name, factor=True)
     values = np.asarray(dense(given.values), dtype=np.float64)
     rows = Axis(component_names(len(values))) if given.rows is None else given.rows
     return Labelled(values, rows, given.columns, given.library)

@@ -83,7 +83,7 @@ class Refit:
 
     @property
     def exposures(self) -> Any:
-        """The exposures, as a data frame of the library of the samples if these had labels."""
+        """The exposures, as a data frame of the library of the samples if these or the components have names."""
         return frame(self.W, self.row_labels, self.names, self.frame_library)
 
     @property

@@ -95,6 +95,11 @@ class Axis(Sequence):
         """Whether the labels only count from 0, as those of frames do to which nobody has given any."""
         return bool(self.text[:1] == ("0",) and self.text == tuple(map(str, range(len(self)))))
 
+    @property
+    def names_nothing(self) -> bool:
+        """Whether the labels only count: from 0, or c1, c2, ..., as components do to which nobody has given names."""
+        return self.is_numbering or self == component_names(len(self))
+
     @cached_property
     def twice(self) -> frozenset[Any]:
         """Labels that occur more than once."""

@@ -27,6 +27,8 @@ class Labelled(NamedTuple):
         The library of the data frames that results should be.
     scan : Scan or None
         What is known of the values as they are, once they have been looked at.
+    axes : Axes or None
+        Of an array of which this matrix has been made: messages say where an entry was there.
     """
 
     values: Any
@@ -34,6 +36,11 @@ class Labelled(NamedTuple):
     columns: Axis | None = None
     library: str | None = None
     scan: Any = None
+    axes: Any = None
+
+    def place(self, row: int, column: int) -> str:
+        """Where an entry is, as a message says it."""
+        return f"row {row}, column {column}" if self.axes is None else str(self.axes.place(row, column))
 
     def in_memory(self) -> "Labelled":
         """The same, read as a whole if it is in a file of AnnData."""
@@ -49,12 +56,11 @@ class Labelled(NamedTuple):
         places = in_order(self.columns, columns, name, "column", of)
         if places is not None:
             values = values.take_columns(places) if hasattr(values, "take_columns") else values[:, places]
-        return Labelled(
-            values,
-            rows if rows is not None and self.rows is not None else self.rows,
-            columns if columns is not None and self.columns is not None else self.columns,
-            self.library,
-            self.scan if values is self.values else None,
+        return self._replace(
+            values=values,
+            rows=rows if rows is not None and self.rows is not None else self.rows,
+            columns=columns if columns is not None and self.columns is not None else self.columns,
+            scan=self.scan if values is self.values else None,
         )
 
 
@@ -105,7 +111,7 @@ def labelled(X: Any, name: str = "X", *, missing: Missing | None = None, hint: b
 
 
 def frame(values: Any, rows: Axis | None, columns: Axis | None, library: str | None) -> Any:
-    """An array as a data frame of a library, or itself if there is nothing to label it with, or no such library.
+    """An array as a data frame of a library, or itself if neither side has names, or there is no such library.
 
     Parameters
     ----------
@@ -116,7 +122,8 @@ def frame(values: Any, rows: Axis | None, columns: Axis | None, library: str | N
     library : str or None
         Such as "polars"; for None pandas.
     """
-    if (library is None and (rows is None or columns is None)) or importlib.util.find_spec(library or "pandas") is None:
+    nameless = library is None and all(axis is None or axis.names_nothing for axis in (rows, columns))
+    if nameless or importlib.util.find_spec(library or "pandas") is None:
         return values
     if library in (None, "pandas"):
         pandas: Any = import_module("pandas")
@@ -129,6 +136,7 @@ def frame(values: Any, rows: Axis | None, columns: Axis | None, library: str | N
 
 def of_integers(X: Any) -> bool:
     """Whether all that X holds is of types of whole numbers."""
+    X = X.values if isinstance(X, Labelled) else X
     kinds = getattr(X, "dtypes", None)  # of data frames
     kinds = [getattr(X, "dtype", None)] if kinds is None else list(kinds)
     return bool(kinds) and all(getattr(kind, "kind", "") in ("i", "u") for kind in kinds)
@@ -207,7 +215,7 @@ def _pandas_values(X: Any, name: str, missing: Missing | None, hint: bool) -> An
     pandas: Any = import_module("pandas")
     types = pandas.api.types
     for i, (column, dtype) in enumerate(zip(X.columns, X.dtypes, strict=True)):
-        if dtype.kind in "fiub" or (dtype.kind == "O" and types.is_numeric_dtype(dtype)):
+        if dtype.kind in "fiubc" or (dtype.kind == "O" and types.is_numeric_dtype(dtype)):
             continue
         if dtype != np.dtype(object) or types.infer_dtype(X.iloc[:, i], skipna=True) not in _NUMBERS:
             raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")

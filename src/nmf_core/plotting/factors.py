@@ -131,7 +131,7 @@ def row_error(f: Factorization, X: Any, ax: Axes | None = None, *, weights: Any 
     f : Factorization
         The factorization.
     X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-        What was factorized.
+        What was factorized, with the axes that it had then.
     ax : Axes, optional
         Where to draw; by default in a new figure.
     weights : array-like, sparse matrix or data frame of shape (n_samples, n_features), optional

@@ -69,6 +69,8 @@ def images(f: Any, components: Any = None, *, n_columns: int = 6) -> Figure:
 def maps(f: Any, components: Any = None, *, n_columns: int = 4) -> Figure:
     """How much of every component is where: W of an X whose samples are the places of an image or of a map.
 
+    Places of which nothing is known stay blank.
+
     Parameters
     ----------
     f : Factorization
@@ -101,7 +103,7 @@ def _grid(f: Any, pictures: np.ndarray, components: Any, n_columns: int) -> Figu
     for ax, j in zip(panels, which, strict=False):
         picture = pictures[j]
         if picture.ndim == 3:
-            picture = picture / (picture.max() or 1.0)
+            picture = picture / (np.nanmax(picture, initial=0) or 1.0)
         ax.imshow(picture, cmap=HEAT, vmin=0, interpolation="nearest")
         ax.set_title(str(f.names[j]), color=QUIET, fontsize=8, fontweight="normal")
     return figure

@@ -190,7 +190,7 @@ def _worth(f: Factorization, X: Any, kept: np.ndarray | None) -> list[Any] | Non
     """
     if X is None or is_partial(f):
         return None
-    data = labelled(X, "X").in_memory().aligned("X", columns=f.column_labels, of="the fit").values
+    data = labelled(f._flat(X), "X").in_memory().aligned("X", columns=f.column_labels, of="the fit").values
     data = data.tocsr() if hasattr(data, "tocsr") else np.asarray(data)
     data = data[:: max(1, -(-data.size // _LOOKED_AT))]
     ones = data != 0

@@ -168,10 +168,14 @@ def check_model(
     return check_factor(W, "W", (shape[0], k), dtype, zeros=True), H
 
 
-def check_update_H(update_H: Any, k: int, components: Axis | None = None) -> np.ndarray:
-    """A boolean mask (k,) of the components of H to update, which may have their labels."""
+def check_update_H(update_H: Any, k: int, components: Axis | None = None, n_given: int | None = None) -> np.ndarray:
+    """A boolean mask (k,) of the components of H to update, which may have their labels.
+
+    Where H has only the first `n_given` rows, the other components are always updated.
+    """
+    n_given = k if n_given is None else n_given
     if isinstance(update_H, (bool, np.bool_)):
-        return np.full(k, bool(update_H))
+        return np.where(np.arange(k) < n_given, bool(update_H), True)
     update_H = labelled(update_H, "update_H").aligned("update_H", rows=components, of="H").values
     try:
         mask = np.asarray(update_H)
@@ -181,6 +185,11 @@ def check_update_H(update_H: Any, k: int, components: Axis | None = None) -> np.
         raise ValueError(
             f"update_H must be True, False or a boolean array with one entry for each of the {k} components, "
             f"got {update_H!r}."
+        )
+    if not mask[n_given:].all():
+        raise ValueError(
+            f"update_H holds component {n_given + int(mask[n_given:].argmin())} fixed, but H, which has "
+            f"{n_given} rows, does not say what it is."
         )
     return mask
 

@@ -84,7 +84,7 @@ def check_matrix(
     if X.ndim != 2:
         advice = ""
         if name == "X" and X.ndim > 2:
-            advice = " sample_axes says which of them are samples, such as sample_axes=0; all others are features."
+            advice = " numpy.reshape(X, (len(X), -1)) makes one of it, with the first axis for samples."
         raise ValueError(f"{name} must be a matrix with 2 dimensions, but it has {X.ndim}.{advice}")
     if 0 in X.shape:
         raise ValueError(f"{name} is empty: its shape is {X.shape[0]} x {X.shape[1]}.")
@@ -100,8 +100,9 @@ def check_matrix(
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
-    _check_values(X, found, name, factor, missing, signed, squared, hint)
-    return data._replace(values=X, scan=found)
+    data = data._replace(values=X, scan=found)
+    _check_values(data, name, factor, missing, signed, squared, hint)
+    return data
 
 
 def look_at(X: ArrayOrSparse, name: str = "X", workspace: Workspace | None = None) -> Scan:
@@ -116,9 +117,9 @@ def look_at(X: ArrayOrSparse, name: str = "X", workspace: Workspace | None = Non
     return scan(stored_values(X), workspace, canonical=canonical)
 
 
-def check_numeric(dtype: np.dtype, name: str) -> np.dtype:
-    """A dtype of real numbers."""
-    if dtype.kind not in "fiub":
+def check_numeric(dtype: np.dtype, name: str, *, complex_too: bool = False) -> np.dtype:
+    """A dtype of real numbers, or of complex ones where these may be, too."""
+    if dtype.kind not in ("fiubc" if complex_too else "fiub"):
         kind = {"c": "complex numbers", "O": "Python objects", "U": "strings", "S": "strings"}.get(
             dtype.kind, f"dtype {dtype}"
         )
@@ -148,8 +149,7 @@ def _check_structure(X: ArrayOrSparse, name: str, workspace: Workspace | None = 
 
 
 def _check_values(
-    X: ArrayOrSparse,
-    found: Scan,
+    data: Labelled,
     name: str,
     factor: bool,
     missing: Missing | None,
@@ -157,6 +157,7 @@ def _check_values(
     squared: bool,
     hint: bool,
 ) -> None:
+    X, found = data.values, data.scan
     if found.size == 0 or (found.minimum > found.maximum and missing == "nan"):
         return
     values = stored_values(X)
@@ -186,7 +187,7 @@ def _check_values(
         unstored = f" In an array{nan} If what is not stored is missing, too, leave NaN out, with missing='unstored'."
         known = " Leave it out: what is not stored is missing."
         advice = known if missing == "unstored" else unstored if is_sparse(X) else nan
-    raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{advice}")
+    raise ValueError(f"{name} contains {what}{value}, first at {data.place(row, column)}.{advice}")
 
 
 def _first(X: ArrayOrSparse, found: np.ndarray) -> tuple[int, int]:
@@ -221,8 +222,7 @@ def check_weighted(
     changed = data._replace(values=_without_weightless(data.values, weights), scan=None)
     data = check_matrix(changed, missing=missing, hint=hint, workspace=workspace)
     X = data.values
-    if weights.shape != X.shape:
-        raise ValueError(f"weights have shape {tuple(weights.shape)}, but X has shape {tuple(X.shape)}.")
+    check_weights_shape(weights.shape, X.shape)
     if weights.dtype != X.dtype:
         with np.errstate(over="ignore"):
             weights = weights.astype(X.dtype)
@@ -230,6 +230,12 @@ def check_weighted(
     if high * max(1.0, largest) ** 2 > float(np.finfo(X.dtype).max):
         raise ValueError(f"weights up to {high:g} are too large for {X.dtype}, the type of X. Scale them down.")
     return data, weights
+
+
+def check_weights_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Whether there is a weight for every entry of X."""
+    if tuple(shape) != tuple(wanted):
+        raise ValueError(f"weights have shape {tuple(shape)}, but X has shape {tuple(wanted)}.")
 
 
 def _without_weightless(X: Any, weights: ArrayOrSparse) -> Any:
@@ -320,7 +326,7 @@ def check_excluded(
     return chosen.indices.astype(np.int64), chosen.indptr.astype(np.int64)
 
 
-def check_shape(shape: tuple[int, ...], factorized: tuple[int, int], name: str = "X") -> None:
+def check_shape(shape: tuple[int, ...], factorized: tuple[int, ...], name: str = "X") -> None:
     """Whether X is, by its shape, what was factorized."""
     if tuple(shape) != tuple(factorized):
         raise ValueError(f"{name} has shape {tuple(shape)}, but {tuple(factorized)} was factorized.")

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.labels import Axis, Labelled, in_order
+from nmf_core.labels import Axis, Labelled, in_order, labelled
 from nmf_core.memory import physical_memory
 from nmf_core.validation.arguments import check_integer, check_number, nearest
+from nmf_core.validation.matrices import check_numeric, check_shape, is_sparse
 
 _COMPARED = 100_000  # labels of which the one that is most like an unknown one is told
 
@@ -161,9 +162,12 @@ def check_model_room(n: int, m: int, itemsize: int) -> None:
         )
 
 
-def check_sample_weight(counts: Any, n: int) -> np.ndarray:
-    """How often every sample counts: n finite numbers of at least 0, one of them above it."""
-    values = np.asarray(counts)
+def check_sample_weight(counts: Any, n: int, samples: Axis | None = None) -> np.ndarray:
+    """How often every sample counts: n finite numbers of at least 0, one of them above it.
+
+    A series is brought into the order of the labels of samples.
+    """
+    values = np.asarray(labelled(counts, "sample_weight").aligned("sample_weight", rows=samples).values)
     if values.ndim == 0 and values.dtype.kind in "iuf":
         values = np.full(n, values)
     if values.dtype.kind not in "iufb" or values.shape != (n,):
@@ -191,12 +195,77 @@ def check_sample_axes(axes: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     return found
 
 
+def check_two_axes(n_axes: int) -> None:
+    """Whether X is a matrix where nobody has said which of its axes are samples."""
+    if n_axes > 2:
+        raise ValueError(
+            f"X must be a matrix with 2 dimensions, but it has {n_axes}. sample_axes says which of them are samples, "
+            f"such as sample_axes=0; all others are features."
+        )
+
+
+def check_array(data: Labelled, name: str) -> np.ndarray:
+    """An array of numbers, as what has axes must be: nothing sparse, no data frame."""
+    if is_sparse(data.values) or data.library is not None:
+        kind, how = ("sparse", "toarray") if is_sparse(data.values) else ("a data frame", "to_numpy")
+        raise TypeError(
+            f"{name} must be an array, as its axes have been named by sample_axes, but it is {kind}: "
+            f"{name}.{how}() makes an array of it."
+        )
+    array = np.asarray(data.values)
+    check_numeric(array.dtype, name, complex_too=True)
+    return array
+
+
+def check_mixture(data: Labelled, shape: tuple[int, int]) -> np.ndarray:
+    """A signal of the shape of X, real or complex and finite."""
+    if is_sparse(data.values):
+        raise TypeError("mixture must be an array, but it is sparse: mixture.toarray() makes an array of it.")
+    array = np.asarray(data.values)
+    check_numeric(array.dtype, "mixture", complex_too=True)
+    check_shape(array.shape, shape, "mixture")
+    if not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        what = "NaN" if np.isnan(array[row, column]) else "infinity"
+        raise ValueError(f"mixture contains {what}, first at {data.place(row, column)}: every entry must be finite.")
+    return array
+
+
+def check_positions(positions: tuple[Any, ...], shape: tuple[int, ...], what: str) -> tuple[np.ndarray, ...]:
+    """Positions along the axes that rows or columns have in X, one for each axis; each may be an array of them."""
+    arrays = tuple(map(np.asarray, positions))
+    if len(arrays) != len(shape) or any(array.dtype.kind not in "iu" for array in arrays):
+        raise ValueError(
+            f"A {what} must be given by its number from 0 or by a tuple of its positions along {len(shape)} axes of X, "
+            f"got {positions!r}."
+        )
+    if any(((array < 0) | (array >= n)).any() for array, n in zip(arrays, shape, strict=True)):
+        raise ValueError(f"There is no {what} {positions!r}: its axes have lengths {shape}.")
+    return tuple(np.broadcast_arrays(*arrays))
+
+
+def check_one(places: np.ndarray, what: str) -> int:
+    """A single place."""
+    if places.ndim:
+        raise ValueError(f"There must be one {what}, got an array of shape {places.shape}.")
+    return int(places)
+
+
 def check_same_axes(shape: tuple[int, ...], wanted: tuple[int, ...], samples: tuple[int, ...], name: str) -> None:
     """Whether an array has the axes of X, of the same lengths but for those of samples."""
     same = len(shape) == len(wanted)
     if not same or any(shape[axis] != wanted[axis] for axis in range(len(wanted)) if axis not in samples):
         lengths = ", ".join("any" if axis in samples else str(wanted[axis]) for axis in range(len(wanted)))
-        raise ValueError(f"{name} has shape {tuple(shape)}, but its axes must be ({lengths}).")
+        single = tuple(length for axis, length in enumerate(wanted) if axis not in samples) == tuple(shape)
+        place = ", ".join("None" if axis in samples else ":" for axis in range(len(wanted)))
+        hint = f" For a single sample give {name}[{place}]." if single else ""
+        raise ValueError(f"{name} has shape {tuple(shape)}, but its axes must be ({lengths}).{hint}")
+
+
+def check_axes_of_factor(shape: tuple[int, ...], wanted: tuple[int, ...], name: str, what: str) -> None:
+    """Whether a factor has, besides that of components, the axes that samples or features have in X."""
+    if tuple(shape) != tuple(wanted):
+        raise ValueError(f"{name} has axes {tuple(shape)} besides that of components, but {what} have {tuple(wanted)}.")
 
 
 def check_picture(n_axes: int, factor: str, what: str) -> None:
