@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from problems import documents, noisy, start
 
 import nmf_core
-from nmf_core import Factor, factorize, load
+from nmf_core import Factor, factorize, load, refit
 from nmf_core.initialization import INITIALIZERS, RANDOM
 from nmf_core.losses import LOSSES, Loss
 from nmf_core.provenance import (
@@ -222,6 +222,8 @@ def test_every_reference_is_written():
     observed = {**MODEL.parameters, "missing": "nan", "alpha_W": 1.0, "alpha_scaling": "observed"}
     entries |= parsed(cite(replace(MODEL, parameters=observed)))
     entries |= parsed(cite(replace(MODEL, parameters={**MODEL.parameters, "batches": {}})))
+    entries |= parsed(refit(X, H0, select="likelihood", n_bootstrap=2).cite())
+    entries |= parsed(refit(X, H0, loss=Squares(), max_iter=5, tol=0.1).cite())
     assert set(entries) == set(REFERENCES)
     for key, (kind, fields) in entries.items():
         assert set(fields) - {"doi"} == {"author", "title", "year"} | required[kind], key

@@ -90,6 +90,10 @@ class Estimator:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
+    def _labelled_H(self) -> Labelled:
+        return Labelled(self.components_, None, vars(self).get("_column_labels"))
+
+    @property
     def history_(self) -> History:
         """The course of the fit, one entry an iteration or batch; not of a pickled model."""
         return self.result_.history

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.factorization import Factorization
 from nmf_core.known.model import dense
 from nmf_core.known.text import html, text
 from nmf_core.labels import Axis, Labelled, component_names, tabulated
+from nmf_core.readable import components_of
 from nmf_core.similarity import cosines
 from nmf_core.similarity import match as pair
 from nmf_core.validation import (
@@ -48,6 +48,11 @@ class Match:
     components: Axis
     names: Axis
     frame_library: str | None = None
+
+    @property
+    def renaming(self) -> dict[Any, Any]:
+        """The names in the catalogue by those of the components, for `Factorization.named`; without the unmatched."""
+        return {name: self.names[j] for name, j in zip(self.components, self.assigned.tolist(), strict=True) if j >= 0}
 
     @property
     def best(self) -> np.ndarray:
@@ -96,10 +101,11 @@ def match(f: Any, catalogue: Any) -> Match:
     Parameters
     ----------
     f : Factorization, array-like or data frame of shape (n_components, n_features)
-        The fit, or its components.
+        The fit, or its components; also an `Ensemble`, of which it is the best run, the components of one, a fitted
+        `NMF`, or a `Refit`.
     catalogue : array-like, data frame or Factorization of shape (n_known, n_features)
-        Known components, in rows. Labelled features are brought into the order of those of `f` or refused. The scale
-        of a row is of no concern.
+        Known components, in rows, or whatever `f` may be. Labelled features are brought into the order of those of `f`
+        or refused. The scale of a row is of no concern.
 
     Returns
     -------
@@ -158,9 +164,7 @@ def match(f: Any, catalogue: Any) -> Match:
 
 def components(F: Any, name: str) -> Labelled:
     """Components with their names, as an array in double."""
-    if isinstance(F, Factorization):
-        return Labelled(F.H.astype(np.float64), F.names, F.column_labels, F.frame_library)
-    given = check_matrix(F, name, factor=True)
+    given = check_matrix(components_of(F), name, factor=True)
     values = np.asarray(dense(given.values), dtype=np.float64)
     rows = Axis(component_names(len(values))) if given.rows is None else given.rows
     return Labelled(values, rows, given.columns, given.library)

@@ -94,6 +94,7 @@ from nmf_core.validation.matrices import (
     stored_values,
 )
 from nmf_core.validation.results import (
+    check_as_many,
     check_catalogue,
     check_classes,
     check_component_names,
@@ -126,6 +127,7 @@ __all__ = [
     "check_alone",
     "check_any_workers",
     "check_arguments",
+    "check_as_many",
     "check_balance",
     "check_below",
     "check_biases",

@@ -129,6 +129,15 @@ def check_component_names(names: Any, there: Axis) -> tuple[Any, ...]:
     return given
 
 
+def check_as_many(n: int, k: int) -> None:
+    """Whether there is another component for each of k."""
+    if n != k:
+        raise ValueError(
+            f"other has {n} components, but the fit has {k}: f.named(nmf_core.match(f, other)) gives names to those "
+            f"that have a partner."
+        )
+
+
 def check_model_room(n: int, m: int, itemsize: int) -> None:
     """Whether there is room for the model of so many samples as an array."""
     wanted, memory = n * m * itemsize, physical_memory()
