@@ -53,7 +53,7 @@ def test_programs_of_results_go_on_from_each_other(tmp_path, monkeypatch):
         assert max(map(len, program.splitlines())) <= 120
         exec(compile(program, page.name, "exec"), names)
     assert names["search"].best_params_ == {"n_components": 3}
-    assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "spectra.png", "letters.npz"}
+    assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "spectra.png", "activations.png", "letters.npz"}
 
 
 def test_every_section_is_found():

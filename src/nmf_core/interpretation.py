@@ -77,8 +77,9 @@ def strongest_features(f: Any, n: int = 10, by: Ranking = "distinctive") -> list
 
 
 def label_of(labels: Axis | None, i: int) -> str:
-    """The label of row or column i as text, its number if there are no labels."""
-    return str(i) if labels is None else str(labels[i])
+    """The label of row or column i as text to be read, its number if there are no labels."""
+    label = i if labels is None else labels[i]
+    return f"{label:.8g}" if isinstance(label, float) else str(label)
 
 
 def all_parameters(f: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Whether what is asked of a result is there, and what is given for it fits."""
 
+import datetime
 import difflib
 import math
 import numbers
@@ -186,19 +187,53 @@ def check_same_axes(shape: tuple[int, ...], wanted: tuple[int, ...], samples: tu
         raise ValueError(f"{name} has shape {tuple(shape)}, but its axes must be ({lengths}).")
 
 
-def check_picture(n_axes: int, factor: str, what: str) -> None:
+def check_picture(shape: tuple[int, ...], factor: str, what: str, other: str) -> None:
     """Whether a factor is made of pictures, with colours or without."""
-    if n_axes not in (2, 3):
+    if len(shape) not in (2, 3):
         raise ValueError(
-            f"{factor} has {n_axes} axes besides that of components, and a picture has 2, or 3 with colours: factorize "
-            f"an array whose {what}, and say so by sample_axes."
+            f"{factor} has {len(shape)} axes besides that of components, and a picture has 2, or 3 with colours: "
+            f"factorize an array whose {what}, and say so by sample_axes. plotting.{other} draws curves."
+        )
+    if len(shape) == 3 and shape[2] not in (1, 3, 4):
+        raise ValueError(f"Colours are 3 values, or 4 with transparency, but the last axis of {factor} has {shape[2]}.")
+
+
+def check_drawable(able: bool, given: Any) -> None:
+    """Whether there is a factorization to draw."""
+    if not able:
+        raise TypeError(
+            f"This picture needs a factorization, or what holds one, such as an Ensemble or an NMF fitted in this "
+            f"session; got {type(given).__name__}."
         )
 
 
-def check_same_length(n: int, wanted: int, name: str) -> None:
-    """Whether there is a value for every feature."""
-    if n != wanted:
-        raise ValueError(f"{name} has {n} values, but there are {wanted} features.")
+def check_positions(x: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Places of all that has this shape, or along one of its axes: float64, dates, or an array of text.
+
+    Text that reads as numbers is numbers.
+    """
+    array = _of_one_kind(x)
+    n = math.prod(shape)
+    if array.ndim != 1 or len(array) not in (n, *shape):
+        found = f"{len(array)} values" if array.ndim == 1 else f"{array.ndim} dimensions"
+        axes = f", along axes of {' and '.join(map(str, shape))}" if len(shape) > 1 else ""
+        raise ValueError(f"x has {found}, but there are {n} {what}{axes}.")
+    if array.dtype != object and not np.isfinite(array).all():
+        raise ValueError("x must hold numbers, dates or names, but some of it is missing or infinite.")
+    return array
+
+
+def _of_one_kind(x: Any) -> np.ndarray:
+    """Numbers as float64, dates as they are, everything else as text."""
+    if isinstance(x, Axis):
+        x = x.text if isinstance(x[0], tuple) else x.original
+    array = np.asarray(x)
+    if array.dtype.kind == "M" or (array.size and all(isinstance(one, datetime.date) for one in array.flat)):
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        return np.array([str(one) for one in array.flat], dtype=object).reshape(array.shape)
 
 
 def check_classes(labels: Any, n: int, samples: Axis | None) -> np.ndarray:
