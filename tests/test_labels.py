@@ -1,6 +1,7 @@
 """Labels are never lost and never ignored: whatever has names is brought into order by them, or refused."""
 
 import decimal
+import re
 import subprocess
 import sys
 import textwrap
@@ -552,6 +553,29 @@ def test_a_first_column_of_text_labels_rows_where_there_is_no_index(kind, of):
 def test_a_first_column_of_text_in_pandas_is_not_taken_for_the_index():
     with pytest.raises(TypeError, match=r"its column 'who' has dtype .* make it the index: .set_index\('who'\)\.$"):
         labelled(pd.DataFrame({"who": ["a", "b"], "x": [1.0, 2.0]}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "bad", "shown"),
+    [
+        (np.linspace(0, 1, 3), 5, "There is no column 5: labels are such as 0.0."),
+        (np.arange(1, 4), 5, "There is no column 5: labels are such as 1."),
+        (np.array(["a", "b", "c"]), 7, "given by labels such as 'a'."),
+        ([np.float32(0.5), np.float32(1), np.float32(2)], 5, "labels are such as 0.5."),
+    ],
+)
+def test_messages_show_plain_labels(labels, bad, shown):
+    f = factorize(np.ones((2, 3)), 1, feature_names=labels)
+    with pytest.raises(ValueError, match=f"{re.escape(shown)}$"):
+        f.predict(0, bad)
+    assert f.predict(0, labels[1]) == f.predict(0, labels[2])
+    assert type(f.column_labels[0]) in (float, int, str)
+
+
+def test_differences_of_dates_stay_what_they_are():
+    labels = np.array([1, 2], dtype="timedelta64[s]")
+    assert Axis(labels).labels == tuple(labels)
+    assert all(isinstance(label, np.timedelta64) for label in Axis(labels))
 
 
 def test_without_narwhals_other_frames_are_refused_in_words(monkeypatch):

@@ -11,6 +11,17 @@ from nmf_core.labels import Axis, labelled
 from nmf_core.typing import Ranking
 from nmf_core.validation import check_choice, check_integer, check_places, check_shape
 
+__all__ = [
+    "Feature",
+    "component_shares",
+    "contributions",
+    "feature_scores",
+    "row_errors",
+    "sparsity",
+    "strongest_components",
+    "strongest_features",
+]
+
 # A matrix is read in blocks of about this many entries.
 BLOCK_ENTRIES = 1 << 20
 

@@ -359,27 +359,6 @@ class Readable:
         kept = columns if named else {name: columns[name] for name in ("component", "share", "sparsity", "samples")}
         return beside([facts, html_table(kept)])
 
-    # --- elsewhere
-
-    def to_onnx(self, path: Any, **how: Any) -> None:
-        """Write `transform` as an ONNX graph, which runs without Python; needs the extra ``[onnx]``.
-
-        Parameters
-        ----------
-        path : str or path
-            The file: appears whole or not at all.
-        **how
-            As in `nmf_core.onnx.transform_model`.
-
-        Raises
-        ------
-        ValueError
-            The model has missing entries, weights, biases, or a loss that a graph cannot do.
-        """
-        from nmf_core.onnx import save_onnx
-
-        save_onnx(self, path, **how)
-
     # --- for a paper, and to do it again
 
     def methods(self, *, chosen: str | None = None) -> str:

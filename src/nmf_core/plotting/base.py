@@ -16,7 +16,7 @@ except ImportError as error:
     raise ImportError('Pictures need matplotlib: pip install "nmf-core[cli]"') from error
 
 from nmf_core.readable import Readable, fit_in
-from nmf_core.validation import check_drawable
+from nmf_core.validation import check_fit
 
 SEVERAL = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b7791f", "#c53030", "#319795", "#718096")
 INK, QUIET, LINE, BLUE, RUST = "#243b53", "#627d98", "#d9e2ec", "#2b6cb0", "#c05621"
@@ -76,7 +76,7 @@ def of_a_fit(draw: Picture) -> Picture:
     @functools.wraps(draw)
     def with_fit(f: Any, *args: Any, **kwargs: Any) -> Figure:
         found = fit_in(f)
-        check_drawable(isinstance(found, Readable), f)
+        check_fit(isinstance(found, Readable), f, "This picture", "an NMF fitted in this session")
         return styled(draw)(found, *args, **kwargs)
 
     return cast(Picture, with_fit)

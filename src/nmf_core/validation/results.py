@@ -198,12 +198,12 @@ def check_picture(shape: tuple[int, ...], factor: str, what: str, other: str) ->
         raise ValueError(f"Colours are 3 values, or 4 with transparency, but the last axis of {factor} has {shape[2]}.")
 
 
-def check_drawable(able: bool, given: Any) -> None:
-    """Whether there is a factorization to draw."""
+def check_fit(able: bool, given: Any, what: str, how: str = "a fitted NMF") -> None:
+    """Whether there is a factorization for what needs one; `how` an estimator is what holds one."""
     if not able:
         raise TypeError(
-            f"This picture needs a factorization, or what holds one, such as an Ensemble or an NMF fitted in this "
-            f"session; got {type(given).__name__}."
+            f"{what} needs a factorization, or what holds one, such as an Ensemble or {how}; "
+            f"got {type(given).__name__}."
         )
 
 
