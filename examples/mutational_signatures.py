@@ -9,7 +9,6 @@ operative in human cancer" (replicates), doi:10.1016/j.celrep.2012.12.008.
 """
 
 import data
-import numpy as np
 import pandas as pd
 
 from nmf_core import factorize, match, plotting, rank_survey, refit
@@ -24,25 +23,24 @@ how = {"loss": "kullback-leibler", "random_state": 0, "tol": 1e-5, "max_iter": 2
 survey = rank_survey(X, range(2, 8), n_runs, resample="poisson", held_out=False, **how)
 print(f"{len(X)} genomes, {X.to_numpy().sum():.0f} mutations, {n_runs} replicates\n{survey}\n")
 
-medians = survey[survey.best].components().H
-found = factorize(X, H=medians, update_H=False, **how).sorted().scaled()
-stability = survey[survey.best].align(found.H).cosine.mean(axis=0)
+runs = survey[survey.best]
+found = factorize(X, H=runs.components(), update_H=False, **how).sorted().scaled()
+stability = runs.align(found).cosine.mean(axis=0)
 print(found.component_info(4, by="weight", stability=stability).round(3).to_string(index=False))
 hallmarks = {"C>T before G": r"\[C>T\]G", "C>T after T": r"^T\[C>T", "C>G after T": r"^T\[C>G"}
 shares = {name: found.components.filter(regex=kind).sum(axis=1) for name, kind in hallmarks.items()}
 print(pd.DataFrame(shares).to_string(float_format="{:.0%}".format))
 
 exposures = refit(X, found, loss="kullback-leibler", select="likelihood", n_bootstrap=200, random_state=0)
-listed = exposures.exposures.round().astype(int).astype(str)
-for j, name in enumerate(listed):
-    listed[name] += [f" ({low:.0f}-{high:.0f})" for low, high in np.c_[exposures.lower[:, j], exposures.upper[:, j]]]
+counts, low, high = (table.map("{:.0f}".format) for table in (exposures.exposures, exposures.lower, exposures.upper))
+listed = counts + " (" + low + "-" + high + ")"
 print("\nmutations of every genome by signature, those that it needs, with limits of 95 %")
 print(listed.assign(counted=X.sum(axis=1).astype(int), cosine=exposures.cosine.round(3)).to_string())
 
 for k in sorted({survey.best, 5}):
     fit = factorize(X, k, n_init=10, **how)
     print(f"\nbest fit with {k}, divergence {fit.divergence:.0f}, beside the medians of replicates")
-    print(match(fit, survey[k].components().H).table.round(3).to_string(index=False))
+    print(match(fit, survey[k].components()).table.round(3).to_string(index=False))
 if args.plot:
     plotting.top_features(found, 12).savefig(args.plot)
     plotting.stability_error(survey).savefig(args.plot.replace(".png", "-survey.png"))

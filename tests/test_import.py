@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import types
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_public_names_exist_and_are_listed():
     assert set(nmf_core.__all__) <= set(dir(nmf_core))
     with pytest.raises(AttributeError, match="module 'nmf_core' has no attribute 'nothing'"):
         nmf_core.nothing  # noqa: B018
+
+
+def test_completion_offers_what_users_need():
+    modules = {name for name in dir(nmf_core) if name not in nmf_core.__all__}
+    assert modules == set(nmf_core._MODULES)
+    for name in modules - {"typing"}:
+        module = getattr(nmf_core, name)
+        assert not any(isinstance(getattr(module, public), types.ModuleType) for public in module.__all__)
+    assert all(callable(getattr(nmf_core.plotting, name)) for name in nmf_core.plotting.__all__)
 
 
 def test_star_import():

@@ -593,6 +593,8 @@ def test_destinations_are_checked_before(tmp_path):
         check_destination(tmp_path)
     with pytest.raises(FileNotFoundError, match="No such folder"):
         check_destination(tmp_path / "nowhere" / "x.csv")
+    with pytest.raises(FileNotFoundError, match=r"folder: '.*nowhere'$"), written_whole(tmp_path / "nowhere/x"):
+        pass
     with pytest.raises(OSError, match="Not a regular file"):
         check_destination(os.devnull)
 

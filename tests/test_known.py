@@ -1,6 +1,7 @@
 """Known components: which of them a fit has found, and how much of each is in samples."""
 
 import pickle
+import re
 from dataclasses import FrozenInstanceError, replace
 from itertools import permutations
 
@@ -491,6 +492,67 @@ def test_a_refit_can_be_read():
     assert "None" not in repr(zeros) + zeros._repr_html_()
     with pytest.raises(FrozenInstanceError):
         found.W = 0
+
+
+@pytest.mark.parametrize("make", [np.asarray, lambda A: pd.DataFrame(A, columns=FEATURES), pl.DataFrame])
+def test_limits_are_of_the_kind_of_exposures(make):
+    found = refit(make(X), H, n_bootstrap=3, random_state=0)
+    expected = refit(X, H, n_bootstrap=3, random_state=0)
+    for name in ("lower", "upper"):
+        limit = getattr(found, name)
+        assert type(limit) is type(found.exposures)
+        np.testing.assert_array_equal(np.asarray(limit), getattr(expected, name))
+    if isinstance(found.exposures, pd.DataFrame):
+        assert list(found.lower.columns) == list(found.exposures.columns) == [f"c{j + 1}" for j in range(K)]
+
+
+def test_the_paragraph_of_a_refit():
+    counts = refit(X, H, loss="kullback-leibler", select="likelihood", n_bootstrap=3, level=0.9, significance=0.01)
+    text = counts.methods()
+    for words in (
+        "X (30 samples x 40 features)", "10 known components H", "Kullback-Leibler divergence", "(Wilks, 1938)",
+        "significance of 0.01", "hold 90% of 3 replicates", "Poisson", "Computations were made with nmf-core",
+    ):  # fmt: skip
+        assert words in text
+    keys = re.findall(r"^@\w+\{(\w+),$", counts.cite(), re.MULTILINE)
+    assert keys == ["nmf_core", "lee2001", "wilks1938", "efron1993"]
+    weights = refit(X, H, n_bootstrap=3)
+    assert "exponentially distributed random weights (Efron and Tibshirani, 1993; Rubin, 1981)" in weights.methods()
+    plain = refit(np.where(X > 0, X, np.nan), H, missing="nan")
+    assert "over known entries" in plain.methods()
+    assert not re.search("Wilks|replicates|nan", plain.methods())
+    assert "cosine" not in refit(0 * X, H).methods()
+
+
+def test_whatever_holds_components():
+    """An ensemble, its components, estimators, also unpickled ones, and exposures stand for the components in them."""
+    frame = pd.DataFrame(X, columns=FEATURES)
+    many = nmf_core.factorize_many(frame, 3, 2, random_state=0)
+    nmf = nmf_core.NMF(3, init="random", random_state=0).fit(frame)
+    shuffled = pd.DataFrame(H, NAMES, FEATURES)[FEATURES[::-1]]
+    for held, components in (
+        (many, many.best.H),
+        (many.components(), many.components().H),
+        (nmf, nmf.components_),
+        (pickle.loads(pickle.dumps(nmf)), nmf.components_),
+        (nmf_core.MiniBatchNMF(3, random_state=0).partial_fit(frame), None),
+        (refit(frame, many), many.best.H),
+    ):
+        components = held.components_ if components is None else components
+        np.testing.assert_allclose(match(held, shuffled).cosines, match(components, H).cosines)
+        assert match(shuffled, held).assigned.max() == 2
+        np.testing.assert_allclose(refit(frame, held).W, refit(X, components).W)
+        np.testing.assert_array_equal(factorize(frame, H=held, update_H=False).H, components)
+        assert many.align(held).cosine.shape == (2, 3)
+        assert many.best.align(held).n_components == 3
+    assert factorize(frame, W=many, H=many, max_iter=1).init == "custom"
+
+
+@pytest.mark.parametrize("nothing", [nmf_core.NMF(3), match(H, H)])
+def test_what_holds_no_components_is_refused_in_words(nothing):
+    for use in (lambda: match(nothing, H), lambda: refit(X, nothing), lambda: factorize(X, W=nothing)):
+        with pytest.raises(TypeError, match=f"must be a matrix of real numbers, got {type(nothing).__name__}"):
+            use()
 
 
 def test_a_warning_if_rows_have_not_converged():

@@ -1,6 +1,7 @@
 """Labels are never lost and never ignored: whatever has names is brought into order by them, or refused."""
 
 import decimal
+import re
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,7 @@ import nmf_core
 from nmf_core import NMF, MiniBatchNMF, factorize
 from nmf_core.cli import main
 from nmf_core.interpretation import row_errors
-from nmf_core.labels import Axis, packed, unpacked
+from nmf_core.labels import Axis, labelled, packed, unpacked
 from nmf_core.model_selection import cross_validate_rank, holdout_entries
 
 N, M, K = 20, 8, 3
@@ -568,6 +569,58 @@ def test_frames_that_cannot_be_read():
         factorize(pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0])], names=["a", "a"]), 1)
     with pytest.raises(TypeError, match="X is a RecordBatch of pyarrow, which is not supported"):
         factorize(pa.table({"a": [1.0]}).to_batches()[0], 1)
+
+
+@pytest.mark.parametrize("kind", [pl.String, pl.Categorical])
+@pytest.mark.parametrize("of", [lambda frame: frame, lambda frame: frame.to_arrow(), nw.from_native])
+def test_a_first_column_of_text_labels_rows_where_there_is_no_index(kind, of):
+    A = np.arange(6.0).reshape(3, 2)
+    named = pl.DataFrame({"who": ["a", "b", "c"], "x": A[:, 0], "y": A[:, 1]}).with_columns(pl.col("who").cast(kind))
+    found = labelled(of(named))
+    np.testing.assert_array_equal(found.values, A)
+    assert found.rows == ["a", "b", "c"]
+    assert found.columns == ["x", "y"]
+    f = nmf_core.factorize(of(named), 1, random_state=0)
+    assert f.row_labels == ["a", "b", "c"]
+    assert f.embedding.shape == (3, 1)
+    catalogue = pl.DataFrame({"name": ["one", "two"], "y": [1.0, 3.0], "x": [2.0, 1.0]})
+    assert nmf_core.match(f, of(catalogue)).names == ["one", "two"]
+    weights = named[[2, 0, 1]]
+    np.testing.assert_array_equal(
+        nmf_core.factorize(of(named), 1, weights=of(weights), random_state=0).W,
+        nmf_core.factorize(A, 1, weights=A, random_state=0).W,
+    )
+    for bad in (named.select("x", "who"), named.select("who"), named.with_columns(z=pl.lit("q"))):
+        with pytest.raises(TypeError, match=r"must hold real numbers, but its column '(who|z)' has dtype"):
+            labelled(of(bad))
+
+
+def test_a_first_column_of_text_in_pandas_is_not_taken_for_the_index():
+    with pytest.raises(TypeError, match=r"its column 'who' has dtype .* make it the index: .set_index\('who'\)\.$"):
+        labelled(pd.DataFrame({"who": ["a", "b"], "x": [1.0, 2.0]}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "bad", "shown"),
+    [
+        (np.linspace(0, 1, 3), 5, "There is no column 5: labels are such as 0.0."),
+        (np.arange(1, 4), 5, "There is no column 5: labels are such as 1."),
+        (np.array(["a", "b", "c"]), 7, "given by labels such as 'a'."),
+        ([np.float32(0.5), np.float32(1), np.float32(2)], 5, "labels are such as 0.5."),
+    ],
+)
+def test_messages_show_plain_labels(labels, bad, shown):
+    f = factorize(np.ones((2, 3)), 1, feature_names=labels)
+    with pytest.raises(ValueError, match=f"{re.escape(shown)}$"):
+        f.predict(0, bad)
+    assert f.predict(0, labels[1]) == f.predict(0, labels[2])
+    assert type(f.column_labels[0]) in (float, int, str)
+
+
+def test_differences_of_dates_stay_what_they_are():
+    labels = np.array([1, 2], dtype="timedelta64[s]")
+    assert Axis(labels).labels == tuple(labels)
+    assert all(isinstance(label, np.timedelta64) for label in Axis(labels))
 
 
 def test_without_narwhals_other_frames_are_refused_in_words(monkeypatch):

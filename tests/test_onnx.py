@@ -1,6 +1,7 @@
 """ONNX graphs of the transform, run by onnxruntime and by ONNX's reference, and pipelines with them."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -334,6 +335,39 @@ def test_what_a_graph_cannot_do(what, how, X, tmp_path):
     with pytest.raises(ValueError, match=f"^A model with {what} cannot be written as an ONNX graph.$"):
         save_onnx(f, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["NMF", "MiniBatchNMF"])
+def test_a_file_of_an_estimator(name, X, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcdef"))
+    fitted = getattr(nmf_core, name)(2, alpha_W=0.01, alpha_H=0.01, random_state=0).fit(frame)
+    for one in (fitted, pickle.loads(pickle.dumps(fitted))):
+        save_onnx(one, tmp_path / "model.onnx")
+        assert difference(session(str(tmp_path / "model.onnx"))(X), one.transform(frame)) < 1e-2
+        assert json.loads(onnx.load(tmp_path / "model.onnx").metadata_props[0].value) == list("abcdef")
+    save_onnx(fitted, tmp_path / "model.onnx", dtype="float32", tol=1e-3)
+    with pytest.raises(ValueError, match="A model with missing entries"):
+        save_onnx(nmf_core.NMF(2, missing="nan", random_state=0).fit(X), tmp_path / "model.onnx")
+
+
+def test_whatever_holds_a_factorization(X):
+    many = nmf_core.factorize_many(X, 2, 2, random_state=0)
+    for held, H in ((many, many.best.H), (many.components(), many.components().H)):
+        W = session(factorization_model(held))(X)
+        assert difference(W, converged(X, H, "frobenius")) < 1e-3
+    for nothing in (nmf_core.NMF(2), X, None, pytest.importorskip("sklearn.decomposition").PCA(2).fit(X)):
+        with pytest.raises(TypeError, match=f"^An ONNX graph needs a factorization.* got {type(nothing).__name__}.$"):
+            factorization_model(nothing)
+
+
+def test_arguments_that_there_are_not(X, tmp_path):
+    f = nmf_core.factorize(X, 2, random_state=0)
+    for name in ("foo", "loss", "H", "floor"):
+        with pytest.raises(TypeError, match=f"^unexpected keyword argument '{name}': the graph of a fit has none"):
+            f.to_onnx(tmp_path / "model.onnx", **{name: "frobenius"})
+    with pytest.raises(TypeError, match="Did you mean 'dtype'"):
+        f.to_onnx(tmp_path / "model.onnx", dtyp="float32")
 
 
 def test_importing_nmf_core_does_not_import_it():

@@ -133,7 +133,7 @@ def test_a_large_factor_becomes_a_small_picture():
     f = factorized(10, 10, 2)[1]
     large = replace(f, W=np.random.default_rng(0).random((100_003, 2)))
     image = plotting.factor_heatmap(large, "W").axes[0].images[0].get_array()
-    assert image.shape == (2, plotting.DRAWN)
+    assert image.shape == (2, plotting.base.DRAWN)
     assert image.max() == 1
 
 
@@ -231,6 +231,147 @@ def test_svg_is_the_same_every_time_and_refers_to_nothing():
         text = text.replace(name, "")
     for reference in text.split('href="')[1:]:
         assert reference.startswith(("#", "data:"))
+
+
+# --- curves, images and maps
+
+
+def curve(ax):
+    """What is drawn over what."""
+    [line] = ax.lines
+    return line.get_xdata(), line.get_ydata()
+
+
+def ticks(figure):
+    figure.draw_without_rendering()
+    return [[label.get_text() for label in ax.get_xticklabels() if label.get_visible()] for ax in figure.axes]
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_spectra_are_over_names_that_are_numbers(text):
+    _, f = factorized(20, 6, 3)
+    waves = [900.5, 800.0, 700.0, 600.0, 500.0, 400.0]
+    f = replace(f, column_labels=list(map(str, waves)) if text else waves)
+    figure = plotting.spectra(f)
+    for j, ax in enumerate(figure.axes[:3]):
+        x, y = curve(ax)
+        np.testing.assert_array_equal(x, waves[::-1])
+        np.testing.assert_array_equal(y, f.H[j, ::-1])
+    # the panel at the right has nothing below it
+    assert [bool(names) for names in ticks(figure)[:3]] == [False, True, True]
+
+
+def test_spectra_over_names_are_bars():
+    _, f = factorized(20, 96, 2)
+    kinds = [f"A[C>{i}]${i}" for i in range(96)]
+    figure = plotting.spectra(replace(f, column_labels=kinds))
+    bars = figure.axes[0].patches[0].get_data()
+    np.testing.assert_array_equal(bars.values[::2], f.H[0])
+    assert not bars.values[1::2].any()
+    np.testing.assert_allclose((bars.edges[::2] + bars.edges[1::2]) / 2, np.arange(96))
+    for names in ticks(figure):
+        assert 15 <= len(names) <= 30
+        assert set(names) <= {kind.replace("$", r"\$") for kind in kinds}
+    assert all(label.get_rotation() == 90 for label in figure.axes[0].get_xticklabels())
+    few = plotting.spectra(factorized(20, 3, 2)[1], ["a", "b", "c"])
+    assert ticks(few) == [["a", "b", "c"]] * 2
+    assert few.axes[0].get_xticklabels()[0].get_rotation() == 0
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("kind", [lambda days: days, lambda days: days.to_numpy(), lambda days: tuple(days)])
+def test_curves_over_dates(zone, kind):
+    days = kind(pd.date_range("2023-01-01", periods=365, tz=zone))
+    _, f = factorized(365, 4, 1)
+    f = replace(f, row_labels=days)
+    for figure in (plotting.activations(f), plotting.activations(replace(f, row_labels=None), days)):
+        ax = figure.axes[0]
+        np.testing.assert_allclose(np.diff(curve(ax)[0]), 1, atol=0.1)
+        assert 3 <= len(ticks(figure)[0]) <= 10
+        assert ticks(figure)[0][0] == "2023"
+
+
+def test_a_curve_for_every_channel():
+    X = np.random.default_rng(0).random((2, 9, 12))
+    f = nmf_core.factorize(X, 2, sample_axes=2, random_state=0)
+    hertz = np.linspace(0, 4000, 9)
+    for j, ax in enumerate(plotting.spectra(f, hertz).axes):
+        assert len({line.get_linestyle() for line in ax.lines}) == len(ax.lines) == 2
+        for channel, line in enumerate(ax.lines):
+            np.testing.assert_array_equal(line.get_xdata(), hertz)
+            np.testing.assert_array_equal(line.get_ydata(), f.images[j, channel])
+    x, y = curve(plotting.spectra(f).axes[1])
+    np.testing.assert_array_equal(x, np.arange(18))
+    np.testing.assert_array_equal(y, f.H[1])
+    with pytest.raises(ValueError, match="x has 5 values, but there are 18 features, along axes of 2 and 9"):
+        plotting.spectra(f, range(5))
+    seconds = np.linspace(0, 1, 12)
+    x, y = curve(plotting.activations(f, seconds).axes[1])
+    np.testing.assert_array_equal(x, seconds)
+    np.testing.assert_array_equal(y, f.W[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.full(9, np.nan), "x must hold numbers, dates or names, but some of it is missing or infinite"),
+        ([*range(8), np.inf], "some of it is missing"),
+        (np.full(9, "NaT", dtype="datetime64[s]"), "some of it is missing"),
+        (3.0, "x has 0 dimensions, but there are 9 features"),
+        (np.ones((9, 1)), "x has 2 dimensions"),
+        (range(8), "x has 8 values, but there are 9 features.$"),
+    ],
+)
+def test_places_that_are_none(x, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.spectra(factorized(20, 9, 2)[1], x)
+
+
+def test_levels_of_names_are_text():
+    labels = pd.MultiIndex.from_product([["a", "b"], [1, 2]])
+    f = replace(factorized(20, 4, 2)[1], column_labels=labels)
+    assert ticks(plotting.spectra(f))[0] == [str(label) for label in labels]
+
+
+def test_maps_have_a_scale_and_leave_out_what_is_not_known():
+    f = nmf_core.factorize(np.random.default_rng(0).random((4, 5, 6)), 2, sample_axes=(0, 1), random_state=0)
+    f.W[7] = np.nan
+    for ax, largest in zip(plotting.maps(f).axes, np.nanmax(f.W, axis=0), strict=True):
+        assert ax.images[0].get_array().mask.sum() == 1
+        [scale] = ax.child_axes
+        assert scale.get_yticklabels()[-1].get_text() == f"{largest:.2g}"
+    with pytest.raises(ValueError, match=r"W has 1 axes .* plotting.activations draws curves"):
+        plotting.maps(factorized(20, 9, 2)[1])
+
+
+def test_images_have_colours_without_transparency():
+    X = np.random.default_rng(0).random((9, 4, 5, 4))
+    f = nmf_core.factorize(X, 2, sample_axes=0, random_state=0)
+    for j, ax in enumerate(plotting.images(f).axes):
+        np.testing.assert_allclose(ax.images[0].get_array(), f.images[j, ..., :3] / f.images[j, ..., :3].max())
+    with pytest.raises(ValueError, match="Colours are 3 values, or 4 with transparency, but the last axis of H has 2"):
+        plotting.images(nmf_core.factorize(X[..., :2], 2, sample_axes=0, random_state=0))
+
+
+def test_names_that_are_long_numbers_are_short():
+    f = replace(factorized(20, 3, 1)[1], column_labels=[1289.8305084745762, 2.0, 1e-9])
+    names = {label.get_text() for label in plotting.top_features(f).axes[0].get_yticklabels()}
+    assert names == {"1289.8305", "2", "1e-09"}
+
+
+def test_what_holds_a_factorization_can_be_drawn(ensemble):
+    X = blocks()
+    model = nmf_core.NMF(2, init="random", random_state=0).fit(X)
+    for held, f in ((ensemble, ensemble.best), (ensemble.components(), None), (model, model.result_)):
+        f = held.factorization if f is None else f
+        np.testing.assert_array_equal(curve(plotting.spectra(held).axes[0])[1], f.H[0])
+        np.testing.assert_array_equal(curve(plotting.activations(held, range(30)).axes[0])[1], f.W[:, 0])
+        for draw in (plotting.convergence, plotting.top_features, plotting.factor_heatmap):
+            assert isinstance(draw(held), Figure)
+        assert isinstance(plotting.row_error(held, X), Figure)
+    for nothing in (nmf_core.NMF(2), X, nmf_core.match(X[:2], X)):
+        with pytest.raises(TypeError, match=f"This picture needs a factorization, .* got {type(nothing).__name__}"):
+            plotting.spectra(nothing)
 
 
 # --- many runs

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from problems import documents, noisy, start
 
 import nmf_core
-from nmf_core import Factor, factorize, load
+from nmf_core import Factor, factorize, load, refit
 from nmf_core.initialization import INITIALIZERS, RANDOM
 from nmf_core.losses import LOSSES, Loss
 from nmf_core.provenance import (
@@ -240,6 +240,8 @@ def test_every_reference_is_written():
         entries |= parsed(cite(run_of(how)))
     for clustering in DESCRIBED_CLUSTERINGS:
         entries |= parsed(cite(common_to(MANY, clustering=clustering)))
+    entries |= parsed(refit(X, H0, select="likelihood", n_bootstrap=2).cite())
+    entries |= parsed(refit(X, H0, loss=Squares(), max_iter=5, tol=0.1).cite())
     assert set(entries) == set(REFERENCES)
     for key, (kind, fields) in entries.items():
         assert set(fields) - {"doi"} == {"author", "title", "year"} | required[kind], key

@@ -220,7 +220,7 @@ def test_an_ensemble_and_a_survey(X, survey):
 
 
 def test_stability_is_that_of_the_components_of_the_page(X, survey, monkeypatch):
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     ensemble = survey[3]
     other = (ensemble.i_best + 1) % 4
     cosine = np.delete(ensemble.align(other).cosine, other, axis=0)
@@ -235,7 +235,7 @@ def test_stability_is_that_of_the_components_of_the_page(X, survey, monkeypatch)
 
 def test_ensembles_of_which_little_can_be_said(X, monkeypatch):
     """Components that are like no others, and a survey without errors of held-out entries."""
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     single = nmf_core.factorize_many(X, 3, 1, resample="bootstrap", random_state=0)
     rendered = render_report(single.best, ensemble=single, survey=nmf_core.RankSurvey({3: single}))
     text = in_cells(rendered)
@@ -320,7 +320,7 @@ def test_gaps_of_all_lengths():
 
 def test_a_dense_model_of_a_text_is_small(monkeypatch):
     """20 topics of 5,000 words, none of them zero."""
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     words = load_corpus().words
     H = np.random.default_rng(0).gamma(0.3, 1.0, (20, 5000))
     f = nmf_core.factorize(np.random.default_rng(1).random((30, 5000)), 20, H=H, update_H=False, max_iter=1)
@@ -416,7 +416,7 @@ def test_words_count_as_in_the_data():
 
 
 def test_of_large_models_the_strongest_features(monkeypatch):
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     monkeypatch.setattr(report_model, "MOST_ENTRIES", 30)
     f = nmf_core.factorize(np.random.default_rng(0).gamma(0.3, 1.0, (50, 40)), 3, random_state=0, max_iter=30)
     page = render_report(f)
@@ -504,7 +504,7 @@ def agreement(f, W, other):
 )
 def test_the_page_finds_the_components_of_new_texts(monkeypatch, tmp_path, loss, n_components, fine, least):
     """1,000 descriptions of packages, of a model of 5,000 others, with 16 bits or 8 for an entry of H."""
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     if not fine:
         monkeypatch.setattr(report_model, "FINE_ENTRIES", 0)
     counts = load_corpus().counts
@@ -538,7 +538,7 @@ MODELS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("how", MODELS)
 def test_losses_and_penalties_of_the_fit(how, monkeypatch, tmp_path):
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     rng = np.random.default_rng(0)
     G = rng.gamma(0.3, 1.0, (5, 40))
     X, new = (rng.gamma(3, 0.4, (n, 40)) * (rng.gamma(0.3, 1.0, (n, 5)) @ G) + 1e-3 for n in (400, 200))
@@ -559,7 +559,7 @@ def test_losses_and_penalties_of_the_fit(how, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_of_a_large_model_the_page_knows_the_strongest_features(monkeypatch, tmp_path):
     """Rows of all features, half of which, with nine tenths of all weight, the page knows."""
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     monkeypatch.setattr(report_model, "MOST_ENTRIES", 5 * 150)
     rng = np.random.default_rng(0)
     X = rng.gamma(0.3, 1.0, (500, 5)) @ rng.gamma(0.1, 1.0, (5, 300)) * rng.gamma(9, 1 / 9, (500, 300))
@@ -571,7 +571,7 @@ def test_of_a_large_model_the_page_knows_the_strongest_features(monkeypatch, tmp
 @pytest.mark.slow
 def test_components_that_are_alike_are_told_apart(monkeypatch, tmp_path):
     """Where coordinate descent would creep."""
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     rng = np.random.default_rng(0)
     H = rng.gamma(0.3, 1.0, (8, 200))
     H[4:] = H[:4] * (1 + 0.01 * rng.normal(size=(4, 200)).clip(-3, 3))
@@ -661,7 +661,7 @@ def test_a_question_in_the_address(texts, tmp_path):
 @pytest.mark.slow
 def test_the_page_runs_nothing_from_elsewhere(f, X, tmp_path, monkeypatch):
     """Whatever names say, wherever they are shown, and whatever is added to the page."""
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     hostile = '</script><script>document.title = "ours"</script><img src=x onerror="document.title = 1">'
     names = [f"{hostile}{i}" for i in range(20)]
     f = replace(f, column_labels=names, row_labels=[f"{hostile}{i}" for i in range(60)]).named(names[:3])
@@ -715,7 +715,7 @@ def test_the_slider_ranks_features(f, X, tmp_path):
 
 @pytest.mark.slow
 def test_components_are_searched_opened_and_compared(tmp_path, monkeypatch):
-    monkeypatch.setattr(report.plotting, "svg", lambda figure: b"")
+    monkeypatch.setattr(report.parts.plotting, "svg", lambda figure: b"")
     monkeypatch.setattr(report, "MOST_COMPONENTS", 2)
     H = np.array([[9.0, 5, 1, 0, 0], [0, 1, 9, 2, 0], [0, 0, 0, 2, 9]])
     X = np.random.default_rng(0).gamma(0.3, 1.0, (30, 3)) @ H

@@ -182,8 +182,21 @@ class TestScaleAndOrder:
         shuffled = other.components[WORDS[::-1]]
         np.testing.assert_array_equal(f.align(shuffled).H, g.H)
         assert list(f.align(shuffled).names) == ["x", "y", "z"]
+        for few in (f.H[:2], f.components[:2]):
+            with pytest.raises(
+                ValueError, match=r"^other has 2 components, but the fit has 3: f.named\(nmf_core.match"
+            ):
+                f.align(few)
         with pytest.raises(ValueError, match="shape"):
-            f.align(f.H[:2])
+            f.align(f.H[:, :2])
+
+    def test_names_of_a_match(self):
+        f = fitted()
+        known = pd.DataFrame([f.H[2], f.H[0]], ["third", "first"], WORDS)
+        assert list(f.named(nmf_core.match(f, known)).names) == ["first", "c2", "third"]
+        clash = known.set_axis(["third", "c2"])
+        with pytest.raises(ValueError, match="names must differ, but 'c2' is there more than once"):
+            f.named(nmf_core.match(f, clash))
 
     def test_originals_are_as_they_were(self):
         f = fitted()

@@ -53,6 +53,8 @@ import numpy as np
 import nmf_core
 
 X = np.ones((4, 3))
+W: int = nmf_core.NMF(2).fit_transform(X)  # type: ignore[assignment]
+V: int = nmf_core.MiniBatchNMF(2).fit(X).fit_transform(X)  # type: ignore[assignment]
 f = nmf_core.factorize(X, 2, loss="kullback-leibler", solver="newton", missing="nan", init="random")
 f.features(3, by="lift")
 f.scaled("unit").sorted("sparsity")

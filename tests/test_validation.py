@@ -42,7 +42,7 @@ def one_bad_entry(value, row=4, column=7):
 
 
 MATRICES = {
-    "nothing": (None, TypeError, "X", "Python objects"),
+    "nothing": (None, TypeError, "X", "real numbers", "NoneType"),
     "number": (3.0, ValueError, "X", "0"),
     "text": ("matrix", TypeError, "X", "strings"),
     "one dimension": (np.ones(5), ValueError, "X", "2 dimensions", "1"),

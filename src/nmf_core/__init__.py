@@ -64,6 +64,7 @@ _MODULES = (
     "factors",
     "interpretation",
     "io",
+    "labels",
     "losses",
     "model_selection",
     "onnx",
@@ -84,4 +85,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*__all__, *_MODULES})

@@ -493,6 +493,25 @@ class Factorization(Readable):
         with written_whole(path) as draft, draft.open("wb") as file:
             np.savez(file, **arrays)
 
+    def to_onnx(self, path: Any, **how: Any) -> None:
+        """Write `transform` as an ONNX graph, which runs without Python; needs the extra ``[onnx]``.
+
+        Parameters
+        ----------
+        path : str or path
+            The file: appears whole or not at all.
+        **how
+            `tol`, `max_iter`, `dtype`, `opset`, `input_name` and `output_name` of `nmf_core.onnx.transform_model`.
+
+        Raises
+        ------
+        ValueError
+            The model has missing entries, weights, biases, or a loss that a graph cannot do.
+        """
+        from nmf_core.onnx import save_onnx
+
+        save_onnx(self, path, **how)
+
 
 _SCALARS = (
     "objective", "divergence", "squared_error", "n_iter", "converged", "stop_reason", "loss", "solver", "init",

@@ -20,6 +20,7 @@ from nmf_core.labels import Axis, Labelled, component_names, labelled, of_intege
 from nmf_core.losses import LOSSES, Beta, Loss, make_loss
 from nmf_core.problem import Biases, History, Problem, Start, Terms, empty_arrays, make_problem, transposed
 from nmf_core.progress import progress_bar
+from nmf_core.readable import components_of, fit_in
 from nmf_core.shapes import Axes
 from nmf_core.solvers import (
     ALIASES,
@@ -148,11 +149,12 @@ def factorize(
         "nndsvda", "nndsvdar", "kmeans", "spa", "snpa", "best-of". By default "custom" if W or H is given, else
         "nndsvda" if k <= min(n_samples, n_features), else "random"; "spa" for "sequential". Where entries are missing
         or weighted, and with biases, only "random", the default then, "best-of" and "custom".
-    W : array-like of shape (n_samples, k), Factorization or Factor, optional
+    W : array-like of shape (n_samples, k), Factorization, what holds one, or Factor, optional
         Initial W, for a custom start. Never modified.
-    H : array-like of shape (k, n_features), Factorization or Factor, optional
+    H : array-like of shape (k, n_features), Factorization, what holds one, or Factor, optional
         Initial H, for a custom start, or the H to keep; components have the names of its rows. With fewer rows than
-        `n_components`, these are the first components, and the others start at random. Never modified.
+        `n_components`, these are the first components, and the others start at random. Never modified. An `Ensemble`,
+        the components of one and a fitted `NMF` hold a factorization.
     update_H : bool or ndarray of bool, shape (k,)
         Whether to improve H; an array says it for every component, False holds its row of H fixed. Components of which
         H has no row are always improved. If nothing of H is
@@ -426,11 +428,14 @@ def read(a: dict[str, Any]) -> Request:
 
 
 def _as_factor(F: Any, name: str, axes: Axes | None) -> Factor:
-    """What is said of W or H: a factor, an array that it starts from, or that of another factorization."""
-    if isinstance(F, Factorization):
-        rows = (F.row_labels, F.names) if name == "W" else (F.component_labels, F.column_labels)
-        return Factor(Labelled(F.W if name == "W" else F.H, *rows))
-    factor = F if isinstance(F, Factor) else Factor(F)
+    """What is said of W or H: a factor, an array that it starts from, or that of what holds one."""
+    if isinstance(F, Factor):
+        factor = F
+    elif name == "H":
+        factor = Factor(components_of(F))
+    else:
+        f = fit_in(F)
+        factor = Factor(Labelled(f.W, f.row_labels, f.names) if isinstance(f, Factorization) else F)
     if axes is None:
         return factor
     return replace(factor, initial=(axes.as_W if name == "W" else axes.as_H)(factor.initial))

@@ -15,8 +15,14 @@ def written_whole(path: str | os.PathLike) -> Iterator[Path]:
     ----------
     path : str or path
         The file that is wanted. If it exists it is replaced in one step; a symbolic link stays one.
+
+    Raises
+    ------
+    OSError
+        It cannot be there; the error names it or its folder.
     """
     target = Path(path).resolve()
+    check_destination(target)
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield draft

@@ -11,6 +11,17 @@ from nmf_core.labels import Axis, labelled
 from nmf_core.typing import Ranking
 from nmf_core.validation import check_choice, check_integer, check_one, check_shape, check_stability
 
+__all__ = [
+    "Feature",
+    "component_shares",
+    "contributions",
+    "feature_scores",
+    "row_errors",
+    "sparsity",
+    "strongest_components",
+    "strongest_features",
+]
+
 # A matrix is read in blocks of about this many entries.
 BLOCK_ENTRIES = 1 << 20
 
@@ -77,8 +88,9 @@ def strongest_features(f: Any, n: int = 10, by: Ranking = "distinctive") -> list
 
 
 def label_of(labels: Axis | None, i: int) -> str:
-    """The label of row or column i as text, its number if there are no labels."""
-    return str(i) if labels is None else str(labels[i])
+    """The label of row or column i as text to be read, its number if there are no labels."""
+    label = i if labels is None else labels[i]
+    return f"{label:.8g}" if isinstance(label, float) else str(label)
 
 
 def all_parameters(f: Any) -> dict[str, Any]:

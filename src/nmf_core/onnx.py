@@ -24,10 +24,13 @@ except ImportError as error:
 
 from nmf_core.files import written_whole
 from nmf_core.losses import LOSSES, Beta, make_loss
+from nmf_core.readable import Readable, components_of, fit_in
 from nmf_core.solvers.exact import ALIKE, condition
 from nmf_core.typing import LossName
 from nmf_core.validation import (
+    check_arguments,
     check_choice,
+    check_fit,
     check_integer,
     check_loss,
     check_matrix,
@@ -35,6 +38,8 @@ from nmf_core.validation import (
     check_penalties,
     check_portable,
 )
+
+__all__ = ["factorization_model", "register_skl2onnx", "save_onnx", "transform_model"]
 
 OPSET, OLDEST_OPSET = 17, 13
 _BLOCK = 1 << 18  # numbers of the largest array of a block of rows, which stays in the cache
@@ -559,7 +564,7 @@ def transform_model(
     >>> W.round(6).tolist()
     [[2.0, 1.0]]
     """
-    model = _checked(H, loss, (alpha_W, l1_ratio), tol, max_iter)
+    model = _checked(H, loss, alpha_W, l1_ratio, tol, max_iter)
     name = np.dtype(model.H.dtype if dtype is None else dtype).name
     dtype = np.dtype(check_choice(name, "dtype", ["float32", "float64"]))
     opset = check_integer(opset, "opset", OLDEST_OPSET, onnx.defs.onnx_opset_version())
@@ -584,13 +589,12 @@ def transform_model(
     return proto
 
 
-def _checked(H: Any, loss: Any, penalty: tuple[float, float], tol: float, max_iter: int) -> Model:
+def _checked(H: Any, loss: Any, alpha_W: float, l1_ratio: float, tol: float, max_iter: int) -> Model:
     """What is asked for, if a graph can do it."""
     H = check_matrix(H, "H", factor=True).values
     H = np.asarray(H.todense() if hasattr(H, "todense") else H)
     the_loss = make_loss(check_loss(loss, LOSSES))
     check_portable(own_loss=not isinstance(the_loss, Beta))
-    alpha_W, l1_ratio = penalty
     m = H.shape[1]
     check_penalties(alpha_W, 0.0, l1_ratio, (1, m))
     l1, l2 = m * alpha_W * l1_ratio, m * alpha_W * (1 - l1_ratio)
@@ -604,13 +608,18 @@ def _checked(H: Any, loss: Any, penalty: tuple[float, float], tol: float, max_it
     return Model(H, the_loss, l1, l2, tol, max_iter)
 
 
+# What may be asked of the graph of a fit, which has all else itself.
+OPTIONS = ("tol", "max_iter", "dtype", "opset", "input_name", "output_name")
+
+
 def factorization_model(f: Any, **how: Any) -> onnx.ModelProto:
-    """The transform of a factorization as an ONNX model.
+    """The transform of a factorization or of a fitted estimator as an ONNX model.
 
     Parameters
     ----------
-    f : nmf_core.Factorization
-        Found without missing entries, weights, biases, bounds and penalties of one's own.
+    f : nmf_core.Factorization, or what holds one, or a fitted NMF or MiniBatchNMF
+        Found without missing entries, weights, biases, bounds and penalties of one's own. Of an estimator, which may
+        have been pickled, it is its `transform`, with its `tol` and `max_iter`.
     **how
         `tol`, `max_iter`, `dtype`, `opset`, `input_name` and `output_name` of `transform_model`.
 
@@ -621,8 +630,8 @@ def factorization_model(f: Any, **how: Any) -> onnx.ModelProto:
 
     Raises
     ------
-    ValueError
-        A graph cannot do what the transform does.
+    ValueError, TypeError
+        A graph cannot do what the transform does, or there is no such argument.
 
     Examples
     --------
@@ -632,6 +641,20 @@ def factorization_model(f: Any, **how: Any) -> onnx.ModelProto:
     >>> [output.name for output in factorization_model(f).graph.output]
     ['W']
     """
+    check_arguments(how, OPTIONS, "the graph of a fit")
+    estimator = hasattr(f, "components_") and hasattr(f, "_labelled_H")
+    f = f if estimator else fit_in(f)
+    check_fit(estimator or isinstance(f, Readable), f, "An ONNX graph")
+    model = transform_model(**{**(_of_estimator(f) if estimator else _of_factorization(f)), **how})
+    labels = components_of(f).columns
+    if labels is not None:
+        names = json.dumps(list(labels), default=str, ensure_ascii=False)
+        helper.set_model_props(model, {"feature_names": names})
+    return model
+
+
+def _of_factorization(f: Any) -> dict[str, Any]:
+    """Arguments of `transform_model` that make it the transform of a factorization."""
     parameters = f.parameters
     check_portable(
         own_loss=f.own_loss is not None,
@@ -640,20 +663,31 @@ def factorization_model(f: Any, **how: Any) -> onnx.ModelProto:
         biases=f.biases is not None,
         bounds="factor_W" in parameters,
     )
-    same: dict[str, Any] = {name: parameters.get(name) or 0.0 for name in ("alpha_W", "l1_ratio", "floor")}
-    model = transform_model(f.H, f.loss, **same, **how)
-    if f.column_labels is not None:
-        names = json.dumps(list(f.column_labels), default=str, ensure_ascii=False)
-        helper.set_model_props(model, {"feature_names": names})
-    return model
+    same = {name: parameters.get(name) or 0.0 for name in ("alpha_W", "l1_ratio", "floor")}
+    return {"H": f.H, "loss": f.loss, **same}
+
+
+def _of_estimator(nmf: Any) -> dict[str, Any]:
+    """Arguments of `transform_model` that make it the transform of an estimator."""
+    check_portable(missing=getattr(nmf, "missing", None) is not None)
+    tol = getattr(nmf, "transform_tol", None)
+    return {
+        "H": nmf.components_,
+        "loss": nmf.beta_loss,
+        "alpha_W": nmf.alpha_W,
+        "l1_ratio": nmf.l1_ratio,
+        "floor": getattr(nmf, "floor_", 0.0),
+        "tol": nmf.tol if tol is None else tol,
+        "max_iter": getattr(nmf, "transform_max_iter", None) or nmf.max_iter,
+    }
 
 
 def save_onnx(f: Any, path: str | os.PathLike, **how: Any) -> None:
-    """Write the transform of a factorization to an ONNX file, whole or not at all.
+    """Write the transform of a factorization or of a fitted estimator to an ONNX file, whole or not at all.
 
     Parameters
     ----------
-    f : nmf_core.Factorization
+    f : nmf_core.Factorization, or what holds one, or a fitted NMF or MiniBatchNMF
         As for `factorization_model`.
     path : str or path
         The file; ".onnx" is not appended.
@@ -664,8 +698,8 @@ def save_onnx(f: Any, path: str | os.PathLike, **how: Any) -> None:
     ------
     OSError
         The file cannot be written; one that was there before is unchanged.
-    ValueError
-        A graph cannot do what the transform does.
+    ValueError, TypeError
+        A graph cannot do what the transform does, or there is no such argument.
 
     Examples
     --------
@@ -719,19 +753,12 @@ def _kind(X: Any) -> tuple[int, Any]:
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
     """Add the nodes of an estimator to a pipeline."""
-    [X], [W], nmf = operator.inputs, operator.outputs, operator.raw_operator
-    check_portable(missing=getattr(nmf, "missing", None) is not None)
+    [X], [W], asked = operator.inputs, operator.outputs, _of_estimator(operator.raw_operator)
     check_integer(container.target_opset, "target_opset", OLDEST_OPSET)
-    tol = getattr(nmf, "transform_tol", None)
-    model = _checked(
-        nmf.components_,
-        nmf.beta_loss,
-        (nmf.alpha_W, nmf.l1_ratio),
-        nmf.tol if tol is None else tol,
-        getattr(nmf, "transform_max_iter", None) or nmf.max_iter,
-    )
+    floor = asked.pop("floor")
+    model = _checked(**asked)
     g, kind = Graph(scope.get_unique_variable_name("nmf_core") + "/", len(model.H) + 1), _kind(X)[0]
-    found = _transform(g, Tensor(g, X.onnx_name, kind), model, getattr(nmf, "floor_", 0.0), kind)
+    found = _transform(g, Tensor(g, X.onnx_name, kind), model, floor, kind)
     g.nodes.append(helper.make_node("Identity", [found.name], [W.onnx_name], name=g.name("Identity")))
     container.nodes.extend(g.nodes)
     container.initializers.extend(g.constants.values())

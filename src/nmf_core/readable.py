@@ -21,6 +21,7 @@ from nmf_core.shapes import Axes
 from nmf_core.similarity import match
 from nmf_core.typing import Ranking, Scale
 from nmf_core.validation import (
+    check_as_many,
     check_choice,
     check_component_names,
     check_matrix,
@@ -38,6 +39,18 @@ SCALES = {
     "unit": lambda H: np.linalg.norm(H, axis=1),
     "max": lambda H: H.max(axis=1, initial=0.0),
 }
+
+
+def fit_in(given: Any) -> Any:
+    """The factorization that a result or an estimator of this package holds, of an ensemble the best; else itself."""
+    held = (getattr(given, name, None) for name in ("result_", "factorization", "best"))
+    return next((f for f in (given, *held) if isinstance(f, Readable)), given)
+
+
+def components_of(given: Any) -> Any:
+    """H with the labels that it has, if `given` is a result or an estimator of this package; else itself."""
+    f = fit_in(given)
+    return getattr(f, "_labelled_H", f)
 
 
 class Readable:
@@ -63,6 +76,10 @@ class Readable:
     def names(self) -> Axis:
         """Names of the components: c1, c2, ... unless they have been given others."""
         return Axis(component_names(self.n_components)) if self.component_labels is None else self.component_labels
+
+    @property
+    def _labelled_H(self) -> Labelled:
+        return Labelled(self.H, self.component_labels, self.column_labels, self.frame_library)
 
     def _but(self, **changes: Any) -> Self:
         """The same with other fields."""
@@ -212,14 +229,16 @@ class Readable:
 
         Parameters
         ----------
-        names : dict or array-like of str, shape (n_components,)
-            All names, or new names by those that there are, such as ``{"c1": "music"}``.
+        names : dict, Match, or array-like of str, shape (n_components,)
+            All names; new names by those that there are, such as ``{"c1": "music"}``; or what `nmf_core.match` has
+            found for these components. Those without a new name keep theirs.
 
         Returns
         -------
         Factorization
             A new one.
         """
+        names = getattr(names, "renaming", names)
         return self._but(component_labels=Axis(check_component_names(names, self.names)))
 
     def align(self, other: Any) -> Self:
@@ -227,25 +246,24 @@ class Readable:
 
         Parameters
         ----------
-        other : Factorization or array-like of shape (n_components, n_features), or that of `images`
+        other : array-like, data frame, Factorization, or what holds one, of shape (n_components, n_features)
             Components to compare with: each is paired with one of these so that the sum of cosine similarities is
-            largest. Labelled features are brought into one order. Names are taken over, if these have some.
+            largest. Labelled features are brought into one order. Names are taken over, if these have some. For more
+            or fewer components see `nmf_core.match`.
 
         Returns
         -------
         Factorization
             A new one.
         """
-        own = isinstance(other, Readable)
-        if own:
-            given = Labelled(other.H, None, other.column_labels)
-        else:
-            given = check_matrix(other if self.axes is None else self.axes.as_H(other, "other"), "other", factor=True)
-        components = given.aligned("other", columns=self.column_labels, of="the fit").values
-        check_shape(components.shape, self.H.shape, "other")
-        found = self.sorted(match(components, self.H)[0])
-        names = other.component_labels if own else given.rows
-        return found if names is None else found._but(component_labels=names)
+        if self.axes is not None:
+            other = self.axes.as_H(other, "other")
+        given = check_matrix(components_of(other), "other", factor=True)
+        given = given.aligned("other", columns=self.column_labels, of="the fit")
+        check_as_many(given.values.shape[0], self.n_components)
+        check_shape(given.values.shape, self.H.shape, "other")
+        found = self.sorted(match(given.values, self.H)[0])
+        return found if given.rows is None else found._but(component_labels=given.rows)
 
     # --- tables
 
@@ -386,27 +404,6 @@ class Readable:
         columns = components_table(self)
         kept = columns if named else {name: columns[name] for name in ("component", "share", "sparsity", "samples")}
         return beside([facts, html_table(kept)])
-
-    # --- elsewhere
-
-    def to_onnx(self, path: Any, **how: Any) -> None:
-        """Write `transform` as an ONNX graph, which runs without Python; needs the extra ``[onnx]``.
-
-        Parameters
-        ----------
-        path : str or path
-            The file: appears whole or not at all.
-        **how
-            As in `nmf_core.onnx.transform_model`.
-
-        Raises
-        ------
-        ValueError
-            The model has missing entries, weights, biases, or a loss that a graph cannot do.
-        """
-        from nmf_core.onnx import save_onnx
-
-        save_onnx(self, path, **how)
 
     # --- for a paper, and to do it again
 

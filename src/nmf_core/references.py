@@ -194,6 +194,16 @@ REFERENCES: dict[str, Reference] = {
         "article", "Gillis, N. and Vavasis, S. A.",
         "Fast and robust recursive algorithms for separable nonnegative matrix factorization", _PAMI, 2014,
         "10.1109/TPAMI.2013.226"),
+    # exposures to known components
+    "wilks1938": Reference(
+        "article", "Wilks, S. S.",
+        "The large-sample distribution of the likelihood ratio for testing composite hypotheses",
+        "The Annals of Mathematical Statistics", 1938, "10.1214/aoms/1177732360"),
+    "efron1993": Reference(
+        "misc", "Efron, B. and Tibshirani, R. J.", "An introduction to the bootstrap", r"Chapman \& Hall", 1993),
+    "rubin1981": Reference(
+        "article", "Rubin, D. B.", "The {Bayesian} bootstrap", "The Annals of Statistics", 1981,
+        "10.1214/aos/1176345338"),
 }  # fmt: skip
 
 

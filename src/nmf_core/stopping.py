@@ -13,6 +13,20 @@ import numpy as np
 
 from nmf_core.validation import check_integer, check_number
 
+__all__ = [
+    "Both",
+    "Callback",
+    "Either",
+    "MaxIter",
+    "Plateau",
+    "Rule",
+    "SmallChange",
+    "SmallDecrease",
+    "SmallStep",
+    "SmallViolation",
+    "TimeLimit",
+]
+
 
 class State(Protocol):
     """What a rule may look at: the fit after an iteration."""

@@ -21,6 +21,7 @@ from nmf_core.html import beside, pairs, table
 from nmf_core.initialization import make_seeds
 from nmf_core.interpretation import components_table
 from nmf_core.labels import Axis, Labelled, tabulated
+from nmf_core.readable import components_of
 from nmf_core.similarity import match
 from nmf_core.typing import Average, Clustering, Resample
 from nmf_core.validation import (
@@ -234,8 +235,8 @@ class Ensemble(Sequence[Factorization]):
 
         Parameters
         ----------
-        reference : int or array-like of shape (n_components, n_features), optional
-            A run, or components, with which all are matched; by default the best run.
+        reference : int, array-like, Factorization or data frame of shape (n_components, n_features), optional
+            A run, or components, also those of an ensemble, with which all are matched; by default the best run.
 
         Returns
         -------
@@ -246,6 +247,7 @@ class Ensemble(Sequence[Factorization]):
         """
         if reference is None:
             reference = self.i_best
+        reference = components_of(reference)
         if isinstance(reference, str) or not (hasattr(reference, "shape") or hasattr(reference, "__len__")):
             return align(self.H, self[check_integer(reference, "reference", -len(self), len(self) - 1)].H)
         given = check_matrix(reference, "reference", factor=True)

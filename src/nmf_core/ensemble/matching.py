@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmf_core.ensemble.consensus import by_decreasing_size, silhouettes
+from nmf_core.labels import Labelled
 from nmf_core.similarity import match, unit_rows
 from nmf_core.typing import Average, Clustering
 from nmf_core.validation import check_kept
@@ -105,6 +106,10 @@ class ConsensusComponents:
         k = len(self.H)
         run = np.arange(len(self.cluster)) // k
         return np.array([len(np.unique(run[self.cluster == j])) for j in range(k)])
+
+    @property
+    def _labelled_H(self) -> Labelled:
+        return Labelled(self.H)
 
     def __repr__(self) -> str:
         k, m = self.H.shape

@@ -2,13 +2,13 @@
 
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -45,7 +45,6 @@ __all__ = [
     "Estimator",
     "Interval",
     "StrOptions",
-    "_fit_context",
     "as_factors",
     "check_is_fitted",
     "check_random_state",
@@ -57,7 +56,10 @@ __all__ = [
     "validated",
     "warn_of_ignored",
     "warn_of_limit",
+    "with_checked_parameters",
 ]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 GROUPS = 5  # of features, each predicted from the others to score a model
 
@@ -88,6 +90,10 @@ class Estimator:
                 f"this {type(self).__name__} has no {name}: only `fit` leaves one, and a pickled model does not keep it"
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def _labelled_H(self) -> Labelled:
+        return Labelled(self.components_, None, vars(self).get("_column_labels"))
 
     @property
     def history_(self) -> History:
@@ -179,6 +185,12 @@ def _dealt(n_features: int) -> list[np.ndarray]:
     """Groups of features, the same for every model."""
     order = np.random.default_rng(0).permutation(n_features)
     return [np.sort(order[first::GROUPS]) for first in range(min(GROUPS, n_features))]
+
+
+def with_checked_parameters(fit: Method) -> Method:
+    """A method that fits, behind scikit-learn's checks of the parameters."""
+    checked: Method = _fit_context(prefer_skip_nested_validation=True)(fit)
+    return checked
 
 
 def as_factors(W: Any, H: Any, data: Labelled) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -11,7 +11,6 @@ from nmf_core.estimators.base import (
     Estimator,
     Interval,
     StrOptions,
-    _fit_context,
     as_factors,
     check_is_fitted,
     check_random_state,
@@ -22,6 +21,7 @@ from nmf_core.estimators.base import (
     validated,
     warn_of_ignored,
     warn_of_limit,
+    with_checked_parameters,
 )
 from nmf_core.factorization import Factorization
 from nmf_core.labels import Labelled
@@ -199,7 +199,23 @@ class MiniBatchNMF(Estimator, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         # its components.
         super().__setstate__(EXTRA_PARAMETERS | state)
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> "MiniBatchNMF":
+        """Fit the model to X, batch by batch, until it has converged.
+
+        Parameters
+        ----------
+        X, y, W, H
+            As in `fit_transform`.
+
+        Returns
+        -------
+        MiniBatchNMF
+            The estimator itself.
+        """
+        self.fit_transform(X, W=W, H=H)
+        return self
+
+    @with_checked_parameters
     def fit_transform(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> np.ndarray:
         """Fit the model to X, batch by batch, and return W.
 
@@ -261,7 +277,7 @@ class MiniBatchNMF(Estimator, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             warn_of_limit(self.max_iter)
         return found
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @with_checked_parameters
     def partial_fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> "MiniBatchNMF":
         """Go on learning from one batch.
 

@@ -14,7 +14,6 @@ from nmf_core.estimators.base import (
     Estimator,
     Interval,
     StrOptions,
-    _fit_context,
     as_factors,
     check_is_fitted,
     check_random_state,
@@ -26,6 +25,7 @@ from nmf_core.estimators.base import (
     validated,
     warn_of_ignored,
     warn_of_limit,
+    with_checked_parameters,
 )
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
@@ -297,7 +297,7 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
         self.fit_transform(X, W=W, H=H, sample_weight=sample_weight, weights=weights)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @with_checked_parameters
     def fit_transform(
         self, X: Any, y: Any = None, W: Any = None, H: Any = None, sample_weight: Any = None, weights: Any = None
     ) -> np.ndarray:

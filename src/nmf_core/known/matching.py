@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.factorization import Factorization
 from nmf_core.known.model import dense
 from nmf_core.known.text import html, text
 from nmf_core.labels import Axis, Labelled, component_names, tabulated
+from nmf_core.readable import Readable, components_of, fit_in
 from nmf_core.shapes import Axes
 from nmf_core.similarity import cosines
 from nmf_core.similarity import match as pair
@@ -49,6 +49,11 @@ class Match:
     components: Axis
     names: Axis
     frame_library: str | None = None
+
+    @property
+    def renaming(self) -> dict[Any, Any]:
+        """The names in the catalogue by those of the components, for `Factorization.named`; without the unmatched."""
+        return {name: self.names[j] for name, j in zip(self.components, self.assigned.tolist(), strict=True) if j >= 0}
 
     @property
     def best(self) -> np.ndarray:
@@ -97,10 +102,11 @@ def match(f: Any, catalogue: Any) -> Match:
     Parameters
     ----------
     f : Factorization, array-like or data frame of shape (n_components, n_features)
-        The fit, or its components.
+        The fit, or its components; also an `Ensemble`, of which it is the best run, the components of one, a fitted
+        `NMF`, or a `Refit`.
     catalogue : array-like, data frame or Factorization of shape (n_known, n_features)
-        Known components, in rows, or in the shape of `Factorization.images`. Labelled features are brought into the
-        order of those of `f` or refused. The scale of a row is of no concern.
+        Known components, in rows, or in the shape of `Factorization.images`, or whatever `f` may be. Labelled features
+        are brought into the order of those of `f` or refused. The scale of a row is of no concern.
 
     Returns
     -------
@@ -136,7 +142,7 @@ def match(f: Any, catalogue: Any) -> Match:
     >>> found.cosine.round(3)
     array([0.99 , 0.943])
     """
-    axes = next((F.axes for F in (f, catalogue) if isinstance(F, Factorization)), None)
+    axes = next((held.axes for held in map(fit_in, (f, catalogue)) if isinstance(held, Readable)), None)
     given, known = components(f, "f", axes), components(catalogue, "catalogue", axes)
     known = check_catalogue(known, "catalogue", given.values.shape[1], given.columns, "f")
     A, B = given.values, known.values
@@ -160,9 +166,7 @@ def match(f: Any, catalogue: Any) -> Match:
 
 def components(F: Any, name: str, axes: Axes | None = None) -> Labelled:
     """Components with their names, as an array in double; of a fit with axes they may be images."""
-    if isinstance(F, Factorization):
-        return Labelled(F.H.astype(np.float64), F.names, F.column_labels, F.frame_library)
-    given = check_matrix(F if axes is None else axes.as_H(F, name), name, factor=True)
+    given = check_matrix(components_of(F if axes is None else axes.as_H(F, name)), name, factor=True)
     values = np.asarray(dense(given.values), dtype=np.float64)
     rows = Axis(component_names(len(values))) if given.rows is None else given.rows
     return Labelled(values, rows, given.columns, given.library)

@@ -1,21 +1,22 @@
 """How much of each known component is in samples."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from nmf_core.data import FullMatrix, accept, container_class
-from nmf_core.factorization import Factorization
 from nmf_core.factorize import choose_loss
 from nmf_core.initialization import make_random_state
+from nmf_core.known import describing
 from nmf_core.known.limits import Replicates, limits_of
 from nmf_core.known.matching import at, components, named
 from nmf_core.known.model import Model, Samples, quality
 from nmf_core.known.selection import selected
 from nmf_core.known.text import html, text
-from nmf_core.labels import Axis, frame, tabulated
-from nmf_core.losses import LOSSES, Loss, make_loss
+from nmf_core.labels import Axis, Labelled, frame, tabulated
+from nmf_core.losses import LOSSES, Beta, Loss, make_loss
+from nmf_core.readable import fit_in
 from nmf_core.threads import serial_blas
 from nmf_core.typing import LossName, Missing, Selection
 from nmf_core.validation import (
@@ -55,16 +56,20 @@ class Refit:
         The loss.
     names : Axis
         Names of the components; c1, c2, ... if they have none.
-    lower, upper : ndarray of shape (n_samples, n_components) or None
-        Limits of the exposures, from replicates of samples.
+    lower, upper : ndarray or data frame of shape (n_samples, n_components), or None
+        Limits of the exposures, from replicates of samples: of the kind of `exposures`.
     level : float
         The share of replicates that are between them.
     resampled : {"poisson", "features"} or None
         How replicates were drawn.
-    row_labels : Axis or None
-        Labels of the samples.
+    row_labels, column_labels : Axis or None
+        Labels of samples and features.
     frame_library : str or None
         The library of the data frame that the samples were.
+    parameters : dict
+        The other arguments of `refit`: plain values.
+    own_loss : Loss or None
+        The loss, if it is of a class of one's own.
     """
 
     W: np.ndarray
@@ -74,12 +79,15 @@ class Refit:
     error: np.ndarray
     loss: Any
     names: Axis
-    lower: np.ndarray | None = None
-    upper: np.ndarray | None = None
+    lower: Any = None
+    upper: Any = None
     level: float = 0.95
     resampled: str | None = None
     row_labels: Axis | None = None
+    column_labels: Axis | None = None
     frame_library: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    own_loss: Loss | None = None
 
     @property
     def exposures(self) -> Any:
@@ -94,6 +102,18 @@ class Refit:
         component that adds most to that, None for zeros), share (of that), cosine and error.
         """
         return tabulated(self._columns(), self.frame_library)
+
+    def methods(self) -> str:
+        """The paragraph for a paper: data, known components, loss, selection, limits, quality, versions, citations."""
+        return describing.methods(self)
+
+    def cite(self) -> str:
+        """BibTeX of what `methods` cites: this library, and the papers of the loss, the selection and the limits."""
+        return describing.cite(self)
+
+    @property
+    def _labelled_H(self) -> Labelled:
+        return Labelled(self.H, self.names, self.column_labels, self.frame_library)
 
     def _columns(self) -> dict[str, Any]:
         parts = self.W * self.H.sum(axis=1)
@@ -148,8 +168,9 @@ def refit(
     ----------
     X : array-like, sparse array or matrix, data frame or AnnData of shape (n_samples, n_features)
         Samples, non-negative.
-    H : array-like, data frame or Factorization of shape (n_components, n_features)
-        The components. Labelled features are brought into the order of those of X or refused.
+    H : array-like, data frame, Factorization, or what holds one, of shape (n_components, n_features)
+        The components; also an `Ensemble`, the components of one, a fitted `NMF`, or another `Refit`. Labelled features
+        are brought into the order of those of X or refused.
     loss : str, float or Loss, optional
         As in `nmf_core.factorize`: "frobenius" by default; "kullback-leibler" for counts.
     select : {None, "likelihood"}
@@ -250,8 +271,7 @@ def refit(
     significance, level = check_share(significance, "significance"), check_share(level, "level")
     n_bootstrap = check_integer(n_bootstrap, "n_bootstrap", 0)
     random = make_random_state(check_random_state(random_state))
-    if isinstance(H, Factorization):
-        check_unbiased(H.biases is not None)
+    check_unbiased(getattr(fit_in(H), "biases", None) is not None)
     known = check_catalogue(components(H, "H"), "H", data.values.shape[1], data.columns, "X")
     dtype = data.values.dtype
     samples = Samples(data.values.astype(np.float64, copy=False), missing)
@@ -276,9 +296,15 @@ def refit(
             limits = limits_of(samples, W, model, replicates, select is not None, level)
         cosine, error = quality(samples, W, model)
     W = W.astype(dtype)
-    lower, upper = (None, None) if limits is None else (limit.astype(dtype) for limit in limits)
     assert known.rows is not None
+    lower, upper = (
+        (None, None) if limits is None
+        else (frame(limit.astype(dtype), data.rows, known.rows, data.library) for limit in limits)
+    )  # fmt: skip
     return Refit(
         W, known.values.astype(dtype), W > 0, cosine, error, the_loss.name, known.rows, lower, upper, level,
-        ("poisson" if counts else "features") if n_bootstrap else None, data.rows, data.library,
+        ("poisson" if counts else "features") if n_bootstrap else None,
+        data.rows, data.columns or known.columns, data.library,
+        {"select": select, "significance": significance, "n_bootstrap": n_bootstrap, "missing": missing},
+        None if isinstance(the_loss, Beta) else the_loss,
     )  # fmt: skip

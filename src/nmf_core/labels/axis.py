@@ -46,7 +46,9 @@ class Axis(Sequence):
     @cached_property
     def labels(self) -> tuple[Any, ...]:
         """The labels as a tuple of Python objects, of which every NaN is the same one, so that it can be found."""
-        return tuple(math.nan if isinstance(label, float) and math.isnan(label) else label for label in self.original)
+        plain = (label.item() if isinstance(label, np.generic) and label.dtype.kind in "biufU" else label
+                 for label in self.original)  # fmt: skip
+        return tuple(math.nan if isinstance(label, float) and math.isnan(label) else label for label in plain)
 
     @cached_property
     def text(self) -> tuple[str, ...]:

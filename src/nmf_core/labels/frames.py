@@ -70,8 +70,9 @@ def labelled(X: Any, name: str = "X", *, missing: Missing | None = None, hint: b
     Parameters
     ----------
     X : object
-        Data frames may be of pandas or, with narwhals installed, of polars, Arrow and other libraries. Columns of
-        integers, booleans, decimals and nullable numbers become floats, in which NaN stands for what is null.
+        Data frames may be of pandas or, with narwhals installed, of polars, Arrow and other libraries, where a first
+        column of text labels the rows. Columns of integers, booleans, decimals and nullable numbers become floats, in
+        which NaN stands for what is null.
     name : str
         How messages call it.
     missing : {None, "nan", "unstored"}
@@ -218,7 +219,8 @@ def _pandas_values(X: Any, name: str, missing: Missing | None, hint: bool) -> An
         if dtype.kind in "fiubc" or (dtype.kind == "O" and types.is_numeric_dtype(dtype)):
             continue
         if dtype != np.dtype(object) or types.infer_dtype(X.iloc[:, i], skipna=True) not in _NUMBERS:
-            raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
+            advice = "" if i else f" If it names the rows, make it the index: .set_index({column!r})."
+            raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.{advice}")
     dtypes = list(X.dtypes)
     if dtypes and all(isinstance(dtype, pandas.SparseDtype) for dtype in dtypes):
         fills = [dtype.fill_value for dtype in dtypes]
@@ -258,7 +260,10 @@ def _stored_values(X: Any) -> Any:
 
 
 def _of_narwhals(X: Any, name: str) -> Labelled:
-    """A data frame of another library; an index of pandas that came with an Arrow table labels its rows."""
+    """A data frame of another library: its first column labels rows if it is text, as that library has no index.
+
+    So does an index of pandas that came with an Arrow table.
+    """
     kind = f"{name} is a {type(X).__name__} of {_library(X)}"
     if hasattr(type(X), "collect") or hasattr(type(X), "compute"):
         raise TypeError(f"{kind}, which is lazy: collect it first, as .collect() or .compute() do.")
@@ -272,6 +277,9 @@ def _of_narwhals(X: Any, name: str) -> Labelled:
     if not isinstance(table, nw.DataFrame):
         raise TypeError(f"{kind}, which is lazy: collect it first.")
     rows, index = None, index_columns(X.schema) if table.implementation.is_pyarrow() else []
+    first = table.columns[:1]
+    if not index and len(table.columns) > 1 and table.schema[first[0]] in (nw.String, nw.Categorical, nw.Enum):
+        index = first
     if index:
         labels = [table[column].to_list() for column in index]
         rows, table = Axis(labels[0] if len(index) == 1 else zip(*labels, strict=True)), table.drop(*index)

@@ -4,25 +4,15 @@ Every function returns a :class:`matplotlib.figure.Figure` that pyplot does not 
 ``savefig`` writes it, and nothing has to be closed. Settings of matplotlib are left as they are.
 """
 
-from nmf_core.plotting.base import BLUE, DRAWN, HEAT, INK, LABELLED, LINE, QUIET, RUST, SEVERAL, SIZE, STYLE, svg
+from nmf_core.plotting.base import svg
 from nmf_core.plotting.curves import convergence, rank_curve, solver_curves
 from nmf_core.plotting.ensembles import component_clusters, consensus_map
 from nmf_core.plotting.factors import factor_heatmap, row_error, top_features
-from nmf_core.plotting.shapes import images, maps, spectra
+from nmf_core.plotting.shapes import activations, images, maps, spectra
 from nmf_core.plotting.surveys import rank_survey, stability_error
 
 __all__ = [
-    "BLUE",
-    "DRAWN",
-    "HEAT",
-    "INK",
-    "LABELLED",
-    "LINE",
-    "QUIET",
-    "RUST",
-    "SEVERAL",
-    "SIZE",
-    "STYLE",
+    "activations",
     "component_clusters",
     "consensus_map",
     "convergence",

@@ -3,7 +3,7 @@
 import functools
 import io
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -14,6 +14,9 @@ try:
     from matplotlib.figure import Figure
 except ImportError as error:
     raise ImportError('Pictures need matplotlib: pip install "nmf-core[cli]"') from error
+
+from nmf_core.readable import Readable, fit_in
+from nmf_core.validation import check_fit
 
 SEVERAL = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b7791f", "#c53030", "#319795", "#718096")
 INK, QUIET, LINE, BLUE, RUST = "#243b53", "#627d98", "#d9e2ec", "#2b6cb0", "#c05621"
@@ -53,6 +56,7 @@ LABELLED = 40
 DRAWN = 480
 
 P = ParamSpec("P")
+Picture = TypeVar("Picture", bound=Callable[..., Figure])
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
@@ -64,6 +68,18 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             return draw(*args, **kwargs)
 
     return with_style
+
+
+def of_a_fit(draw: Picture) -> Picture:
+    """`styled`, for pictures of a factorization, which may also be held by something else."""
+
+    @functools.wraps(draw)
+    def with_fit(f: Any, *args: Any, **kwargs: Any) -> Figure:
+        found = fit_in(f)
+        check_fit(isinstance(found, Readable), f, "This picture", "an NMF fitted in this session")
+        return styled(draw)(found, *args, **kwargs)
+
+    return cast(Picture, with_fit)
 
 
 def axes_for(ax: Axes | None, size: tuple[float, float] = SIZE) -> tuple[Any, Axes]:

@@ -11,14 +11,14 @@ from nmf_core.comparison import Comparison
 from nmf_core.data import FullMatrix
 from nmf_core.factorization import Factorization
 from nmf_core.model_selection import RankSelection
-from nmf_core.plotting.base import BLUE, INK, QUIET, RUST, SEVERAL, SIZE, axes_for, styled
+from nmf_core.plotting.base import BLUE, INK, QUIET, RUST, SEVERAL, SIZE, axes_for, of_a_fit, styled
 from nmf_core.solvers import SOLVERS
 from nmf_core.stopping import SmallViolation
 from nmf_core.typing import Course
 from nmf_core.validation import check_choice
 
 
-@styled
+@of_a_fit
 def convergence(f: Factorization, *, against: Course = "seconds", axes: tuple[Axes, Axes] | None = None) -> Figure:
     """The course of the fit: objective, violation of the optimality conditions, and what stopped it.
 

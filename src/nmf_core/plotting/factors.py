@@ -24,14 +24,14 @@ from nmf_core.plotting.base import (
     RUST,
     axes_for,
     name_ticks,
+    of_a_fit,
     shortened,
-    styled,
 )
 from nmf_core.typing import FactorName, Ranking
 from nmf_core.validation import check_choice
 
 
-@styled
+@of_a_fit
 def top_features(f: Factorization, n: int = 10, *, by: Ranking = "distinctive") -> Figure:
     """The n strongest features of every component: a panel of bars, relative to the component's largest.
 
@@ -66,7 +66,7 @@ def top_features(f: Factorization, n: int = 10, *, by: Ranking = "distinctive") 
     return figure
 
 
-@styled
+@of_a_fit
 def factor_heatmap(f: Factorization, factor: FactorName = "W", ax: Axes | None = None) -> Figure:
     """A factor as a picture: components from top to bottom, samples (of W) or features (of H) to the right.
 
@@ -120,7 +120,7 @@ def factor_heatmap(f: Factorization, factor: FactorName = "W", ax: Axes | None =
     return figure
 
 
-@styled
+@of_a_fit
 def row_error(f: Factorization, X: Any, ax: Axes | None = None, *, weights: Any = None) -> Figure:
     """How well every row of X is described: its error relative to its length, over what is known of it.
 

@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nmf_core import plotting
 from nmf_core.ensemble import Ensemble, RankSurvey
 from nmf_core.factorization import Factorization
 from nmf_core.files import written_whole
@@ -24,7 +23,7 @@ try:
 except ImportError as error:
     raise ImportError('A report needs jinja2: pip install "nmf-core[cli]"') from error
 
-__all__ = ["MOST_COMPONENTS", "plotting", "render_report", "write_report"]
+__all__ = ["render_report", "write_report"]
 
 # More components than this are not shown one by one.
 MOST_COMPONENTS = 100

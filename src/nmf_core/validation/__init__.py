@@ -99,10 +99,12 @@ from nmf_core.validation.matrices import (
 )
 from nmf_core.validation.results import (
     check_array,
+    check_as_many,
     check_axes_of_factor,
     check_catalogue,
     check_classes,
     check_component_names,
+    check_fit,
     check_list,
     check_mixture,
     check_model_room,
@@ -116,7 +118,6 @@ from nmf_core.validation.results import (
     check_positions,
     check_reason,
     check_same_axes,
-    check_same_length,
     check_sample_axes,
     check_sample_weight,
     check_selectable,
@@ -125,6 +126,7 @@ from nmf_core.validation.results import (
     check_two_axes,
     check_unbiased,
     check_whole,
+    check_x,
 )
 from nmf_core.validation.scan import Scan
 
@@ -139,6 +141,7 @@ __all__ = [
     "check_any_workers",
     "check_arguments",
     "check_array",
+    "check_as_many",
     "check_axes_of_factor",
     "check_balance",
     "check_below",
@@ -166,6 +169,7 @@ __all__ = [
     "check_factor",
     "check_factors",
     "check_features",
+    "check_fit",
     "check_flag",
     "check_floor",
     "check_folds",
@@ -218,7 +222,6 @@ __all__ = [
     "check_row_block",
     "check_run",
     "check_same_axes",
-    "check_same_length",
     "check_same_rows",
     "check_same_seeds",
     "check_sample_axes",
@@ -241,6 +244,7 @@ __all__ = [
     "check_weights_there",
     "check_whole",
     "check_workers",
+    "check_x",
     "check_zeros",
     "is_sparse",
     "look_at",

@@ -115,13 +115,13 @@ def check_surveyed(n_ranks: int) -> None:
         raise ValueError("A survey needs an ensemble of at least one number of components.")
 
 
-def check_arguments(given: Collection[str], known: Collection[str]) -> None:
-    """Whether arguments are those of `factorize`."""
+def check_arguments(given: Collection[str], known: Collection[str], of: str = "factorize") -> None:
+    """Whether arguments are those of a function."""
     for name in given:
         if name not in known:
             meant = nearest(name, list(known))
             hint = "" if meant is None else f" Did you mean {meant!r}?"
-            raise TypeError(f"unexpected keyword argument {name!r}: factorize has none of that name.{hint}")
+            raise TypeError(f"unexpected keyword argument {name!r}: {of} has none of that name.{hint}")
 
 
 def check_fraction(fraction: Any) -> float:

@@ -80,6 +80,8 @@ def check_matrix(
             X = np.asarray(X)
         except ValueError as error:
             raise ValueError(f"{name} is not a matrix: {error}") from None
+    if X.shape == () and X.dtype == object:
+        raise TypeError(f"{name} must be a matrix of real numbers, got {type(X.item()).__name__}.")
     check_numeric(X.dtype, name)
     if X.ndim != 2:
         advice = ""

@@ -1,5 +1,6 @@
 """Whether what is asked of a result is there, and what is given for it fits."""
 
+import datetime
 import difflib
 import math
 import numbers
@@ -152,6 +153,15 @@ def check_component_names(names: Any, there: Axis) -> tuple[Any, ...]:
     return given
 
 
+def check_as_many(n: int, k: int) -> None:
+    """Whether there is another component for each of k."""
+    if n != k:
+        raise ValueError(
+            f"other has {n} components, but the fit has {k}: f.named(nmf_core.match(f, other)) gives names to those "
+            f"that have a partner."
+        )
+
+
 def check_model_room(n: int, m: int, itemsize: int) -> None:
     """Whether there is room for the model of so many samples as an array."""
     wanted, memory = n * m * itemsize, physical_memory()
@@ -268,19 +278,53 @@ def check_axes_of_factor(shape: tuple[int, ...], wanted: tuple[int, ...], name: 
         raise ValueError(f"{name} has axes {tuple(shape)} besides that of components, but {what} have {tuple(wanted)}.")
 
 
-def check_picture(n_axes: int, factor: str, what: str) -> None:
+def check_picture(shape: tuple[int, ...], factor: str, what: str, other: str) -> None:
     """Whether a factor is made of pictures, with colours or without."""
-    if n_axes not in (2, 3):
+    if len(shape) not in (2, 3):
         raise ValueError(
-            f"{factor} has {n_axes} axes besides that of components, and a picture has 2, or 3 with colours: factorize "
-            f"an array whose {what}, and say so by sample_axes."
+            f"{factor} has {len(shape)} axes besides that of components, and a picture has 2, or 3 with colours: "
+            f"factorize an array whose {what}, and say so by sample_axes. plotting.{other} draws curves."
+        )
+    if len(shape) == 3 and shape[2] not in (1, 3, 4):
+        raise ValueError(f"Colours are 3 values, or 4 with transparency, but the last axis of {factor} has {shape[2]}.")
+
+
+def check_fit(able: bool, given: Any, what: str, how: str = "a fitted NMF") -> None:
+    """Whether there is a factorization for what needs one; `how` an estimator is what holds one."""
+    if not able:
+        raise TypeError(
+            f"{what} needs a factorization, or what holds one, such as an Ensemble or {how}; "
+            f"got {type(given).__name__}."
         )
 
 
-def check_same_length(n: int, wanted: int, name: str) -> None:
-    """Whether there is a value for every feature."""
-    if n != wanted:
-        raise ValueError(f"{name} has {n} values, but there are {wanted} features.")
+def check_x(x: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
+    """Places of all that has this shape, or along one of its axes: float64, dates, or an array of text.
+
+    Text that reads as numbers is numbers.
+    """
+    array = _of_one_kind(x)
+    n = math.prod(shape)
+    if array.ndim != 1 or len(array) not in (n, *shape):
+        found = f"{len(array)} values" if array.ndim == 1 else f"{array.ndim} dimensions"
+        axes = f", along axes of {' and '.join(map(str, shape))}" if len(shape) > 1 else ""
+        raise ValueError(f"x has {found}, but there are {n} {what}{axes}.")
+    if array.dtype != object and not np.isfinite(array).all():
+        raise ValueError("x must hold numbers, dates or names, but some of it is missing or infinite.")
+    return array
+
+
+def _of_one_kind(x: Any) -> np.ndarray:
+    """Numbers as float64, dates as they are, everything else as text."""
+    if isinstance(x, Axis):
+        x = x.text if isinstance(x[0], tuple) else x.original
+    array = np.asarray(x)
+    if array.dtype.kind == "M" or (array.size and all(isinstance(one, datetime.date) for one in array.flat)):
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        return np.array([str(one) for one in array.flat], dtype=object).reshape(array.shape)
 
 
 def check_classes(labels: Any, n: int, samples: Axis | None) -> np.ndarray:
