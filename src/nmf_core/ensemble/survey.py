@@ -375,7 +375,7 @@ def rank_survey(
     if held_out:
         given = [name for name, value in common.items() if value is not None]
         why = "cross-validation decides what is fitted; held_out=False does without it"
-        check_decided(given, ("W", "H", "update_H", "weights"), why)
+        check_decided(given, ("W", "H", "update_H"), why)
     subject, request = subject_of(X, resample, fraction, n_runs, parameters)
     check_resident(subject.in_memory or not held_out, "held_out=True")
     seeds = make_seeds(check_random_state(random_state), n_runs)

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core.io.base import LABELS, LabelledMatrix, locate, naming, source_name
+from nmf_core.io.base import LABELS, locate, naming, source_name
 from nmf_core.io.duplicates import DUPLICATES
 from nmf_core.io.recognition import NOTHING, RECOGNISED, Text, TextFormat, is_number, recognise
 from nmf_core.io.tables import fault, first_word, import_pandas, numbers, read_frame
 from nmf_core.io.text import read_cells, way_out
+from nmf_core.labels import LabelledMatrix
 from nmf_core.typing import Duplicates, LabelPlaces
 from nmf_core.validation import check_choice
 

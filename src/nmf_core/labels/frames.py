@@ -58,8 +58,41 @@ class Labelled(NamedTuple):
         )
 
 
+class LabelledMatrix(NamedTuple):
+    """A matrix and the names of its rows and columns, where it has some: what files hold, for all that takes an X.
+
+    Attributes
+    ----------
+    X : ndarray, sparse matrix or RowBlocks of shape (n_samples, n_features)
+        In the dtype of the file; text becomes float64. `RowBlocks` if it is not in memory.
+    row_labels, column_labels : tuple or None
+        Names, of files text; with ``duplicates="keep"`` some may occur more than once.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> from nmf_core.io import LabelledMatrix
+    >>> X = LabelledMatrix(np.ones((2, 3)), ("ann", "bob"), ("x", "y", "z"))
+    >>> round(float(nmf_core.factorize(X, 1).predict("bob", "y")), 3)
+    1.0
+    """
+
+    X: Any
+    row_labels: Any = None
+    column_labels: Any = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_samples, n_features)."""
+        return self.X.shape
+
+    def transposed(self) -> "LabelledMatrix":
+        """Columns as rows."""
+        return LabelledMatrix(self.X.T, self.column_labels, self.row_labels)
+
+
 def labelled(X: Any, name: str = "X", *, missing: Missing | None = None, hint: bool = False) -> Labelled:
-    """What X is without its labels, and these; what is no data frame, AnnData or series of pandas stays as it is.
+    """What X is without its labels, and these; of what has none, X as it is.
 
     Parameters
     ----------
@@ -84,6 +117,9 @@ def labelled(X: Any, name: str = "X", *, missing: Missing | None = None, hint: b
         return X
     if type(X) is np.ndarray or X is None:
         return Labelled(X)
+    if isinstance(X, LabelledMatrix):
+        bare = labelled(X.X, name, missing=missing, hint=hint)
+        return bare._replace(rows=Axis.of(X.row_labels), columns=Axis.of(X.column_labels))
     _refuse_masked(X, name, missing, hint)
     X = _native(X)
     if _is_anndata(X):
