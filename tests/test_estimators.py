@@ -704,6 +704,9 @@ def test_integers_with_the_default_loss_are_hinted_at_once(monkeypatch):
         monkeypatch.setattr(nmf_core.warning, "_of_counts_told", False)
         factorize(X, 2, random_state=0, **more)
     factorize((X > 2).astype(int), 2, random_state=0)
+    ratings = sp.csr_array(X + 1)
+    for how in ({"missing": "unstored"}, {"weights": np.ones(X.shape)}, {"biases": True}):
+        factorize(ratings, 2, random_state=0, **how)
     assert not nmf_core.warning._of_counts_told
 
 

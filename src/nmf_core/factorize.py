@@ -333,7 +333,8 @@ def read(a: dict[str, Any]) -> Request:
     )
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     if a["loss"] is None:
-        if scan is not None and scan.maximum > 1 and of_integers(a["X"]):
+        complete = a["missing"] is None and weights is None and not a["biases"]
+        if complete and scan is not None and scan.maximum > 1 and of_integers(a["X"]):
             warn_of_counts()
         a = {**a, "loss": "frobenius"}
     loss = make_loss(check_loss(a["loss"], LOSSES))
