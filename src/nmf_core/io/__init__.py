@@ -17,7 +17,7 @@ from nmf_core.io.memory import UNITS, Budget, Stored, check_fits, place
 from nmf_core.io.parquet import read_parquet
 from nmf_core.io.recognition import RECOGNISED, TextFormat
 from nmf_core.io.text import read_text
-from nmf_core.io.triplets import read_triplets
+from nmf_core.io.triplets import from_triplets, read_triplets
 from nmf_core.io.writing import WRITABLE, write_matrix
 from nmf_core.labels import LabelledMatrix
 from nmf_core.typing import Duplicates, LabelPlaces
@@ -33,6 +33,7 @@ __all__ = [
     "Budget",
     "LabelledMatrix",
     "TextFormat",
+    "from_triplets",
     "read_matrix",
     "read_triplets",
     "stem",

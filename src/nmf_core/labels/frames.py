@@ -231,6 +231,12 @@ def _narwhals(of: Any) -> Any:
         ) from error
 
 
+def _about_column(name: str, column: Any, dtype: Any, n: int) -> str:
+    """What is wrong with a column without numbers, one of n; with few others the frame may be a long table."""
+    advice = " If each of its lines is an entry of a matrix, nmf_core.io.from_triplets makes that." if n < 5 else ""
+    return f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.{advice}"
+
+
 def _library(of: Any) -> str:
     return of if isinstance(of, str) else type(of).__module__.partition(".")[0]
 
@@ -246,7 +252,7 @@ def _pandas_values(X: Any, name: str, missing: Missing | None, hint: bool) -> An
         if dtype.kind in "fiub" or (dtype.kind == "O" and types.is_numeric_dtype(dtype)):
             continue
         if dtype != np.dtype(object) or types.infer_dtype(X.iloc[:, i], skipna=True) not in _NUMBERS:
-            raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
+            raise TypeError(_about_column(name, column, dtype, X.shape[1]))
     dtypes = list(X.dtypes)
     if dtypes and all(isinstance(dtype, pandas.SparseDtype) for dtype in dtypes):
         fills = [dtype.fill_value for dtype in dtypes]
@@ -305,7 +311,7 @@ def _of_narwhals(X: Any, name: str) -> Labelled:
         rows, table = Axis(labels[0] if len(index) == 1 else zip(*labels, strict=True)), table.drop(*index)
     for column, dtype in table.schema.items():
         if not dtype.is_numeric() and dtype != nw.Boolean and table[column].null_count() < len(table):
-            raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
+            raise TypeError(_about_column(name, column, dtype, table.shape[1]))
     single = all(dtype == nw.Float32 for dtype in table.schema.values())
     values = table.select(nw.all().cast(nw.Float32 if single else nw.Float64)).to_numpy()
     return Labelled(values, rows, Axis(table.columns), table.implementation.value)
