@@ -720,7 +720,8 @@ def _kind(X: Any) -> tuple[int, Any]:
 def _convert(scope: Any, operator: Any, container: Any) -> None:
     """Add the nodes of an estimator to a pipeline."""
     [X], [W], nmf = operator.inputs, operator.outputs, operator.raw_operator
-    check_portable(missing=getattr(nmf, "missing", None) is not None)
+    factor_W = getattr(nmf, "factor_W", None)
+    check_portable(missing=getattr(nmf, "missing", None) is not None, bounds=factor_W is not None and factor_W.said)
     check_integer(container.target_opset, "target_opset", OLDEST_OPSET)
     tol = getattr(nmf, "transform_tol", None)
     model = _checked(
