@@ -40,7 +40,7 @@ from nmf_core.validation import (
     check_integer,
     check_list,
     check_loss,
-    check_new,
+    check_new_samples,
     check_nothing_else,
     check_paired,
     check_places,
@@ -276,7 +276,7 @@ class Factorization(Readable):
         if self.axes is not None and np.ndim(X) != 2:
             X = self.axes.flattened(X)
             weights = None if weights is None else self.axes.flattened(weights, "weights")
-        new, missing = check_new(X, "X", self.parameters.get("missing"), weights)
+        new, missing = check_new_samples(X, "X", self.parameters.get("missing"), weights)
         how = {"tol": tol, "max_iter": max_iter, "n_threads": n_threads}
         found = self._transform(new, missing=missing, W=W, weights=weights, **how)
         return like(X, found.W, self.names)
@@ -347,7 +347,7 @@ class Factorization(Readable):
     def _samples(self, new: Any = None, **how: Any) -> tuple[np.ndarray, np.ndarray, Axis | None]:
         """W (n, k), what the model adds in every row (n,), and labels, of the samples of the fit or of new ones."""
         if new is not None:
-            new, missing = check_new(new, "new", how.pop("missing", self.parameters.get("missing")))
+            new, missing = check_new_samples(new, "new", how.pop("missing", self.parameters.get("missing")))
             W, _, _, added = self._transform(new, missing=missing, **how)
             labels = labelled(new).rows
         else:

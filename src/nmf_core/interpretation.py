@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from nmf_core.data import raised
 from nmf_core.labels import Axis, labelled
 from nmf_core.typing import Ranking
-from nmf_core.validation import check_choice, check_integer, check_new, check_places, check_shape
+from nmf_core.validation import check_choice, check_integer, check_new_samples, check_places, check_shape
 
 # A matrix is read in blocks of about this many entries.
 BLOCK_ENTRIES = 1 << 20
@@ -119,7 +119,7 @@ def row_errors(f: Any, X: Any, weights: Any = None) -> np.ndarray:
     TypeError, ValueError
         X or weights have another shape or other labels.
     """
-    X, missing = check_new(X, "X", f.parameters.get("missing"), weights)
+    X, missing = check_new_samples(X, "X", f.parameters.get("missing"), weights)
     X, weights = (_of_the_fit(f, A, name) for A, name in ((X, "X"), (weights, "weights")))
     if floor := f.parameters.get("floor"):
         X = raised(X, floor, missing)

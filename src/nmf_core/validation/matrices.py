@@ -115,7 +115,7 @@ def check_holes(X: Any) -> Labelled:
     return check_matrix(data, missing="nan")
 
 
-def check_new(X: Any, name: str, missing: Missing | None, weights: Any = None) -> tuple[Any, Missing | None]:
+def check_new_samples(X: Any, name: str, missing: Missing | None, weights: Any = None) -> tuple[Any, Missing | None]:
     """Samples for a fit from which this was missing, with their labels, and what is missing from them.
 
     NaN is, in any array, if anything was missing in the fit. What a sparse matrix does not store is only if it was
