@@ -34,13 +34,14 @@ known = pd.DataFrame({"person": known.row, "joke": known.col, "rating": known.da
 jokes = known.groupby("joke")["rating"].mean()
 people = (known["rating"] - known["joke"].map(jokes)).groupby(known["person"]).mean()
 by_joke = jokes[held_out.columns].to_numpy()
+by_both = by_joke + people[held_out.rows].to_numpy()
 print(f"\nroot of the mean squared error of held-out ratings, {fit.n_components} components, penalty {alpha}")
-for name, predicted in (
-    ("means of jokes", by_joke),
-    ("means of jokes and people", by_joke + people[held_out.rows].to_numpy()),
-    ("non-negative factors", fit.predict(held_out.rows, held_out.columns)),
+for name, error in (
+    ("means of jokes", root_mean_squared_error(held_out.values, by_joke)),
+    ("means of jokes and people", root_mean_squared_error(held_out.values, by_both)),
+    ("non-negative factors", held_out.rmse(fit)),
 ):
-    print(f"  {name:<26} {root_mean_squared_error(held_out.values, predicted):.3f}")
+    print(f"  {name:<26} {error:.3f}")
 
 somebody = int(held_out.X.getnnz(axis=1).argmin())
 best = fit.recommend(somebody, 5, exclude=held_out.X)

@@ -167,7 +167,7 @@ def test_a_limit_decides_how_x_is_read(X, monkeypatch):
     real = nmf_core.factorize
 
     def factorize(A, *arguments, **options):
-        given.append(A)
+        given.append(A.X)
         return real(A, *arguments, **options)
 
     monkeypatch.setattr("nmf_core.cli.commands.factorize", factorize)

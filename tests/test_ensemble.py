@@ -1857,9 +1857,11 @@ def test_entries_of_blocks_are_not_held_out(monkeypatch):
     assert not fitted
 
 
-def test_weights_in_a_survey_need_held_out_false():
+def test_weights_in_a_survey_count_in_held_out_errors_too():
     assert rank_survey(X, [2, 3], 2, held_out=False, weights=WEIGHTS, random_state=0).best in (2, 3)
-    refused((TypeError, ValueError), "weights.*held_out", lambda: rank_survey(X, [2, 3], 2, weights=WEIGHTS))
+    how = {"weights": WEIGHTS, "random_state": 0, "alpha_W": 1e-2}
+    errors = cross_validate_rank(X, [2, 3], **how).errors
+    np.testing.assert_array_equal(rank_survey(X, [2, 3], 2, **how).held_out.errors, errors)
 
 
 @pytest.mark.parametrize("rule", ["other", None, 3])

@@ -2,6 +2,7 @@
 
 import email.message
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 import nmf_core
-from nmf_core import NMF, MiniBatchNMF, beta_divergence, factorize, non_negative_factorization
+from nmf_core import NMF, Factor, MiniBatchNMF, beta_divergence, factorize, non_negative_factorization
 from nmf_core.estimators import base
 from nmf_core.estimators.base import _dealt
 from nmf_core.stopping import SmallChange
@@ -704,6 +705,9 @@ def test_integers_with_the_default_loss_are_hinted_at_once(monkeypatch):
         monkeypatch.setattr(nmf_core.warning, "_of_counts_told", False)
         factorize(X, 2, random_state=0, **more)
     factorize((X > 2).astype(int), 2, random_state=0)
+    ratings = sp.csr_array(X + 1)
+    for how in ({"missing": "unstored"}, {"weights": np.ones(X.shape)}, {"biases": True}):
+        factorize(ratings, 2, random_state=0, **how)
     assert not nmf_core.warning._of_counts_told
 
 
@@ -737,3 +741,68 @@ def test_skops_keeps_a_model(tmp_path):
     unknown = io.get_untrusted_types(file=tmp_path / "model.skops")
     copy = io.load(tmp_path / "model.skops", trusted=unknown)
     np.testing.assert_array_equal(copy.transform(X), model.transform(X))
+
+
+# --- names of features, and what is said of factors
+
+GENES = [f"g{j}" for j in range(40)]
+
+
+@pytest.mark.parametrize("model", [NMF, MiniBatchNMF])
+def test_features_are_named_where_X_has_no_names(model):
+    """Frames are brought into their order, and scikit-learn does not warn of what has no names."""
+    X = sp.csr_array(planted(3)[:, :40])
+    fitted = model(3, init="random", random_state=0, max_iter=20, tol=0).fit(X, feature_names=GENES)
+    assert fitted.result_.column_labels == tuple(GENES)
+    assert not hasattr(fitted, "feature_names_in_")
+    frame = pd.DataFrame(X.toarray(), columns=GENES)[GENES[::-1]]
+    for copy in (fitted, pickle.loads(pickle.dumps(fitted))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            np.testing.assert_allclose(copy.transform(frame), copy.transform(X))
+        with pytest.raises(ValueError, match="columns of X are not those of the fit"):
+            copy.transform(frame.rename(columns={"g0": "other"}))
+    with pytest.raises(ValueError, match="feature_names are 2 labels, but X has 40 columns"):
+        model(3).fit(X, feature_names=["a", "b"])
+    with pytest.raises(ValueError, match="feature_names are given, but the columns of X have labels already"):
+        model(3).fit(frame, feature_names=GENES)
+
+
+def test_factors_of_an_estimator_are_those_of_a_fit():
+    X, parameters = planted(3), {"init": "random", "random_state": 0, "max_iter": 30}
+    factor = Factor(upper=0.5)
+    model = NMF(3, factor_H=factor, **parameters).fit(X)
+    expected = factorize(X, 3, H=factor, sort=False, loss="frobenius", **parameters)
+    np.testing.assert_array_equal(model.components_, expected.H)
+    assert model.components_.max() <= 0.5
+    assert model.transform(X).shape == (len(X), 3)
+    for copy in (clone(model), pickle.loads(pickle.dumps(model))):
+        assert copy.get_params()["factor_H"].upper == 0.5
+        np.testing.assert_array_equal(copy.fit(X).components_, expected.H)
+    _, H, _ = non_negative_factorization(X, n_components=3, factor_H=factor, **parameters)
+    np.testing.assert_array_equal(H, expected.H)
+
+
+def test_a_custom_start_is_given_or_that_of_the_factors():
+    X, rng = planted(3), np.random.default_rng(0)
+    W, H = rng.random((len(X), 3)), rng.random((3, X.shape[1])) / 2
+    free = np.array([True, False, True])
+    how = {"init": "custom", "max_iter": 5}
+    given = NMF(3, factor_H=Factor(upper=0.5, free=free), **how).fit(X, W=W, H=H)
+    np.testing.assert_array_equal(given.components_[1], H[1])
+    assert given.components_.max() <= 0.5
+    held = NMF(3, factor_W=Factor(W), factor_H=Factor(H, upper=0.5, free=free), **how).fit(X)
+    np.testing.assert_array_equal(held.components_, given.components_)
+
+
+def test_what_is_said_of_W_is_not_known_to_transform():
+    X = planted(3)
+    model = NMF(3, factor_W=Factor(upper=1.0), init="random", random_state=0, max_iter=20)
+    assert model.fit_transform(X).max() <= 1
+    for call in (model.transform, model.score, model.result_.transform):
+        with pytest.raises(ValueError, match=r"transform knows no bounds .* W of the fit had upper="):
+            call(X)
+    with pytest.raises(ValueError, match="Bounds and penalties of a Factor need"):
+        model.fit(X, sample_weight=np.arange(1.0, len(X) + 1))
+    with pytest.raises(ValueError, match="'factor_W' parameter of NMF must be an instance of"):
+        NMF(3, factor_W=1.0).fit(X)

@@ -14,8 +14,9 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
+import nmf_core
 from nmf_core.files import check_destination, written_whole
-from nmf_core.io import read_matrix, read_triplets, stem, write_matrix
+from nmf_core.io import from_triplets, read_matrix, read_triplets, stem, write_matrix
 
 A = np.array([[1.0, 0.0, 2.5], [0.0, 3.0, 0.25]])
 ROWS, COLUMNS = ("r1", "r2"), ("a", "b", "c")
@@ -497,6 +498,99 @@ def test_bad_triplets_in_parquet(tmp_path, changes, message):
     RATINGS.assign(**changes).to_parquet(tmp_path / "x.parquet")
     with pytest.raises(ValueError, match=message):
         read_triplets(tmp_path / "x.parquet", NAMES)
+
+
+# --- long tables that are no files
+
+
+def polars_frame(frame):
+    return pytest.importorskip("polars").DataFrame(frame.to_dict("list"))
+
+
+def arrow_table(frame):
+    return pytest.importorskip("pyarrow").Table.from_pandas(frame, preserve_index=False)
+
+
+TABLES = {
+    "pandas": lambda frame: frame,
+    "another index": lambda frame: frame.set_axis(frame.index[::-1]),
+    "categories": lambda frame: frame.astype({"user": "category", "item": "category"}),
+    "polars": polars_frame,
+    "Arrow": arrow_table,
+    "arrays": lambda frame: tuple(frame[name].to_numpy() for name in frame),
+    "lists": lambda frame: [frame[name].to_list() for name in frame],
+}
+
+
+@pytest.mark.parametrize("make", TABLES.values(), ids=TABLES)
+def test_triplets_in_memory_are_those_of_a_file(tmp_path, make):
+    frame = pd.DataFrame({"user": ["b", "a ", "b"], "item": ["x", "x", "y"], "rating": [1.0, 0.0, 3.0]})
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    X, *labels = from_triplets(make(frame))
+    expected, *names = read_triplets(tmp_path / "x.csv", NAMES)
+    assert labels == names
+    assert X.nnz == 3
+    np.testing.assert_array_equal(X.toarray(), expected.toarray())
+
+
+def test_labels_of_triplets_in_memory_stay_what_they_are():
+    """Numbers as text would be taken for places."""
+    table = pd.DataFrame({"rating": [1, 2, 3], "item": ["x", "y", "x"], "user": [30, 10, 10], "time": 0})
+    X = from_triplets(table, ("user", "item", "rating"))
+    assert (X.row_labels, X.column_labels) == ((30, 10), ("x", "y"))
+    f = nmf_core.factorize(X, 1, missing="unstored", alpha_W=0.1, random_state=0)
+    assert f.row_labels == (30, 10)
+    assert f.recommend(30, exclude=X).labels[0].tolist() == ["y", None]
+    assert f.predict(10, "y") == f.predict([30, 10], ["x", "y"])[1]
+    assert from_triplets(table, (2, 1, 0), transpose=True).row_labels == ("x", "y")
+
+
+@pytest.mark.parametrize(("duplicates", "value"), [("sum", 5), ("mean", 2.5), ("first", 4), ("last", 1)])
+def test_repeated_triplets_in_memory(duplicates, value):
+    table = (["a", "b", "a"], ["x", "x", "x"], np.array([4, 2, 1], dtype=np.float32))
+    X = from_triplets(table, duplicates=duplicates).X
+    assert X.dtype == np.float32
+    np.testing.assert_array_equal(X.toarray(), [[value], [2]])
+    with pytest.raises(ValueError, match=r"row a, column x is there twice, in row 0 \(counted from 0\) and row 2"):
+        from_triplets(table)
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "message"),
+    [
+        (RATINGS, None, "triplets: triplets are three columns, got when, user, item, rating"),
+        (RATINGS, ("user", "film", "rating"), "no column 'film'; there are when, user, item, rating"),
+        ((["a"], ["x"]), None, "three columns of the same length, got 1, 1"),
+        ((["a", "b"], ["x"], [1]), None, "three columns of the same length, got 2, 1, 1"),
+        ((["a", None], ["x", "x"], [1, 2]), None, r"row 1 \(counted from 0\), column row: nothing is there"),
+        ((["a", "b"], ["x", "x"], [1, -2]), None, r"row 1 .*, column entry: -2 is negative"),
+        ((["a", "b"], ["x", "x"], ["1", "many"]), None, "column entry: 'many' is not a number"),
+    ],
+)
+def test_bad_triplets_in_memory(table, columns, message):
+    with pytest.raises(ValueError, match=message):
+        from_triplets(table, columns)
+
+
+@pytest.mark.parametrize("make", [lambda frame: frame, polars_frame])
+def test_a_long_table_is_no_matrix_but_can_be_one(make):
+    with pytest.raises(TypeError, match=r"column 'user' has dtype .*nmf_core\.io\.from_triplets"):
+        nmf_core.factorize(make(RATINGS), 1)
+    wide = pd.DataFrame({**{f"x{j}": [1.0] for j in range(9)}, "name": ["a"]})
+    with pytest.raises(TypeError) as caught:
+        nmf_core.factorize(make(wide), 1)
+    assert "from_triplets" not in str(caught.value)
+
+
+def test_what_is_read_is_factorized_with_its_labels(tmp_path):
+    FRAME.to_csv(tmp_path / "x.csv")
+    table = read_matrix(tmp_path / "x.csv")
+    f = nmf_core.factorize(table, 1, random_state=0)
+    assert (f.row_labels, f.column_labels) == table[1:]
+    np.testing.assert_array_equal(f.W, nmf_core.factorize(table.X, 1, random_state=0).W)
+    np.testing.assert_array_equal(f.transform(table), f.transform(table.X))
+    model = nmf_core.NMF(1).fit(table)
+    assert model.result_.column_labels == table.column_labels
 
 
 def test_files_that_hold_no_triplets(tmp_path):

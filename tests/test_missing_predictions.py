@@ -11,6 +11,7 @@ from problems import noisy, start
 from scipy.optimize import lsq_linear
 
 from nmf_core import factorize, load
+from nmf_core.interpretation import row_errors
 
 K = 3
 X = noisy(36, 25, K) + 0.2
@@ -338,8 +339,13 @@ def test_labels_where_there_are_none():
 
 
 def test_places_that_do_not_fit_each_other():
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match=r"in pairs, but there are 3 rows and 2 columns: .*ix_"):
         MODELS["plain"].predict([0, 1, 2], [0, 1])
+    with pytest.raises(ValueError, match=r"an array \(2, 2\) of rows and 3 columns"):
+        MODELS["plain"].predict([[0, 1], [2, 3]], [0, 1, 2])
+    rows, columns = ROWS[:3], COLUMNS[4:6]
+    result = fitted(labels=True)
+    np.testing.assert_allclose(result.predict(*np.ix_(rows, columns)), missing.model(result)[:3, 4:6])
 
 
 @pytest.mark.parametrize("nothing", [np.empty(0, dtype=int), []], ids=["array", "list"])
@@ -699,3 +705,111 @@ def test_zeros_that_are_known_are_excluded():
     A[0, 4] = np.nan
     f = factorize(A, K, missing="nan", random_state=0)
     assert f.recommend(0, 25, exclude=A).columns[0, :2].tolist() == [4, -1]
+
+
+# --- new samples, in another form than those of the fit
+
+ARRAYS = {"array": lambda A: A, "list": lambda A: A.tolist(), "frame": pd.DataFrame}
+
+
+@pytest.mark.parametrize("biases", [False, True])
+@pytest.mark.parametrize("make", ARRAYS.values(), ids=ARRAYS)
+def test_nan_is_missing_for_a_fit_of_what_is_stored(make, biases):
+    f = FITS["unstored"](biases)
+    kept, holes = stored(NEW, NEW_KNOWN), make(with_nan(NEW, NEW_KNOWN))
+    np.testing.assert_array_equal(f.transform(holes), f.transform(kept))
+    best, expected = (f.recommend(new=new, exclude=kept, n=3) for new in (holes, kept))
+    np.testing.assert_array_equal(best.columns, expected.columns)
+    np.testing.assert_array_equal(f.predict([3, 4], 5, new=holes), f.predict([3, 4], 5, new=kept))
+    filled = np.asarray(f.impute(holes, new=True))
+    np.testing.assert_allclose(filled[~NEW_KNOWN], f.predict(*np.nonzero(~NEW_KNOWN), new=kept))
+    A = with_nan(X, KNOWN)
+    np.testing.assert_allclose(row_errors(f, make(A)), row_errors(f, stored(X, KNOWN)))
+
+
+def test_what_may_be_zero_or_missing_is_asked_for():
+    nan, unstored, new = FITS["nan"](False), FITS["unstored"](False), NEW * (NEW > 0.5)
+    for call in (lambda f, A: f.recommend(new=A), lambda f, A: f.predict(0, 0, new=A)):
+        with pytest.raises(ValueError, match=r"new is sparse, but in the fit NaN was missing: .*new.toarray"):
+            call(nan, sp.csr_array(new))
+        with pytest.raises(ValueError, match=r"new is an array with zeros and without NaN, .* a sparse matrix"):
+            call(unstored, new)
+    unstored.transform(new, weights=NEW_KNOWN)
+    unstored.transform(NEW)  # no zeros
+    with pytest.raises(ValueError, match="impute fills NaN in an array, but X is sparse: predict"):
+        unstored.impute(stored(X, KNOWN))
+
+
+@pytest.mark.parametrize("how", FITS)
+@pytest.mark.parametrize("biases", [False, True])
+def test_single_entries_of_new_samples(biases, how):
+    f = FITS[how](biases)
+    complete = NEW + 0.1
+    i, j = np.array([[0, 3], [22, 3]]), np.array([7, 0])
+    found = f.predict(i, j, new=complete)
+    W, offsets, _ = f._samples(complete)
+    expected = W @ f.H + offsets[:, np.newaxis] + (f.biases.columns if biases else 0)
+    np.testing.assert_allclose(found, expected[i, j])
+
+
+def test_new_samples_have_labels_of_their_own():
+    f = fitted(biases=True, labels=True)
+    new = pd.DataFrame(with_nan(NEW, NEW_KNOWN), [f"new {i}" for i in range(23)], COLUMNS)
+    turned = new[COLUMNS[::-1]]
+    expected = f.predict(3, "item 2", new=new.to_numpy())
+    assert f.predict("new 3", "item 2", new=turned) == expected
+    with pytest.raises(ValueError, match="no row 'user 3'"):
+        f.predict("user 3", "item 2", new=new)
+    best = f.recommend(["new 5", "new 3"], 4, new=turned)
+    assert best.row_labels == ("new 5", "new 3")
+    assert list(best.table["sample"]) == ["new 5"] * 4 + ["new 3"] * 4
+
+
+# --- recommendations as they are shown
+
+
+def test_nothing_is_recommended_to_somebody_unknown():
+    """A model without biases expects the same of everything; with biases it knows what others like."""
+    known = KNOWN.copy()
+    known[6] = False
+    for biases in (False, True):
+        f = factorize(stored(X, known), K, missing="unstored", biases=biases, random_state=0, alpha_W=0.01)
+        best, new = f.recommend([5, 6], 3), f.recommend(new=np.full((1, 25), np.nan), n=3)
+        assert (best.columns[0] >= 0).all()
+        for columns, scores in ((best.columns[1], best.scores[1]), (new.columns[0], new.scores[0])):
+            if biases:
+                np.testing.assert_array_equal(columns, np.argsort(-f.biases.columns)[:3])
+            else:
+                assert columns.tolist() == [-1] * 3
+                assert np.isnan(scores).all()
+        assert list(best.table["sample"]) == [5] * 3 + [6] * 3 * biases
+
+
+def test_recommendations_are_a_table():
+    f = fitted(labels=True)
+    best = f.recommend(["user 9", "user 0"], 3, exclude=KNOWN)
+    table = best.table
+    assert list(table.columns) == ["sample", "rank", "feature", "score"]
+    assert list(table["sample"]) == ["user 9"] * 3 + ["user 0"] * 3
+    assert list(table["rank"]) == [1, 2, 3] * 2
+    assert list(table["feature"]) == best.labels.ravel().tolist()
+    np.testing.assert_array_equal(table["score"], best.scores.ravel())
+    assert repr(best) == "<Recommendations: up to 3 features for each of 2 samples>"
+    page = best._repr_html_()
+    assert page.index("user 9") < page.index(best.labels[0, 0])
+    plain = MODELS["plain"].recommend([7, 2], 2)
+    assert plain.row_labels == (7, 2)
+    assert plain.table["feature"].tolist() == plain.columns.ravel().tolist()
+
+
+def test_recommendations_are_a_table_of_the_library_of_X():
+    polars = pytest.importorskip("polars")
+    f = factorize(polars.DataFrame(X, schema=COLUMNS), K, random_state=0)
+    table = f.recommend(3, 2).table
+    assert isinstance(table, polars.DataFrame)
+    assert table["sample"].to_list() == [3, 3]
+
+
+def test_biases_print_in_a_line():
+    f = MODELS["biases"]
+    assert repr(f.biases) == f"<Biases of 36 samples and 25 features, mean {f.biases.mean:.4g}>"

@@ -168,8 +168,9 @@ def test_tiny_and_large_weights():
 
 TRANSFORMED = {
     "NaN that is not said to be missing": (None, HOLED, {}, ValueError, "X", "NaN"),
-    "unstored in an array": ("unstored", X, {}, ValueError, "missing='unstored'", "sparse"),
-    "NaN in sparse": ("nan", sp.csr_array(X), {}, ValueError, "missing='nan'", "sparse"),
+    "zeros in an array": ("unstored", X * (X > 1), {}, ValueError, "X", "zeros and without NaN", "sparse matrix"),
+    "zeros in a frame": ("unstored", pd.DataFrame(X * (X > 1)), {}, ValueError, "X", "zeros and without NaN"),
+    "NaN in sparse": ("nan", sp.csr_array(X), {}, ValueError, "X is sparse", "NaN was missing", "X.toarray()"),
     "negative": ("nan", changed(HOLED, -1.0), {}, ValueError, "X", "negative", "4", "7"),
     "weights of another shape": (None, X, {"weights": ONES[:3]}, ValueError, "weights", "(3, 11)", "(14, 11)"),
     "negative weights": ("nan", HOLED, {"weights": changed(ONES, -1.0)}, ValueError, "weights", "negative"),

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from covering import mainly
 
 from nmf_core import factorize, model_selection
+from nmf_core.labels import LabelledMatrix
 from nmf_core.model_selection import METHODS, RankSelection, cross_validate_rank, holdout_entries
 from nmf_core.transform import transform
 
@@ -104,14 +105,17 @@ def test_what_is_left_is_of_the_same_kind(kind):
     X, missing = KINDS[kind]
     train = holdout_entries(X, random_state=0, missing=missing)
     dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
-    assert train.X.dtype == train.values.dtype == dtype
+    assert np.asarray(train.X).dtype == dtype if isinstance(X, pd.DataFrame) else train.X.dtype == dtype
+    assert train.values.dtype == dtype
     assert train.values.ndim == train.rows.ndim == train.columns.ndim == 1
     if not sp.issparse(X):
         assert train.missing == "nan"
         assert train.weights is None
-        # the order of X; which one a data frame has depends on the version of pandas
-        array = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
-        assert train.X.flags.f_contiguous == array.flags.f_contiguous
+        if isinstance(X, pd.DataFrame):
+            assert train.X.index.equals(X.index)
+            assert train.X.columns.equals(X.columns)
+        else:
+            assert train.X.flags.f_contiguous == np.asarray(X).flags.f_contiguous
     elif missing == "unstored":
         assert train.missing == "unstored"
         assert train.weights is None
@@ -143,6 +147,88 @@ def test_held_out_entries_are_predicted_by_a_fit():
     for train in (holdout_entries(X, random_state=0), holdout_entries(sp.csr_array(X), random_state=0)):
         f = factorize(train.X, 3, missing=train.missing, weights=train.weights, random_state=0)
         assert np.abs(f.predict(train.rows, train.columns) - train.values).max() < 0.1 * X.std()
+
+
+@pytest.mark.parametrize("kind", ["NaN", "CSR of known", "CSR"])
+def test_errors_of_a_fit_are_found_by_place(kind):
+    """Labels are other numbers than places, and in another order."""
+    X, missing = KINDS[kind]
+    train = holdout_entries(X, 0.2, random_state=0, missing=missing)
+    how = {"missing": train.missing, "weights": train.weights, "random_state": 0}
+    f = factorize(train.X, 2, sample_names=np.arange(11)[::-1], feature_names=np.roll(range(7), 3), **how)
+    expected = (f.W @ f.H)[train.rows, train.columns] - train.values
+    np.testing.assert_allclose(train.errors(f), expected, rtol=1e-6)
+    assert train.rmse(f) == pytest.approx(np.sqrt(np.mean(expected**2)))
+    assert train.mean_loss(f) == pytest.approx(np.mean(expected**2) / 2)
+
+
+def test_errors_count_the_floor_and_are_of_the_loss_of_the_fit():
+    train = holdout_entries(COUNTS, 0.2, random_state=0)
+    f = factorize(train.X, 2, missing="nan", loss="itakura-saito", floor=0.5, random_state=0)
+    raised, model = train.values + 0.5, f.predict(train.rows, train.columns)
+    np.testing.assert_allclose(train.errors(f), model - raised)
+    assert train.mean_loss(f) == pytest.approx(np.mean(raised / model - np.log(raised / model) - 1))
+
+
+def test_errors_of_a_fit_of_something_else_are_refused():
+    train = holdout_entries(COUNTS, 0.2, random_state=0)
+    with pytest.raises(ValueError, match=r"X has shape \(11, 7\), but \(7, 11\) was factorized"):
+        train.errors(factorize(COUNTS.T, 2, loss="frobenius"))
+
+
+def test_labels_stay_with_what_is_left():
+    """As a data frame of the kind of X, or beside a sparse matrix."""
+    frame = pd.DataFrame(HOLEY, index=[f"u{i}" for i in range(11)], columns=list("abcdefg"))
+    train = holdout_entries(frame, 0.2, random_state=0, missing="nan")
+    assert train.X.index.equals(frame.index)
+    f = factorize(train.X, 2, missing="nan", random_state=0)
+    assert train.rmse(f) == pytest.approx(holdout_entries(HOLEY, 0.2, random_state=0, missing="nan").rmse(f))
+    beside = holdout_entries(LabelledMatrix(KNOWN, frame.index, None), 0.2, random_state=0, missing="unstored")
+    assert beside.X.row_labels == tuple(frame.index)
+    assert factorize(beside.X, 2, missing="unstored", random_state=0).row_labels == tuple(frame.index)
+
+
+def test_a_holdout_prints_in_a_line():
+    train = holdout_entries(KNOWN, 0.2, random_state=0, missing="unstored")
+    assert repr(train) == f"<Holdout: {len(train.values)} entries of 11 x 7; X without them has missing='unstored'>"
+
+
+WEIGHTS = np.random.default_rng(2).integers(0, 4, COUNTS.shape).astype(np.float64)
+
+
+@pytest.mark.parametrize("sparse_weights", [False, True])
+@pytest.mark.parametrize("kind", ["float64", "NaN", "CSR", "CSC of known float32"])
+def test_of_weighted_entries_those_that_count_are_held_out(kind, sparse_weights):
+    X, missing = KINDS[kind]
+    given = sp.csc_array(WEIGHTS) if sparse_weights else WEIGHTS
+    train = holdout_entries(X, 0.3, random_state=0, missing=missing, weights=given)
+    before = np.where(WEIGHTS > 0, dense_with_nan(X, missing), np.nan)
+    left = dense_with_nan(train.X, train.missing)
+    assert np.isnan(left[train.rows, train.columns]).all()
+    left[train.rows, train.columns] = train.values
+    np.testing.assert_array_equal(left, before)
+    np.testing.assert_array_equal(train.value_weights, WEIGHTS[train.rows, train.columns])
+    kept = np.where(np.isnan(dense_with_nan(train.X, train.missing)), 0, WEIGHTS)
+    np.testing.assert_array_equal(train.weights.toarray(), kept)
+
+
+def test_weighted_errors_are_those_of_entries_that_are_there_as_often():
+    train = holdout_entries(COUNTS, 0.3, random_state=0, weights=WEIGHTS)
+    f = factorize(train.X, 2, missing=train.missing, weights=train.weights, random_state=0)
+    errors = np.repeat(train.errors(f), train.value_weights.astype(int))
+    assert train.rmse(f) == pytest.approx(np.sqrt(np.mean(errors**2)))
+    assert train.mean_loss(f) == pytest.approx(np.mean(errors**2) / 2)
+
+
+def test_ranks_are_compared_by_weighted_errors():
+    """What has no weight may be anything."""
+    X = planted(k=3)
+    weights = np.random.default_rng(0).integers(0, 3, X.shape)
+    how = {"weights": weights, "random_state": 0, "alpha_W": 1e-3}
+    found = cross_validate_rank(X, range(2, 6), **how)
+    assert (found.method, found.best) == ("wold", 3)
+    other = cross_validate_rank(np.where(weights > 0, X, 99.0), range(2, 6), **how)
+    np.testing.assert_array_equal(other.errors, found.errors)
 
 
 def test_a_seed_decides_what_is_held_out():
@@ -512,7 +598,7 @@ def test_folds_that_exploded_are_named_in_one_warning(monkeypatch):
     errors[2][3], errors[4][0], errors[4][2], errors[5][1], errors[6][1] = 1e4, np.nan, 1e8, 1e8, np.inf
     f = factorize(planted(6, 5, 1), 1, random_state=0)
     # what is held out is the number of the fold
-    by_hand = (lambda X, missing, n_folds, seed, part: part, lambda fold, k, **given: (errors[k][fold], f))
+    by_hand = (lambda X, missing, weights, n_folds, seed, part: part, lambda fold, k, **given: (errors[k][fold], f))
     monkeypatch.setitem(METHODS, "wold", by_hand)
     message = (
         "exploded with 2 components in fold 3, with 4 components in folds 0, 2, with 5 components in fold 1, with 1 "
@@ -597,7 +683,7 @@ X = planted(6, 5)
         ({"random_state": "x"}, TypeError, "random_state must be"),
         ({"progress": 1}, TypeError, "progress must be True or False"),
         ({"W": np.ones((6, 1))}, TypeError, "W cannot be given: cross-validation"),
-        ({"weights": X}, TypeError, "weights cannot be given: cross-validation"),
+        ({"weights": X, "method": "bi-cv"}, TypeError, "weights cannot be given with method='bi-cv'"),
         ({"biases": True, "method": "bi-cv"}, TypeError, "biases cannot be given with method='bi-cv'"),
         ({"alpha": 1}, TypeError, "unexpected keyword argument 'alpha'"),
     ],

@@ -90,8 +90,12 @@ class TestNames:
     def test_bad_names(self):
         with pytest.raises(ValueError, match="feature_names are 2 labels, but X has 12 columns"):
             factorize(X, K, feature_names=["a", "b"])
-        with pytest.raises(TypeError, match="sample_names must be labels"):
+        with pytest.raises(TypeError, match="sample_names must be a list of labels"):
             factorize(X, K, sample_names="abc")
+        names = dict.fromkeys(WORDS)
+        for loose in (set(names), frozenset(names), names.keys(), names.values(), names):
+            with pytest.raises(TypeError, match="feature_names must be a list of labels in the order of the columns"):
+                factorize(X, K, feature_names=loose)
         frame = pd.DataFrame(X, columns=WORDS)
         assert list(factorize(frame, feature_names=WORDS, **FIT).components.columns) == WORDS
         with pytest.raises(ValueError, match="have labels already, such as 'word0'"):
@@ -112,7 +116,8 @@ class TestNames:
             ({"c9": "x"}, "no component 'c9'"),
             (["a", "b"], "names are 2, but there are 3 components"),
             (["a", "b", "a"], "'a' is there more than once"),
-            ("abc", "one name for each component"),
+            ("abc", "a name for each component"),
+            ({"a", "b", "c"}, "a list with a name for each component"),
             ({"c1": "c2"}, "'c2' is there more than once"),
         ],
     )

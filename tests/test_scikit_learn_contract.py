@@ -20,7 +20,7 @@ import nmf_core
 KL = {"solver": "mu", "beta_loss": "kullback-leibler"}
 IS = {"solver": "mu", "beta_loss": "itakura-saito"}
 EXTRAS = ["missing", "alpha_scaling", "n_threads", "time_limit", "progress", "callback"]
-EXTRAS += ["transform_tol", "transform_max_iter", "floor", "n_init"]
+EXTRAS += ["transform_tol", "transform_max_iter", "floor", "n_init", "factor_W", "factor_H"]
 X = np.random.default_rng(0).uniform(0.1, 1.0, (8, 5))
 W, H = np.random.default_rng(1).uniform(0.1, 1.0, (8, 2)), np.random.default_rng(2).uniform(0.1, 1.0, (2, 5))
 

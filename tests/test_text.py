@@ -274,6 +274,21 @@ def test_how_triplets_are_written(tmp_path, caplog):
         )
 
 
+@pytest.mark.parametrize("columns", [("user", "item", "rating"), (0, 1, 2)])
+def test_columns_that_are_asked_for_tell_the_separator(tmp_path, columns):
+    """Blanks would make numbers of 1,3 and 2,4."""
+    path = written(tmp_path / "x.csv", "user,item,rating\nann,film 1,3\nann,film 2,4\nbob,film 1,5\n")
+    X, rows, items = read_triplets(path, columns)
+    np.testing.assert_array_equal(X.toarray(), [[3, 4], [5, 0]])
+    assert (rows, items) == (("ann", "bob"), ("film 1", "film 2"))
+    with pytest.raises(ValueError, match=r"no column 'usr'; its first line is user, item, rating; .* by commas unless"):
+        read_triplets(path, ("usr", "item", "rating"))
+    with pytest.raises(
+        ValueError, match=r"'user'; its first line is user,item,rating; .* by blanks unless separator=','"
+    ):
+        read_triplets(path, ("user", "item", "rating"), text=TextFormat(" "))
+
+
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_standard_input_is_text(monkeypatch, caplog, compress):
     def give(text):

@@ -5,7 +5,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import FrozenInstanceError, dataclass, field
+from dataclasses import FrozenInstanceError, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from nmf_core.labels import (
     labelled,
     like,
     packed,
+    tabulated,
     unpacked,
 )
 from nmf_core.losses import LOSSES, Loss, make_loss
@@ -35,11 +36,13 @@ from nmf_core.shapes import Axes
 from nmf_core.transform import Components, Transformed, transform
 from nmf_core.validation import (
     check_excluded,
+    check_holes,
     check_integer,
     check_list,
     check_loss,
-    check_matrix,
+    check_new_samples,
     check_nothing_else,
+    check_paired,
     check_places,
     check_shape,
     check_threads,
@@ -53,23 +56,29 @@ _BLOCK = 1 << 18  # entries of the model that are computed together
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Recommendations:
     """The best features of some samples, the best first: a pair of `columns` and `scores`.
 
     Attributes
     ----------
     columns : ndarray of shape (n_rows, n), int64
-        Features, by their numbers from 0; -1 where all others are excluded.
+        Features, by their numbers from 0; -1 where all others are excluded, or nothing is known of the sample.
     scores : ndarray of shape (n_rows, n)
         What the model expects of them; NaN where there is none.
+    row_labels : Axis
+        Labels of these samples, their numbers from 0 if there are none.
     column_labels : Axis or None
         Labels of all features.
+    frame_library : str or None
+        The library of the data frame that X was.
     """
 
     columns: np.ndarray
     scores: np.ndarray
-    column_labels: Axis | None = field(default=None, repr=False)
+    row_labels: Axis
+    column_labels: Axis | None = None
+    frame_library: str | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter((self.columns, self.scores))
@@ -81,11 +90,30 @@ class Recommendations:
             return None
         return np.fromiter((*self.column_labels, None), dtype=object)[self.columns]
 
+    @property
+    def _named(self) -> np.ndarray:
+        return self.columns if self.labels is None else self.labels
+
+    @property
+    def table(self) -> Any:
+        """A data frame of the library of X (or a dict of columns without pandas): sample, rank, feature and score."""
+        there = self.columns >= 0
+        rows, places = np.nonzero(there)
+        columns = {
+            "sample": [self.row_labels[i] for i in rows],
+            "rank": places + 1,
+            "feature": self._named[there].tolist(),
+            "score": self.scores[there],
+        }
+        return tabulated(columns, self.frame_library)
+
+    def __repr__(self) -> str:
+        n_rows, n = self.columns.shape
+        return f"<Recommendations: up to {n} features for each of {n_rows} samples>"
+
     def _repr_html_(self) -> str:
-        named = self.columns if self.labels is None else self.labels
-        places = range(self.columns.shape[1])
-        best: dict[str, Any] = {str(place + 1): named[:, place] for place in places}
-        return html_table({"row": list(range(len(self.columns))), **best})
+        best = {str(place + 1): column for place, column in enumerate(self._named.T)}
+        return html_table({"sample": list(self.row_labels), **best})
 
 
 class Summary(dict):
@@ -217,7 +245,9 @@ class Factorization(Readable):
     ) -> Any:
         """W of new samples for these components and the loss of the fit: a row's answer depends on that row alone.
 
-        What is missing is said as for the fit: by NaN, by what is not stored, or by weights.
+        What is missing is said as for the fit, or, if anything was missing there, by NaN in an array. A model with
+        biases has those of its features, and finds those of the samples with W; `predict`, `recommend` and `impute`
+        count them in for new samples.
 
         Parameters
         ----------
@@ -254,13 +284,15 @@ class Factorization(Readable):
         return self.loss if self.own_loss is None else self.own_loss
 
     def _transform(self, X: Any, **how: Any) -> Transformed:
-        same = ("missing", "alpha_W", "l1_ratio", "alpha_scaling", "floor")
+        same = ("alpha_W", "l1_ratio", "alpha_scaling", "floor")
         given = {name: self.parameters[name] for name in same if name in self.parameters}
         X = self._flat(X, new=True)
         axes = X.axes if isinstance(X, Labelled) else None
         if axes is not None:
             how["W"] = axes.as_W(how.get("W"))
             how["weights"] = None if how.get("weights") is None else axes.weights(how["weights"])
+        if "missing" not in how:
+            X, how["missing"] = check_new_samples(X, "X", self.parameters.get("missing"), how.get("weights"))
         check_nothing_else("W", self.parameters.get("factor_W"))
         found = transform(X, self._components, loss=self._loss, **{**given, **how})
         if not found.converged and how.get("tol", 1) > 0:
@@ -275,7 +307,7 @@ class Factorization(Readable):
             self.H, make_loss(check_loss(self._loss, LOSSES)), self.biases, self.column_labels, self.names
         )
 
-    def predict(self, rows: Any, columns: Any) -> np.ndarray:
+    def predict(self, rows: Any, columns: Any, *, new: Any = None, n_threads: int | None = None) -> np.ndarray:
         """What the model says at some places: of X with its `floor`, if the fit had one.
 
         Parameters
@@ -283,7 +315,12 @@ class Factorization(Readable):
         rows, columns : int or label, array-like of them, or tuple
             Samples and features, by their labels if X had some, or by their numbers from 0. Integers are labels where
             labels are numbers. Where samples, or features, have several axes in X, a tuple holds positions along these,
-            each an integer or an array. Both are broadcast to one shape.
+            each an integer or an array. Both are broadcast to one shape; ``predict(*numpy.ix_(rows, columns))`` takes
+            every row with every column.
+        new : array-like, sparse matrix or data frame of shape (n_rows, n_features), optional
+            What is known of new samples, of which `rows` are then: their W, and their biases, are found first.
+        n_threads : int, optional
+            Threads to find them; by default all that are available.
 
         Returns
         -------
@@ -295,17 +332,14 @@ class Factorization(Readable):
         TypeError, ValueError
             A place that is not there.
         """
-        return self._values_at(
-            *np.broadcast_arrays(
-                self._places(rows, "row"),
-                self._places(columns, "column"),
-            )
-        )
+        samples = self._samples(new, n_threads=n_threads)
+        i = self._places(rows, "row") if new is None else check_places(rows, len(samples[0]), samples[2], "row")
+        return self._values_at(*check_paired(i, self._places(columns, "column")), samples)
 
-    def _values_at(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """What the model says in rows i and columns j, both numbers from 0, of one shape."""
-        values = np.empty(i.shape, dtype=self.W.dtype)
-        W, offsets, _ = self._samples()
+    def _values_at(self, i: np.ndarray, j: np.ndarray, samples: Any = None) -> np.ndarray:
+        """What the model says in rows i and columns j, both numbers from 0, of one shape; of samples as `_samples`."""
+        W, offsets, _ = self._samples() if samples is None else samples
+        values = np.empty(i.shape, dtype=W.dtype)
         flat, i, j = values.reshape(-1), i.reshape(-1), j.reshape(-1)
         for first in range(0, len(flat), _BLOCK):
             here = slice(first, first + _BLOCK)
@@ -318,8 +352,11 @@ class Factorization(Readable):
     def _samples(self, new: Any = None, **how: Any) -> tuple[np.ndarray, np.ndarray, Axis | None]:
         """W (n, k), what the model adds in every row (n,), and labels, of the samples of the fit or of new ones."""
         if new is not None:
+            new = self._flat(new, "new", new=True)
+            if "missing" not in how:
+                new, how["missing"] = check_new_samples(new, "new", self.parameters.get("missing"))
             W, _, _, added = self._transform(new, **how)
-            labels = labelled(new, "new", missing={**self.parameters, **how}.get("missing")).rows
+            labels = labelled(new, "new", missing=how["missing"]).rows
         else:
             W, added, labels = np.asarray(self.W), self.biases and self.biases.rows, self.row_labels
         if self.biases is None:
@@ -337,7 +374,8 @@ class Factorization(Readable):
             Samples, by their labels if X had some, or by their numbers from 0; by default all. Integers are labels
             where labels are numbers.
         new : array-like, sparse matrix or data frame of shape (n_rows, n_features), optional
-            What is known of new samples, of which `rows` and `exclude` are then: their W is found first.
+            What is known of new samples, of which `rows` and `exclude` are then: their W, and their biases, are found
+            first.
         n : int
             Features of a sample at most.
         exclude : sparse array or matrix, array or data frame of shape (n_samples, n_features), optional
@@ -349,7 +387,9 @@ class Factorization(Readable):
         Returns
         -------
         Recommendations
-            The strongest first; of equal ones the first. Only some scores of all features are there at any time.
+            The strongest first; of equal ones the first. Only some scores of all features are there at any time. A
+            sample whose W is zero, such as one of which nothing is known, gets none from a model without biases, which
+            expects the same of all features: columns are -1, scores NaN.
         """
         n_features = self.H.shape[1]
         samples, offsets, labels = self._samples(new, n_threads=n_threads)
@@ -371,8 +411,11 @@ class Factorization(Readable):
         F, G = padded(W, W.dtype), padded(Ht, W.dtype)
         columns, scores = Engine(check_threads(n_threads)).top_columns(F, G, W.shape[1], (indices, indptr), n)
         scores += offsets[which, np.newaxis]
+        if self.biases is None:
+            columns[~W.any(axis=1)] = -1
         scores[columns < 0] = np.nan
-        return Recommendations(columns, scores, self.column_labels)
+        named = Axis(which.tolist() if labels is None else [labels[i] for i in which])
+        return Recommendations(columns, scores, named, self.column_labels, self.frame_library)
 
     def impute(self, X: Any, *, new: bool = False) -> Any:
         """X with the model's values where it is NaN, less the `floor` of the fit.
@@ -394,9 +437,9 @@ class Factorization(Readable):
         ValueError
             X is sparse: what it does not store would fill memory. See `predict` and `recommend`.
         """
-        data = check_matrix(self._flat(X, new=new), missing="nan")
+        data = check_holes(self._flat(X, new=new))
         values = data.values.copy()
-        W, offsets, _ = self._samples(X if new else None, missing="nan")
+        W, offsets, _ = self._samples(data if new else None, missing="nan")
         H, added = self.H, None if self.biases is None else self.biases.columns
         floor = self.parameters.get("floor")
         if not new:

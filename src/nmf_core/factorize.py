@@ -356,7 +356,8 @@ def read(a: dict[str, Any]) -> Request:
     n_given = k if H is None else len(H)
     if components is not None and n_given < k:
         components = Axis([*components, *component_names(k)[n_given:]])
-    a = {**a, "loss": choose_loss(a["loss"], a["X"], scan)}
+    complete = a["missing"] is None and weights is None and not a["biases"]
+    a = {**a, "loss": choose_loss(a["loss"], a["X"], scan if complete else None)}
     loss = make_loss(check_loss(a["loss"], LOSSES))
     X, raised_by = apply_floor(X, a["floor"], loss, a["missing"], weights, scan)
     if not isinstance(a["solver"], Solver):

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from nmf_core.data import raised
 from nmf_core.labels import Axis, labelled
 from nmf_core.typing import Ranking
-from nmf_core.validation import check_choice, check_integer, check_one, check_shape, check_stability
+from nmf_core.validation import check_choice, check_integer, check_new_samples, check_one, check_shape, check_stability
 
 __all__ = [
     "Feature",
@@ -112,9 +112,10 @@ def row_errors(f: Any, X: Any, weights: Any = None) -> np.ndarray:
     Parameters
     ----------
     f : Factorization
-        The factorization. It knows what is missing by NaN, or because it is not stored, and has the biases.
+        The factorization. It knows whether anything is missing, and has the biases.
     X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-        What was factorized. It is read in blocks of rows; a sparse one stays sparse. Labels are brought into the order
+        What was factorized, or an array of it with NaN where something is missing. It is read in blocks of rows; a
+        sparse one stays sparse. Labels are brought into the order
         of the fit.
     weights : array-like, sparse matrix or data frame of shape (n_samples, n_features), optional
         Those of the fit, if it had some: they weigh the squares, and what has weight zero is missing. Without them all
@@ -130,8 +131,8 @@ def row_errors(f: Any, X: Any, weights: Any = None) -> np.ndarray:
     TypeError, ValueError
         X or weights have another shape or other labels.
     """
+    X, missing = check_new_samples(X, "X", f.parameters.get("missing"), weights)
     X, weights = (_of_the_fit(f, A, name) for A, name in ((X, "X"), (weights, "weights")))
-    missing = f.parameters.get("missing")
     if floor := f.parameters.get("floor"):
         X = raised(X, floor, missing)
     if missing == "unstored":
@@ -185,7 +186,7 @@ def _known_squares(f: Any, X: Any, weights: Any) -> tuple[np.ndarray, np.ndarray
         if f.biases is not None:
             model += f.biases.mean + f.biases.rows[block, np.newaxis] + f.biases.columns
         known = np.ones(A.shape) if weights is None else _dense(weights[block])
-        if f.parameters.get("missing") == "nan":
+        if f.parameters.get("missing") is not None:
             holes = np.isnan(A)
             A[holes] = known[holes] = 0
         norms[block] = np.einsum("ij,ij,ij->i", A, A, known)

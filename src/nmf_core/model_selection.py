@@ -18,6 +18,7 @@ from nmf_core.factorization import Factorization
 from nmf_core.factorize import choose_loss, factorize
 from nmf_core.floor import apply_floor
 from nmf_core.initialization import make_random_state
+from nmf_core.labels import Labelled, LabelledMatrix, like
 from nmf_core.losses import LOSSES, make_loss
 from nmf_core.rank_selection import RankSelection, folds_named
 from nmf_core.shapes import Axes
@@ -27,6 +28,7 @@ from nmf_core.validation import (
     ArrayOrSparse,
     check_block,
     check_choice,
+    check_data,
     check_flag,
     check_folds,
     check_free,
@@ -37,6 +39,7 @@ from nmf_core.validation import (
     check_random_state,
     check_ranks,
     check_room,
+    check_shape,
     look_at,
 )
 from nmf_core.warning import held_back, warn, warn_once
@@ -59,29 +62,77 @@ class Holdout(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray or CSR array or matrix of shape (n_samples, n_features)
-        What is left, float32 if all was, else float64.
+    X : ndarray, CSR array or matrix, data frame or LabelledMatrix of shape (n_samples, n_features)
+        What is left, float32 if all was, else float64; with the labels that X had.
     missing : {"nan", "unstored"} or None
         What `nmf_core.factorize` must be told about it.
-    weights : ndarray of shape (n_samples, n_features) or None
-        Weights for `nmf_core.factorize`, where nothing else tells what is missing: zero where an entry of a sparse X
-        is held out whose zeros are known, one elsewhere. They are dense, for nearly all are ones.
+    weights : ndarray or CSR array of shape (n_samples, n_features) or None
+        Weights for `nmf_core.factorize`: of what is left, if there were some. Else there are some only where nothing
+        else tells what is missing: zero where an entry of a sparse X is held out whose zeros are known, one elsewhere.
+        They are dense, for nearly all are ones.
     rows, columns : ndarray of int, shape (n_held_out,)
-        Where the entries were, row by row.
+        Where the entries were, row by row: numbers from 0, also if X has labels.
     values : ndarray of shape (n_held_out,)
         What they were.
+    value_weights : ndarray of shape (n_held_out,) or None
+        How much each of them counts, if there were weights.
     """
 
-    X: ArrayOrSparse
+    X: Any
     missing: Missing | None
-    weights: np.ndarray | None
+    weights: Any
     rows: np.ndarray
     columns: np.ndarray
     values: np.ndarray
+    value_weights: np.ndarray | None = None
+
+    def errors(self, f: Factorization) -> np.ndarray:
+        """By how much a fit of what is left is above each entry that was held out, in double.
+
+        Entries are found by their places, whatever the labels of the fit are, and have the `floor` that it has added.
+
+        Parameters
+        ----------
+        f : Factorization
+            A fit of `X`.
+
+        Returns
+        -------
+        ndarray of shape (n_held_out,)
+        """
+        said, entries = self._compared(f)
+        return said - entries
+
+    def rmse(self, f: Factorization) -> float:
+        """The root of the mean square of the `errors` of a fit, weighted if there were weights."""
+        return float(np.sqrt(np.average(self.errors(f) ** 2, weights=self.value_weights)))
+
+    def mean_loss(self, f: Factorization) -> float:
+        """The mean, weighted if there were weights, of what the loss of a fit makes of an entry that was held out.
+
+        That is what `cross_validate_rank` compares: for the Frobenius loss half the mean square of the `errors`.
+        """
+        loss = make_loss(f.own_loss or f.loss)
+        with np.errstate(over="ignore", invalid="ignore"):  # what a fit of entries that it hardly knows may say
+            y, x = self._compared(f)
+            if not loss.quadratic:
+                y = np.maximum(y, _FLOOR * x.mean() or _FLOOR)
+            return float(np.average(loss.value(x, y), weights=self.value_weights))
+
+    def _compared(self, f: Factorization) -> tuple[np.ndarray, np.ndarray]:
+        """What a fit says of the entries, and what they are to it."""
+        check_shape(self.X.shape, (f.W.shape[0], f.H.shape[1]))
+        entries = self.values.astype(np.float64) + (f.parameters.get("floor") or 0.0)
+        return f._values_at(self.rows, self.columns).astype(np.float64), entries
+
+    def __repr__(self) -> str:
+        n, m = self.X.shape
+        told = [f"missing={self.missing!r}"] * (self.missing is not None) + ["weights"] * (self.weights is not None)
+        return f"<Holdout: {len(self.values)} entries of {n} x {m}; X without them has {' and '.join(told)}>"
 
 
 def holdout_entries(
-    X: Any, fraction: float = 0.1, random_state: Any = None, *, missing: Missing | None = None
+    X: Any, fraction: float = 0.1, random_state: Any = None, *, missing: Missing | None = None, weights: Any = None
 ) -> Holdout:
     """Hold out known entries, drawn at random, to see how well a fit of the others predicts them.
 
@@ -95,12 +146,15 @@ def holdout_entries(
         Source of randomness.
     missing : {None, "nan", "unstored"}
         What is missing from X, as in `nmf_core.factorize`. With "unstored", stored zeros are known entries.
+    weights : array-like, sparse array or matrix of shape (n_samples, n_features), optional
+        How much every entry counts, as in `nmf_core.factorize`; what has weight zero is not known.
 
     Returns
     -------
     Holdout
-        Its `X` is a copy with NaN where entries were, of a sparse X with ``missing="unstored"`` one that does not
-        store them, and any other sparse X itself, with weights.
+        Its `X` is a copy with NaN where entries were, of a sparse X with ``missing="unstored"``, and of any X with
+        weights, a sparse one that stores what is left, and any other sparse X itself, with weights. Labels stay: a data
+        frame is one again.
 
     Raises
     ------
@@ -115,16 +169,40 @@ def holdout_entries(
     >>> X = rng.random((40, 3)) @ rng.random((3, 30))
     >>> train = holdout_entries(X, 0.1, random_state=0)
     >>> f = nmf_core.factorize(train.X, 3, missing=train.missing, weights=train.weights, random_state=0)
-    >>> errors = f.predict(train.rows, train.columns) - train.values
-    >>> bool(np.sqrt(np.mean(errors**2)) < 0.02 * X.std())
+    >>> bool(train.rmse(f) < 0.02 * X.std())
     True
     """
-    X, missing = check_incomplete(X, missing)
+    given = X
+    data, missing, weights = _incomplete(X, missing, weights)
+    X = data.values
     n = _n_known(X, missing)
     check_folds(2, n, "known entries")
     held = np.arange(n) < np.clip(round(check_number(fraction, "fraction", high=1.0) * n), 1, n - 1)
     _generator(random_state).shuffle(held)
-    return _without(X, missing, held)
+    train = _without(X, missing, weights, held)
+    return train._replace(X=_with_labels(train.X, data, given))
+
+
+def _incomplete(X: Any, missing: Missing | None, weights: Any) -> tuple[Labelled, Missing | None, Any]:
+    """What `check_incomplete` makes of X; with weights that differ, CSR of what is known, and its weights as CSR."""
+    if weights is None:
+        return *check_incomplete(X, missing), None
+    from nmf_core.data.observed import observe  # imports scipy.sparse
+
+    data, weights = check_data(X, missing, weights)
+    known = observe(data.values, missing, weights)
+    entries = known.csr()
+    if known.weights is not None:
+        weights = type(entries)((known.weights, entries.indices, entries.indptr), shape=entries.shape)
+    return data._replace(values=entries, scan=None), "unstored", None if known.weights is None else weights
+
+
+def _with_labels(X: ArrayOrSparse, data: Labelled, given: Any) -> Any:
+    """What is left of X as what was given: with its labels, if it had some, as a data frame if it was one."""
+    if data.rows is None and data.columns is None:
+        return X
+    found = X if data.columns is None or not isinstance(X, np.ndarray) else like(given, X, data.columns)
+    return LabelledMatrix(X, data.rows, data.columns) if found is X else found
 
 
 def cross_validate_rank(
@@ -136,6 +214,7 @@ def cross_validate_rank(
     n_repeats: int = 1,
     loss: LossName | float | None = None,
     missing: Missing | None = None,
+    weights: Any = None,
     warm_start: bool = False,
     n_jobs: int = 1,
     random_state: Any = None,
@@ -156,8 +235,9 @@ def cross_validate_rank(
         columns to groups; each block, the rows of a group in the columns of one, is predicted by a fit of what is
         neither in its rows nor in its columns, and these rows' and columns' own W and H for that [3]_. It is the one
         for large complete data: others hold all entries one by one, of sparse X zeros, too. Its smallest error is often
-        at too many components; trust `RankSelection.best_one_standard_error` there. "auto" is "wold" with `missing` or
-        `biases`, and for up to a million entries, ten thousand of a sparse X with its zeros; else it is "bi-cv".
+        at too many components; trust `RankSelection.best_one_standard_error` there. "auto" is "wold" with `missing`,
+        `weights` or `biases`, and for up to a million entries, ten thousand of a sparse X with its zeros; else it is
+        "bi-cv".
     n_folds : int, optional
         Folds of entries, by default 5, or groups of rows and of columns, by default 2, which makes 4 blocks.
     n_repeats : int
@@ -167,6 +247,8 @@ def cross_validate_rank(
         in `nmf_core.beta_divergence`: next to it.
     missing : {None, "nan", "unstored"}
         What is missing from X, as in `nmf_core.factorize`.
+    weights : array-like, sparse array or matrix of shape (n_samples, n_features), optional
+        How much every entry counts, in fits and in errors, as in `nmf_core.factorize`. Not with "bi-cv".
     warm_start : bool
         Whether a fit begins with the factors of the one before, of fewer components, and small random new ones. That
         saves about a third of the time, but keeps bad minima, too: of 54 planted ranks one was missed, none by fits
@@ -219,7 +301,7 @@ def cross_validate_rank(
     """
     check_choice(method, "method", ["auto", *METHODS])
     ranks = check_ranks(n_components)
-    check_free(parameters, blocks=method == "bi-cv")
+    check_free({**parameters, **({} if weights is None else {"weights": weights})}, blocks=method == "bi-cv")
     n_repeats = check_integer(n_repeats, "n_repeats", 1)
     n_jobs = available_threads() if n_jobs == -1 else check_integer(n_jobs, "n_jobs", 1)
     watched = _progress_bar(check_flag(progress, "progress"))
@@ -227,11 +309,15 @@ def cross_validate_rank(
     axes = Axes.of(X, parameters.pop("sample_axes", None))
     for name in ("sample_names", "feature_names"):  # of which errors know nothing
         parameters.pop(name, None)
-    given = X if axes is None else axes.flattened(X)
-    X, incomplete = check_incomplete(given, missing)
-    loss = choose_loss(loss, given, look_at(X) if loss is None else None)
+    if axes is not None:
+        X, weights = axes.flattened(X), None if weights is None else axes.weights(weights)
+    data, incomplete, weights = _incomplete(X, missing, weights)
+    counts = loss is None and missing is None and weights is None
+    loss = choose_loss(loss, X, look_at(data.values) if counts else None)
     check_loss(loss, LOSSES)
-    X, _ = apply_floor(X, parameters.pop("floor", None), make_loss(loss), incomplete, None)
+    if weights is not None:
+        missing = incomplete
+    X, _ = apply_floor(data.values, parameters.pop("floor", None), make_loss(loss), incomplete, None)
     if method == "auto":
         method = _suitable_method(X, missing, incomplete, parameters)
     hold_out, error = METHODS[method]
@@ -245,7 +331,7 @@ def cross_validate_rank(
     seeds = _generator(random_state).integers(2**32, size=n_deals).tolist()
     parameters = {"loss": loss, "n_threads": None if n_jobs == 1 else 1, **parameters}
 
-    held_out, lock = lru_cache(maxsize=2)(partial(hold_out, X, missing, n_folds)), Lock()
+    held_out, lock = lru_cache(maxsize=2)(partial(hold_out, X, missing, weights, n_folds)), Lock()
     doubts: list[Warning] = []
 
     def run(task: tuple[tuple[int, int], tuple[int, ...]]) -> list[tuple[float, bool]]:
@@ -311,18 +397,22 @@ def _grown(f: Factorization, k: int, rng: np.random.Generator) -> dict[str, Any]
     return {"init": None, "W": np.hstack([f.W, W.astype(f.W.dtype)]), "H": np.vstack([f.H, H.astype(f.H.dtype)])}
 
 
-def _hold_out_entries(X: ArrayOrSparse, missing: Missing | None, n_folds: int, seed: int, part: int) -> Holdout:
+def _hold_out_entries(
+    X: ArrayOrSparse, missing: Missing | None, weights: Any, n_folds: int, seed: int, part: int
+) -> Holdout:
     """X without a fold of its known entries."""
-    return _without(X, missing, _dealt(_n_known(X, missing), n_folds, np.random.default_rng(seed)) == part)
+    return _without(X, missing, weights, _dealt(_n_known(X, missing), n_folds, np.random.default_rng(seed)) == part)
 
 
 def _entry_error(train: Holdout, k: int, **parameters: Any) -> tuple[float, Factorization]:
     """The mean loss of entries that are predicted by a fit of the others, and that fit."""
     f = factorize(train.X, k, missing=train.missing, weights=train.weights, **parameters)
-    return _mean_loss(f, *train[3:]), f
+    return train.mean_loss(f), f
 
 
-def _hold_out_block(X: ArrayOrSparse, missing: Missing | None, n_folds: int, seed: int, part: int) -> tuple[Any, ...]:
+def _hold_out_block(
+    X: ArrayOrSparse, missing: Missing | None, _: Any, n_folds: int, seed: int, part: int
+) -> tuple[Any, ...]:
     """`missing`, and A, B, C, D of X = [[A, B], [C, D]] up to order: A is a group of rows in a group of columns."""
     rng = np.random.default_rng(seed)
     rows, columns = (_dealt(n, n_folds, rng) == i for n, i in zip(X.shape, divmod(part, n_folds), strict=True))
@@ -339,7 +429,8 @@ def _block_error(held_out: tuple[Any, ...], k: int, **parameters: Any) -> tuple[
         loss: Any = f.own_loss or f.loss
         return beta_divergence(A, W, H, loss, n_threads=n_threads) / (A.shape[0] * A.shape[1]), f
     everything = np.ones(check_block(_n_known(A, missing)), dtype=bool)
-    return _mean_loss(replace(f, W=W, H=H), *_places(A, missing, everything)), f
+    block = Holdout(A, missing, None, *_places(A, missing, everything))
+    return block.mean_loss(replace(f, W=W, H=H)), f
 
 
 # How to hold something out, and its mean loss for a number of components.
@@ -355,16 +446,6 @@ def _transposed(f: Factorization) -> Factorization:
     alpha_W, alpha_H = f.parameters["alpha_W"], f.parameters["alpha_H"]
     penalties = {"alpha_W": alpha_W if alpha_H == "same" else alpha_H, "alpha_H": alpha_W}
     return replace(f, W=f.H.T, H=f.W.T, parameters={**f.parameters, **penalties})
-
-
-def _mean_loss(f: Factorization, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> float:
-    """The mean loss of entries of X, in double."""
-    loss = make_loss(f.own_loss or f.loss)
-    with np.errstate(over="ignore", invalid="ignore"):  # what a fit of entries that it hardly knows may say
-        x, y = values.astype(np.float64), f.predict(rows, columns).astype(np.float64)
-        if not loss.quadratic:
-            y = np.maximum(y, _FLOOR * x.mean() or _FLOOR)
-        return float(loss.value(x, y).mean())
 
 
 def _dealt(n: int, n_groups: int, rng: np.random.Generator) -> np.ndarray:
@@ -395,20 +476,27 @@ def _places(X: ArrayOrSparse, missing: Missing | None, chosen: np.ndarray) -> tu
     return rows, columns, np.asarray(X[rows, columns]).ravel()
 
 
-def _without(X: ArrayOrSparse, missing: Missing | None, held: np.ndarray) -> Holdout:
-    """X without those known entries that are held out; X and `missing` are from `check_incomplete`."""
+def _without(X: ArrayOrSparse, missing: Missing | None, weights: Any, held: np.ndarray) -> Holdout:
+    """X without those known entries that are held out; X, `missing` and weights are from `_incomplete`."""
     places = rows, columns, _ = _places(X, missing, held)
-    weights = None
+    value_weights = None
     if missing == "unstored":
-        indptr = np.concatenate([[0], np.cumsum(~held)])[X.indptr].astype(X.indptr.dtype)
-        X = type(X)((X.data[~held], X.indices[~held], indptr), shape=X.shape)
+        if weights is not None:
+            value_weights, weights = weights.data[held], _stored(weights, ~held)
+        X = _stored(X, ~held)
     elif missing == "nan":
         X = X.copy(order="K")
         X[rows, columns] = np.nan
     else:
         weights = np.ones(X.shape, dtype=X.dtype)
         weights[rows, columns] = 0
-    return Holdout(X, missing, weights, *places)
+    return Holdout(X, missing, weights, *places, value_weights)
+
+
+def _stored(X: Any, kept: np.ndarray) -> Any:
+    """CSR of some of the entries that CSR stores."""
+    indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr].astype(X.indptr.dtype)
+    return type(X)((X.data[kept], X.indices[kept], indptr), shape=X.shape)
 
 
 def _generator(random_state: Any) -> np.random.Generator:

@@ -669,7 +669,8 @@ def _of_factorization(f: Any) -> dict[str, Any]:
 
 def _of_estimator(nmf: Any) -> dict[str, Any]:
     """Arguments of `transform_model` that make it the transform of an estimator."""
-    check_portable(missing=getattr(nmf, "missing", None) is not None)
+    factor_W = getattr(nmf, "factor_W", None)
+    check_portable(missing=getattr(nmf, "missing", None) is not None, bounds=factor_W is not None and factor_W.said)
     tol = getattr(nmf, "transform_tol", None)
     return {
         "H": nmf.components_,

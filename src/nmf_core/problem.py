@@ -260,6 +260,9 @@ class Biases(NamedTuple):
     rows: np.ndarray
     columns: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"<Biases of {len(self.rows)} samples and {len(self.columns)} features, mean {self.mean:.4g}>"
+
 
 class Start(NamedTuple):
     """How the fit from one of several starts has ended.

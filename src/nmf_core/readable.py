@@ -112,7 +112,7 @@ class Readable:
     def _flat(self, X: Any, name: str = "X", *, new: bool = False) -> Any:
         """What is given with the axes of X as a matrix of samples; where X had more than two, it may be one already."""
         axes = self.axes
-        if axes is None or X is None:
+        if axes is None or X is None or (isinstance(X, Labelled) and X.axes is not None):
             return X
         shape, (n, m) = np.shape(X.values if isinstance(X, Labelled) else X), (self.W.shape[0], self.H.shape[1])
         if len(axes.shape) > 2 and shape == ((*shape[:1], m) if new else (n, m)):

@@ -81,8 +81,7 @@ def fit(options: argparse.Namespace) -> int:
     wholly = [flag for flag in ("report", "missing", "biases", "floor") if getattr(options, flag)]
     table = _read(options, f"--{wholly[0]}" if wholly else "", options.components)
     parameters = {name: getattr(options, name) for name in DEFAULTS if name in vars(options)}
-    f = factorize(table.X, options.components, progress=_shows_progress(options), **parameters)
-    f = replace(f, row_labels=Axis.of(table.row_labels), column_labels=Axis.of(table.column_labels))
+    f = factorize(table, options.components, progress=_shows_progress(options), **parameters)
     if f.stop_reason == "interrupted":
         note(f"interrupted after {f.n_iter} iterations; keeping the factors so far")
     f.save(model)
@@ -148,9 +147,8 @@ def consensus(options: argparse.Namespace) -> int:
     if options.report:
         from nmf_core import report  # what it lacks should be known before the work
     table = _read(options, "comparing numbers of components", max(options.ranks))
-    X = Labelled(table.X, Axis.of(table.row_labels), Axis.of(table.column_labels))
     survey = rank_survey(
-        X, options.ranks, options.n_runs, held_out=not options.no_held_out, null=options.null, rule=options.rule,
+        table, options.ranks, options.n_runs, held_out=not options.no_held_out, null=options.null, rule=options.rule,
         resample=options.resample, fraction=options.fraction, progress=_shows_progress(options), **_given(options),
     )  # fmt: skip
     _note_missing_runs(options, survey)

@@ -382,7 +382,7 @@ def rank_survey(
     if held_out:
         given = [name for name, value in parameters.items() if value is not None]
         why = "cross-validation decides what is fitted; held_out=False does without it"
-        check_decided(given, ("W", "H", "update_H", "weights"), why)
+        check_decided(given, ("W", "H", "update_H"), why)
     subject, request = subject_of(X, resample, fraction, n_runs, parameters)
     check_resident(subject.in_memory or not held_out, "held_out=True")
     seeds = make_seeds(check_random_state(random_state), n_runs)
@@ -421,7 +421,8 @@ def rank_survey(
         jobs = -1 if n_threads is None else n_threads
         with suppress(KeyboardInterrupt):  # the runs are there
             selection = cross_validate_rank(
-                subject.X, ranks, n_jobs=jobs, random_state=random_state, progress=watch, **common
-            )
+                subject.X, ranks, n_jobs=jobs, random_state=random_state, progress=watch,
+                weights=subject.weights, **common,
+            )  # fmt: skip
     of_null = RankSurvey(surveys[1]) if null and surveys[1] else None
     return RankSurvey(surveys[0], selection, of_null, rule)

@@ -20,7 +20,7 @@ from nmf_core.losses import make_loss
 from nmf_core.problem import History, Problem, container_for
 from nmf_core.threads import make_workspace
 from nmf_core.typing import Missing
-from nmf_core.validation import Scan, check_resident, look_at, nearest
+from nmf_core.validation import Scan, check_names, check_resident, look_at, nearest
 
 try:
     from sklearn.base import _fit_context
@@ -234,6 +234,7 @@ def validated(
     reset: bool = True,
     in_blocks: bool = True,
     n_threads: int | None = None,
+    feature_names: Any = None,
 ) -> Labelled:
     """X with scikit-learn's checks and messages, in the order of the features of the fit, and its labels.
 
@@ -251,13 +252,18 @@ def validated(
         Whether X may also be outside of memory and have missing entries.
     n_threads : int, optional
         Threads; by default all that are available.
+    feature_names : array-like of labels, optional
+        Names of the features of an X that has none, to note down. scikit-learn does not hear of them: it would warn of
+        every X without names from then on.
     """
     data = labelled(X, missing=missing, hint=in_blocks)
     values = found = None  # of what is looked at when it is read
     if in_blocks:
         values = data.values if is_dask(data.values) and not reset else row_blocks(data.values)
     columns = data.columns or Axis.of(getattr(values, "column_labels", None))
-    if estimator is not None:
+    fitted = vars(estimator).get("_column_labels") if estimator is not None else None
+    unheard_of = fitted is not None and not hasattr(estimator, "feature_names_in_")
+    if estimator is not None and (reset or not unheard_of):
         _check_feature_names(estimator, _with_names(X, columns), reset=reset)
     if values is None:
         with hint_at_missing() if in_blocks else nullcontext():
@@ -272,7 +278,7 @@ def validated(
             if found.nan or not found.finite:
                 names = {} if estimator is None else {"input_name": "X", "estimator_name": type(estimator).__name__}
                 assert_all_finite(values, allow_nan=missing == "nan", **names)
-    fitted = getattr(estimator, "_column_labels", None)
+    columns = check_names(feature_names, "feature_names", columns, values.shape[1], "columns")
     if estimator is not None:
         _check_n_features(estimator, values, reset=reset)
         if reset:

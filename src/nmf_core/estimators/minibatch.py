@@ -199,12 +199,12 @@ class MiniBatchNMF(Estimator, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         # its components.
         super().__setstate__(EXTRA_PARAMETERS | state)
 
-    def fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> "MiniBatchNMF":
+    def fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None, feature_names: Any = None) -> "MiniBatchNMF":
         """Fit the model to X, batch by batch, until it has converged.
 
         Parameters
         ----------
-        X, y, W, H
+        X, y, W, H, feature_names
             As in `fit_transform`.
 
         Returns
@@ -212,11 +212,13 @@ class MiniBatchNMF(Estimator, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         MiniBatchNMF
             The estimator itself.
         """
-        self.fit_transform(X, W=W, H=H)
+        self.fit_transform(X, W=W, H=H, feature_names=feature_names)
         return self
 
     @with_checked_parameters
-    def fit_transform(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> np.ndarray:
+    def fit_transform(
+        self, X: Any, y: Any = None, W: Any = None, H: Any = None, feature_names: Any = None
+    ) -> np.ndarray:
         """Fit the model to X, batch by batch, and return W.
 
         Parameters
@@ -230,6 +232,8 @@ class MiniBatchNMF(Estimator, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
         H : array-like of shape (n_components, n_features), default=None
             Start of H, with ``init="custom"``; an array must not be less precise than X and, as in scikit-learn,
             becomes `components_` if it has the dtype of X. Modified in place then.
+        feature_names : array-like of labels, default=None
+            Names of the features of an X that has none, as for :class:`NMF`.
 
         Returns
         -------
@@ -242,7 +246,7 @@ class MiniBatchNMF(Estimator, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         with unchanged_by_failure(self), serial_blas(), hint_at_zeros():
-            data, W, H = self._validated(X, W, H)
+            data, W, H = self._validated(X, W, H, feature_names=feature_names)
             X = data.values
             self._check_params(X)
             start_W, start_H = self._start(X, W, H)
@@ -350,9 +354,12 @@ class MiniBatchNMF(Estimator, scikit_learn.MiniBatchNMF):  # type: ignore[misc]
             warn_of_limit(self.transform_max_iter or self.max_iter)
         return W
 
-    def _validated(self, X: Any, W: Any = None, H: Any = None, *, reset: bool = True) -> tuple[Labelled, Any, Any]:
+    def _validated(
+        self, X: Any, W: Any = None, H: Any = None, *, reset: bool = True, feature_names: Any = None
+    ) -> tuple[Labelled, Any, Any]:
         """X with its labels, W and H as arrays, with scikit-learn's checks; `reset` notes down the features of X."""
-        data = validated(X, estimator=self, reset=reset, in_blocks=False, n_threads=self.n_threads)
+        how = {"reset": reset, "in_blocks": False, "n_threads": self.n_threads, "feature_names": feature_names}
+        data = validated(X, estimator=self, **how)
         refuse_negative(data.values, CHECKED, data.scan)
         return data, *as_factors(W, H, data)
 

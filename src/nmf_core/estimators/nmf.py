@@ -29,7 +29,7 @@ from nmf_core.estimators.base import (
 )
 from nmf_core.factorization import Factorization
 from nmf_core.factorize import factorize
-from nmf_core.factors import ALPHA_SCALINGS
+from nmf_core.factors import ALPHA_SCALINGS, Factor
 from nmf_core.labels import Labelled, labelled
 from nmf_core.losses import make_loss
 from nmf_core.solvers import ALIASES, SOLVERS, choose_solver
@@ -37,7 +37,7 @@ from nmf_core.start import STARTS
 from nmf_core.stopping import SmallChange
 from nmf_core.transform import Components, Transformed, transform
 from nmf_core.typing import AlphaScaling, Auto, Init, LossName, Missing, Same, SolverName
-from nmf_core.validation import MISSING, Scan, check_resident, check_sample_weight
+from nmf_core.validation import MISSING, Scan, check_nothing_else, check_resident, check_sample_weight
 from nmf_core.warning import ConvergenceWarning, held_back, warn
 
 # Components that `transform` has checked and laid out, by estimator: no part of it that is pickled or compared.
@@ -55,6 +55,8 @@ EXTRA_PARAMETERS = {
     "transform_max_iter": None,
     "floor": None,
     "n_init": 1,
+    "factor_W": None,
+    "factor_H": None,
 }
 
 
@@ -127,6 +129,9 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
     n_init : int, default=1
         Number of random starts, of which `fit` keeps the one with the lowest objective; of more than one, `init` must
         be random, and None is "random".
+    factor_W, factor_H : Factor or None, default=None
+        Bounds and penalties of W and of H, for solver "cd" and a complete X: see :class:`nmf_core.Factor`. A start in
+        them is taken where ``init="custom"`` and none is given to `fit`. `transform` knows none of W.
 
     Attributes
     ----------
@@ -180,6 +185,8 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
         "transform_max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "floor": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"}), None],
         "n_init": [Interval(Integral, 1, None, closed="left")],
+        "factor_W": [Factor, None],
+        "factor_H": [Factor, None],
     }
     _n_components: Any  # set by scikit-learn's checks
 
@@ -208,6 +215,8 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
         transform_max_iter: int | None = None,
         floor: float | Auto | None = None,
         n_init: int = 1,
+        factor_W: Factor | None = None,
+        factor_H: Factor | None = None,
     ) -> None:
         super().__init__(
             n_components=n_components,
@@ -233,6 +242,8 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
         self.transform_max_iter = transform_max_iter
         self.floor = floor
         self.n_init = n_init
+        self.factor_W = factor_W
+        self.factor_H = factor_H
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -280,13 +291,20 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
         super().__setstate__(EXTRA_PARAMETERS | state)
 
     def fit(
-        self, X: Any, y: Any = None, W: Any = None, H: Any = None, sample_weight: Any = None, weights: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        W: Any = None,
+        H: Any = None,
+        sample_weight: Any = None,
+        weights: Any = None,
+        feature_names: Any = None,
     ) -> "NMF":
         """Fit the model to X.
 
         Parameters
         ----------
-        X, y, W, H, sample_weight, weights
+        X, y, W, H, sample_weight, weights, feature_names
             As in `fit_transform`.
 
         Returns
@@ -294,12 +312,20 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
         NMF
             The estimator itself.
         """
-        self.fit_transform(X, W=W, H=H, sample_weight=sample_weight, weights=weights)
+        given = {"sample_weight": sample_weight, "weights": weights, "feature_names": feature_names}
+        self.fit_transform(X, W=W, H=H, **given)
         return self
 
     @with_checked_parameters
     def fit_transform(
-        self, X: Any, y: Any = None, W: Any = None, H: Any = None, sample_weight: Any = None, weights: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        W: Any = None,
+        H: Any = None,
+        sample_weight: Any = None,
+        weights: Any = None,
+        feature_names: Any = None,
     ) -> np.ndarray:
         """Fit the model to X and return W.
 
@@ -318,6 +344,9 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
             into the order of that of X.
         weights : array-like or sparse matrix of shape (n_samples, n_features), default=None
             How much every entry counts; 0 is missing. See :func:`nmf_core.factorize`.
+        feature_names : array-like of labels, default=None
+            Names of the features of an X that has none, such as a sparse one: `result_` has them, and features that are
+            named in `transform` are brought into their order.
 
         Returns
         -------
@@ -330,8 +359,9 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
             For parameters, data or starts that cannot be used, with scikit-learn's messages.
         """
         with unchanged_by_failure(self):
-            data = validated(X, self.missing, estimator=self, n_threads=self.n_threads)
-            arguments = self._arguments(data.values, *as_factors(W, H, data), data.scan)
+            how = {"n_threads": self.n_threads, "feature_names": feature_names}
+            data = validated(X, self.missing, estimator=self, **how)
+            arguments = self._arguments(data.values, *as_factors(*self._given(W, H), data), data.scan)
             arguments["X"] = data  # with its labels
             with hint_at_zeros(), held_back() as doubts:
                 if sample_weight is None:
@@ -372,6 +402,14 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
             raise KeyboardInterrupt
         return result.W, result.H, result.n_iter
 
+    def _given(self, W: Any, H: Any) -> tuple[Any, Any]:
+        """The W and H that are given, for a custom start those of `factor_W` and `factor_H` where none are."""
+        if self.init != "custom":
+            return W, H
+        pairs = ((W, self.factor_W), (H, self.factor_H))
+        W, H = (F if F is not None or factor is None else factor.initial for F, factor in pairs)
+        return W, H
+
     def _start(self, X: Any, W: Any, H: Any, update_H: bool, scan: Scan | None) -> tuple[Any, Any]:
         """Check what scikit-learn checks of validated X, which it notes down; the W and H to start from."""
         if not is_dask(X) and row_blocks(X) is None:
@@ -406,6 +444,8 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
     def _arguments(self, X: Any, W: Any, H: Any, scan: Scan | None) -> dict[str, Any]:
         """Check what scikit-learn checks; the arguments of `factorize`."""
         W, H = self._start(X, W, H, True, scan)
+        factors = ((W, self.factor_W), (H, self.factor_H))
+        W, H = (F if factor is None else replace(factor, initial=F) for F, factor in factors)
         return {
             "X": Labelled(X, scan=scan),
             "n_components": int(self._n_components),
@@ -438,7 +478,7 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
         data, beta = arguments["X"], float(self._beta_loss)
         X = data.values
         check_resident(row_blocks(X) is None and not is_dask(X), "sample_weight")
-        if weights is not None or beta <= 0 or self.alpha_W:
+        if weights is not None or beta <= 0 or self.alpha_W or self.factor_W is not None:
             given = labelled(np.ones(X.shape, dtype=X.dtype) if weights is None else weights, "weights")
             ones, some = given.aligned("weights", data.rows, data.columns).values, counts[:, np.newaxis]
             spread = ones.multiply(some).tocsr() if hasattr(ones, "multiply") else ones * some
@@ -468,6 +508,7 @@ class NMF(Estimator, scikit_learn.NMF):  # type: ignore[misc]
 
     def _project(self, X: Any, H: np.ndarray | Components) -> Transformed:
         """Find W for the given H, each row on its own."""
+        check_nothing_else("W", None if self.factor_W is None else self.factor_W.said)
         tol = self.tol if self.transform_tol is None else self.transform_tol
         max_iter = self.transform_max_iter or self.max_iter
         with hint_at_zeros():
@@ -526,6 +567,8 @@ def non_negative_factorization(
     transform_max_iter: int | None = None,
     floor: float | Auto | None = None,
     n_init: int = 1,
+    factor_W: Factor | None = None,
+    factor_H: Factor | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Factorise X, a drop-in for :func:`sklearn.decomposition.non_negative_factorization`.
 
@@ -563,7 +606,7 @@ def non_negative_factorization(
     estimator = NMF(**parameters)
     estimator._validate_params()
     data = validated(X, missing, n_threads=n_threads)
-    W, H = as_factors(W, H, data)
+    W, H = as_factors(*estimator._given(W, H), data)
     return estimator._fit_transform(data.values, W=W, H=H, update_H=update_H, scan=data.scan)
 
 

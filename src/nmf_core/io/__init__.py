@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from nmf_core.io.arrays import read_mtx, read_npy, read_npz
-from nmf_core.io.base import LABELS, STDIN, LabelledMatrix, locate, naming, source_name, split
+from nmf_core.io.base import LABELS, STDIN, locate, naming, source_name, split
 from nmf_core.io.chunks import read_h5ad, read_hdf5, read_zarr
 from nmf_core.io.doubts import doubts
 from nmf_core.io.duplicates import DUPLICATES, ONE_OF_SEVERAL, merged
@@ -17,8 +17,9 @@ from nmf_core.io.memory import UNITS, Budget, Stored, check_fits, place
 from nmf_core.io.parquet import read_parquet
 from nmf_core.io.recognition import RECOGNISED, TextFormat
 from nmf_core.io.text import read_text
-from nmf_core.io.triplets import read_triplets
+from nmf_core.io.triplets import from_triplets, read_triplets
 from nmf_core.io.writing import WRITABLE, write_matrix
+from nmf_core.labels import LabelledMatrix
 from nmf_core.typing import Duplicates, LabelPlaces
 from nmf_core.validation import check_choice
 
@@ -32,6 +33,7 @@ __all__ = [
     "Budget",
     "LabelledMatrix",
     "TextFormat",
+    "from_triplets",
     "read_matrix",
     "read_triplets",
     "stem",

@@ -8,10 +8,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from nmf_core.data import row_blocks
-from nmf_core.io.base import LABEL_ARRAYS, LabelledMatrix, choose
+from nmf_core.io.base import LABEL_ARRAYS, choose
 from nmf_core.io.market import read_market
 from nmf_core.io.memory import Stored
 from nmf_core.io.tenx import read_10x
+from nmf_core.labels import LabelledMatrix
 
 
 def read_npy(path: Path, *_: Any) -> LabelledMatrix | Stored:

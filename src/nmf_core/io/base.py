@@ -10,9 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
-
-from nmf_core.validation import Labels
+from typing import Any
 
 # What readers raise on a file that isn't what its name says, or not all of it.
 UNREADABLE = (
@@ -27,26 +25,6 @@ LABELS = ("auto", "both", "rows", "columns", "none")
 
 # What arrays are called that hold the labels of one beside them.
 LABEL_ARRAYS = ("row_labels", "column_labels")
-
-
-class LabelledMatrix(NamedTuple):
-    """A matrix as a file holds it, and the names of its rows and columns where the file has them.
-
-    Attributes
-    ----------
-    X : ndarray, sparse matrix or RowBlocks of shape (n_samples, n_features)
-        In the dtype of the file; text becomes float64. `RowBlocks` if it is not in memory.
-    row_labels, column_labels : tuple of str or None
-        Names; with ``duplicates="keep"`` some may occur more than once.
-    """
-
-    X: Any
-    row_labels: Labels = None
-    column_labels: Labels = None
-
-    def transposed(self) -> "LabelledMatrix":
-        """Columns as rows."""
-        return LabelledMatrix(self.X.T, self.column_labels, self.row_labels)
 
 
 def locate(

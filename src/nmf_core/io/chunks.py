@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from nmf_core.data import row_blocks
-from nmf_core.io.base import LABEL_ARRAYS, LabelledMatrix, choose, library
+from nmf_core.io.base import LABEL_ARRAYS, choose, library
 from nmf_core.io.memory import LABEL, LARGE_LIBRARY, Stored
+from nmf_core.labels import LabelledMatrix
 from nmf_core.validation import Labels
 
 _DECODED = 10  # chunks at a time, by zarr

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nmf_core.io.base import LabelledMatrix
 from nmf_core.io.recognition import DIGITS, is_number
+from nmf_core.labels import LabelledMatrix
 
 # The argument `labels` that says which there are: of columns, of rows.
 LABELS_OF = {(False, False): "none", (True, False): "columns", (False, True): "rows", (True, True): "both"}

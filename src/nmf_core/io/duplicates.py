@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core.io.base import LabelledMatrix, source_name
+from nmf_core.io.base import source_name
+from nmf_core.labels import LabelledMatrix
 from nmf_core.validation import Labels
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ import numpy as np
 from nmf_core.data import RowBlocks
 from nmf_core.data.blocks import BLOCK_BYTES
 from nmf_core.engine import factor_array
-from nmf_core.io.base import LabelledMatrix, naming
+from nmf_core.io.base import naming
+from nmf_core.labels import LabelledMatrix
 from nmf_core.memory import physical_memory
 
 # What Python, NumPy, SciPy and this package take, and what kernels need besides.

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from nmf_core.data.sources import parquet_blocks
-from nmf_core.io.base import LabelledMatrix, library, listed
+from nmf_core.io.base import library, listed
 from nmf_core.io.memory import LABEL, LARGE_LIBRARY, Stored
 from nmf_core.io.tables import import_pandas, numbers, read_frame
-from nmf_core.labels import index_columns
+from nmf_core.labels import LabelledMatrix, index_columns
 from nmf_core.validation import Labels
 
 

@@ -107,11 +107,16 @@ class Text:
                     break
             return reader.line_num
 
+    @property
+    def separated(self) -> str:
+        """What stands between cells, in words."""
+        return f"separated by {_SEPARATORS.get(self.separator, self.separator)}"
+
     def description(self) -> str:
         """How it is written, where that is not what the name of the file says."""
         said = []
         if self.separator != by_name(self.path):
-            said.append(f"separated by {_SEPARATORS.get(self.separator, self.separator)}")
+            said.append(self.separated)
         if self.decimal != ".":
             said.append("decimal commas")
         if self.encoding != "utf-8-sig":
@@ -157,8 +162,8 @@ def _undecodable(error: UnicodeDecodeError) -> ValueError:
     return ValueError(f"byte 0x{byte:02x} is not {name}: encoding='latin-1', or another, says how the text is written")
 
 
-def recognise(path: Path, form: TextFormat) -> Text:
-    """Text and how it is written, by its first lines where nobody says."""
+def recognise(path: Path, form: TextFormat, columns: Sequence[str] = ()) -> Text:
+    """Text and how it is written, by its first lines where nobody says, and by columns that must be there."""
     content = sys.stdin.buffer.read() if path == STDIN else b""
     with _binary(path, content) as binary:
         start = binary.read(4)
@@ -172,7 +177,7 @@ def recognise(path: Path, form: TextFormat) -> Text:
     if not below:
         raise ValueError(f"it is empty{', but for lines that begin with #' if top else ''}")
     named = _SAYS_SEPARATOR.fullmatch(top[-1]) if top else None
-    separator = form.separator or (named[1] if named else _separator(below, by_name(path), form.decimal))
+    separator = form.separator or (named[1] if named else _separator(below, by_name(path), form.decimal, columns))
     sample = _cells(below, separator)
     if not sample:
         raise ValueError("it is empty")
@@ -241,11 +246,27 @@ def _cells(lines: Iterable[str], separator: str) -> list[list[str]]:
     return [cells for row in reader if any(cells := [cell.strip() for cell in row])]
 
 
-def _separator(lines: list[str], preferred: str, decimal: str | None) -> str:
-    """What makes lines of as many cells, and numbers of these; if nothing does, that which is preferred."""
-    evenness = {separator: _evenness(lines, separator) for separator in _SEPARATORS if separator != decimal}
-    best = max(evenness, key=lambda separator: evenness[separator])
-    return best if evenness[best] > 0 else preferred
+def _separator(lines: list[str], preferred: str, decimal: str | None, columns: Sequence[str] = ()) -> str:
+    """What makes lines of as many cells, and numbers of these; if nothing does, that which is preferred.
+
+    Before that, what makes a first line with the columns, names or numbers, that must be there, or with most of them.
+    """
+    fit = {
+        separator: (_n_found(lines[:1], separator, columns), _evenness(lines, separator))
+        for separator in _SEPARATORS
+        if separator != decimal
+    }
+    best = max(fit, key=lambda separator: fit[separator])
+    return best if fit[best][1] > 0 else preferred
+
+
+def _n_found(first: list[str], separator: str, columns: Sequence[str]) -> int:
+    """How many of these columns the first line has."""
+    try:
+        [cells] = _cells(first, separator)
+    except (csv.Error, ValueError):  # a line that is one long cell, or goes on in the next
+        return 0
+    return sum(name in cells or (name.isdecimal() and int(name) < len(cells)) for name in columns)
 
 
 def _evenness(lines: list[str], separator: str) -> float:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import scipy.sparse as sp
 
-from nmf_core.io.base import LabelledMatrix
 from nmf_core.io.market import read_market
 from nmf_core.io.recognition import Text
+from nmf_core.labels import LabelledMatrix
 
 _log = logging.getLogger(__name__)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from nmf_core.io.base import LabelledMatrix, source_name
+from nmf_core.io.base import source_name
 from nmf_core.io.doubts import LABELS_OF, doubts
 from nmf_core.io.recognition import NOTHING, Text, TextFormat, is_number, recognise
 from nmf_core.io.tables import import_pandas, numbers
+from nmf_core.labels import LabelledMatrix
 
 _log = logging.getLogger(__name__)
 

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from nmf_core.io.base import LABELS, LabelledMatrix, locate, naming, source_name
+from nmf_core.io.base import LABELS, locate, naming, source_name
 from nmf_core.io.duplicates import DUPLICATES
 from nmf_core.io.recognition import NOTHING, RECOGNISED, Text, TextFormat, is_number, recognise
 from nmf_core.io.tables import fault, first_word, import_pandas, numbers, read_frame
 from nmf_core.io.text import read_cells, way_out
+from nmf_core.labels import LabelledMatrix
 from nmf_core.typing import Duplicates, LabelPlaces
 from nmf_core.validation import check_choice
 
@@ -54,7 +55,8 @@ def read_triplets(
     Returns
     -------
     LabelledMatrix
-        X is a CSR array, of float32 if that is what a .parquet file holds, else of float64.
+        X is a CSR array, of float32 if that is what a .parquet file holds, else of float64. `nmf_core.factorize` takes
+        it with its labels, with ``missing="unstored"`` if what is not in the table is unknown.
 
     Raises
     ------
@@ -70,9 +72,7 @@ def read_triplets(
     check_choice(duplicates, "duplicates", DUPLICATES)
     path, _, ending = locate(file, _TABLES, "a table of triplets")
     with naming(path):
-        names = [str(column) for column in columns]
-        if len(names) != 3:
-            raise ValueError(f"triplets are three columns, got {', '.join(names)}")
+        names = _three(columns)
         if text != RECOGNISED and _TABLES[ending] is not _text_triplets:
             raise ValueError("separator, decimal, encoding and comment say how text is written, which this is not")
         triplets = _TABLES[ending](path, names, labels, text)
@@ -83,31 +83,114 @@ def read_triplets(
     return table.transposed() if transpose else table
 
 
+def from_triplets(
+    table: Any,
+    columns: Sequence[str | int] | None = None,
+    *,
+    transpose: bool = False,
+    duplicates: Duplicates = "error",
+) -> LabelledMatrix:
+    """Make a sparse matrix of a long table, such as of users, items and ratings: each of its lines is an entry.
+
+    Users become rows and items columns, in the order in which they first appear. They are labels as they are, text
+    without blanks around it. Entries that are zero are stored.
+
+    Parameters
+    ----------
+    table : data frame, or tuple of three array-likes
+        Of pandas, polars or Arrow; or the rows, columns and entries themselves.
+    columns : sequence of three str or int, optional
+        Which columns hold rows, columns and entries: names, or numbers from 0; by default all three that there are.
+    transpose : bool
+        Whether what the first of `columns` holds become columns instead, and rows what the second holds.
+    duplicates : {"error", "sum", "mean", "first", "last"}
+        What becomes of entries of the same row and column.
+
+    Returns
+    -------
+    LabelledMatrix
+        X is a CSR array, of float32 if that is what entries are, else of float64. `nmf_core.factorize` takes it with
+        its labels, with ``missing="unstored"`` if what is not in the table is unknown.
+
+    Raises
+    ------
+    ValueError
+        It isn't such a table, an id or an entry is missing, an entry is negative, or a pair of row and column occurs
+        twice and nothing says which one counts; the message says where.
+    ImportError
+        It needs pandas, which is not installed.
+
+    Examples
+    --------
+    >>> import nmf_core
+    >>> from nmf_core.io import from_triplets
+    >>> users, films, stars = ["ann", "ann", "bob"], ["up", "her", "up"], [3, 4, 5]
+    >>> ratings = from_triplets((users, films, stars))
+    >>> ratings.row_labels, ratings.column_labels, ratings.X.toarray().tolist()
+    (('ann', 'bob'), ('up', 'her'), [[3.0, 4.0], [5.0, 0.0]])
+    >>> f = nmf_core.factorize(ratings, 1, missing="unstored", alpha_W=0.01, random_state=0)
+    >>> f.recommend("bob", 1, exclude=ratings).labels.tolist()
+    [['her']]
+    """
+    check_choice(duplicates, "duplicates", DUPLICATES)
+    with naming(Path("triplets")):
+        if isinstance(table, tuple | list):
+            names, cells = _three(columns or ("row", "column", "entry")), [*table]
+        else:
+            header = list(getattr(table, "column_names", table.columns))  # that of Arrow, or of all others
+            names = _three(header if columns is None else columns)
+            cells = [table[header[j]] for j in _columns(list(map(str, header)), names)]
+        cells = list(map(_series, cells))
+        if len({len(cells) for cells in cells}) != 1 or len(cells) != 3:
+            raise ValueError(f"they are three columns of the same length, got {', '.join(map(str, map(len, cells)))}")
+        found = _sparse(_Triplets(cells, names, _counted, as_text=False), duplicates)
+    return found.transposed() if transpose else found
+
+
+def _series(cells: Any) -> Any:
+    """A column as a series of pandas whose index counts from 0."""
+    return cells.reset_index(drop=True) if hasattr(cells, "iloc") else import_pandas().Series(np.asarray(cells))
+
+
+def _three(columns: Sequence[str | int]) -> list[str]:
+    """The names or numbers of three columns as text."""
+    names = list(map(str, columns))
+    if len(names) != 3:
+        raise ValueError(f"triplets are three columns, got {', '.join(names)}")
+    return names
+
+
+def _counted(i: int) -> str:
+    return f"row {i} (counted from 0)"
+
+
 class _Triplets(NamedTuple):
     """Columns of a table that hold rows, columns and entries, their names, and what messages call its line i.
 
-    And, of text, how it is written, and how that was read in words.
+    And whether labels become text; of text, how it is written, and how that was read in words.
     """
 
     cells: list[Any]
     names: list[str]
     place: Callable[[int], str]
+    as_text: bool = True
     text: Text | None = None
     read: str = ""
 
 
 def _text_triplets(path: Path, names: list[str], labels: str, form: TextFormat) -> _Triplets:
-    text = recognise(path, form)
+    text = recognise(path, form, names)
     header = text.sample[0]
     has_header = labels in ("both", "columns") or (labels == "auto" and _is_header(header, names, text.decimal))
     skipped = text.head() if has_header else 0
-    where = _columns(header, names, has_header)
+    where = _columns(header, names, has_header, text)
     # Ids are read as text, NA among them; as categories, which are smaller, pandas makes numbers of them.
     frame = read_cells(text, skipped, dtype=dict.fromkeys(where[:2], str), na_values={where[2]: NOTHING})
     if frame.shape[1] != len(header):
         raise ValueError(f"{len(header)} names of columns, but {frame.shape[1]} cells in the next line")
     read = "; ".join(filter(None, [text.description(), f"{'first' if has_header else 'no'} line taken for names"]))
-    return _Triplets([frame[j] for j in where], names, lambda i: f"line {text.line_of(i, skipped)}", text, f"; {read}")
+    cells = [frame[j] for j in where]
+    return _Triplets(cells, names, lambda i: f"line {text.line_of(i, skipped)}", text=text, read=f"; {read}")
 
 
 def _is_header(first: Sequence[str], names: list[str], decimal: str) -> bool:
@@ -121,8 +204,10 @@ def _is_header(first: Sequence[str], names: list[str], decimal: str) -> bool:
     return cells[2] != "" and not is_number(cells[2], decimal)
 
 
-def _columns(header: Sequence[str], names: list[str], has_names: bool) -> list[int]:
+def _columns(header: Sequence[str], names: list[str], has_names: bool = True, text: Text | None = None) -> list[int]:
     """The numbers of the columns of these names, or of these numbers from 0."""
+    other = ";" if text and text.separator == "," else ","
+    advice = f"; it is taken to be {text.separated} unless separator={other!r} or another is given" if text else ""
     found = []
     for name in names:
         if has_names and header.count(name) > 1:
@@ -131,11 +216,12 @@ def _columns(header: Sequence[str], names: list[str], has_names: bool) -> list[i
             found.append(header.index(name))
         elif not name.isdecimal():
             first = textwrap.shorten(", ".join(header), 200)
-            raise ValueError(f"it has no column {name!r}; its first line is {first}")
+            what = "its first line is" if text else "there are"
+            raise ValueError(f"it has no column {name!r}; {what} {first}{advice}")
         elif int(name) < len(header):
             found.append(int(name))
         else:
-            raise ValueError(f"it has no column {name}: they are numbered from 0 to {len(header) - 1}")
+            raise ValueError(f"it has no column {name}: they are numbered from 0 to {len(header) - 1}{advice}")
     if len(set(found)) < len(found):
         raise ValueError(f"triplets are in three columns, {', '.join(names)} are fewer")
     return found
@@ -146,8 +232,7 @@ def _parquet_triplets(path: Path, names: list[str], *_: Any) -> _Triplets:
     if not isinstance(frame.index, import_pandas().RangeIndex):
         frame = frame.reset_index()
     header = list(map(str, frame.columns))
-    where = _columns(header, names, True)
-    return _Triplets([frame.iloc[:, j] for j in where], names, lambda i: f"row {i} (counted from 0)")
+    return _Triplets([frame.iloc[:, j] for j in _columns(header, names)], names, _counted)
 
 
 def _entries(table: _Triplets) -> np.ndarray:
@@ -167,7 +252,7 @@ def _sparse(table: _Triplets, duplicates: str) -> LabelledMatrix:
     names, place = table.names, table.place
     if len(table.cells[2]) == 0:
         raise ValueError("it has no rows")
-    (rows, row_labels), (columns, column_labels) = map(_numbered, table.cells[:2])
+    (rows, row_labels), (columns, column_labels) = (_numbered(ids, table.as_text) for ids in table.cells[:2])
     values = _entries(table)
     for j, wrong in enumerate((rows < 0, columns < 0, np.isnan(values))):
         if wrong.any():
@@ -207,12 +292,14 @@ def _one_each(values: np.ndarray, starts: np.ndarray, duplicates: str) -> np.nda
     return values[starts]
 
 
-def _numbered(ids: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Numbers of ids by first appearance, -1 for what is missing or empty, and their labels."""
+def _numbered(ids: Any, as_text: bool) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """Numbers of ids by first appearance, -1 for what is missing or empty, and their labels, perhaps all as text."""
     pandas = import_pandas()
     codes, found = pandas.factorize(ids)
+    names = [str(label) if as_text else label for label in found.tolist()]
     # Blanks around ids can make them the same.
-    merged, labels = pandas.factorize(pandas.Series([str(label).strip() or None for label in found], dtype=object))
+    stripped = [(name.strip() or None) if isinstance(name, str) else name for name in names]
+    merged, labels = pandas.factorize(pandas.Series(stripped, dtype=object))
     return np.append(merged, -1)[codes].astype(np.int64), tuple(labels)
 
 

@@ -64,8 +64,41 @@ class Labelled(NamedTuple):
         )
 
 
+class LabelledMatrix(NamedTuple):
+    """A matrix and the names of its rows and columns, where it has some: what files hold, for all that takes an X.
+
+    Attributes
+    ----------
+    X : ndarray, sparse matrix or RowBlocks of shape (n_samples, n_features)
+        In the dtype of the file; text becomes float64. `RowBlocks` if it is not in memory.
+    row_labels, column_labels : tuple or None
+        Names, of files text; with ``duplicates="keep"`` some may occur more than once.
+
+    Examples
+    --------
+    >>> import numpy as np, nmf_core
+    >>> from nmf_core.io import LabelledMatrix
+    >>> X = LabelledMatrix(np.ones((2, 3)), ("ann", "bob"), ("x", "y", "z"))
+    >>> round(float(nmf_core.factorize(X, 1).predict("bob", "y")), 3)
+    1.0
+    """
+
+    X: Any
+    row_labels: Any = None
+    column_labels: Any = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_samples, n_features)."""
+        return self.X.shape
+
+    def transposed(self) -> "LabelledMatrix":
+        """Columns as rows."""
+        return LabelledMatrix(self.X.T, self.column_labels, self.row_labels)
+
+
 def labelled(X: Any, name: str = "X", *, missing: Missing | None = None, hint: bool = False) -> Labelled:
-    """What X is without its labels, and these; what is no data frame, AnnData or series of pandas stays as it is.
+    """What X is without its labels, and these; of what has none, X as it is.
 
     Parameters
     ----------
@@ -91,6 +124,9 @@ def labelled(X: Any, name: str = "X", *, missing: Missing | None = None, hint: b
         return X
     if type(X) is np.ndarray or X is None:
         return Labelled(X)
+    if isinstance(X, LabelledMatrix):
+        bare = labelled(X.X, name, missing=missing, hint=hint)
+        return bare._replace(rows=Axis.of(X.row_labels), columns=Axis.of(X.column_labels))
     _refuse_masked(X, name, missing, hint)
     X = _native(X)
     if _is_anndata(X):
@@ -204,6 +240,14 @@ def _narwhals(of: Any) -> Any:
         ) from error
 
 
+def _about_column(name: str, column: Any, dtype: Any, n: int, *, first: bool = False) -> str:
+    """What is wrong with a column without numbers, one of n; with few others the frame may be a long table."""
+    advice = f" If it names the rows, make it the index: .set_index({column!r})." if first else ""
+    if 2 < n < 5:
+        advice += " If each of its lines is an entry of a matrix, nmf_core.io.from_triplets makes that."
+    return f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.{advice}"
+
+
 def _library(of: Any) -> str:
     return of if isinstance(of, str) else type(of).__module__.partition(".")[0]
 
@@ -219,8 +263,7 @@ def _pandas_values(X: Any, name: str, missing: Missing | None, hint: bool) -> An
         if dtype.kind in "fiubc" or (dtype.kind == "O" and types.is_numeric_dtype(dtype)):
             continue
         if dtype != np.dtype(object) or types.infer_dtype(X.iloc[:, i], skipna=True) not in _NUMBERS:
-            advice = "" if i else f" If it names the rows, make it the index: .set_index({column!r})."
-            raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.{advice}")
+            raise TypeError(_about_column(name, column, dtype, X.shape[1], first=i == 0))
     dtypes = list(X.dtypes)
     if dtypes and all(isinstance(dtype, pandas.SparseDtype) for dtype in dtypes):
         fills = [dtype.fill_value for dtype in dtypes]
@@ -285,7 +328,7 @@ def _of_narwhals(X: Any, name: str) -> Labelled:
         rows, table = Axis(labels[0] if len(index) == 1 else zip(*labels, strict=True)), table.drop(*index)
     for column, dtype in table.schema.items():
         if not dtype.is_numeric() and dtype != nw.Boolean and table[column].null_count() < len(table):
-            raise TypeError(f"{name} must hold real numbers, but its column {column!r} has dtype {dtype}.")
+            raise TypeError(_about_column(name, column, dtype, table.shape[1]))
     single = all(dtype == nw.Float32 for dtype in table.schema.values())
     values = table.select(nw.all().cast(nw.Float32 if single else nw.Float64)).to_numpy()
     return Labelled(values, rows, Axis(table.columns), table.implementation.value)

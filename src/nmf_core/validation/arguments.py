@@ -445,18 +445,19 @@ def check_data(
     return check_weighted(X, weights, missing, hint=hint, workspace=workspace)
 
 
-def check_incomplete(X: Any, missing: Missing | None) -> tuple[ArrayOrSparse, Missing | None]:
-    """A validated X, and what is missing from it once entries are held out.
+def check_incomplete(X: Any, missing: Missing | None) -> tuple[Labelled, Missing | None]:
+    """A validated X with its labels, and what is missing from it once entries are held out.
 
     That is NaN of an array, even if it is complete so far, or what canonical CSR does not store; or None for any other
     sparse matrix, of which only weights can tell what is missing.
     """
-    X = check_data(X, missing)[0].values
+    data = check_data(X, missing)[0]
+    X = data.values
     if not is_sparse(X):
-        return X, "nan"
+        return data, "nan"
     if missing == "unstored":
         X = X.tocsr()
         if not X.has_canonical_format:
             X = X.copy()
             X.sum_duplicates()
-    return X, missing
+    return data._replace(values=X), missing

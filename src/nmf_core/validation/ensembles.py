@@ -177,11 +177,12 @@ def check_errors(mean: np.ndarray) -> None:
 
 def check_free(parameters: Collection[str], blocks: bool) -> None:
     """Whether the other parameters of a fit leave to cross-validation what it decides on."""
-    for name in ("W", "H", "update_H", "weights"):
+    for name in ("W", "H", "update_H"):
         if name in parameters:
             raise TypeError(f"{name} cannot be given: cross-validation decides what is fitted, and finds both factors.")
-    if blocks and "biases" in parameters:
-        raise TypeError("biases cannot be given with method='bi-cv'; the other methods know them.")
+    for name in ("biases", "weights"):
+        if blocks and name in parameters:
+            raise TypeError(f"{name} cannot be given with method='bi-cv'; the other methods know them.")
 
 
 def check_block(n_known: int) -> int:

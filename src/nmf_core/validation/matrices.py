@@ -107,6 +107,45 @@ def check_matrix(
     return data
 
 
+def check_holes(X: Any) -> Labelled:
+    """An array or data frame in which NaN is to be filled."""
+    data = labelled(X, missing="nan").in_memory()
+    if is_sparse(data.values):
+        raise ValueError(
+            "impute fills NaN in an array, but X is sparse: predict and recommend say what the model expects where it "
+            "stores nothing."
+        )
+    return check_matrix(data, missing="nan")
+
+
+def check_new_samples(X: Any, name: str, missing: Missing | None, weights: Any = None) -> tuple[Any, Missing | None]:
+    """Samples for a fit from which this was missing, with their labels, and what is missing from them.
+
+    NaN is, in any array, if anything was missing in the fit. What a sparse matrix does not store is only if it was
+    there, too, for it might as well be zero; as zeros of an array without NaN might be missing.
+    """
+    if missing is None:
+        return X, None
+    data = labelled(X, name, missing=missing).in_memory()
+    values = data.values
+    new = X if values is X else data
+    if is_sparse(values):
+        if missing == "nan":
+            raise ValueError(
+                f"{name} is sparse, but in the fit NaN was missing: give an array with NaN where nothing is known, or "
+                f"{name}.toarray() if what is not stored is zero."
+            )
+        return new, missing
+    if missing == "unstored" and weights is None and isinstance(values, np.ndarray | list | tuple):
+        values = np.asarray(values)
+        if values.dtype.kind in "fiub" and (values == 0).any() and not np.isnan(values).any():
+            raise ValueError(
+                f"{name} is an array with zeros and without NaN, but in the fit what is not stored was missing: give "
+                f"NaN where nothing is known, or a sparse matrix that stores what is."
+            )
+    return new, "nan"
+
+
 def look_at(X: ArrayOrSparse, name: str = "X", workspace: Workspace | None = None) -> Scan:
     """What one pass tells of an array, CSR or CSC of float32 or float64.
 

@@ -4,7 +4,7 @@ import datetime
 import difflib
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set, ValuesView
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,19 @@ def _refuse_unknown(label: Any, labels: Axis, what: str) -> None:
     raise ValueError(f"There is no {what} {label!r}: {hint}")
 
 
+def check_paired(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places in rows and in columns, of one shape."""
+    try:
+        i, j = np.broadcast_arrays(rows, columns)
+    except ValueError:
+        sizes = [len(A) if A.ndim == 1 else f"an array {A.shape} of" for A in (rows, columns)]
+        raise ValueError(
+            f"rows and columns go in pairs, but there are {sizes[0]} rows and {sizes[1]} columns: "
+            f"predict(*numpy.ix_(rows, columns)) takes every row with every column."
+        ) from None
+    return i, j
+
+
 def check_list(places: np.ndarray, name: str) -> None:
     """Whether places stand in a row."""
     if places.ndim != 1:
@@ -88,8 +101,8 @@ def check_names(names: Any, name: str, there: Axis | None, n: int, what: str) ->
     """Labels of rows or columns: those that X has, or those that are given for an X that has none."""
     if names is None:
         return there
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise TypeError(f"{name} must be labels, one for each of the {what} of X, got {names!r}.")
+    if not _has_order(names):
+        raise TypeError(f"{name} must be a list of labels in the order of the {what} of X, got {names!r}.")
     given = Axis.of(names)
     assert given is not None
     if len(given) != n:
@@ -97,6 +110,11 @@ def check_names(names: Any, name: str, there: Axis | None, n: int, what: str) ->
     if there is not None and not there.is_numbering and there != given:
         raise ValueError(f"{name} are given, but the {what} of X have labels already, such as {there[0]!r}.")
     return given
+
+
+def _has_order(names: Any) -> bool:
+    """Whether these are several, one after the other: neither a set nor what a dict is looked at by."""
+    return isinstance(names, Iterable) and not isinstance(names, str | bytes | Set | Mapping | ValuesView)
 
 
 def check_order(order: Any, n: int) -> np.ndarray:
@@ -142,8 +160,8 @@ def check_component_names(names: Any, there: Axis) -> tuple[Any, ...]:
                 raise ValueError(f"There is no component {name!r}; they are {shown}.{hint}")
         given = tuple(names.get(label, label) for label in there)
     else:
-        if isinstance(names, str) or not isinstance(names, Iterable):
-            raise TypeError(f"names must be a dict or one name for each component, got {names!r}.")
+        if not _has_order(names):
+            raise TypeError(f"names must be a dict or a list with a name for each component, got {names!r}.")
         given = tuple(names)
     if len(given) != len(there):
         raise ValueError(f"names are {len(given)}, but there are {len(there)} components.")
