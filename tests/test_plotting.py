@@ -290,7 +290,7 @@ def test_consensus_map_puts_together_what_belongs_together(ensemble):
     assert len(np.unique(classes[:, 0], axis=0)) == 3
     numbers = [text.get_text() for text in ax.texts if text.get_text().isdigit()]
     starts = [0, *changes]
-    assert numbers == [str(cluster) for cluster in ensemble.clusters[order][starts]]
+    assert numbers == [str(cluster + 1) for cluster in ensemble.clusters[order][starts]]
     colours = dict(zip(legend_of(ax), (handle.get_facecolor()[:3] for handle in ax.get_legend().legend_handles),
                        strict=True))  # fmt: skip
     assert [colours["abc"[i % 3]] for i in order] == [tuple(colour) for colour in classes[:, 0]]

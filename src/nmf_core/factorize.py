@@ -150,7 +150,8 @@ def factorize(
     W : array-like of shape (n_samples, k), Factorization or Factor, optional
         Initial W, for a custom start. Never modified.
     H : array-like of shape (k, n_features), Factorization or Factor, optional
-        Initial H, for a custom start, or the H to keep; components have the names of its rows. Never modified.
+        Initial H, for a custom start, or the H to keep; components have the names of its rows, and features those of
+        its columns if X has none. Never modified.
     update_H : bool or ndarray of bool, shape (k,)
         Whether to improve H; an array says it for every component, False holds its row of H fixed. If nothing of H is
         to be improved, W starts at zero and every row of W is found by itself, exactly where components are so alike
@@ -342,9 +343,11 @@ def read(a: dict[str, Any]) -> Request:
     data, weights, axes = take(a, engine)
     X, row_labels, column_labels, library, scan = data
     of_W, of_H = (_as_factor(a[name], name) for name in ("W", "H"))
-    W, H, n_components, components = check_factors(
+    W, H, n_components, components, features = check_factors(
         of_W.initial, of_H.initial, a["n_components"], row_labels, column_labels
     )
+    if column_labels is None or column_labels.is_numbering:
+        column_labels = features or column_labels
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     a = {**a, "loss": choose_loss(a["loss"], a["X"], scan)}
     loss = make_loss(check_loss(a["loss"], LOSSES))
