@@ -277,6 +277,13 @@ def test_pictures_of_many_runs_leave_no_trace(ensemble, survey):
     assert plt.get_fignums() == []
 
 
+def test_consensus_map_of_samples_of_which_there_is_nothing():
+    A = np.vstack([np.zeros((3, 6)), np.kron(np.eye(2), np.ones((6, 3)))])
+    many = nmf_core.factorize_many(A, 2, 3, random_state=0)
+    texts = [text.get_text() for text in plotting.consensus_map(many).axes[0].texts]
+    assert sorted(text for text in texts if text.isdigit()) == ["1", "2", "3"]
+
+
 def test_consensus_map_puts_together_what_belongs_together(ensemble):
     figure = plotting.consensus_map(ensemble, labels=["a", "b", "c"] * 10)
     ax = figure.axes[0]

@@ -35,6 +35,13 @@ class Labelled(NamedTuple):
     library: str | None = None
     scan: Any = None
 
+    def place(self, row: int, column: int) -> str:
+        """Where an entry is, as a message says it: by numbers from 0, and by names where there are some."""
+        return ", ".join(
+            f"{what} {i}" if axis is None or axis.is_numbering else f"{what} {i} ({axis[i]!r})"
+            for what, i, axis in (("row", row, self.rows), ("column", column, self.columns))
+        )
+
     def in_memory(self) -> "Labelled":
         """The same, read as a whole if it is in a file of AnnData."""
         if not hasattr(self.values, "to_memory"):

@@ -100,8 +100,9 @@ def check_matrix(
         )
     if missing == "unstored" and not is_sparse(X):
         raise ValueError(f"missing='unstored' is for sparse {name}, but it is an array: missing='nan' is for those.")
-    _check_values(X, found, name, factor, missing, signed, squared, hint)
-    return data._replace(values=X, scan=found)
+    data = data._replace(values=X, scan=found)
+    _check_values(data, name, factor, missing, signed, squared, hint)
+    return data
 
 
 def look_at(X: ArrayOrSparse, name: str = "X", workspace: Workspace | None = None) -> Scan:
@@ -148,8 +149,7 @@ def _check_structure(X: ArrayOrSparse, name: str, workspace: Workspace | None = 
 
 
 def _check_values(
-    X: ArrayOrSparse,
-    found: Scan,
+    data: Labelled,
     name: str,
     factor: bool,
     missing: Missing | None,
@@ -157,6 +157,7 @@ def _check_values(
     squared: bool,
     hint: bool,
 ) -> None:
+    X, found = data.values, data.scan
     if found.size == 0 or (found.minimum > found.maximum and missing == "nan"):
         return
     values = stored_values(X)
@@ -186,7 +187,7 @@ def _check_values(
         unstored = f" In an array{nan} If what is not stored is missing, too, leave NaN out, with missing='unstored'."
         known = " Leave it out: what is not stored is missing."
         advice = known if missing == "unstored" else unstored if is_sparse(X) else nan
-    raise ValueError(f"{name} contains {what}{value}, first at row {row}, column {column}.{advice}")
+    raise ValueError(f"{name} contains {what}{value}, first at {data.place(row, column)}.{advice}")
 
 
 def _first(X: ArrayOrSparse, found: np.ndarray) -> tuple[int, int]:
