@@ -100,7 +100,7 @@ def rerun(f: Any) -> str:
     >>> X = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]])
     >>> f = nmf_core.factorize(X, 2, tol=1e-3, random_state=0)
     >>> rerun(f)
-    "nmf_core.factorize(X, 2, solver='hals', init='nndsvda', tol=0.001, random_state=0)"
+    "nmf_core.factorize(X, 2, loss='frobenius', solver='hals', init='nndsvda', tol=0.001, random_state=0)"
     >>> fingerprint(eval(rerun(f))) == fingerprint(f)
     True
     """
