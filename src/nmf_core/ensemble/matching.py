@@ -115,7 +115,7 @@ class ConsensusComponents:
 
         Raises
         ------
-        ValueError
+        AttributeError
             There is no W, as X was not given.
         """
         return check_fitted(self._factorization)

@@ -215,8 +215,8 @@ def check_weights_there(weighted: bool, weights: Any) -> None:
 
 def check_fitted(found: Any) -> Any:
     """The factorization of components that many runs have in common, if X was there for it."""
-    if found is None:
-        raise ValueError("W, and so a factorization, needs X: give it, as in ensemble.components(X).")
+    if found is None:  # so that hasattr is False
+        raise AttributeError("W, and so a factorization, needs X: give it, as in ensemble.components(X).")
     return found
 
 
