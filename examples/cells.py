@@ -39,9 +39,7 @@ for name, fit in {
 
 print(f"\n{np.sum(~found.kept)} of {len(found.kept)} components are like no others; cells by program and kind")
 print(table.replace(0, ".").to_string())
-in_runs = [np.any(found.cluster.reshape(-1, k) == j, axis=1).sum() for j in range(k)]
-info = programs.component_info(stability=runs.align(found).cosine.mean(axis=0))
-info = info[["component", "share", "sparsity", "samples", "stability"]].assign(runs=in_runs)
+info = programs.component_info()[["component", "share", "sparsity", "samples", "stability"]].assign(runs=found.n_runs)
 print(f"\nprograms: in how many of {n_runs} runs, and how similar there\n{info.round(2).to_string(index=False)}")
 print("\nthe best run", match(runs.best, programs), sep="\n")
 if args.plot:

@@ -36,8 +36,7 @@ print(info.to_string(float_format="{:.1%}".format))
 print("\nThe words of the first topic:")
 print(fit.features(6, by="distinctive").head(6).to_string(index=False, float_format="{:.3f}".format))
 
-found = factorize(X[new], H=fit.H, update_H=False, sample_names=packages[new], **how)
-found = found.named(fit.names)
+found = factorize(X[new], H=fit, update_H=False, sample_names=packages[new], **how)
 print("\nKullback-Leibler divergence a word:")
 print(f"  of these {fit.divergence / X[old].sum():.3f}, of {len(new)} others {found.divergence / X[new].sum():.3f}")
 long = X[new].sum(axis=1).A1 >= 40

@@ -26,6 +26,7 @@ LAYERS = [
         "floor",
         "interpretation",
         "onnx",
+        "paragraphs",
         "provenance",
         "readable",
         "references",

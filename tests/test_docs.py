@@ -43,18 +43,18 @@ def test_programs_of_results_go_on_from_each_other(tmp_path, monkeypatch):
     page = PAGE.with_name("results.md")
     if not page.is_file():
         pytest.skip("the pages are not beside the tests")
-    for module in ("matplotlib", "onnx", "pandas", "sklearn"):
+    for module in ("jinja2", "matplotlib", "onnx", "pandas", "sklearn"):
         pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
     programs = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf8"), re.DOTALL | re.MULTILINE)
-    assert len(programs) == 10
+    assert len(programs) == 11
     names = {"__name__": "program"}
     for program in programs:
         assert max(map(len, program.splitlines())) <= 120
         exec(compile(program, page.name, "exec"), names)
     assert names["search"].best_params_ == {"n_components": 3}
     files = {path.name for path in tmp_path.iterdir()}
-    assert files == {"maps.png", "spectra.png", "activations.png", "letters.npz", "model.onnx"}
+    assert files == {"maps.png", "spectra.png", "activations.png", "letters.html", "letters.npz", "model.onnx"}
 
 
 def test_every_section_is_found():

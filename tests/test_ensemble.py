@@ -835,6 +835,23 @@ def test_stability_of_one_run_is_unknown():
     assert np.isnan(one.stability.minimum).all()
 
 
+def test_a_single_run_agrees_with_none():
+    one = factorize_many(X, K, 1, random_state=0)
+    for statistic in (one.cophenetic, one.dispersion, one.pac, one.silhouette):
+        assert np.isnan(statistic).all()
+    assert one.silhouette.shape == (60,)
+    assert repr(one).startswith("<Ensemble of 1 run, ")
+    for page in (repr(one), one._repr_html_()):
+        assert "1.0000" not in page
+        assert "nan" not in page
+    refused(ValueError, "single run .*make more runs", one.components)
+    survey = RankSurvey({K: one})
+    for rule in survey.rules:
+        choice = survey.choose(rule)
+        assert choice.n_components == K
+        assert choice.reason.startswith("a single run of each number of components says nothing")
+
+
 def best_matching(run, reference):
     cosines = cosine_similarity(reference, run)
     order = max(permutations(range(len(reference))), key=lambda order: sum(cosines[range(len(order)), order]))
@@ -920,6 +937,44 @@ def test_names_that_are_given_go_with_components(how, tmp_path):
         assert np.array_equal(found.W, ensemble.components().W)
     assert np.array_equal(ensemble.best.H, factorize_many(COUNTS, K, 3, loss=1, random_state=0, resample=how).best.H)
     refused(ValueError, "X", lambda: loaded.components(frame.rename(columns={"f3": "other"})))
+
+
+def test_components_have_names_without_W(tmp_path):
+    H = pd.DataFrame(factorize(X, K, random_state=0).H, index=["a", "b", "c"])
+    ensemble = factorize_many(pd.DataFrame(X, ROWS, COLUMNS), K, 3, H=H, random_state=0)
+    ensemble.save(tmp_path / "runs")
+    table = load_ensemble(tmp_path / "runs").components().components
+    pd.testing.assert_frame_equal(table, ensemble.components().factorization.components)
+    assert set(table.index) == {"a", "b", "c"}
+    assert list(table.columns) == COLUMNS
+
+
+def test_components_know_their_stability(tmp_path, undecided):
+    found = undecided.components(density_threshold=2)
+    similar = undecided.align(found.H).cosine.mean(axis=0)
+    np.testing.assert_allclose(found.stability, similar, rtol=1e-6)
+    f = found.factorization
+    f.save(tmp_path / "f.npz")
+    for g in (f, f.scaled(), nmf_core.load(tmp_path / "f.npz")):
+        np.testing.assert_array_equal(g.component_info()["stability"], found.stability)
+    order = list(range(f.n_components))[::-1]
+    np.testing.assert_array_equal(f.sorted(order).component_info()["stability"], found.stability[::-1])
+    given = np.arange(f.n_components)
+    np.testing.assert_array_equal(f.component_info(stability=given)["stability"], given)
+    assert "stability" not in undecided.best.component_info()
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_tables_are_of_the_library_of_X(library):
+    frame = pytest.importorskip(library)
+    data = {name: X[:, j] for j, name in enumerate(COLUMNS)}
+    data = frame.DataFrame(data) if library == "polars" else frame.table(data)
+    survey = rank_survey(data, [1, K], 2, held_out=False, null=True, random_state=0)
+    for table in (survey.table, survey[K].table):
+        assert type(table) is type(data)
+    pytest.importorskip("matplotlib")
+    assert nmf_core.plotting.rank_survey(survey)
+    assert nmf_core.plotting.stability_error(survey)
 
 
 def test_names_of_components_go_with_similar_ones():
@@ -1197,7 +1252,7 @@ def test_an_ensemble_is_saved_into_an_empty_folder_only(tmp_path, ensemble):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     for name in ("full", "empty"):
-        with pytest.raises(OSError, match=name):
+        with pytest.raises(FileExistsError, match=f"There is something in this folder already.*{name}"):
             ensemble.save(tmp_path / name)
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
     with pytest.raises(OSError, match="nowhere"):
@@ -1216,8 +1271,12 @@ def test_components_of_a_loaded_ensemble(tmp_path, ensemble):
     ensemble.save(tmp_path / "runs")
     loaded = load_ensemble(tmp_path / "runs")
     found = ensemble.components()
-    assert loaded.components().W is None
-    assert np.array_equal(loaded.components().H, found.H)
+    without = loaded.components()
+    assert without.W is None
+    with pytest.raises(AttributeError, match=r"needs X: give it, as in ensemble\.components\(X\)"):
+        _ = without.factorization
+    assert not hasattr(without, "factorization")
+    assert np.array_equal(without.H, found.H)
     assert np.array_equal(loaded.components(X).W, found.W)
 
 
@@ -1444,6 +1503,7 @@ REFUSED = [
     ({"out_W": np.empty((60, K))}, TypeError, "out_W cannot be given"),
     ({"update_H": False, "H": X[:K]}, TypeError, "update_H cannot be given"),
     ({"other": 3}, TypeError, "unexpected keyword argument 'other'"),
+    ({"n_run": 3}, TypeError, "unexpected keyword argument 'n_run'.*Did you mean 'n_runs'"),
     ({"random_state": -1}, ValueError, "random_state must be between 0 and"),
     ({"random_state": "seed"}, TypeError, "random_state must be None, an integer"),
     ({"time_limit": -1}, ValueError, "time_limit must be .* at least 0, got -1"),

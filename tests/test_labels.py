@@ -198,6 +198,55 @@ def test_right_hand_sides_are_brought_into_the_order_of_A(make):
         nmf_core.nnls(left, right.drop(index="s0"))
 
 
+@pytest.mark.parametrize("known", [lambda f: f, lambda f: f.components], ids=["factorization", "frame"])
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array, pd.DataFrame], ids=["array", "csr", "numbered"])
+def test_features_without_names_have_those_of_H(make, known):
+    f = factorize(pd.DataFrame(X, ROWS, COLUMNS), K, random_state=0).named(["a", "b", "c"])
+    new = factorize(make(X[:5]), H=known(f), update_H=False)
+    assert new.column_labels == f.column_labels
+    assert new.names == f.names
+    np.testing.assert_array_equal(new.H, f.H)
+    given = [f"g{j}" for j in range(M)]
+    other = factorize(pd.DataFrame(X[:5]), H=pd.DataFrame(f.H), update_H=False, feature_names=given)
+    assert list(other.column_labels) == given
+
+
+def test_features_that_are_numbers_keep_their_order():
+    f = factorize(pd.DataFrame(X), K, random_state=0)
+    H = pd.DataFrame(f.H, columns=list(map(str, range(M)))).iloc[:, J]
+    new = factorize(pd.DataFrame(X), H=H, update_H=False)
+    np.testing.assert_array_equal(new.H, f.H)
+    assert list(map(int, new.column_labels)) == list(range(M))
+
+
+def test_entries_that_are_refused_are_named():
+    bad = X.copy()
+    bad[3, 4] = -1
+    frame = pd.DataFrame(bad, ROWS, COLUMNS)
+    for call in (lambda: factorize(frame, K), lambda: factorize(X, K, weights=frame),
+                 lambda: factorize(abs(frame), K).transform(frame)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"row 3 \('s3'\), column 4 \('f4'\)"):
+            call()
+    with pytest.raises(ValueError, match=r"row 3, column 4 \('f4'\)"):
+        factorize(pl.DataFrame(bad, schema=COLUMNS), K)
+    with pytest.raises(ValueError, match=r"row 3, column 4\."):
+        factorize(pd.DataFrame(bad), K)
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        ({name: j for j, name in enumerate(COLUMNS)}, "feature_names .*are a dict.*get_feature_names_out"),
+        ([["a", "b"]] * M, r"feature_names must be single labels .*\['a', 'b'\]"),
+        (np.full((M, 2), "a"), "feature_names must be single labels"),
+    ],
+    ids=["dict", "lists", "table"],
+)
+def test_names_are_a_list_of_labels(names, match):
+    with pytest.raises(TypeError, match=match):
+        factorize(X, K, feature_names=names)
+
+
 def test_components_to_keep_are_named():
     f = model(pandas_frame(X, ROWS, COLUMNS))
     kept = pd.Series([True, False, True], index=["c3", "c1", "c2"])

@@ -418,6 +418,13 @@ def test_pictures_of_many_runs_leave_no_trace(ensemble, survey):
     assert plt.get_fignums() == []
 
 
+def test_consensus_map_of_samples_of_which_there_is_nothing():
+    A = np.vstack([np.zeros((3, 6)), np.kron(np.eye(2), np.ones((6, 3)))])
+    many = nmf_core.factorize_many(A, 2, 3, random_state=0)
+    texts = [text.get_text() for text in plotting.consensus_map(many).axes[0].texts]
+    assert sorted(text for text in texts if text.isdigit()) == ["1", "2", "3"]
+
+
 def test_consensus_map_puts_together_what_belongs_together(ensemble):
     figure = plotting.consensus_map(ensemble, labels=["a", "b", "c"] * 10)
     ax = figure.axes[0]
@@ -431,7 +438,7 @@ def test_consensus_map_puts_together_what_belongs_together(ensemble):
     assert len(np.unique(classes[:, 0], axis=0)) == 3
     numbers = [text.get_text() for text in ax.texts if text.get_text().isdigit()]
     starts = [0, *changes]
-    assert numbers == [str(cluster) for cluster in ensemble.clusters[order][starts]]
+    assert numbers == [str(cluster + 1) for cluster in ensemble.clusters[order][starts]]
     colours = dict(zip(legend_of(ax), (handle.get_facecolor()[:3] for handle in ax.get_legend().legend_handles),
                        strict=True))  # fmt: skip
     assert [colours["abc"[i % 3]] for i in order] == [tuple(colour) for colour in classes[:, 0]]

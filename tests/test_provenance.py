@@ -17,6 +17,7 @@ import nmf_core
 from nmf_core import Factor, factorize, load, refit
 from nmf_core.initialization import INITIALIZERS, RANDOM
 from nmf_core.losses import LOSSES, Loss
+from nmf_core.paragraphs import methods
 from nmf_core.provenance import (
     DEFAULTS,
     DESCRIBED_CLUSTERINGS,
@@ -27,7 +28,6 @@ from nmf_core.provenance import (
     REFERENCES,
     cite,
     fingerprint,
-    methods,
     rerun,
 )
 from nmf_core.solvers import SOLVERS, Method, QuadraticSolver

@@ -756,6 +756,21 @@ def test_components_are_searched_opened_and_compared(tmp_path, monkeypatch):
     assert f"Cosine {cosine:.3f}" in told["said"]
 
 
+def test_the_path_comes_first(f, X, tmp_path):
+    for arguments in ((f, tmp_path / "page.html", X), (tmp_path / "page.html", X, f), (None, f)):
+        with pytest.raises(TypeError, match=r"write_report\(path, f, X\)"):
+            write_report(*arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_of_a_single_run(X):
+    one = nmf_core.factorize_many(X, 2, 1, random_state=0)
+    page = render_report(one.best, ensemble=one)
+    assert "1 run of 2 components" in page
+    assert "<td>-</td>" in page
+    assert "nan" not in Page(page).texts
+
+
 def test_cards_name_typical_samples():
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.random((9, 3)) @ rng.random((3, 12)), index=[f"sample <{i}>" for i in range(9)])

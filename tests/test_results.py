@@ -31,6 +31,11 @@ def fitted(A=X, **more):
     return factorize(A, **{**FIT, "sample_names": DAYS, "feature_names": WORDS, **more})
 
 
+def test_names_of_components_are_single():
+    with pytest.raises(TypeError, match="names must be single labels"):
+        fitted().named([["a"], ["b"], ["c"]])
+
+
 FORMS = {
     "array": np.asarray,
     "fortran": np.asfortranarray,

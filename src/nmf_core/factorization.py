@@ -185,6 +185,8 @@ class Factorization(Readable):
         Which axes of an X of more than two dimensions are samples.
     unknown : ndarray of int or None
         Numbers of the samples of which nothing is known, if there are some: their rows of W are zero.
+    stability : ndarray of shape (n_components,) or None
+        How similar the components of runs are to these, which `Ensemble.components` has made of them.
     """
 
     W: np.ndarray
@@ -212,6 +214,7 @@ class Factorization(Readable):
     component_labels: Axis | None = None
     axes: Axes | None = None
     unknown: np.ndarray | None = None
+    stability: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name in ("row_labels", "column_labels", "component_labels"):
@@ -527,6 +530,8 @@ class Factorization(Readable):
             arrays["unknown"] = self.unknown
         if self.biases is not None:
             arrays.update(bias_mean=self.biases.mean, bias_rows=self.biases.rows, bias_columns=self.biases.columns)
+        if self.stability is not None:
+            arrays["stability"] = self.stability
         for name in ("row_labels", "column_labels", "component_labels"):
             if getattr(self, name) is not None:
                 labels[name], more = packed(getattr(self, name).original, name)
@@ -600,15 +605,11 @@ def load(path: str | os.PathLike) -> Factorization:
             biases = Biases(float(arrays["bias_mean"]), arrays["bias_rows"], arrays["bias_columns"])
             if biases.rows.shape != arrays["W"].shape[:1] or biases.columns.shape != arrays["H"].shape[1:]:
                 raise ValueError("shapes of biases")
-        return Factorization(
-            W=arrays["W"],
-            H=arrays["H"],
-            history=history,
-            biases=biases,
-            unknown=arrays.get("unknown"),
-            **about,
-            **labels,
-        )
+        stability = arrays.get("stability")
+        if stability is not None and stability.shape != arrays["H"].shape[:1]:
+            raise ValueError("shape of stability")
+        factors = {"W": arrays["W"], "H": arrays["H"], "biases": biases, "stability": stability}
+        return Factorization(history=history, unknown=arrays.get("unknown"), **factors, **about, **labels)
     except (*(LookupError, TypeError, ValueError, AttributeError, EOFError), *_DAMAGED) as error:
         raise ValueError(f"{os.fspath(path)} is not a saved factorization, or not a whole one.") from error
 

@@ -152,9 +152,9 @@ def factorize(
     W : array-like of shape (n_samples, k), Factorization, what holds one, or Factor, optional
         Initial W, for a custom start. Never modified.
     H : array-like of shape (k, n_features), Factorization, what holds one, or Factor, optional
-        Initial H, for a custom start, or the H to keep; components have the names of its rows. With fewer rows than
-        `n_components`, these are the first components, and the others start at random. Never modified. An `Ensemble`,
-        the components of one and a fitted `NMF` hold a factorization.
+        Initial H, for a custom start, or the H to keep; components have the names of its rows, and features those of
+        its columns if X has none. With fewer rows than `n_components`, these are the first components, and the others
+        start at random. Never modified. An `Ensemble`, the components of one and a fitted `NMF` hold a factorization.
     update_H : bool or ndarray of bool, shape (k,)
         Whether to improve H; an array says it for every component, False holds its row of H fixed. Components of which
         H has no row are always improved. If nothing of H is
@@ -349,9 +349,11 @@ def read(a: dict[str, Any]) -> Request:
     data, weights, axes = take(a, engine)
     X, row_labels, column_labels, library, scan, _ = data
     of_W, of_H = (_as_factor(a[name], name, axes) for name in ("W", "H"))
-    W, H, n_components, components = check_factors(
+    W, H, n_components, components, features = check_factors(
         of_W.initial, of_H.initial, a["n_components"], row_labels, column_labels
     )
+    if column_labels is None or column_labels.is_numbering:
+        column_labels = features or column_labels
     k = check_n_components(n_components, X.shape, X.dtype.itemsize)
     n_given = k if H is None else len(H)
     if components is not None and n_given < k:

@@ -38,7 +38,8 @@ def check_new_folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     if path.is_dir() and any(path.iterdir()):
-        raise FileExistsError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+        said = "There is something in this folder already: give a new or an empty one"
+        raise FileExistsError(errno.ENOTEMPTY, said, str(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such folder", str(path.parent))
 

@@ -284,6 +284,7 @@ def components_table(f: Any, n: int = 5, by: Ranking = "distinctive", stability:
         "sparsity": np.array([sparsity(h) for h in f.H]),
         "samples": np.bincount(np.argmax(parts, axis=1)[parts.any(axis=1)], minlength=f.n_components),
     }
+    stability = f.stability if stability is None else stability
     if stability is not None:
         columns["stability"] = check_stability(stability, f.n_components)
     columns["top_features"] = [", ".join(feature.label for feature in features) for features in lists]

@@ -1,7 +1,6 @@
-"""Where a factorization comes from: a paragraph for a paper, references, the call that repeats it, and its digest."""
+"""Where a factorization comes from: references, the call that repeats it, and its digest."""
 
 import json
-import platform
 import unicodedata
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -27,7 +26,6 @@ from nmf_core.references import (
     Described,
 )
 from nmf_core.solvers import SOLVERS
-from nmf_core.validation import check_reason
 
 # Arguments of `factorize` that change its result, by their order there, and their defaults.
 DEFAULTS: dict[str, Any] = {
@@ -39,57 +37,12 @@ DEFAULTS: dict[str, Any] = {
 CUT_SHORT = ("time_limit", "callback", "interrupted")  # reasons to stop that do not repeat themselves
 # Limits that a fit did not reach have not made it what it is; one that it did reach shows in the number of iterations.
 LIMITS = ("max_iter", "time_limit")
-
-ENDS = {
-    "tol": "converged after {n}, when its projected gradient steps changed the model by at most {tol:g}, relative to X",
-    "relative change": "converged after {n}, when ten of them had lowered the objective by less than {tol:g} of it",
-    "small step": "converged after {n}, when the last one had changed each factor by at most {tol:g} of its length",
-    "small H change": "converged after {n}, when batches had changed H by at most {tol:g} of its length on average",
-    "lack of improvement in objective function": "converged after {n}, when the costs of batches had ceased to fall",
-    "max_iter": "stopped at the limit of {n}, before it had converged to a tolerance of {tol:g}",
-}
 CUTS = {
     "time_limit": "by a time limit",
     "callback": "by a callback",
     "interrupted": "by an interrupt from the keyboard",
     "overflow": "because numbers had left the range of their precision",
 }
-
-
-def methods(f: Any, X_described: str | None = None, *, chosen: Any = None) -> str:
-    """Describe in a paragraph for a paper how a factorization was found.
-
-    Parameters
-    ----------
-    f : Factorization
-        The factorization.
-    X_described : str, optional
-        What X holds, such as "word counts of 11314 posts".
-    chosen : str, RankSurvey or Choice, optional
-        How the number of components was chosen, or what has a `reason`.
-
-    Returns
-    -------
-    str
-        One line: data, model, loss, penalties, what was held fixed or made of many runs, solver, start, when the fit
-        stopped, what the model explains, and the versions of now. What is cited in it `cite` lists.
-
-    Examples
-    --------
-    >>> import numpy as np, nmf_core
-    >>> from nmf_core.provenance import methods
-    >>> X = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]])
-    >>> f = nmf_core.factorize(X, 2, random_state=0)
-    >>> methods(f, "expression levels").split(" was approximated")[0]
-    'The data matrix X (expression levels; 3 samples x 3 features; float64)'
-    """
-    reason = check_reason(chosen).rstrip(".")
-    sentences = (
-        _model(f, X_described),
-        f"The number of components, {f.n_components}, was chosen as follows: {reason}." if reason else "",
-        _loss(f), _penalties(f), _held(f), _runs(f), _solver(f), _start(f), _end(f), _quality(f), _software(),
-    )  # fmt: skip
-    return " ".join(" ".join(sentences).split())
 
 
 def cite(f: Any = None) -> str:
@@ -117,7 +70,7 @@ def cite(f: Any = None) -> str:
       version = {...},
     }
     """
-    return "\n\n".join(_entry(key) for key in _used(f))
+    return "\n\n".join(entry(key) for key in _used(f))
 
 
 def rerun(f: Any) -> str:
@@ -147,7 +100,7 @@ def rerun(f: Any) -> str:
     >>> X = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]])
     >>> f = nmf_core.factorize(X, 2, tol=1e-3, random_state=0)
     >>> rerun(f)
-    "nmf_core.factorize(X, 2, solver='hals', init='nndsvda', tol=0.001, random_state=0)"
+    "nmf_core.factorize(X, 2, loss='frobenius', solver='hals', init='nndsvda', tol=0.001, random_state=0)"
     >>> fingerprint(eval(rerun(f))) == fingerprint(f)
     True
     """
@@ -160,7 +113,7 @@ def rerun(f: Any) -> str:
         if name in unknown or (name in values and values[name] != default)
     }
     if "solver_options" in f.parameters:
-        options = _options(f.parameters["solver_options"])
+        options = as_arguments(f.parameters["solver_options"])
         written["solver"] = f"nmf_core.solvers.{type(SOLVERS[f.solver]).__name__}({options})"
     arguments = "".join(f", {name}={value}" for name, value in written.items())
     comment = "; ".join([*(f"{name}: {why}" for name, why in unknown.items()), *remarks])
@@ -224,10 +177,10 @@ def _call(f: Any, arguments: str) -> str:
     runs = f"nmf_core.factorize_many(X, {f.n_components}, {n_runs}{more}{arguments})"
     if not consensus:
         return f"{runs}[0]"  # the first run has the seed that is given
-    return f"{runs}.components({_options(consensus['options'])}).factorization"
+    return f"{runs}.components({as_arguments(consensus['options'])}).factorization"
 
 
-def _options(options: Mapping[str, Any]) -> str:
+def as_arguments(options: Mapping[str, Any]) -> str:
     """Options as arguments of a call."""
     return ", ".join(f"{name}={value!r}" for name, value in options.items())
 
@@ -248,7 +201,7 @@ def _arguments(f: Any) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     if f.solver not in SOLVERS:
         unknown["solver"] = f"the object that is called {f.solver!r}"
     for name in ("W", "H"):
-        if f.init == "custom" and (name == "H" or _is_free(f)):  # with H fixed W starts at zero
+        if f.init == "custom" and (name == "H" or is_free(f)):  # with H fixed W starts at zero
             unknown[name] = "what was given for it, or None"
         if name == "H" and "consensus" in p and "update_H" in p:
             unknown[name] = f"a Factor with free={values.pop('update_H')}"
@@ -296,27 +249,30 @@ def _used(f: Any) -> list[str]:
     if f is not None:
         keys += [
             *MODEL,
-            *_described_loss(f).keys,
-            *_keys_of_penalties(f),
+            *described_loss(f).keys,
+            *keys_of_penalties(f),
             *_keys_of_runs(f),
-            *_described_solver(f).keys,
+            *described_solver(f).keys,
         ]
-        keys += [*_keys_of_acceleration(f), *DESCRIBED_STARTS[f.init].keys]
+        keys += [*keys_of_acceleration(f), *DESCRIBED_STARTS[f.init].keys]
     return list(dict.fromkeys(keys))
 
 
-def _described_loss(f: Any) -> Described:
+def described_loss(f: Any) -> Described:
+    """The loss in words, and its references."""
     if not _is_known_loss(f):
         return Described(f"a loss of our own, {f.loss!r}", ())
     return DESCRIBED_LOSSES.get(f.loss) or BETA._replace(words=BETA.words.format(f.loss))
 
 
-def _described_solver(f: Any) -> Described:
+def described_solver(f: Any) -> Described:
+    """The solver in words, and its references."""
     return DESCRIBED_SOLVERS.get(f.solver) or Described(f"a solver of our own, {f.solver!r}", ())
 
 
-def _keys_of_penalties(f: Any) -> tuple[str, ...]:
-    return KNOWN_ENTRIES if any(_alphas(f)) and _grows_with_known(f) else ()
+def keys_of_penalties(f: Any) -> tuple[str, ...]:
+    """References of the scale of penalties, if it is not the usual one."""
+    return KNOWN_ENTRIES if any(strengths(f)) and grows_with_known(f) else ()
 
 
 def _keys_of_runs(f: Any) -> tuple[str, ...]:
@@ -326,19 +282,20 @@ def _keys_of_runs(f: Any) -> tuple[str, ...]:
     return (*(DESCRIBED_REPLICATES[how].keys if how else ()), *clustering)
 
 
-def _keys_of_acceleration(f: Any) -> tuple[str, ...]:
+def keys_of_acceleration(f: Any) -> tuple[str, ...]:
+    """References of extrapolation or batches, if there were some."""
     if "batches" in f.parameters:
         return ONLINE
-    return OTHER_ACCELERATIONS.get(f.solver, ACCELERATION) if _is_accelerated(f) else ()
+    return OTHER_ACCELERATIONS.get(f.solver, ACCELERATION) if is_accelerated(f) else ()
 
 
-def _entry(key: str) -> str:
+def entry(key: str) -> str:
     """The BibTeX entry of a key."""
     reference = REFERENCES[key]
     venue = {"article": "journal", "inproceedings": "booktitle", "misc": "howpublished"}.get(reference.kind, "")
     fields = {
         "author": reference.authors, "title": reference.title, venue: reference.venue, "year": str(reference.year),
-        "doi": reference.doi, "version": _versions()["nmf-core"] if key == "nmf_core" else "",
+        "doi": reference.doi, "version": versions()["nmf-core"] if key == "nmf_core" else "",
     }  # fmt: skip
     lines = [f"  {name} = {{{_in_latex(value)}}}," for name, value in fields.items() if value]
     return "\n".join([f"@{reference.kind}{{{key},", *lines, "}"])
@@ -356,230 +313,56 @@ def _in_latex(text: str) -> str:
     return "".join(letters)
 
 
-def _cited(*keys: str) -> str:
+def cited(*keys: str) -> str:
     """References in parentheses, with a space before; nothing if there are none."""
     return f" ({'; '.join(REFERENCES[key].label for key in keys)})" if keys else ""
 
 
-def _versions() -> Mapping[str, str]:
+def versions() -> Mapping[str, str]:
+    """Versions of now, by the names of libraries."""
     names = {"nmf-core": "nmf_core", "NumPy": "numpy", "SciPy": "scipy"}
     return {name: import_module(module).__version__ for name, module in names.items()}
-
-
-# --- sentences
-
-
-def _model(f: Any, X_described: str | None) -> str:
-    n, m, k = f.W.shape[0], f.H.shape[1], f.n_components
-    facts = [f"{_several(n, 'sample')} x {_several(m, 'feature')}", f.H.dtype.name]
-    if X_described:
-        facts.insert(0, X_described)
-    if f.n_stored < n * m:
-        share = f"{f.n_stored} of {n * m} entries ({100 * f.n_stored / (n * m):.4g}%)"
-        known = _knows_missing(f)
-        facts.append(f"{share} known, the others missing" if known else f"{share} stored, all others zero")
-    biases = "" if f.biases is None else ", plus a mean, a bias of each sample and a bias of each feature, of any sign"
-    return (
-        f"The data matrix X ({'; '.join(facts)}) was approximated by the product W H of two non-negative factors, "
-        f"W ({n} x {k}) and H ({k} x {m}), that is by {_several(k, 'component')}{_cited(*MODEL)}{biases}."
-    )
-
-
-def _loss(f: Any) -> str:
-    loss, floor, partial = _described_loss(f), f.parameters.get("floor"), _is_partial(f)
-    counts = ", in which only the known entries of X count" if partial else ""
-    if f.parameters.get("weighted"):
-        counts = f"{counts}, each with its weight" if partial else ", in which every entry of X counts with its weight"
-    raised = f"Before, {floor:g} had been added to every {'known ' if partial else ''}entry of X." if floor else ""
-    return f"The loss was {loss.words}{counts}{_cited(*loss.keys)}. {raised}"
-
-
-def _penalties(f: Any) -> str:
-    alphas = {name: alpha for name, alpha in zip("WH", _alphas(f), strict=True) if alpha}
-    grows, share = _grows_with_known(f), f.parameters.get("l1_ratio", 0.0)
-    size = {"W": f.H.shape[1], "H": f.W.shape[0]}
-    terms = []
-    for name, alpha in alphas.items():
-        l1, l2 = f"||{name}||_1", f"||{name}||_F^2 / 2"
-        norms = {0.0: l2, 1.0: l1}.get(share, f"({share:g} {l1} + {1 - share:g} {l2})")
-        terms.append(f"{alpha:g} {norms}" if grows else f"{alpha:g} x {size[name]} {norms}")
-    if grows:
-        amount = "sum of the weights" if f.parameters.get("weighted") else "number of known entries"
-        what = " and every ".join({"W": "row of W", "H": "column of H"}[name] for name in alphas)
-        scale = f"in which the term of every {what} is multiplied by the {amount} there"
-    else:
-        what = " and ".join({"W": f"{size['W']} features", "H": f"{size['H']} samples"}[name] for name in alphas)
-        scale = f"which grows with the size of X, {what}"
-    sentences = []
-    if terms:
-        sentences.append(f"The penalty {' + '.join(terms)} was added, {scale}{_cited(*_keys_of_penalties(f))}.")
-    if terms and f.biases is not None:
-        sentences.append("Biases were penalised like the squares of the factors.")
-    said = {name: f.parameters.get(f"factor_{name}") for name in "WH"}
-    sentences += [f"Further terms for {name}: {what}." for name, what in said.items() if what]
-    return " ".join(sentences)
-
-
-def _held(f: Any) -> str:
-    """What of H was held fixed."""
-    free = f.parameters.get("update_H", True)
-    if free is True:
-        return ""
-    if free is False:
-        return "H was given and held fixed, so that each row of W was found by itself."
-    held = [str(name) for name, improved in zip(f.names, free, strict=True) if not improved]
-    return f"Of H, {' and '.join(held)} {'was' if len(held) == 1 else 'were'} given and held fixed."
-
-
-def _runs(f: Any) -> str:
-    """Of which replicate the components are, or of which runs they were made."""
-    p, replicate = f.parameters, ""
-    if how := p.get("resample"):
-        words, keys = DESCRIBED_REPLICATES[how]
-        replicate = f"a replicate of X {words.format(p['fraction'])}{_cited(*keys)}"
-    found = p.get("consensus")
-    if not found:
-        for_X = "W is that of X itself, for this H"
-        return replicate and f"H is that of {replicate}, with the random seed {p['random_state']}; {for_X}."
-    options, total = found["options"], found["n_runs"] * f.n_components
-    words, keys = DESCRIBED_CLUSTERINGS[options["clustering"]]
-    return (
-        f"H was made of the components of {_several(found['n_runs'], 'run')}{replicate and f', each of {replicate}'}. "
-        f"These were scaled to unit length; those with a mean distance of at least {options['density_threshold']:g} to "
-        f"their nearest neighbours, {options['neighbourhood']:g} times as many as there were runs, were dropped; the "
-        f"others, {found['kept']} of {total}, were grouped into "
-        f"{_several(f.n_components, 'cluster')} {words}; and each cluster became a component, its "
-        f"{options['average']}, scaled to a sum of {'the median of theirs' if found['scaled'] else 'one'}"
-        f"{_cited(*keys)}. W was found for this H, each of its rows by itself."
-    )
-
-
-def _solver(f: Any) -> str:
-    solver = _described_solver(f)
-    if "solver_options" in f.parameters:
-        solver = solver._replace(words=f"{solver.words} with {_options(f.parameters['solver_options'])}")
-    what = "The factors were" if _is_free(f) else "W was"
-    if "consensus" in f.parameters:
-        what = "In every run the factors were"
-    more = f", accelerated by extrapolation{_cited(*_keys_of_acceleration(f))}" if _is_accelerated(f) else ""
-    order = ", with the components in a new random order in every iteration" if f.parameters.get("shuffle") else ""
-    batches = f.parameters.get("batches")
-    if batches:
-        more = (
-            f", in batches of {_several(batches['batch_size'], 'sample')}, after each of which H was improved, with "
-            f"what had been learned from earlier batches counting {batches['forget_factor']:g} as much after a pass "
-            f"over X{_cited(*ONLINE)}"
-        )
-    return f"{what} found by {solver.words}{_cited(*solver.keys)}{more}{order}."
-
-
-def _start(f: Any) -> str:
-    start, starts, seed = DESCRIBED_STARTS[f.init], f.history.starts, f.parameters.get("random_state")
-    where = f"{start.words}{_cited(*start.keys)}"
-    if not _is_free(f):
-        return ""
-    if "consensus" in f.parameters:
-        said = "no seed recorded" if seed is None else f"seeds derived from {seed}"
-        return f"Runs started from {where}, with {said}."
-    if not starts:
-        said = ", with no seed recorded" if seed is None else f", with the random seed {seed}"
-        return f"The fit started from {where}{'' if f.init == 'custom' else said}."
-    kept, dropped = _best(f).seed, sum(one.stop_reason == "dropped" for one in starts)
-    said = "no seed recorded" if seed is None else f"seeds derived from {seed}"
-    which = "" if kept is None else f" (seed {kept})"
-    fits = "1 fit was" if dropped == 1 else f"{dropped} fits were"
-    rest = f", and {fits} dropped early, with little hope of becoming better than the best so far" if dropped else ""
-    return (
-        f"A fit was made from each of {_several(len(starts), 'start')}, {where}, with {said}; the one with the lowest "
-        f"objective was kept{which}{rest}."
-    )
-
-
-def _best(f: Any) -> Any:
-    """The start that was kept."""
-    return min(f.history.starts, key=lambda start: start.objective)
-
-
-def _end(f: Any) -> str:
-    tol, starts, n = f.parameters.get("tol"), f.history.starts, _several(f.n_iter, "iteration")
-    if "consensus" in f.parameters:
-        most = _several(f.parameters["max_iter"], "iteration")
-        return f"Each run went on until it had converged to a tolerance of {tol:g}, for at most {most}."
-    if "batches" in f.parameters:
-        n = "1 pass" if f.n_iter == 1 else f"{f.n_iter} passes"
-    reason = _best(f).stop_reason if starts else f.stop_reason
-    if f.solver == "sequential" and reason == "tol" and f.n_iter == f.n_components:
-        how = f"ended after {n}, when all components had been built"
-    elif reason in CUTS:
-        how = f"was stopped after {n} {CUTS[reason]}"
-    elif reason == "max_iter" and not tol:
-        how = f"was stopped after {n}, as had been asked for"
-    elif reason == "tol" and not _is_free(f):
-        how = f"converged after at most {n} for each row"
-    elif reason in ENDS and tol is not None:
-        how = ENDS[reason].format(n=n, tol=tol)
-    else:
-        how = f"was stopped after {n} by a rule of our own ({reason})"
-    rest = f" Further starts were cut short {CUTS[f.stop_reason]}." if reason != f.stop_reason else ""
-    return f"This fit {how}.{rest}"
-
-
-def _quality(f: Any) -> str:
-    unexplained = f.squared_error / f.X_squared_norm if f.X_squared_norm else 0.0
-    of = "the known entries of X" if _is_partial(f) else "X"
-    weighted = "weighted " if f.parameters.get("weighted") else ""
-    divergence = "" if f.loss == "frobenius" else f"; the loss is {f.divergence:.6g}"
-    return (
-        f"The model explains {100 * (1 - unexplained):.4g}% of the {weighted}sum of squares of {of} (relative error "
-        f"{np.sqrt(unexplained):.4g}{divergence})."
-    )
-
-
-def _software() -> str:
-    own, *others = (f"{name} {version}" for name, version in _versions().items())
-    return (
-        f"Computations were made with {own}{_cited('nmf_core')}, {', '.join(others)} and Python "
-        f"{platform.python_version()}."
-    )
 
 
 # --- what is to be known for them
 
 
-def _alphas(f: Any) -> tuple[float, float]:
+def strengths(f: Any) -> tuple[float, float]:
     """Strengths of the penalties on W and H."""
     alpha_W, alpha_H = f.parameters.get("alpha_W", 0.0), f.parameters.get("alpha_H", "same")
     return alpha_W, alpha_W if alpha_H == "same" else alpha_H
 
 
-def _knows_missing(f: Any) -> bool:
+def knows_missing(f: Any) -> bool:
     """Whether entries were allowed to be missing."""
     return f.parameters.get("missing") is not None or bool(f.parameters.get("weighted"))
 
 
-def _is_partial(f: Any) -> bool:
+def is_partial(f: Any) -> bool:
     """Whether some were."""
-    return _knows_missing(f) and f.n_stored < f.W.shape[0] * f.H.shape[1]
+    return knows_missing(f) and f.n_stored < f.W.shape[0] * f.H.shape[1]
 
 
-def _grows_with_known(f: Any) -> bool:
+def grows_with_known(f: Any) -> bool:
     """Whether penalties grow with the number of known entries."""
-    return f.parameters.get("alpha_scaling") == "observed" and _knows_missing(f)
+    return f.parameters.get("alpha_scaling") == "observed" and knows_missing(f)
 
 
-def _is_free(f: Any) -> bool:
+def is_free(f: Any) -> bool:
     """Whether any of H was improved."""
     return f.parameters.get("update_H", True) is not False
 
 
-def _is_accelerated(f: Any) -> bool:
+def is_accelerated(f: Any) -> bool:
+    """Whether the solver extrapolated."""
     return (
-        _is_free(f)
+        is_free(f)
         and f.solver in SOLVERS
         and SOLVERS[f.solver].accelerated
         and f.parameters.get("acceleration", "batches" not in f.parameters)
     )
 
 
-def _several(n: int, what: str) -> str:
+def several(n: int, what: str) -> str:
+    """A number of things, in words: "1 run", "2 runs"."""
     return f"{n} {what}{'' if n == 1 else 's'}"

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nmf_core import provenance
+from nmf_core import paragraphs, provenance
 from nmf_core.html import beside, pairs
 from nmf_core.html import table as html_table
 from nmf_core.interpretation import (
@@ -66,6 +66,7 @@ class Readable:
     column_labels: Axis | None
     component_labels: Axis | None
     frame_library: str | None
+    stability: np.ndarray | None
 
     @property
     def n_components(self) -> int:
@@ -222,7 +223,8 @@ class Readable:
             order = check_order(by, self.n_components)
         labels = self.component_labels
         names = None if labels is None else Axis([labels[j] for j in order])
-        return self._but(W=self.W[:, order], H=self.H[order], component_labels=names)
+        stability = None if self.stability is None else self.stability[order]
+        return self._but(W=self.W[:, order], H=self.H[order], component_labels=names, stability=stability)
 
     def named(self, names: Any) -> Self:
         """The same with names of components, which tables, data frames, pictures and files have then.
@@ -322,7 +324,8 @@ class Readable:
         by : {"distinctive", "weight", "lift"}
             Which features, as in `features`.
         stability : array-like of shape (n_components,), optional
-            How often each was found again, such as ``ensemble.stability.mean``.
+            How often each was found again, such as ``ensemble.stability.mean``; by default its own, which those of
+            `Ensemble.components` have.
 
         Returns
         -------
@@ -402,7 +405,7 @@ class Readable:
         facts = pairs({name: summary[name] for name in shown}, repr(self)[1:].partition(",")[0])
         named = self.column_labels is not None or self.row_labels is not None
         columns = components_table(self)
-        kept = columns if named else {name: columns[name] for name in ("component", "share", "sparsity", "samples")}
+        kept = columns if named else {name: columns[name] for name in columns if not name.startswith("top_")}
         return beside([facts, html_table(kept)])
 
     # --- for a paper, and to do it again
@@ -415,7 +418,7 @@ class Readable:
         chosen : str, RankSurvey or Choice, optional
             How the number of components was chosen: in words, or what has chosen it.
         """
-        return provenance.methods(self, chosen=chosen)
+        return paragraphs.methods(self, chosen=chosen)
 
     def cite(self) -> str:
         """BibTeX of what was used: this library, and the papers of the solver, the loss and the start."""

@@ -368,8 +368,7 @@ def _note_missing_runs(options: argparse.Namespace, survey: RankSurvey) -> None:
 
 
 def _tell_survey(options: argparse.Namespace, survey: RankSurvey, written: list[str]) -> None:
-    table = survey.table
-    columns = {name: np.asarray(table[name]).tolist() for name in table}
+    columns = {name: column.tolist() for name, column in survey._columns().items()}
     about = {"file": options.file, "loss": survey[survey.best].best.loss, "resample": options.resample}
     chosen = {"rule": survey.rule, "best": survey.best, "reason": survey.reason}
     if options.json:

@@ -21,6 +21,7 @@ from nmf_core.html import beside, pairs, table
 from nmf_core.initialization import make_seeds
 from nmf_core.interpretation import components_table
 from nmf_core.labels import Axis, Labelled, tabulated
+from nmf_core.provenance import several
 from nmf_core.readable import components_of
 from nmf_core.similarity import match
 from nmf_core.typing import Average, Clustering, Resample
@@ -136,12 +137,13 @@ class Ensemble(Sequence[Factorization]):
 
     @property
     def table(self) -> Any:
-        """A data frame, or a dict of arrays if pandas is not installed, with a row for every run.
+        """A data frame of the library of X, else of pandas (or a dict of arrays without it), with a row for every run.
 
         Its columns are run, seed, objective, divergence, n_iter, converged, stop_reason, seconds, and the relative
         error, explained variance and sparsities of `Factorization.summary`.
         """
-        return tabulated({"run": np.array(self._runs.numbers), "seed": np.array(self.seeds), **self._numbers})
+        columns = {"run": np.array(self._runs.numbers), "seed": np.array(self.seeds), **self._numbers}
+        return tabulated(columns, self.best.frame_library)
 
     # --- samples
 
@@ -150,6 +152,11 @@ class Ensemble(Sequence[Factorization]):
         k = self.n_components
         # samples of which no run holds anything have nothing in common with others
         return Consensus(self.labels, k + bool((self.labels == k).all(axis=0).any()))
+
+    def _agreement(self, name: str) -> Any:
+        """A statistic of the consensus; NaN of a single run, which agrees with itself whatever it is."""
+        found = getattr(self._consensus, name)
+        return found if len(self) > 1 else found * np.nan
 
     def consensus(self, samples: Any = None, *, square: bool = False) -> np.ndarray:
         """The share of the runs in which two samples have the same label.
@@ -184,14 +191,15 @@ class Ensemble(Sequence[Factorization]):
         """How well a tree of the samples describes the consensus: 1 if runs agree on which samples belong together.
 
         The correlation of ``1 - consensus`` with the distances in the tree of average linkage [1]_. Exact up to 4,000
-        samples; of more, samples that all runs treat alike are one, and 5,000 stand for more than that.
+        samples; of more, samples that all runs treat alike are one, and 5,000 stand for more than that. NaN of a single
+        run, as are the other statistics of the consensus.
 
         References
         ----------
         .. [1] J.-P. Brunet, P. Tamayo, T. R. Golub and J. P. Mesirov (2004), "Metagenes and molecular pattern discovery
            using matrix factorization", doi:10.1073/pnas.0308531101.
         """
-        return self._consensus.cophenetic
+        return self._agreement("cophenetic")
 
     @property
     def dispersion(self) -> float:
@@ -202,7 +210,7 @@ class Ensemble(Sequence[Factorization]):
         H. Kim and H. Park (2007), "Sparse non-negative matrix factorizations via alternating non-negativity-constrained
         least squares for microarray data analysis", doi:10.1093/bioinformatics/btm134.
         """
-        return self._consensus.dispersion
+        return self._agreement("dispersion")
 
     @property
     def pac(self) -> float:
@@ -213,7 +221,7 @@ class Ensemble(Sequence[Factorization]):
         Y. Senbabaoglu, G. Michailidis and J. Z. Li (2014), "Critical limitations of consensus clustering in class
         discovery", doi:10.1038/srep06207.
         """
-        return self._consensus.pac
+        return self._agreement("pac")
 
     @property
     def clusters(self) -> np.ndarray:
@@ -226,7 +234,7 @@ class Ensemble(Sequence[Factorization]):
     @property
     def silhouette(self) -> np.ndarray:
         """The silhouette of every sample (n_samples,), from -1 to 1, by ``1 - consensus`` in `clusters`."""
-        return self._consensus.silhouette
+        return self._agreement("silhouette")
 
     # --- components
 
@@ -299,7 +307,8 @@ class Ensemble(Sequence[Factorization]):
         -------
         ConsensusComponents
             Its `H` has rows that sum to one, without penalties; `factorization` is the same as a result that can be
-            read, with the names of the components of the best run that are most similar, if these have some.
+            read, with the names of the components of the best run that are most similar, if these have some. Without X
+            there is no W and no `factorization`.
 
         Raises
         ------
@@ -322,30 +331,35 @@ class Ensemble(Sequence[Factorization]):
         scaled = bool(best.parameters["alpha_W"] or best.parameters["alpha_H"] not in ("same", 0.0))
         scaled = scaled or "factor_H" in best.parameters
         found = consensus_components(self.H, self.n_components, keep_scale=scaled, **options)
+        names = best.component_labels
+        if names is not None:
+            names = Axis([names[j] for j in match(found.H, best.H)[0]])
+        found = replace(
+            found, component_labels=names, column_labels=best.column_labels, frame_library=best.frame_library
+        )  # fmt: skip
         X, weights = self._data if X is None else self._accepted(X, weights)
         if X is None:
             return found
         made = {"n_runs": len(self), "kept": int(found.kept.sum()), "scaled": scaled, "options": options}
-        f = self._with_W(found.H.astype(best.H.dtype), X, weights, made)
-        return replace(found, W=f.W, factorization=f)
+        f = self._with_W(found, X, weights, made)
+        return replace(found, W=f.W, _factorization=f)
 
-    def _with_W(self, H: np.ndarray, X: Labelled, weights: Any, made: dict[str, Any]) -> Factorization:
+    def _with_W(self, found: ConsensusComponents, X: Labelled, weights: Any, made: dict[str, Any]) -> Factorization:
         """Components that were made of those of the runs, with W of X, and how they were made."""
         best = self.best
-        names = best.component_labels
-        if names is not None:
-            names = Axis([names[j] for j in match(H, best.H)[0]])
+        H = Labelled(found.H.astype(best.H.dtype), found.component_labels)
         same = {name: best.parameters[name] for name in ("missing", "alpha_W", "alpha_H", "l1_ratio", "alpha_scaling")}
         loss: Any = best.own_loss or best.loss
         with held_back():
             f = factorize(
-                X, H=Labelled(H, names), update_H=False, weights=weights, loss=loss,
+                X, H=H, update_H=False, weights=weights, loss=loss,
                 floor=best.parameters["floor"] or None, **same,
             )  # fmt: skip
         spawned = make_seeds(self.seeds[0], len(self)) == self.seeds  # of the first one, which so makes all runs again
         parameters = {"random_state": self.seeds[0] if spawned else None, "consensus": made}
         return replace(
-            f, axes=best.axes, solver=best.solver, init=best.init, parameters=best.parameters | parameters
+            f, axes=best.axes, solver=best.solver, init=best.init, stability=found.stability,
+            parameters=best.parameters | parameters,
         )  # fmt: skip
 
     def _accepted(self, X: Any, weights: Any) -> tuple[Labelled, Any]:
@@ -396,16 +410,18 @@ class Ensemble(Sequence[Factorization]):
         }
         best = self.best
         columns = components_table(best, stability=self.stability.mean)
-        return beside([pairs(facts, f"{len(self)} runs of {self.n_components} components"), table(columns, "best run")])
+        caption = f"{several(len(self), 'run')} of {several(self.n_components, 'component')}"
+        return beside([pairs(facts, caption), table(columns, "best run")])
 
     def __repr__(self) -> str:
         n, m, k = self.labels.shape[1], self.H[0].shape[1], self.n_components
         lines = [
-            f"<Ensemble of {len(self)} runs, {n} x {m} ~ {n} x {k} x {m}:",
+            f"<Ensemble of {several(len(self), 'run')}, {n} x {m} ~ {n} x {k} x {m}:",
             f"objectives {self.objectives.min():.6g} to {self.objectives.max():.6g}",
-            f"cophenetic {self.cophenetic:.4f}, dispersion {self.dispersion:.4f}, pac {self.pac:.4f}",
         ]
         if len(self) > 1:
+            agreement = (f"{name} {getattr(self, name):.4f}" for name in ("cophenetic", "dispersion", "pac"))
+            lines.append(", ".join(agreement))
             mean, least = self.stability.mean.mean(), self.stability.minimum.min()
             lines.append(f"stability {mean:.3f} on average, {least:.3f} at least")
         if self.n_unconverged:

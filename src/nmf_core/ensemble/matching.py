@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmf_core.ensemble.consensus import by_decreasing_size, silhouettes
-from nmf_core.labels import Labelled
+from nmf_core.labels import Axis, Labelled, component_names, frame
 from nmf_core.similarity import match, unit_rows
 from nmf_core.typing import Average, Clustering
-from nmf_core.validation import check_kept
+from nmf_core.validation import check_fitted, check_kept
 
 RESTARTS = 10  # of k-means
 _ITERATIONS = 300  # at most; few are needed
@@ -82,8 +82,13 @@ class ConsensusComponents:
     silhouette : float
         The mean silhouette, by Euclidean distance, of the components of unit length that were kept; 0 if there is only
         one cluster.
-    factorization : Factorization or None
-        The same as a result that can be read: with names, tables, pictures; if W was asked for.
+    stability : ndarray of float64, shape (n_components,)
+        How similar the components of runs are to these: cosines after optimal matching, the mean over runs; NaN if
+        there is a single run.
+    component_labels, column_labels : Axis or None
+        Names of the components, if they have been given some, and of the features.
+    frame_library : str or None
+        The library of the data frame that X was.
 
     Examples
     --------
@@ -98,7 +103,32 @@ class ConsensusComponents:
     kept: np.ndarray
     cluster: np.ndarray
     silhouette: float
-    factorization: Any = None
+    stability: np.ndarray
+    component_labels: Axis | None = None
+    column_labels: Axis | None = None
+    frame_library: str | None = None
+    _factorization: Any = None
+
+    @property
+    def factorization(self) -> Any:
+        """The same with W, as a `Factorization`: with names, tables, pictures.
+
+        Raises
+        ------
+        AttributeError
+            There is no W, as X was not given.
+        """
+        return check_fitted(self._factorization)
+
+    @property
+    def names(self) -> Axis:
+        """Names of the components: c1, c2, ... unless they have been given others."""
+        return Axis(component_names(len(self.H))) if self.component_labels is None else self.component_labels
+
+    @property
+    def components(self) -> Any:
+        """H, as a data frame of the library of X if that had labels; it needs no W."""
+        return frame(self.H, self.names, self.column_labels, self.frame_library)
 
     @property
     def n_runs(self) -> np.ndarray:
@@ -109,7 +139,7 @@ class ConsensusComponents:
 
     @property
     def _labelled_H(self) -> Labelled:
-        return Labelled(self.H)
+        return Labelled(self.H, self.component_labels, self.column_labels, self.frame_library)
 
     def __repr__(self) -> str:
         k, m = self.H.shape
@@ -245,7 +275,7 @@ def consensus_components(
     del rows
     density = _density(unit, max(1, int(neighbourhood * n_runs)))
     kept = density < density_threshold
-    check_kept(int(kept.sum()), k)
+    check_kept(int(kept.sum()), k, n_runs)
     chosen = np.flatnonzero(kept)
     if clustering == "matching":
         start = unit[run == _medoid(unit, run)].astype(np.float64)
@@ -259,7 +289,8 @@ def consensus_components(
     if keep_scale:
         H *= [[np.median(np.concatenate(sums)[cluster == c])] for c in range(k)]
     silhouette = float(_silhouettes(unit, chosen, labels).mean())
-    return ConsensusComponents(H.astype(unit.dtype), None, density, kept, cluster, silhouette)
+    similar = stability(align((unit[run == i] for i in range(n_runs)), H)).mean
+    return ConsensusComponents(H.astype(unit.dtype), None, density, kept, cluster, silhouette, similar)
 
 
 # --- distances

@@ -48,6 +48,8 @@ from nmf_core.warning import held_back, warn_once
 DECIDED = ("callback", "progress", "checkpoint", "out_W", "n_init", "update_H", "stop")
 # What is said of X, which all runs get as it is then.
 OF_X = ("weights", "sample_axes", "sample_names", "feature_names")
+# What functions that make ensembles take besides the arguments of `factorize`.
+OWN = ("n_runs", "resample", "fraction")
 # The share of memory that factors of all runs may take before they go to files, and that of fits side by side.
 SHARE = 0.25
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(factorize).parameters.items()}
@@ -166,7 +168,7 @@ def subject_of(
     if how is not None:
         check_choice(how, "resample", RESAMPLE)
         check_decided(given, ("W", "H", "biases"), f"resample={how!r} does not know it")
-    check_arguments(parameters, DEFAULTS)
+    check_arguments(parameters, DEFAULTS, own=OWN)
     fraction = check_fraction(fraction)
     data, weights, axes = take({**DEFAULTS, **parameters, "X": X}, Engine.default)
     choose_loss(parameters.get("loss"), X, data.scan)

@@ -168,7 +168,7 @@ class RankSurvey(Mapping[int, Ensemble]):
 
     @property
     def table(self) -> Any:
-        """A data frame, or a dict of arrays if pandas is not installed, with a row for every number of components.
+        """A data frame of the library of X, else of pandas (or a dict of arrays without it), with a row for every rank.
 
         Its columns are n_components, n_runs, n_unconverged, objective, relative_error and explained_variance of the
         best run, cophenetic, dispersion, pac, silhouette (mean over the samples), sparsity_W, sparsity_H,
@@ -176,7 +176,7 @@ class RankSurvey(Mapping[int, Ensemble]):
         which wait for each other where they go side by side), held_out and held_out_se (error of held-out entries, and
         its standard error); and with a null survey the same of that, with names that begin with null_.
         """
-        return tabulated(self._columns())
+        return tabulated(self._columns(), self[min(self)].best.frame_library)
 
     def _columns(self) -> dict[str, np.ndarray]:
         columns: dict[str, list[Any]] = {"n_components": list(self)}
@@ -237,6 +237,8 @@ def _row(ensemble: Ensemble) -> dict[str, Any]:
 
 # --- rules
 
+SINGLE = "a single run of each number of components says nothing of what others find"
+
 
 def _held_out(survey: RankSurvey) -> Choice:
     k = _selection(survey).best
@@ -268,7 +270,7 @@ def _stability(survey: RankSurvey, mean: float = STABLE[0], minimum: float = STA
     rows = {k: _row(ensemble) for k, ensemble in survey.items()}
     stable = [k for k, row in rows.items() if row["stability_mean"] >= mean and row["stability_min"] >= minimum]
     if all(np.isnan(row["stability_mean"]) for row in rows.values()):
-        return Choice(min(rows), "a single run of each number of components says nothing of stability")
+        return Choice(min(rows), SINGLE)
     if not stable:
         k = max(rows, key=lambda k: np.nan_to_num(rows[k]["stability_mean"], nan=-1.0))
         return Choice(k, f"no number of components is stable (similarities of at least {mean:g} on average and "
@@ -283,6 +285,8 @@ def _stability(survey: RankSurvey, mean: float = STABLE[0], minimum: float = STA
 def _cophenetic(survey: RankSurvey, fall: float = FALL) -> Choice:
     values = [ensemble.cophenetic for ensemble in survey.values()]
     ranks = list(survey)
+    if np.isnan(values).all():
+        return Choice(ranks[0], SINGLE)
     for i, k in enumerate(ranks[:-1]):
         if values[i] - values[i + 1] > fall:
             return Choice(k, f"the cophenetic correlation, {values[i]:.4f}, falls to {values[i + 1]:.4f} with "
@@ -291,7 +295,9 @@ def _cophenetic(survey: RankSurvey, fall: float = FALL) -> Choice:
 
 
 def _pac(survey: RankSurvey) -> Choice:
-    values = {k: ensemble.pac for k, ensemble in survey.items()}
+    values = {k: ensemble.pac for k, ensemble in survey.items() if not np.isnan(ensemble.pac)}
+    if not values:
+        return Choice(min(survey), SINGLE)
     k = min(values, key=lambda k: (values[k], -k))
     return Choice(k, f"the smallest share of ambiguous pairs of samples, {values[k]:.4g}")
 

@@ -39,8 +39,13 @@ class Labelled(NamedTuple):
     axes: Any = None
 
     def place(self, row: int, column: int) -> str:
-        """Where an entry is, as a message says it."""
-        return f"row {row}, column {column}" if self.axes is None else str(self.axes.place(row, column))
+        """Where an entry is, as a message says it: by numbers from 0, and by names where there are some."""
+        if self.axes is not None:
+            return str(self.axes.place(row, column))
+        return ", ".join(
+            f"{what} {i}" if axis is None or axis.is_numbering else f"{what} {i} ({axis[i]!r})"
+            for what, i, axis in (("row", row, self.rows), ("column", column, self.columns))
+        )
 
     def in_memory(self) -> "Labelled":
         """The same, read as a whole if it is in a file of AnnData."""

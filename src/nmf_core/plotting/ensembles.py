@@ -27,6 +27,7 @@ from nmf_core.plotting.base import (
     shortened,
     styled,
 )
+from nmf_core.provenance import several
 from nmf_core.similarity import cosines
 from nmf_core.validation import check_classes, check_places
 
@@ -46,8 +47,8 @@ def consensus_map(ensemble: Ensemble, labels: Any = None, samples: Any = None, a
     """In how many of the runs samples have the same strongest component: a heat map of all pairs.
 
     Samples stand in the order of the leaves of the tree of average linkage, so that what belongs together stands
-    together. At the left are the clusters, with their numbers in `Ensemble.clusters` where there is room. Of many
-    samples some are drawn at random, always the same.
+    together. At the left are the clusters, numbered from 1 where there is room: cluster 1 is 0 in `Ensemble.clusters`.
+    Of many samples some are drawn at random, always the same.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def consensus_map(ensemble: Ensemble, labels: Any = None, samples: Any = None, a
     _heat_map(figure, ax, ensemble._consensus.square(order), "share of runs together")
     clusters = ensemble.clusters[order]
     _strip(ax, 0, [SHADES[cluster % 2] for cluster in _changes(clusters)], "cluster")
-    _number(ax, clusters, [str(cluster) for cluster in range(ensemble.n_components)])
+    _number(ax, clusters, [str(cluster + 1) for cluster in range(clusters.max() + 1)])
     if classes is not None:
         colours = _colours_of(classes)
         _strip(ax, 1, [colours.get(one, NONE) for one in classes[order]], "class")
@@ -87,7 +88,7 @@ def consensus_map(ensemble: Ensemble, labels: Any = None, samples: Any = None, a
         f"{len(order):,} of {n_asked:,} samples,\ndrawn at random" if len(order) < n_asked else f"{n_asked:,} samples"
     )
     ax.set_xlabel(some, loc="right")
-    ax.set_title(f"Consensus of {len(ensemble)} runs, {_components(ensemble.n_components)}")
+    ax.set_title(f"Consensus of {several(len(ensemble), 'run')}, {several(ensemble.n_components, 'component')}")
     return _settled(figure, own)
 
 
@@ -139,7 +140,7 @@ def component_clusters(
     n_dropped = len(drawn) - n_kept
     some = f"components of {len(runs)} runs, drawn at random" if len(runs) < len(ensemble) else "components"
     ax.set_xlabel(f"{len(drawn):,} {some}\n{n_dropped or 'none'} dropped", loc="right")
-    ax.set_title(f"Components of {len(ensemble)} runs")
+    ax.set_title(f"Components of {several(len(ensemble), 'run')}")
     return _settled(figure, own)
 
 
@@ -235,10 +236,6 @@ def _settled(figure: Any, own: bool) -> Figure:
     if own:
         figure.draw_without_rendering()
     return figure
-
-
-def _components(k: int) -> str:
-    return f"{k} component{'' if k == 1 else 's'}"
 
 
 # --- classes

@@ -1,7 +1,7 @@
 """Pictures of a survey: what speaks for one number of components or another."""
 
 import textwrap
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def rank_survey(survey: RankSurvey, n_columns: int = 4) -> Figure:
     >>> survey = nmf_core.rank_survey(X, range(1, 4), 3, held_out=False, random_state=0)
     >>> figure = nmf_core.plotting.rank_survey(survey)
     """
-    table, best = survey.table, survey.best
+    table, best = survey._columns(), survey.best
     n_panels = len(PANELS) + (survey.held_out is not None)
     n_rows = -(-n_panels // n_columns)
     n_columns = -(-n_panels // n_rows)
@@ -113,16 +113,16 @@ def stability_error(survey: RankSurvey, ax: Axes | None = None) -> Figure:
     >>> survey = nmf_core.rank_survey(X, range(1, 4), 3, held_out=False, random_state=0)
     >>> figure = nmf_core.plotting.stability_error(survey)
     """
-    table, ranks = survey.table, survey.n_components
+    table, ranks = survey._columns(), survey.n_components
     figure, ax = axes_for(ax)
-    mean, least = (np.asarray(table[name]) for name in ("stability_mean", "stability_min"))
+    mean, least = (table[name] for name in ("stability_mean", "stability_min"))
     down = np.maximum(mean - least, 0)  # rounding may leave less
     ax.errorbar(ranks, mean, [down, 0 * down], color=BLUE, marker="o", markersize=5, elinewidth=1, capsize=3)
     ax.set_ylim(0, 1.04)
     ax.set_ylabel("stability: mean, and least", color=BLUE)
     _count_components(ax, survey)
     right = ax.twinx()
-    right.plot(ranks, np.asarray(table["relative_error"]), color=RUST, marker="s", markersize=4.5)
+    right.plot(ranks, table["relative_error"], color=RUST, marker="s", markersize=4.5)
     right.set_ylabel("relative error", color=RUST)
     right.set_ylim(bottom=0)
     right.grid(visible=False)
@@ -158,14 +158,14 @@ def _draw_held_out(ax: Axes, survey: RankSurvey) -> None:
     ax.set_title("Held-out error", fontsize=9)
 
 
-def _draw_panel(ax: Axes, panel: Panel, table: Any, best: int) -> None:
+def _draw_panel(ax: Axes, panel: Panel, table: dict[str, np.ndarray], best: int) -> None:
     """Lines by number of components, named at their ends if they are two."""
-    ranks = np.asarray(table["n_components"])
+    ranks = table["n_components"]
     if f"null_{panel.of_null}" in table:
-        ax.plot(ranks, np.asarray(table[f"null_{panel.of_null}"]), color=QUIET, linewidth=1.2, linestyle=(0, (4, 2)),
+        ax.plot(ranks, table[f"null_{panel.of_null}"], color=QUIET, linewidth=1.2, linestyle=(0, (4, 2)),
                 label="null")  # fmt: skip
     for (name, column), colour in zip(panel.columns.items(), (BLUE, RUST), strict=False):
-        ax.plot(ranks, np.asarray(table[column]), color=colour, marker="o", markersize=3.5, linewidth=1.5, label=name)
+        ax.plot(ranks, table[column], color=colour, marker="o", markersize=3.5, linewidth=1.5, label=name)
     if len(ax.get_legend_handles_labels()[0]) > 0:
         ax.legend(frameon=False, fontsize=7, handlelength=1.4, labelspacing=0.2, borderaxespad=0.2)
     ax.ticklabel_format(axis="y", useOffset=False)

@@ -16,6 +16,7 @@ from nmf_core.files import written_whole
 from nmf_core.interpretation import all_parameters, row_errors
 from nmf_core.report import ensembles, parts
 from nmf_core.report.model import as_json, model_data
+from nmf_core.validation import check_page
 
 try:
     import jinja2
@@ -40,7 +41,10 @@ def write_report(path: str | os.PathLike, f: Factorization, X: Any = None, **opt
     ------
     OSError
         The file can't be written.
+    TypeError
+        The path is none, or f is no factorization.
     """
+    check_page(path, isinstance(f, Factorization))
     page = render_report(f, X, **options)
     with written_whole(path) as draft:
         draft.write_text(page, encoding="utf-8")

@@ -9,6 +9,7 @@ from nmf_core import plotting
 from nmf_core.ensemble import Ensemble, RankSurvey
 from nmf_core.ensemble.matching import stability
 from nmf_core.factorization import Factorization
+from nmf_core.provenance import several
 from nmf_core.report.parts import uri
 from nmf_core.validation import check_shape
 
@@ -41,23 +42,19 @@ def runs(f: Factorization, ensemble: Ensemble, labels: Any, most: int) -> dict[s
     numbers = {
         "objective": f"{ensemble.objectives.min():.6g} to {ensemble.objectives.max():.6g}",
         "runs not converged": ensemble.n_unconverged,
-        "cophenetic correlation": f"{ensemble.cophenetic:.4f}",
-        "dispersion": f"{ensemble.dispersion:.4f}",
-        "ambiguous pairs (PAC)": f"{ensemble.pac:.4f}",
-        "mean silhouette": f"{ensemble.silhouette.mean():.4f}",
+        "cophenetic correlation": _plain(ensemble.cophenetic, ".4f"),
+        "dispersion": _plain(ensemble.dispersion, ".4f"),
+        "ambiguous pairs (PAC)": _plain(ensemble.pac, ".4f"),
+        "mean silhouette": _plain(ensemble.silhouette.mean(), ".4f"),
     }
     rows = zip(f.names, mean, minimum, strict=True)
     stable = [(name, *(_plain(value, ".3f") for value in values)) for name, *values in rows]
     return {
-        "title": f"{_many(len(ensemble), 'run')} of {_many(f.n_components, 'component')}",
+        "title": f"{several(len(ensemble), 'run')} of {several(f.n_components, 'component')}",
         "pictures": [(text, uri(figure)) for text, figure in figures.items()],
         "numbers": {**replicates, **numbers},
         "stability": [("", "mean", "least"), *stable[:most]],
     }
-
-
-def _many(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _plain(value: Any, how: str) -> str:
@@ -74,7 +71,7 @@ def _stability(f: Factorization, ensemble: Ensemble) -> tuple[np.ndarray, np.nda
 
 def survey_facts(survey: RankSurvey) -> dict[str, Any]:
     """What speaks for a number of components: the reason, pictures, and the table."""
-    table, best = survey.table, survey.best
+    table, best = survey._columns(), survey.best
     columns = {head: about for head, about in SURVEYED.items() if about[0] in table}
     rows = [[_plain(np.asarray(table[name])[i], how) for name, how in columns.values()] for i in range(len(survey))]
     return {

@@ -143,11 +143,16 @@ def check_given_factors(init: str, W: Any, H: Any, k: int, shape: tuple[int, int
 
 def check_factors(
     W: Any, H: Any, n_components: Any, rows: Axis | None, columns: Axis | None
-) -> tuple[Any, Any, Any, Axis | None]:
-    """Given factors in the order of the rows and columns of X, the number of their components, and labels of these."""
-    components = None
+) -> tuple[Any, Any, Any, Axis | None, Axis | None]:
+    """Given factors in the order of the rows and columns of X, how many components they have, and labels of H.
+
+    Those of its columns are its own where X had none by which to put them in order.
+    """
+    components = features = None
     if H is not None:
-        H, components, *_ = check_matrix(H, "H", factor=True).aligned("H", columns=columns)
+        given = check_matrix(H, "H", factor=True)
+        H, components, features, *_ = given.aligned("H", columns=columns)
+        features = given.columns if H is given.values else features
         H = H.toarray() if is_sparse(H) else H
     if W is not None:
         W = check_matrix(W, "W", factor=True).aligned("W", rows).aligned("W", columns=components, of="H").values
@@ -156,14 +161,14 @@ def check_factors(
         if W is None and H is None:
             raise TypeError("n_components must be an integer unless W or H is given, got None.")
         n_components = W.shape[1] if H is None else H.shape[0]
-    return W, H, n_components, components
+    return W, H, n_components, components, features
 
 
 def check_model(
     W: Any, H: Any, shape: tuple[int, int], dtype: np.dtype, rows: Axis | None, columns: Axis | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both factors of an X of this shape and dtype, in the order of its rows and columns."""
-    W, H, k, _ = check_factors(W, H, None, rows, columns)
+    W, H, k, *_ = check_factors(W, H, None, rows, columns)
     H = check_factor(H, "H", (k, shape[1]), dtype, zeros=True)
     return check_factor(W, "W", (shape[0], k), dtype, zeros=True), H
 

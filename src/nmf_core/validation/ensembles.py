@@ -115,11 +115,13 @@ def check_surveyed(n_ranks: int) -> None:
         raise ValueError("A survey needs an ensemble of at least one number of components.")
 
 
-def check_arguments(given: Collection[str], known: Collection[str], of: str = "factorize") -> None:
-    """Whether arguments are those of a function."""
+def check_arguments(
+    given: Collection[str], known: Collection[str], of: str = "factorize", own: Collection[str] = ()
+) -> None:
+    """Whether arguments are those of a function; what else may have been meant are one's own."""
     for name in given:
         if name not in known:
-            meant = nearest(name, list(known))
+            meant = nearest(name, [*own, *known])
             hint = "" if meant is None else f" Did you mean {meant!r}?"
             raise TypeError(f"unexpected keyword argument {name!r}: {of} has none of that name.{hint}")
 
@@ -214,8 +216,17 @@ def check_weights_there(weighted: bool, weights: Any) -> None:
         raise ValueError("The runs had weights, without which W would be another one: give weights with X.")
 
 
-def check_kept(n_kept: int, k: int) -> None:
+def check_fitted(found: Any) -> Any:
+    """The factorization of components that many runs have in common, if X was there for it."""
+    if found is None:  # so that hasattr is False
+        raise AttributeError("W, and so a factorization, needs X: give it, as in ensemble.components(X).")
+    return found
+
+
+def check_kept(n_kept: int, k: int, n_runs: int) -> None:
     """Whether enough components of many runs are left for k clusters."""
+    if n_kept < k and n_runs == 1:
+        raise ValueError("The components of a single run have no neighbours in other runs: make more runs.")
     if n_kept < k:
         raise ValueError(
             f"Only {n_kept} components of all runs are close enough to their nearest neighbours, too few for "

@@ -4,6 +4,7 @@ import datetime
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Iterable, Mapping, Set, ValuesView
 from typing import Any
 
@@ -101,10 +102,16 @@ def check_names(names: Any, name: str, there: Axis | None, n: int, what: str) ->
     """Labels of rows or columns: those that X has, or those that are given for an X that has none."""
     if names is None:
         return there
+    if isinstance(names, Mapping):
+        raise TypeError(
+            f"{name} must be a list of labels in the order of the {what} of X, but they are a dict. If its values are "
+            f"their places, give sorted(names, key=names.get); vectorizers have get_feature_names_out()."
+        )
     if not _has_order(names):
         raise TypeError(f"{name} must be a list of labels in the order of the {what} of X, got {names!r}.")
     given = Axis.of(names)
     assert given is not None
+    _refuse_lists(given.original, name)
     if len(given) != n:
         raise ValueError(f"{name} are {len(given)} labels, but X has {n} {what}.")
     if there is not None and not there.is_numbering and there != given:
@@ -115,6 +122,13 @@ def check_names(names: Any, name: str, there: Axis | None, n: int, what: str) ->
 def _has_order(names: Any) -> bool:
     """Whether these are several, one after the other: neither a set nor what a dict is looked at by."""
     return isinstance(names, Iterable) and not isinstance(names, str | bytes | Set | Mapping | ValuesView)
+
+
+def _refuse_lists(labels: Iterable[Any], name: str) -> None:
+    """Labels are one beside the other: rows of a table are none."""
+    nested = [label for label in labels if isinstance(label, list | np.ndarray)]
+    if nested:
+        raise TypeError(f"{name} must be single labels such as text, but among them is {nested[0]!r}.")
 
 
 def check_order(order: Any, n: int) -> np.ndarray:
@@ -165,6 +179,7 @@ def check_component_names(names: Any, there: Axis) -> tuple[Any, ...]:
         given = tuple(names)
     if len(given) != len(there):
         raise ValueError(f"names are {len(given)}, but there are {len(there)} components.")
+    _refuse_lists(given, "names")
     if len(set(given)) < len(given):
         twice = next(name for name in given if given.count(name) > 1)
         raise ValueError(f"names must differ, but {twice!r} is there more than once.")
@@ -343,6 +358,12 @@ def _of_one_kind(x: Any) -> np.ndarray:
         return array.astype(np.float64)
     except (TypeError, ValueError):
         return np.array([str(one) for one in array.flat], dtype=object).reshape(array.shape)
+
+
+def check_page(path: Any, has_model: bool) -> None:
+    """Whether a page is to be written to a file, and of a factorization."""
+    if not isinstance(path, str | os.PathLike) or not has_model:
+        raise TypeError("write_report needs the path of the page and then a factorization: write_report(path, f, X).")
 
 
 def check_classes(labels: Any, n: int, samples: Axis | None) -> np.ndarray:
